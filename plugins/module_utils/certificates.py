@@ -1,0 +1,152 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a certificate says: parsing PEM bundles, describing certificates, comparing fingerprints.
+
+Pure functions over C(cryptography). They run on the control node, where ansible-core itself depends on that library;
+a module checks C(CRYPTOGRAPHY_IMPORT_ERROR) before it calls any of them.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+import traceback
+import typing as t
+
+from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
+
+CRYPTOGRAPHY_IMPORT_ERROR: str | None = None
+try:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+except ImportError:
+    CRYPTOGRAPHY_IMPORT_ERROR = traceback.format_exc()
+
+_PEM_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
+_CERTIFICATE_LABELS = (b"CERTIFICATE", b"X509 CERTIFICATE")
+_FINGERPRINT_PREFIX = re.compile(r"^(?:sha-?256)?(?:\s+fingerprint)?\s*[:=]?\s*", re.IGNORECASE)
+
+
+class Description(t.TypedDict):
+    """What results show of a certificate: RFC 4514 names, ISO 8601 times in UTC, lower-case hexadecimal SHA-256."""
+
+    subject: str
+    issuer: str
+    not_before: str
+    not_after: str
+    fingerprint: str
+
+
+def load_certificates(pem: str | bytes) -> list[x509.Certificate]:
+    """All certificates of a PEM bundle, in the bundle's order.
+
+    Text around the blocks is allowed, as C(openssl s_client) and many vendors' bundles have it.
+
+    Raises:
+        Failure: C(INVALID_CERTIFICATE) when there is nothing, something else than certificates, or a broken one.
+    """
+    data = pem.encode("utf-8", "replace") if isinstance(pem, str) else pem
+    if not data.strip():
+        raise Failure("INVALID_CERTIFICATE", "The certificate is empty.")
+    if data.lstrip()[:15].lower().startswith((b"<!doctype", b"<html")):
+        raise Failure("INVALID_CERTIFICATE", "An HTML page was found where a PEM certificate was expected.")
+    blocks = list(_PEM_BLOCK.finditer(data))
+    if not blocks:
+        if b"-----BEGIN" in data:
+            raise Failure("INVALID_CERTIFICATE", "The PEM certificate is cut off: its END line is missing.")
+        raise Failure("INVALID_CERTIFICATE", "The text is not a PEM certificate: it has no BEGIN CERTIFICATE line.")
+    if b"-----BEGIN" in data[blocks[-1].end() :]:
+        raise Failure(
+            "INVALID_CERTIFICATE", f"The PEM bundle is cut off after block {len(blocks)}: an END line is missing."
+        )
+    for number, block in enumerate(blocks, start=1):
+        if block.group(1) not in _CERTIFICATE_LABELS:
+            label = block.group(1).decode("ascii")
+            raise Failure("INVALID_CERTIFICATE", f"Block {number} of the PEM text is a {label}, not a CERTIFICATE.")
+    return [_load_one(block.group(0), number) for number, block in enumerate(blocks, start=1)]
+
+
+def _load_one(block: bytes, number: int) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(block)
+    except ValueError as error:
+        raise Failure("INVALID_CERTIFICATE", f"Certificate {number} of the PEM text cannot be read: {error}.") from None
+
+
+def to_pem(certificates: t.Iterable[x509.Certificate]) -> str:
+    """The certificates as one PEM text without anything around the blocks."""
+    return "".join(certificate.public_bytes(serialization.Encoding.PEM).decode("ascii") for certificate in certificates)
+
+
+def describe(certificate: x509.Certificate) -> Description:
+    """Names, validity and fingerprint of a certificate as plain text."""
+    return {
+        "subject": certificate.subject.rfc4514_string(),
+        "issuer": certificate.issuer.rfc4514_string(),
+        "not_before": _iso(not_before(certificate)),
+        "not_after": _iso(not_after(certificate)),
+        "fingerprint": fingerprint(certificate),
+    }
+
+
+def fingerprint(certificate: x509.Certificate) -> str:
+    """SHA-256 of the certificate's DER form, in lower-case hexadecimal digits."""
+    return certificate.fingerprint(hashes.SHA256()).hex()
+
+
+def normalise_fingerprint(text: str) -> str:
+    """A SHA-256 fingerprint in any usual notation as 64 lower-case hexadecimal digits.
+
+    Understood are colons, spaces and dashes between the bytes, upper case, and the prefixes C(SHA256:), C(sha256=) and
+    C(SHA256 Fingerprint=) as OpenSSL and browsers print them.
+
+    Raises:
+        Failure: C(INVALID_FINGERPRINT) when anything else is left than 64 hexadecimal digits.
+    """
+    digits = re.sub(r"[\s:\-]", "", _FINGERPRINT_PREFIX.sub("", text.strip(), count=1)).lower()
+    if re.fullmatch(r"[0-9a-f]{64}", digits):
+        return digits
+    if re.fullmatch(r"[0-9a-f]{32}|[0-9a-f]{40}", digits):
+        kind = "MD5" if len(digits) == 32 else "SHA-1"
+        raise Failure(
+            "INVALID_FINGERPRINT",
+            f"The fingerprint has {len(digits)} hexadecimal digits, as a {kind} one has.",
+            hint="Give the SHA-256 fingerprint: openssl x509 -noout -fingerprint -sha256 -in ca.pem",
+        )
+    raise Failure(
+        "INVALID_FINGERPRINT",
+        "The fingerprint is not a SHA-256 one: it must have 64 hexadecimal digits.",
+        hint="Show it with: openssl x509 -noout -fingerprint -sha256 -in ca.pem",
+    )
+
+
+def is_ca(certificate: x509.Certificate) -> bool:
+    """Whether the certificate may sign others.
+
+    A self-signed certificate of X.509 version 1 has no extensions at all; as trust anchors such roots are still used.
+    """
+    try:
+        constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
+    except x509.ExtensionNotFound:
+        return certificate.version is x509.Version.v1 and certificate.subject == certificate.issuer
+    return constraints.value.ca
+
+
+def not_before(certificate: x509.Certificate) -> datetime.datetime:
+    """Beginning of the validity, with time zone UTC."""
+    if hasattr(certificate, "not_valid_before_utc"):
+        return certificate.not_valid_before_utc
+    # cryptography before 42 has only the form without a time zone; it means UTC.
+    return certificate.not_valid_before.replace(tzinfo=datetime.timezone.utc)
+
+
+def not_after(certificate: x509.Certificate) -> datetime.datetime:
+    """End of the validity, with time zone UTC."""
+    if hasattr(certificate, "not_valid_after_utc"):
+        return certificate.not_valid_after_utc
+    return certificate.not_valid_after.replace(tzinfo=datetime.timezone.utc)
+
+
+def _iso(moment: datetime.datetime) -> str:
+    return moment.astimezone(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
