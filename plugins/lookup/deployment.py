@@ -1,0 +1,82 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: deployment
+short_description: The stack of a cache, its configs and its secrets, as the host's variables describe them
+version_added: 0.1.0
+author: Contributors to the dtr.cache project (@dtr-cache)
+description:
+  - Without a term, gives the names of the Docker configs and secrets of a cache and the definition of its stack. Nothing in
+    that is a secret.
+  - With the name of a file as the term, gives the content of that file as the container sees it. That can be a secret, so
+    hand it only to an option that Ansible never shows.
+options:
+  _terms:
+    description: None, or files of the deployment such as V(config.yml) or V(cache.key.pem).
+    type: list
+    elements: str
+  registry_ca:
+    description: The CA of the DTR in PEM, where the cache needs it and the variables do not hold it.
+    type: str
+"""
+
+EXAMPLES = r"""
+- name: Show the definition of the stack
+  ansible.builtin.debug:
+    msg: "{{ lookup('dtr.cache.deployment', registry_ca=fetched.pem).definition }}"
+"""
+
+RETURN = r"""
+_raw:
+  description:
+    - Without a term, one dictionary with C(configs) and C(secrets) (lists of C(name), C(file) and C(labels)), and C(definition).
+    - With terms, their contents.
+  type: list
+  elements: raw
+"""
+
+import typing as t
+
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
+from ansible_collections.dtr.cache.plugins.module_utils.deployment import (
+    CONFIG,
+    SECRET,
+    SwarmObject,
+    stack_definition,
+    swarm_objects,
+)
+from ansible_collections.dtr.cache.plugins.plugin_utils.variables import settings_of_host
+
+
+class LookupModule(LookupBase):
+    """Work out a deployment."""
+
+    def run(self, terms: list[str], variables: t.Any = None, **kwargs: t.Any) -> list[t.Any]:
+        """See the documentation above."""
+        self.set_options(var_options=variables, direct=kwargs)
+        settings, problems = settings_of_host(variables, self._templar, self._loader, needs=())
+        if problems:
+            raise AnsibleLookupError("The cache's settings are not sound: " + "; ".join(problems))
+        objects = swarm_objects(settings, self.get_option("registry_ca"))
+        if not terms:
+            return [
+                {
+                    "configs": _named(objects, CONFIG),
+                    "secrets": _named(objects, SECRET),
+                    "definition": stack_definition(settings, objects),
+                }
+            ]
+        contents = {item.file: item.data for item in objects}
+        unknown = [term for term in terms if term not in contents]
+        if unknown:
+            raise AnsibleLookupError(f"The deployment has no file {', '.join(unknown)}; it has {', '.join(contents)}.")
+        return [contents[term] for term in terms]
+
+
+def _named(objects: t.Iterable[SwarmObject], kind: str) -> list[dict[str, t.Any]]:
+    return [{"name": item.name, "file": item.file, "labels": item.labels} for item in objects if item.kind == kind]

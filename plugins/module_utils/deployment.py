@@ -1,0 +1,181 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the settings of a cache to what Swarm gets: C(config.yml), C(docker-stack.yml) and the objects they name.
+
+Both files have the form of the vendor's deployment guide (DTR 2.5 to 2.7, "Simple Kubernetes or Swarm deployment"), with
+one difference: configs and secrets are external and named by their content, since Swarm cannot change one in place.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import hmac
+import typing as t
+from urllib.parse import urlsplit
+
+import yaml
+
+from ansible_collections.dtr.cache.plugins.module_utils.settings import Settings, carries_credentials
+
+CONFIG = "config"
+SECRET = "secret"
+
+CONFIG_FILE = "config.yml"
+CERTIFICATE_FILE = "cache.cert.pem"
+KEY_FILE = "cache.key.pem"
+SECRETS_FOLDER = "/run/secrets"
+
+STACK_LABEL = "dtr.cache.stack"
+FILE_LABEL = "dtr.cache.file"
+
+
+@dataclasses.dataclass(frozen=True)
+class SwarmObject:
+    """A Docker config or secret, as the container sees it (C(file)) and as Swarm names it (C(name))."""
+
+    kind: str
+    file: str
+    name: str
+    data: str = dataclasses.field(repr=False)
+    labels: dict[str, str]
+
+
+def registry_config(settings: Settings) -> dict[str, t.Any]:
+    """The cache's C(config.yml) as data."""
+    options: dict[str, t.Any] = {
+        "blobttl": settings.blob_ttl,
+        "upstreams": list(settings.upstreams) or [_with_port(settings.registry_url)],
+    }
+    authorities = [f"{SECRETS_FOLDER}/{file}" for file in _authority_files(settings)]
+    if authorities:
+        options["cas"] = authorities
+    config: dict[str, t.Any] = {
+        "version": 0.1,
+        "log": {"level": "info"},
+        "storage": {"delete": {"enabled": True}, **settings.storage},
+        "http": {
+            "addr": f"0.0.0.0:{settings.port}",
+            "secret": settings.http_secret,
+            "host": settings.url if settings.port != 443 else f"https://{settings.host}",
+            "tls": {
+                "certificate": f"{SECRETS_FOLDER}/{CERTIFICATE_FILE}",
+                "key": f"{SECRETS_FOLDER}/{KEY_FILE}",
+            },
+        },
+        "middleware": {"registry": [{"name": "downstream", "options": options}]},
+    }
+    return merged(config, settings.config_extra)
+
+
+def config_text(settings: Settings) -> str:
+    """The cache's C(config.yml) as text, the same for the same settings."""
+    return yaml.safe_dump(registry_config(settings), sort_keys=False, default_flow_style=False)
+
+
+def swarm_objects(settings: Settings, registry_ca: str | None) -> list[SwarmObject]:
+    """The configs and secrets of a deployment.
+
+    Args:
+        settings: The cache's settings.
+        registry_ca: DTR's CA in PEM; None when the cache needs none or it is not known yet, and the secret is left out.
+    """
+    config = config_text(settings)
+    config_kind = SECRET if carries_credentials(registry_config(settings)) else CONFIG
+    contents = [(config_kind, CONFIG_FILE, config)]
+    authorities = settings.upstream_cas or ((registry_ca,) if registry_ca else ())
+    contents += [(SECRET, file, pem) for file, pem in zip(_authority_files(settings), authorities)]
+    contents += [(SECRET, CERTIFICATE_FILE, settings.certificate), (SECRET, KEY_FILE, settings.private_key)]
+    return [
+        SwarmObject(
+            kind=kind,
+            file=file,
+            name=f"{settings.stack_name}_{file}_{content_mark(data)}",
+            data=data,
+            labels={STACK_LABEL: settings.stack_name, FILE_LABEL: file},
+        )
+        for kind, file, data in contents
+    ]
+
+
+def content_mark(data: str) -> str:
+    """Twelve hexadecimal digits that change exactly when the content does.
+
+    The content itself is the key of the HMAC, and each file that is not public holds a value of 128 bits or more that
+    cannot be guessed (the private key; C(http.secret)), so the mark tells nothing about it.
+    """
+    return hmac.new(data.encode(), b"dtr.cache content", hashlib.sha256).hexdigest()[:12]
+
+
+def stack_definition(settings: Settings, objects: t.Sequence[SwarmObject]) -> dict[str, t.Any]:
+    """The cache's C(docker-stack.yml) as data."""
+    config_is_secret = any(item.kind == SECRET and item.file == CONFIG_FILE for item in objects)
+    deploy: dict[str, t.Any] = {
+        "replicas": settings.replicas,
+        "placement": {"constraints": [f"node.labels.{settings.product.node_label} == true"]},
+        "restart_policy": {"condition": "on-failure"},
+    }
+    if settings.update_config:
+        deploy["update_config"] = settings.update_config
+    if settings.resources:
+        deploy["resources"] = settings.resources
+    service: dict[str, t.Any] = {
+        "image": settings.image,
+        "entrypoint": ["/start.sh", f"{SECRETS_FOLDER}/{CONFIG_FILE}" if config_is_secret else f"/{CONFIG_FILE}"],
+        "ports": [_port(settings)],
+        "deploy": deploy,
+        "configs": [
+            {"source": item.file, "target": f"/{item.file}"} for item in objects if item.kind == CONFIG
+        ],
+        "secrets": [{"source": item.file, "target": item.file} for item in objects if item.kind == SECRET],
+    }
+    if settings.environment:
+        service["environment"] = settings.environment
+    # "order" came with version 3.4 of the format; all else is in 3.3, the version of the documents.
+    definition: dict[str, t.Any] = {
+        "version": "3.4" if "order" in settings.update_config else "3.3",
+        "services": {"cache": service},
+    }
+    if settings.volume is not None:
+        _add_volume(definition, service, settings.volume)
+    for kind in (CONFIG, SECRET):
+        named = {item.file: {"external": {"name": item.name}} for item in objects if item.kind == kind}
+        if named:
+            definition[f"{kind}s"] = named
+    return definition
+
+
+def merged(base: t.Mapping[str, t.Any], extra: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Two mappings in one, at every depth; lists and single values of C(extra) take the place of those in C(base)."""
+    result = dict(base)
+    for key, value in extra.items():
+        known = result.get(key)
+        result[key] = merged(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
+    return result
+
+
+def _authority_files(settings: Settings) -> list[str]:
+    if settings.upstream_cas:
+        return [f"upstream.{index}.cert.pem" for index in range(1, len(settings.upstream_cas) + 1)]
+    return [] if settings.registry_ca == "system" else [settings.product.ca_secret]
+
+
+def _with_port(url: str) -> str:
+    return url if urlsplit(url).port else f"{url}:443"
+
+
+def _port(settings: Settings) -> str | dict[str, t.Any]:
+    if settings.publish_mode == "ingress":
+        return f"{settings.port}:{settings.port}"
+    return {"mode": "host", "protocol": "tcp", "published": settings.port, "target": settings.port}
+
+
+def _add_volume(definition: dict[str, t.Any], service: dict[str, t.Any], volume: str | dict[str, t.Any]) -> None:
+    """Mount a folder of the node (a path), or a named volume, where the registry keeps its layers."""
+    if isinstance(volume, str) and volume.startswith("/"):
+        service["volumes"] = [f"{volume}:/var/lib/registry"]
+        return
+    name = volume if isinstance(volume, str) else "cache-data"
+    service["volumes"] = [f"{name}:/var/lib/registry"]
+    definition["volumes"] = {name: volume if isinstance(volume, dict) else {}}

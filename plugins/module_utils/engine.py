@@ -1,0 +1,144 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reading a Swarm through the Docker Engine API of one of its managers. Nothing is written here."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import traceback
+import typing as t
+
+from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
+
+try:
+    import docker
+    import docker.errors
+    import docker.tls
+    import requests.exceptions
+
+    DOCKER_IMPORT_ERROR = None
+except ImportError:
+    DOCKER_IMPORT_ERROR = traceback.format_exc()
+
+NAMESPACE_LABEL = "com.docker.stack.namespace"
+
+@dataclasses.dataclass(frozen=True)
+class Swarm:
+    """What was read of a Swarm, in the Engine API's own shapes, keyed by the names that people use."""
+
+    nodes: dict[str, dict[str, t.Any]]  # by host name
+    services: dict[str, dict[str, t.Any]]  # of one stack, by name without the stack's
+    configs: dict[str, dict[str, t.Any]]  # by name
+    secrets: dict[str, dict[str, t.Any]]  # by name
+
+
+class Engine:
+    """A manager's Docker Engine.
+
+    Raises:
+        Failure: C(ENGINE_UNREACHABLE), C(NOT_A_MANAGER) or C(ENGINE_ERROR), naming the Engine.
+    """
+
+    def __init__(self, params: t.Mapping[str, t.Any]) -> None:
+        self.address = params["docker_host"]
+        with self._explained():
+            self._client = docker.APIClient(
+                base_url=self.address,
+                tls=_tls_config(params),
+                version=params["api_version"],
+                timeout=params["engine_timeout"],
+                use_ssh_client=self.address.startswith("ssh://"),
+            )
+
+    def require_manager(self) -> dict[str, t.Any]:
+        """The Engine's own information, if it is a manager of a Swarm."""
+        with self._explained():
+            info = t.cast("dict[str, t.Any]", self._client.info())
+        state = info["Swarm"].get("LocalNodeState", "inactive")
+        if state != "active":
+            raise Failure(
+                "NOT_A_MANAGER",
+                f"The Docker Engine on {info['Name']} is in no Swarm (its state is {state}).",
+                hint="Name a manager of the Swarm, or make one with: docker swarm init",
+            )
+        if not info["Swarm"].get("ControlAvailable"):
+            managers = ", ".join(manager["Addr"] for manager in info["Swarm"].get("RemoteManagers") or [])
+            raise Failure(
+                "NOT_A_MANAGER",
+                f"The Docker Engine on {info['Name']} is a worker, and only a manager can change a Swarm.",
+                hint=f"Use one of the managers: {managers}",
+            )
+        return info
+
+    def read_swarm(self, stack: str) -> Swarm:
+        """All that a plan for this stack compares."""
+        with self._explained():
+            return Swarm(
+                nodes={node["Description"]["Hostname"]: node for node in self._client.nodes()},
+                services=self._services(stack),
+                configs={config["Spec"]["Name"]: config for config in self._client.configs()},
+                secrets={secret["Spec"]["Name"]: secret for secret in self._client.secrets()},
+            )
+
+    def services_of(self, stack: str) -> dict[str, dict[str, t.Any]]:
+        """The services of a stack, by name without the stack's."""
+        with self._explained():
+            return self._services(stack)
+
+    def all_services(self) -> list[dict[str, t.Any]]:
+        """The services of the whole Swarm."""
+        with self._explained():
+            return list(self._client.services())
+
+    def tasks_of(self, stack: str) -> list[dict[str, t.Any]]:
+        """The tasks of a stack's services, those that have ended as well."""
+        with self._explained():
+            return list(self._client.tasks(filters={"label": f"{NAMESPACE_LABEL}={stack}"}))
+
+    def node_names(self) -> dict[str, dict[str, t.Any]]:
+        """The Swarm's nodes by id."""
+        with self._explained():
+            return {node["ID"]: node for node in self._client.nodes()}
+
+    def last_log_lines(self, service_id: str, lines: int) -> list[str]:
+        """The end of a service's log, of all its tasks; empty when the log cannot be read."""
+        try:
+            with self._explained():
+                text = self._client.service_logs(service_id, stdout=True, stderr=True, tail=lines, is_tty=False)
+                chunks = [text] if isinstance(text, bytes) else list(text)
+        except Failure:
+            return []
+        return b"".join(chunks).decode(errors="replace").splitlines()[-lines:]
+
+    def _services(self, stack: str) -> dict[str, dict[str, t.Any]]:
+        found = self._client.services(filters={"label": f"{NAMESPACE_LABEL}={stack}"})
+        return {service["Spec"]["Name"][len(stack) + 1 :]: service for service in found}
+
+    @contextlib.contextmanager
+    def _explained(self) -> t.Iterator[None]:
+        """Docker's errors in words."""
+        try:
+            yield
+        except docker.errors.APIError as error:
+            raise Failure(
+                "ENGINE_ERROR",
+                f"The Docker Engine at {self.address} refused a request: {error.explanation or error}",
+                http_status=error.status_code,
+            ) from error
+        except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
+            raise Failure(
+                "ENGINE_UNREACHABLE",
+                f"The Docker Engine at {self.address} cannot be reached: {error}",
+                hint="Is it running, and may this user use its socket (group docker, or become)?",
+            ) from error
+
+
+def _tls_config(params: t.Mapping[str, t.Any]) -> t.Any:
+    if not (params["tls"] or params["validate_certs"]):
+        return False
+    pair = (params["client_cert"], params["client_key"]) if params["client_cert"] and params["client_key"] else None
+    return docker.tls.TLSConfig(
+        client_cert=pair, ca_cert=params["ca_path"], verify=params["validate_certs"] or False
+    )

@@ -1,0 +1,486 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The variables of one cache, read once: checked, normalised and typed.
+
+C(read_settings) takes the C(dtr_cache_*) variables as Ansible has them and gives a C(Settings) and the list of everything
+that is wrong with them. Nothing is raised for a wrong variable: an operator gets all problems at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import difflib
+import hashlib
+import hmac
+import ipaddress
+import re
+import typing as t
+from urllib.parse import urlsplit
+
+from ansible_collections.dtr.cache.plugins.module_utils import certificates, leaf
+from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
+
+PREFIX = "dtr_cache_"
+
+
+@dataclasses.dataclass(frozen=True)
+class Product:
+    """What the vendor's documents call things in one line of products."""
+
+    image: str
+    version: str
+    node_label: str
+    ca_secret: str
+    stack_name: str
+
+
+PRODUCTS = {
+    "dtr": Product("docker/dtr-content-cache", "2.7.6", "dtr.cache", "dtr.cert.pem", "dtr-cache"),
+    "msr2": Product("mirantis/dtr-content-cache", "2.8.2", "dtr.cache", "dtr.cert.pem", "dtr-cache"),
+    "msr3": Product("registry.mirantis.com/msr/msr-content-cache", "3.0.7", "msr.cache", "msr.cert.pem", "msr-cache"),
+}
+
+# The parts of a deployment that a role can need; what a role does not need may be left unset.
+CACHE = "cache"
+REGISTRY = "registry"
+CERTIFICATE = "certificate"
+SWARM = "swarm"
+NEEDS = (CACHE, REGISTRY, CERTIFICATE, SWARM)
+
+STORAGE_BACKENDS = ("filesystem", "s3", "azure", "gcs", "swift", "oss", "inmemory")
+STORAGE_OPTIONS = ("cache", "delete", "maintenance", "redirect")
+# Keys of the registry's configuration whose values are credentials.
+CREDENTIAL_KEYS = frozenset(
+    ("accesskey", "secretkey", "accountkey", "accesskeyid", "accesskeysecret", "password", "credentials", "private_key")
+)
+
+_HOST_LABEL = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
+_HOST = re.compile(rf"{_HOST_LABEL}(\.{_HOST_LABEL})*\.?")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_DURATION = re.compile(r"[1-9][0-9]*(ns|us|µs|ms|s|m|h)")
+_STACK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
+_IMAGE_IN_REGISTRY = re.compile(r"[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._/-]*(:[\w][\w.-]{0,127}|@sha256:[0-9a-f]{64})")
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """One cache as it is wanted. PEM texts end with exactly one newline."""
+
+    name: str
+    host: str
+    port: int
+    product: Product
+    image: str
+    registry_url: str
+    registry_ca: str  # PEM, "fetch" or "system"
+    registry_ca_fingerprint: str | None
+    nodes: tuple[str, ...]
+    replicas: int
+    publish_mode: str
+    chain: tuple[t.Any, ...]  # x509.Certificate, the cache's own first
+    certificate: str
+    private_key: str
+    ca_certificate: str
+    blob_ttl: str
+    upstreams: tuple[str, ...]
+    upstream_cas: tuple[str, ...]
+    storage: dict[str, t.Any]
+    volume: str | dict[str, t.Any] | None
+    http_secret: str
+    config_extra: dict[str, t.Any]
+    stack_name: str
+    environment: dict[str, str]
+    resources: dict[str, t.Any]
+    update_config: dict[str, t.Any]
+    assignments: dict[str, t.Any]
+    verify_image: str | None
+
+    @property
+    def url(self) -> str:
+        """The cache's address as it is registered in DTR: always with its port, as the documents show it."""
+        return f"https://{self.host}:{self.port}"
+
+
+def read_settings(
+    variables: t.Mapping[str, t.Any],
+    *,
+    known: t.Collection[str],
+    needs: t.Collection[str],
+    read_file: t.Callable[[str], str],
+    now: datetime.datetime,
+) -> tuple[Settings, list[str]]:
+    """Read the variables of one cache.
+
+    Args:
+        variables: C(dtr_cache_*) variables with their defaults, templated.
+        known: The names of the vocabulary.
+        needs: The parts of the deployment (C(NEEDS)) that must be complete.
+        read_file: Reads a text file of the control node; raises C(Failure) with a clear message.
+        now: The moment for which certificates are judged, with its time zone.
+
+    Returns:
+        The settings, of use only when nothing is wrong, and one sentence a problem, in the order of the vocabulary.
+    """
+    reader = _Reader(variables, read_file)
+    for name in sorted(set(variables) - set(known)):
+        similar = difflib.get_close_matches(name, known, n=1)
+        reader.problem(name, f"is no variable of dtr.cache; did you mean {similar[0]}?" if similar else "is unknown")
+
+    product = PRODUCTS[reader.choice("product", PRODUCTS) or "dtr"]
+    name = _read_name(reader, CACHE in needs or REGISTRY in needs)
+    host = _read_host(reader, CACHE in needs)
+    port = reader.integer("port", 1, 65535) or 443
+    registry_url = _read_registry_url(reader, REGISTRY in needs)
+    registry_ca, fingerprint = _read_registry_ca(reader)
+    nodes = tuple(reader.items("nodes", SWARM in needs, "the host names of the Swarm nodes to dedicate to the cache"))
+    _check_unique(reader, "nodes", nodes)
+    publish_mode = reader.choice("publish_mode", ("ingress", "host")) or "ingress"
+    replicas = _read_replicas(reader, nodes, publish_mode)
+    chain, certificate, private_key, ca_certificate = _read_certificate(reader, host, CERTIFICATE in needs, now)
+    upstreams, upstream_cas = _read_upstreams(reader)
+    storage = _read_storage(reader)
+    stack_name = reader.text("stack_name") or product.stack_name
+    if not _STACK_NAME.fullmatch(stack_name):
+        reader.problem("stack_name", f"{stack_name!r} is not a stack's name: up to 32 letters, digits, - and _")
+    settings = Settings(
+        name=name,
+        host=host,
+        port=port,
+        product=product,
+        image=reader.text("image") or f"{product.image}:{reader.text('version') or product.version}",
+        registry_url=registry_url,
+        registry_ca=registry_ca,
+        registry_ca_fingerprint=fingerprint,
+        nodes=nodes,
+        replicas=replicas,
+        publish_mode=publish_mode,
+        chain=chain,
+        certificate=certificate,
+        private_key=private_key,
+        ca_certificate=ca_certificate,
+        blob_ttl=_read_blob_ttl(reader),
+        upstreams=upstreams,
+        upstream_cas=upstream_cas,
+        storage=storage,
+        volume=_read_volume(reader, storage),
+        http_secret=_read_http_secret(reader, name, private_key),
+        config_extra=reader.mapping("config_extra"),
+        stack_name=stack_name,
+        environment={key: _as_text(value) for key, value in reader.mapping("environment").items()},
+        resources=reader.mapping("resources"),
+        update_config=reader.mapping("update_config"),
+        assignments=_read_assignments(reader),
+        verify_image=_read_verify_image(reader),
+    )
+    reader.boolean("registry_validate_certs")
+    reader.boolean("with_registry_auth")
+    reader.choice("resolve_image", ("always", "changed", "never"))
+    reader.integer("timeout", 1, 86400)
+    return settings, reader.problems
+
+
+def carries_credentials(value: t.Any) -> bool:
+    """Whether a piece of the registry's configuration holds a credential, at any depth."""
+    if isinstance(value, dict):
+        return any(key in CREDENTIAL_KEYS and item or carries_credentials(item) for key, item in value.items())
+    return isinstance(value, list) and any(carries_credentials(item) for item in value)
+
+
+class _Reader:
+    """Reads single variables and collects what is wrong with them."""
+
+    def __init__(self, variables: t.Mapping[str, t.Any], read_file: t.Callable[[str], str]) -> None:
+        self._variables = variables
+        self._read_file = read_file
+        self.problems: list[str] = []
+
+    def problem(self, name: str, sentence: str) -> None:
+        name = name if name.startswith(PREFIX) else PREFIX + name
+        self.problems.append(f"{name}: {sentence}")
+
+    def raw(self, name: str) -> t.Any:
+        value = self._variables.get(PREFIX + name)
+        return None if value is None or value == "" else value
+
+    def text(self, name: str, required: bool = False, meaning: str = "") -> str:
+        value = self.raw(name)
+        if value is None:
+            if required:
+                self.problem(name, f"is required: {meaning}")
+            return ""
+        if isinstance(value, (dict, list)):
+            self.problem(name, "must be text")
+            return ""
+        return _as_text(value).strip()
+
+    def integer(self, name: str, low: int, high: int) -> int | None:
+        value = self.text(name)
+        if not value:
+            return None
+        if re.fullmatch(r"[0-9]+", value) and low <= int(value) <= high:
+            return int(value)
+        self.problem(name, f"{value!r} is not a whole number from {low} to {high}")
+        return None
+
+    def boolean(self, name: str) -> bool:
+        value = self.text(name).lower()
+        if value not in ("true", "false", "yes", "no", "on", "off", "1", "0", ""):
+            self.problem(name, f"{value!r} is neither true nor false")
+        return value in ("true", "yes", "on", "1")
+
+    def choice(self, name: str, choices: t.Iterable[str]) -> str | None:
+        value = self.text(name)
+        if value and value not in choices:
+            self.problem(name, f"{value!r} is none of {', '.join(choices)}")
+            return None
+        return value or None
+
+    def items(self, name: str, required: bool = False, meaning: str = "") -> list[str]:
+        """A list, also given as text with commas or line breaks (surveys know no lists)."""
+        value = self.raw(name)
+        if isinstance(value, dict):
+            self.problem(name, "must be a list")
+            return []
+        found = as_items(value)
+        if required and not found:
+            self.problem(name, f"is required: {meaning}")
+        return found
+
+    def mapping(self, name: str) -> dict[str, t.Any]:
+        value = self.raw(name)
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            self.problem(name, "must be a mapping of keys to values")
+            return {}
+        return dict(value)
+
+    def pem(self, name: str, value: str) -> str:
+        """A PEM text, given itself or as a path on the control node."""
+        if "-----BEGIN" not in value:
+            try:
+                value = self._read_file(value)
+            except Failure as failure:
+                self.problem(name, failure.message)
+                return ""
+        return "\n".join(line.rstrip() for line in value.strip().splitlines()) + "\n"
+
+
+def as_items(value: t.Any) -> list[str]:
+    """A list of texts from a list, from text with commas or line breaks, or from nothing."""
+    if value is None:
+        return []
+    values = value if isinstance(value, (list, tuple)) else re.split(r"[,\n]", str(value))
+    return [text for text in (str(item).strip() for item in values) if text]
+
+
+def _as_text(value: t.Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _check_unique(reader: _Reader, name: str, values: t.Sequence[str]) -> None:
+    for value in sorted({value for value in values if values.count(value) > 1}):
+        reader.problem(name, f"{value} is named more than once")
+
+
+def _read_name(reader: _Reader, required: bool) -> str:
+    name = reader.text("name", required, "the cache's name in DTR, such as region-asia")
+    if name.lower() == "local":
+        reader.problem("name", "'local' is what DTR calls pulling without a cache; choose another name")
+    elif name and not _NAME.fullmatch(name):
+        reader.problem("name", f"{name!r} is not a cache's name: up to 128 letters, digits, dots, - and _")
+    return name
+
+
+def _read_host(reader: _Reader, required: bool) -> str:
+    host = reader.text("host", required, "the cache's public host name, such as cache-asia.example.org")
+    if "://" in host or "/" in host:
+        reader.problem("host", f"{host!r} must be a host name alone, without scheme and path")
+    elif host and not _is_host(host):
+        hint = "; its port belongs in dtr_cache_port" if ":" in host else ""
+        reader.problem("host", f"{host!r} is not a host name{hint}")
+    return host
+
+
+def _is_host(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return len(host) <= 253 and _HOST.fullmatch(host) is not None
+    return True
+
+
+def _check_url(reader: _Reader, name: str, url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        port_is_valid = parts.port is None or parts.port > 0
+    except ValueError:
+        parts, port_is_valid = urlsplit(""), False
+    if parts.username or parts.password:
+        reader.problem(name, "must not carry credentials; use the variables for them")
+    elif parts.scheme != "https" or not parts.hostname or not port_is_valid:
+        reader.problem(name, f"{url!r} is not an address of the form https://host[:port]")
+    elif parts.path not in ("", "/") or parts.query or parts.fragment:
+        reader.problem(name, f"{url!r} must end after the host and its port")
+
+
+def _read_registry_url(reader: _Reader, required: bool) -> str:
+    url = reader.text("registry_url", required, "the address of the DTR, such as https://dtr.example.org")
+    if url:
+        _check_url(reader, "registry_url", url)
+    if required:
+        reader.text("registry_username", True, "an administrator of the DTR (or the environment's DTR_USERNAME)")
+        reader.text("registry_password", True, "its password or an access token (or the environment's DTR_PASSWORD)")
+    return url.rstrip("/")
+
+
+def _read_registry_ca(reader: _Reader) -> tuple[str, str | None]:
+    authority = reader.text("registry_ca") or "fetch"
+    if authority not in ("fetch", "system"):
+        authority = reader.pem("registry_ca", authority)
+        _load_certificates(reader, "registry_ca", authority)
+    fingerprint = reader.text("registry_ca_fingerprint")
+    if fingerprint:
+        try:
+            fingerprint = certificates.normalise_fingerprint(fingerprint)
+        except Failure as failure:
+            reader.problem("registry_ca_fingerprint", failure.message)
+    return authority, fingerprint or None
+
+
+def _load_certificates(reader: _Reader, name: str, pem: str) -> list[t.Any]:
+    if not pem:
+        return []
+    try:
+        return list(certificates.load_certificates(pem))
+    except Failure as failure:
+        reader.problem(name, failure.message)
+        return []
+
+
+def _read_replicas(reader: _Reader, nodes: t.Sequence[str], publish_mode: str) -> int:
+    replicas = reader.integer("replicas", 1, 1000) or len(nodes)
+    if publish_mode == "host" and nodes and replicas > len(nodes):
+        reader.problem(
+            "replicas",
+            f"{replicas} replicas cannot run on {len(nodes)} node(s): with dtr_cache_publish_mode host each needs the "
+            "port of a node for itself",
+        )
+    return replicas
+
+
+def _read_certificate(
+    reader: _Reader, host: str, required: bool, now: datetime.datetime
+) -> tuple[tuple[t.Any, ...], str, str, str]:
+    certificate = reader.text("certificate", required, "the cache's certificate, PEM text or a path")
+    private_key = reader.text("private_key", required, "the private key of the certificate, PEM text or a path")
+    authority = reader.text("ca_certificate")
+    certificate = certificate and reader.pem("certificate", certificate)
+    private_key = private_key and reader.pem("private_key", private_key)
+    authority = authority and reader.pem("ca_certificate", authority)
+    chain = tuple(_load_certificates(reader, "certificate", certificate))
+    authorities = _load_certificates(reader, "ca_certificate", authority)
+    key_is_sound = False
+    if private_key:
+        problem = leaf.key_problem(private_key)
+        key_is_sound = problem is None
+        if problem:
+            reader.problem("private_key", problem)
+    if chain:
+        for problem in leaf.chain_problems(chain, host, private_key if key_is_sound else None, now):
+            reader.problem("certificate", problem)
+        if authorities and not leaf.signed_by(chain, authorities):
+            reader.problem(
+                "ca_certificate", "did not sign the cache's certificate, nor an intermediate that stands behind it"
+            )
+    return chain, certificate, private_key, authority
+
+
+def _read_blob_ttl(reader: _Reader) -> str:
+    ttl = reader.text("blob_ttl") or "24h"
+    if re.fullmatch(r"[0-9]+", ttl):
+        reader.problem("blob_ttl", f"{ttl} has no unit and would mean nanoseconds; write {ttl}h, {ttl}m or {ttl}s")
+    elif not _DURATION.fullmatch(ttl):
+        reader.problem("blob_ttl", f"{ttl!r} is not a positive whole number with a unit (ns, us, ms, s, m, h)")
+    return ttl
+
+
+def _read_upstreams(reader: _Reader) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    upstreams = reader.items("upstreams")
+    for upstream in upstreams:
+        _check_url(reader, "upstreams", upstream)
+    authorities = reader.raw("upstream_cas") or []
+    if isinstance(authorities, str):
+        authorities = [authorities] if "-----BEGIN" in authorities else as_items(authorities)
+    pems = []
+    for authority in authorities:
+        pems.append(reader.pem("upstream_cas", str(authority)))
+        _load_certificates(reader, "upstream_cas", pems[-1])
+    return tuple(url.rstrip("/") for url in upstreams), tuple(pems)
+
+
+def _read_storage(reader: _Reader) -> dict[str, t.Any]:
+    storage = reader.mapping("storage")
+    unknown = sorted(set(storage) - set(STORAGE_BACKENDS) - set(STORAGE_OPTIONS))
+    if unknown:
+        reader.problem(
+            "storage", f"{', '.join(unknown)} is no storage backend; there are {', '.join(STORAGE_BACKENDS)}"
+        )
+    chosen = [backend for backend in STORAGE_BACKENDS if backend in storage]
+    if len(chosen) > 1:
+        reader.problem("storage", f"names {' and '.join(chosen)}; the registry takes exactly one backend")
+    delete = storage.get("delete")
+    if delete is not None and not (isinstance(delete, dict) and delete.get("enabled") is True):
+        reader.problem("storage", "delete.enabled must stay true: without it a layer could never expire")
+    return storage if chosen else {"filesystem": {"rootdirectory": "/var/lib/registry"}, **storage}
+
+
+def _read_volume(reader: _Reader, storage: t.Mapping[str, t.Any]) -> str | dict[str, t.Any] | None:
+    volume = reader.raw("volume")
+    if volume is None:
+        return None
+    if "filesystem" not in storage:
+        reader.problem("volume", "is of use only with the storage backend filesystem")
+    if isinstance(volume, dict):
+        unknown = sorted(set(volume) - {"driver", "driver_opts"})
+        if unknown:
+            reader.problem("volume", f"{', '.join(unknown)} is unknown; a volume has driver and driver_opts")
+        return dict(volume)
+    return _as_text(volume)
+
+
+def _read_http_secret(reader: _Reader, name: str, private_key: str) -> str:
+    """The registry's C(http.secret): the given one, or one that only the holder of the private key can compute.
+
+    Deriving it keeps it the same on each run and on each replica without storing it anywhere.
+    """
+    secret = reader.text("http_secret")
+    if secret and len(secret) < 32:
+        reader.problem("http_secret", "must have at least 32 characters; leave it out to have one derived")
+    derived = hmac.new(private_key.encode(), f"dtr.cache http.secret {name}".encode(), hashlib.sha256).hexdigest()
+    return secret or derived
+
+
+def _read_assignments(reader: _Reader) -> dict[str, t.Any]:
+    given = reader.mapping("assignments")
+    kinds = ("accounts", "teams", "orgs")
+    unknown = sorted(set(given) - {*kinds, "everyone"})
+    if unknown:
+        reader.problem("assignments", f"{', '.join(unknown)} is unknown; there are accounts, teams, orgs and everyone")
+    wanted: dict[str, t.Any] = {kind: as_items(given.get(kind)) for kind in kinds}
+    for team in wanted["teams"]:
+        if not re.fullmatch(r"[^/]+/[^/]+", team):
+            reader.problem("assignments", f"team {team!r} must be written organisation/team")
+    wanted["everyone"] = _as_text(given.get("everyone") or False).lower() in ("true", "yes", "on", "1")
+    return wanted
+
+
+def _read_verify_image(reader: _Reader) -> str | None:
+    image = reader.text("verify_image")
+    if image and not _IMAGE_IN_REGISTRY.fullmatch(image):
+        reader.problem(
+            "verify_image", f"{image!r} is not an image in the DTR, written namespace/repository:tag without the host"
+        )
+    return image or None

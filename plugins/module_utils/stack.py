@@ -1,0 +1,271 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Planning a stack: what a live Swarm has, what is wanted, and the steps from the one to the other. Pure functions.
+
+Both sides are brought into one form, the view: a mapping of what a person would compare (image, ports, replicas, …).
+A key stands in a view only when it says something, so that two equal services have equal views.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing as t
+
+from ansible_collections.dtr.cache.plugins.module_utils.engine import Swarm
+from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
+
+View = t.Dict[str, t.Any]
+
+NANOSECONDS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
+BYTES = {"": 1, "b": 1, "k": 2**10, "kb": 2**10, "m": 2**20, "mb": 2**20, "g": 2**30, "gb": 2**30, "t": 2**40, "tb": 2**40}
+
+
+@dataclasses.dataclass(frozen=True)
+class WantedStack:
+    """What should be there: node labels by host name, names of configs and secrets, and the stack's definition."""
+
+    name: str
+    node_labels: t.Mapping[str, t.Mapping[str, str]]
+    configs: t.Sequence[str]
+    secrets: t.Sequence[str]
+    definition: t.Mapping[str, t.Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Steps in the order in which they must be done, and the two sides of the diff (differences only)."""
+
+    steps: list[dict[str, str]]
+    before: dict[str, t.Any]
+    after: dict[str, t.Any]
+
+    def diff(self) -> dict[str, t.Any]:
+        """The diff in Ansible's form."""
+        return {"before": self.before, "after": self.after}
+
+
+def plan(swarm: Swarm, wanted: WantedStack) -> Plan:
+    """The steps that make the Swarm what is wanted; none when it is already.
+
+    Raises:
+        Failure: C(UNKNOWN_NODE) when a wanted node is not in the Swarm, naming all of them.
+    """
+    unknown = sorted(set(wanted.node_labels) - set(swarm.nodes))
+    if unknown:
+        raise Failure(
+            "UNKNOWN_NODE",
+            f"The Swarm has no node {', '.join(unknown)}.",
+            hint=f"Its nodes are {', '.join(sorted(swarm.nodes))}.",
+        )
+    result = Plan([], {}, {})
+    for node, labels in wanted.node_labels.items():
+        _plan_labels(result, node, swarm.nodes[node]["Spec"].get("Labels") or {}, labels)
+    _plan_objects(result, "config", swarm.configs, wanted.configs)
+    _plan_objects(result, "secret", swarm.secrets, wanted.secrets)
+    views = {
+        name: wanted_service(wanted.name, service, wanted.definition)
+        for name, service in wanted.definition["services"].items()
+    }
+    for name, view in views.items():
+        live = swarm.services.get(name)
+        _plan_service(result, f"{wanted.name}_{name}", live_service(live["Spec"]) if live else None, view)
+    return result
+
+
+def wanted_service(stack: str, service: t.Mapping[str, t.Any], definition: t.Mapping[str, t.Any]) -> View:
+    """The view of a service as a stack's definition declares it."""
+    deploy = service.get("deploy") or {}
+    resources = deploy.get("resources") or {}
+    return _said(
+        image=service["image"],
+        entrypoint=list(service.get("entrypoint") or []),
+        command=list(service.get("command") or []),
+        replicas=int(deploy.get("replicas", 1)),
+        constraints=sorted((deploy.get("placement") or {}).get("constraints") or []),
+        ports=sorted(_wanted_port(port) for port in service.get("ports") or []),
+        configs=_wanted_files(service, definition, "configs"),
+        secrets=_wanted_files(service, definition, "secrets"),
+        mounts=sorted(_wanted_mount(stack, volume, definition) for volume in service.get("volumes") or []),
+        environment=dict(sorted((service.get("environment") or {}).items())),
+        restart_policy=(deploy.get("restart_policy") or {}).get("condition", "any"),
+        update_config=_update_view(
+            parallelism=(deploy.get("update_config") or {}).get("parallelism"),
+            delay=duration((deploy.get("update_config") or {}).get("delay")),
+            failure_action=(deploy.get("update_config") or {}).get("failure_action"),
+            monitor=duration((deploy.get("update_config") or {}).get("monitor")),
+            order=(deploy.get("update_config") or {}).get("order"),
+        ),
+        limits=_resources_view(
+            (resources.get("limits") or {}).get("cpus"), byte_size((resources.get("limits") or {}).get("memory"))
+        ),
+        reservations=_resources_view(
+            (resources.get("reservations") or {}).get("cpus"),
+            byte_size((resources.get("reservations") or {}).get("memory")),
+        ),
+    )
+
+
+def live_service(spec: t.Mapping[str, t.Any]) -> View:
+    """The view of a service as the Engine reports it (C(ServiceSpec) of the Engine API)."""
+    task = spec["TaskTemplate"]
+    container = task["ContainerSpec"]
+    update = spec.get("UpdateConfig") or {}
+    resources = task.get("Resources") or {}
+    return _said(
+        image=container["Image"].partition("@")[0],
+        entrypoint=container.get("Command") or [],
+        command=container.get("Args") or [],
+        replicas=((spec.get("Mode") or {}).get("Replicated") or {}).get("Replicas", 0),
+        constraints=sorted((task.get("Placement") or {}).get("Constraints") or []),
+        ports=sorted(_live_port(port) for port in (spec.get("EndpointSpec") or {}).get("Ports") or []),
+        configs={item["File"]["Name"]: item["ConfigName"] for item in container.get("Configs") or []},
+        secrets={item["File"]["Name"]: item["SecretName"] for item in container.get("Secrets") or []},
+        mounts=sorted(_live_mount(mount) for mount in container.get("Mounts") or []),
+        environment=dict(sorted(item.partition("=")[::2] for item in container.get("Env") or [])),
+        restart_policy=(task.get("RestartPolicy") or {}).get("Condition", "any"),
+        update_config=_update_view(
+            parallelism=update.get("Parallelism"),
+            delay=update.get("Delay"),
+            failure_action=update.get("FailureAction"),
+            monitor=update.get("Monitor"),
+            order=update.get("Order"),
+        ),
+        limits=_live_resources(resources.get("Limits")),
+        reservations=_live_resources(resources.get("Reservations")),
+    )
+
+
+def duration(value: str | int | None) -> int | None:
+    """Nanoseconds of a Go duration such as C(1m30s); a number is nanoseconds already.
+
+    Raises:
+        Failure: C(INVALID_INPUT) for anything else.
+    """
+    if value is None or isinstance(value, int):
+        return value
+    parts = re.findall(r"([0-9]+(?:\.[0-9]+)?)(ns|us|µs|ms|s|m|h)", value)
+    if not parts or "".join(number + unit for number, unit in parts) != value:
+        raise Failure("INVALID_INPUT", f"{value!r} is not a duration such as 10s or 1m30s.")
+    return int(sum(float(number) * NANOSECONDS[unit] for number, unit in parts))
+
+
+def byte_size(value: str | int | None) -> int | None:
+    """Bytes of a size such as C(512M), as Docker reads it.
+
+    Raises:
+        Failure: C(INVALID_INPUT) for anything else.
+    """
+    if value is None or isinstance(value, int):
+        return value
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([kmgt]?b?)", value.strip().lower())
+    if not match:
+        raise Failure("INVALID_INPUT", f"{value!r} is not a size such as 512M.")
+    return int(float(match[1]) * BYTES[match[2]])
+
+
+def _said(**view: t.Any) -> View:
+    return {key: value for key, value in view.items() if value not in (None, [], {}, "")}
+
+
+def _update_view(
+    parallelism: int | None, delay: int | None, failure_action: str | None, monitor: int | None, order: str | None
+) -> View:
+    """An update policy with what the Engine does where nothing is said."""
+    return {
+        "parallelism": 1 if parallelism is None else int(parallelism),
+        "delay": _seconds(delay or 0),
+        "failure_action": failure_action or "pause",
+        "monitor": _seconds(monitor or 5 * 10**9),
+        "order": order or "stop-first",
+    }
+
+
+def _seconds(nanoseconds: int) -> str:
+    return f"{nanoseconds / 10**9:g}s"
+
+
+def _resources_view(cpus: t.Any, memory: int | None) -> View:
+    return _said(cpus=float(cpus) if cpus is not None else None, memory=memory)
+
+
+def _live_resources(resources: t.Mapping[str, t.Any] | None) -> View:
+    resources = resources or {}
+    cpus = resources.get("NanoCPUs")
+    return _resources_view(cpus / 10**9 if cpus else None, resources.get("MemoryBytes") or None)
+
+
+def _wanted_port(port: str | t.Mapping[str, t.Any]) -> str:
+    if isinstance(port, str):
+        published, _colon, rest = port.partition(":")
+        target, _slash, protocol = rest.partition("/")
+        return _port(published, target, protocol or "tcp", "ingress")
+    return _port(port["published"], port["target"], port.get("protocol", "tcp"), port.get("mode", "ingress"))
+
+
+def _live_port(port: t.Mapping[str, t.Any]) -> str:
+    return _port(port.get("PublishedPort", 0), port["TargetPort"], port["Protocol"], port["PublishMode"])
+
+
+def _port(published: t.Any, target: t.Any, protocol: str, mode: str) -> str:
+    return f"{published}:{target}/{protocol} ({mode})"
+
+
+def _wanted_files(service: t.Mapping[str, t.Any], definition: t.Mapping[str, t.Any], kind: str) -> dict[str, str]:
+    """Where each config or secret is mounted, and the name that Swarm knows it by."""
+    names = {key: value["external"]["name"] for key, value in (definition.get(kind) or {}).items()}
+    return {item["target"]: names[item["source"]] for item in service.get(kind) or []}
+
+
+def _wanted_mount(stack: str, volume: str, definition: t.Mapping[str, t.Any]) -> str:
+    source, _colon, target = volume.partition(":")
+    if source.startswith("/"):
+        return _mount("bind", source, target)
+    return _mount("volume", f"{stack}_{source}", target, (definition["volumes"][source] or {}).get("driver_opts"))
+
+
+def _live_mount(mount: t.Mapping[str, t.Any]) -> str:
+    driver = (mount.get("VolumeOptions") or {}).get("DriverConfig") or {}
+    return _mount(mount["Type"], mount.get("Source", ""), mount["Target"], driver.get("Options"))
+
+
+def _mount(kind: str, source: str, target: str, options: t.Mapping[str, str] | None = None) -> str:
+    listed = ",".join(f"{key}={value}" for key, value in sorted((options or {}).items()))
+    return f"{kind} {source} at {target}" + (f" ({listed})" if listed else "")
+
+
+def _plan_labels(result: Plan, node: str, present: t.Mapping[str, str], wanted: t.Mapping[str, str]) -> None:
+    for label, value in wanted.items():
+        if present.get(label) != value:
+            result.steps.append({"kind": "node_label", "action": "set", "name": node, "detail": f"{label}={value}"})
+            result.before.setdefault("node_labels", {}).setdefault(node, {})[label] = present.get(label)
+            result.after.setdefault("node_labels", {}).setdefault(node, {})[label] = value
+
+
+def _plan_objects(result: Plan, kind: str, present: t.Container[str], wanted: t.Sequence[str]) -> None:
+    for name in wanted:
+        if name not in present:
+            result.steps.append({"kind": kind, "action": "create", "name": name, "detail": ""})
+            result.before.setdefault(f"{kind}s", {})[name] = "absent"
+            result.after.setdefault(f"{kind}s", {})[name] = "present"
+
+
+def _plan_service(result: Plan, name: str, live: View | None, wanted: View) -> None:
+    if live == wanted:
+        return
+    before = live or {}
+    different = [key for key in sorted({*before, *wanted}) if before.get(key) != wanted.get(key)]
+    result.steps.append(
+        {
+            "kind": "service",
+            "action": "create" if live is None else "update",
+            "name": name,
+            "detail": "" if live is None else ", ".join(different),
+        }
+    )
+    result.before.setdefault("services", {})[name] = (
+        "absent" if live is None else {key: before.get(key) for key in different}
+    )
+    result.after.setdefault("services", {})[name] = {key: wanted.get(key) for key in different}
+

@@ -1,0 +1,113 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What must be true of a Swarm before a cache is deployed to it, as sentences about what is not."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import importlib.util
+import shutil
+import socket
+import typing as t
+
+from ansible_collections.dtr.cache.plugins.module_utils.engine import NAMESPACE_LABEL, Engine
+
+SECONDS_TO_CONNECT = 2
+# What community.docker's modules need on the host they run on, and the package that brings it.
+MODULES_NEEDED = {"jsondiff": "python3-jsondiff", "yaml": "python3-yaml (PyYAML)"}
+
+
+def swarm_problems(engine: Engine, nodes: t.Sequence[str], port: int, publish_mode: str, stack_name: str) -> list[str]:
+    """Everything in the Swarm, and on the host that this runs on, that stands against a deployment."""
+    present = {node["Description"]["Hostname"]: node for node in engine.node_names().values()}
+    services = engine.all_services()
+    dedicated = {name: present[name] for name in nodes if name in present}
+    unused = {name: node for name, node in dedicated.items() if node["ID"] not in _nodes_of(engine, stack_name)}
+    own_mesh = any(
+        _stack_of(service) == stack_name and "ingress" in _modes_of(service, port) for service in services
+    )
+    return [
+        *missing_requirements(),
+        *unknown_nodes(nodes, present),
+        *nodes_not_ready(dedicated),
+        *port_holders(services, port, publish_mode, stack_name),
+        *([] if own_mesh else ports_in_use(unused, port)),
+    ]
+
+
+def missing_requirements() -> list[str]:
+    """What is not installed where community.docker's modules will run."""
+    problems = []
+    if shutil.which("docker") is None:
+        problems.append("the manager has no command docker; install Docker's CLI there")
+    missing = [package for name, package in MODULES_NEEDED.items() if importlib.util.find_spec(name) is None]
+    if missing:
+        problems.append(f"the manager's Python lacks {' and '.join(missing)}; install it there")
+    return problems
+
+
+def unknown_nodes(nodes: t.Iterable[str], present: t.Collection[str]) -> list[str]:
+    """Nodes that are not in the Swarm."""
+    names = ", ".join(sorted(present))
+    return [
+        f"dtr_cache_nodes: the Swarm has no node {node}; its nodes are {names}" for node in nodes if node not in present
+    ]
+
+
+def nodes_not_ready(nodes: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[str]:
+    """Nodes on which Swarm would start nothing."""
+    problems = []
+    for name, node in nodes.items():
+        state, availability = node["Status"]["State"], node["Spec"]["Availability"]
+        if state != "ready":
+            problems.append(f"dtr_cache_nodes: node {name} is {state}; bring it back or name another one")
+        elif availability != "active":
+            problems.append(
+                f"dtr_cache_nodes: node {name} is set to {availability}; "
+                f"let it take tasks with: docker node update --availability active {name}"
+            )
+    return problems
+
+
+def port_holders(
+    services: t.Iterable[t.Mapping[str, t.Any]], port: int, publish_mode: str, stack_name: str
+) -> list[str]:
+    """Other services that publish the port: through the routing mesh a port is taken on every node."""
+    problems = []
+    for service in services:
+        modes = _modes_of(service, port)
+        if _stack_of(service) != stack_name and ("ingress" in modes or (modes and publish_mode == "ingress")):
+            problems.append(f"dtr_cache_port: {port} is published by service {service['Spec']['Name']} already")
+    return problems
+
+
+def ports_in_use(nodes: t.Mapping[str, t.Mapping[str, t.Any]], port: int) -> list[str]:
+    """Nodes on which something answers at the port although no replica of the cache runs there."""
+    with concurrent.futures.ThreadPoolExecutor(max_workers=16) as pool:
+        answers = pool.map(lambda node: _answers(str(node["Status"].get("Addr", "")), port), nodes.values())
+        taken = [name for name, answer in zip(nodes, answers) if answer]
+    return [f"dtr_cache_port: {port} is in use on node {name} by something that is not this cache" for name in taken]
+
+
+def _nodes_of(engine: Engine, stack_name: str) -> set[str]:
+    """The ids of the nodes on which a task of the stack runs or may still be ending."""
+    return {task.get("NodeID", "") for task in engine.tasks_of(stack_name)}
+
+
+def _stack_of(service: t.Mapping[str, t.Any]) -> str:
+    return str((service["Spec"].get("Labels") or {}).get(NAMESPACE_LABEL, ""))
+
+
+def _modes_of(service: t.Mapping[str, t.Any], port: int) -> set[str]:
+    """The ways (V(ingress), V(host)) in which a service publishes this port."""
+    published = (service.get("Endpoint") or {}).get("Ports") or []
+    return {item["PublishMode"] for item in published if item.get("PublishedPort") == port}
+
+
+def _answers(address: str, port: int) -> bool:
+    try:
+        with socket.create_connection((address, port), timeout=SECONDS_TO_CONNECT):
+            return True
+    except OSError:
+        return False

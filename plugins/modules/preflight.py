@@ -1,0 +1,112 @@
+#!/usr/bin/python
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: preflight
+short_description: Find everything that is wrong with a cache's settings before anything is touched
+version_added: 0.1.0
+author: Contributors to the dtr.cache project (@dtr-cache)
+description:
+  - Reads the C(dtr_cache_*) variables of the host, checks and normalises them on the control node, and asks the Swarm
+    about the nodes and the port that they name. Nothing is changed.
+  - Certificates and keys are judged on the control node; they are not sent anywhere.
+  - This is what role P(dtr.cache.settings#role) runs.
+options:
+  needs:
+    description:
+      - The parts of a deployment that must be complete. Variables of other parts are checked when they are set.
+      - V(cache) is its name and address, V(registry) the DTR, V(certificate) the cache's certificate and key, V(swarm)
+        the nodes and the Swarm itself.
+    type: list
+    elements: str
+    choices: [cache, registry, certificate, swarm]
+    required: true
+  nodes:
+    description: Filled in on the control node. Host names of the nodes to dedicate.
+    type: list
+    elements: str
+    default: []
+  port:
+    description: Filled in on the control node. The port to publish.
+    type: int
+  publish_mode:
+    description: Filled in on the control node. V(ingress) or V(host).
+    type: str
+  stack_name:
+    description: Filled in on the control node. The stack that may hold the port already.
+    type: str
+extends_documentation_fragment:
+  - dtr.cache.engine
+attributes:
+  check_mode:
+    description: Can run in C(check_mode) and return changed status prediction without modifying target.
+    support: full
+  diff_mode:
+    description: Returns details on what would be changed when in diff mode.
+    support: none
+    details: Nothing is changed.
+  idempotent:
+    description: When run twice in a row outside check mode, with the same arguments, the second run reports no change.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Check the settings of a cache that is to be registered
+  dtr.cache.preflight:
+    needs: [cache, registry]
+"""
+
+RETURN = r"""
+problems:
+  description: Everything that is wrong, one sentence each. The task fails when there is any.
+  returned: always
+  type: list
+  elements: str
+settings:
+  description: The settings with defaults, presets and lists worked out. Without secrets.
+  returned: success
+  type: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.dtr.cache.plugins.module_utils.engine_module import ENGINE_ARGUMENT_SPEC, run
+from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
+from ansible_collections.dtr.cache.plugins.module_utils.swarm_checks import swarm_problems
+
+
+def main() -> None:
+    """Check what only the Swarm knows; the action plugin of the same name has checked the rest."""
+    module = AnsibleModule(
+        argument_spec={
+            "needs": {
+                "type": "list",
+                "elements": "str",
+                "choices": ["cache", "registry", "certificate", "swarm"],
+                "required": True,
+            },
+            "nodes": {"type": "list", "elements": "str", "default": []},
+            "port": {"type": "int"},
+            "publish_mode": {"type": "str"},
+            "stack_name": {"type": "str"},
+            **ENGINE_ARGUMENT_SPEC,
+        },
+        supports_check_mode=True,
+    )
+
+    def work(engine):
+        try:
+            engine.require_manager()
+        except Failure as failure:
+            return {"problems": [failure.as_result()["msg"]]}
+        params = {key: module.params[key] for key in ("nodes", "port", "publish_mode", "stack_name")}
+        return {"problems": swarm_problems(engine, **params)}
+
+    run(module, work)
+
+
+if __name__ == "__main__":
+    main()

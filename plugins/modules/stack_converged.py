@@ -1,0 +1,156 @@
+#!/usr/bin/python
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: stack_converged
+short_description: Wait until a Swarm stack has settled, and say whether it did
+version_added: 0.1.0
+author: Contributors to the dtr.cache project (@dtr-cache)
+description:
+  - Looks at the services, tasks and nodes of a stack until there is a verdict, at the latest after O(timeout) seconds.
+  - A replica counts only when it runs what the service declares now, on a node that is ready.
+  - Fails with any verdict but V(converged), and says why in one sentence.
+options:
+  name:
+    description: The stack's name.
+    type: str
+    required: true
+  timeout:
+    description: Seconds to wait at the most.
+    type: int
+    default: 300
+extends_documentation_fragment:
+  - dtr.cache.engine
+attributes:
+  check_mode:
+    description: Can run in C(check_mode) and return changed status prediction without modifying target.
+    support: full
+  diff_mode:
+    description: Returns details on what would be changed when in diff mode.
+    support: none
+    details: Nothing is changed.
+  idempotent:
+    description: When run twice in a row outside check mode, with the same arguments, the second run reports no change.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Wait until the cache runs
+  dtr.cache.stack_converged:
+    name: dtr-cache
+    timeout: 120
+"""
+
+RETURN = r"""
+verdict:
+  description:
+    - V(converged) - every replica runs what the stack declares.
+    - V(rolled_back) - the Engine went back to the service as it was before.
+    - V(paused) - the Engine stopped in the middle of an update.
+    - V(task_failed) - the container ends or cannot start.
+    - V(no_node) - no node fits the placement constraints and has its resources and ports free.
+    - V(timed_out) - none of these within O(timeout).
+  returned: always
+  type: str
+  sample: converged
+tasks:
+  description: The running task of each replica, and every task that ended badly, the newest first.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    node: {description: Host name of the node., type: str}
+    state: {description: State as the Engine names it., type: str}
+    error: {description: The Engine's reason., type: str}
+    exit_code: {description: Exit code of the container., type: int}
+    image: {description: The task's image., type: str}
+timeline:
+  description: What was seen, each change once.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    second: {description: Seconds after the start of the wait., type: float}
+    event: {description: What was seen., type: str}
+stale:
+  description: Configs and secrets of this stack that nothing refers to, the oldest first.
+  returned: always
+  type: list
+  elements: str
+log:
+  description: The last lines of the service's log.
+  returned: when the verdict is V(task_failed), V(rolled_back) or V(paused)
+  type: list
+  elements: str
+"""
+
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.dtr.cache.plugins.module_utils import convergence
+from ansible_collections.dtr.cache.plugins.module_utils.engine_module import ENGINE_ARGUMENT_SPEC, run
+from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
+
+LOG_LINES = 20
+HINTS = {
+    convergence.TASK_FAILED: "The log lines in this result tell more.",
+    convergence.ROLLED_BACK: "The service runs as before; the log lines in this result tell more.",
+    convergence.PAUSED: "Mend the cause and deploy again; the log lines in this result tell more.",
+    convergence.NO_NODE: "Look at the nodes' labels, states and published ports: docker node ls, docker service ls",
+    convergence.TIMED_OUT: "The timeline in this result tells how far it came; a longer timeout may be needed.",
+}
+
+
+def main() -> None:
+    """Wait for a stack."""
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "timeout": {"type": "int", "default": 300},
+            **ENGINE_ARGUMENT_SPEC,
+        },
+        supports_check_mode=True,
+    )
+    stack = module.params["name"]
+
+    def work(engine):
+        engine.require_manager()
+
+        def look():
+            return convergence.Moment(engine.services_of(stack), engine.tasks_of(stack), engine.node_names())
+
+        outcome = convergence.wait(
+            look, timeout=module.params["timeout"], clock=time.monotonic, sleep=time.sleep
+        )
+        swarm = engine.read_swarm(stack)
+        verdict = outcome.judgement.verdict
+        result = {
+            "verdict": verdict,
+            "tasks": convergence.task_rows(outcome.moment),
+            "timeline": outcome.timeline,
+            "stale": convergence.stale_objects(outcome.moment, stack, swarm.configs, swarm.secrets),
+        }
+        if verdict == convergence.CONVERGED:
+            return {"changed": False, **result}
+        if verdict in (convergence.TASK_FAILED, convergence.ROLLED_BACK, convergence.PAUSED):
+            result["log"] = [
+                line
+                for service in outcome.moment.services.values()
+                for line in engine.last_log_lines(service["ID"], LOG_LINES)
+            ]
+        raise Failure(
+            verdict.upper(),
+            f"Stack {stack} did not settle: {outcome.judgement.reason}.",
+            hint=HINTS[verdict],
+            **result,
+        )
+
+    run(module, work)
+
+
+if __name__ == "__main__":
+    main()

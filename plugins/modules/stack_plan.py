@@ -1,0 +1,134 @@
+#!/usr/bin/python
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: stack_plan
+short_description: Tell what a deployment would change in a Swarm
+version_added: 0.1.0
+author: Contributors to the dtr.cache project (@dtr-cache)
+description:
+  - Reads a Swarm through the Engine API and compares it with what is wanted. Nothing is ever changed.
+  - A change that somebody made by hand to the live service is found like any other difference.
+  - In check mode the task reports changed when there are steps, since the tasks that would do them cannot tell (
+    M(community.docker.docker_stack) knows no check mode). In a real run the tasks that do them report it.
+options:
+  name:
+    description: The stack's name.
+    type: str
+    required: true
+  node_labels:
+    description: Labels that nodes must have, as a dictionary of host names, each with a dictionary of labels.
+    type: dict
+    default: {}
+  configs:
+    description: Names of the Docker configs that must exist.
+    type: list
+    elements: str
+    default: []
+  secrets:
+    description: Names of the Docker secrets that must exist.
+    type: list
+    elements: str
+    default: []
+  definition:
+    description: The stack's definition, the data of a C(docker-stack.yml).
+    type: dict
+    required: true
+extends_documentation_fragment:
+  - dtr.cache.engine
+attributes:
+  check_mode:
+    description: Can run in C(check_mode) and return changed status prediction without modifying target.
+    support: full
+  diff_mode:
+    description: Returns details on what would be changed when in diff mode.
+    support: full
+  idempotent:
+    description: When run twice in a row outside check mode, with the same arguments, the second run reports no change.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: What would change?
+  dtr.cache.stack_plan:
+    name: dtr-cache
+    node_labels:
+      worker-3:
+        dtr.cache: "true"
+    secrets:
+      - dtr-cache_cache.key.pem_0f3c5a1b2d4e
+    definition:
+      version: "3.3"
+      services:
+        cache:
+          image: docker/dtr-content-cache:2.7.6
+          entrypoint: [/start.sh, /config.yml]
+          ports: ["443:443"]
+          deploy:
+            replicas: 1
+  register: plan
+
+- name: Show the steps
+  ansible.builtin.debug:
+    var: plan.steps
+"""
+
+RETURN = r"""
+steps:
+  description: What is missing or differs, in the order in which it must be done. Empty when nothing differs.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    kind:
+      description: V(node_label), V(config), V(secret) or V(service).
+      type: str
+    action:
+      description: V(set), V(create) or V(update).
+      type: str
+    name:
+      description: The node, config, secret or service.
+      type: str
+    detail:
+      description: The label that is set, or the parts of the service that differ.
+      type: str
+  sample:
+    - {kind: node_label, action: set, name: worker-3, detail: dtr.cache=true}
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.dtr.cache.plugins.module_utils.engine_module import ENGINE_ARGUMENT_SPEC, run
+from ansible_collections.dtr.cache.plugins.module_utils.stack import WantedStack, plan
+
+
+def main() -> None:
+    """Plan a stack."""
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "node_labels": {"type": "dict", "default": {}},
+            "configs": {"type": "list", "elements": "str", "default": []},
+            "secrets": {"type": "list", "elements": "str", "no_log": False, "default": []},
+            "definition": {"type": "dict", "required": True},
+            **ENGINE_ARGUMENT_SPEC,
+        },
+        supports_check_mode=True,
+    )
+    wanted = WantedStack(
+        **{key: module.params[key] for key in ("name", "node_labels", "configs", "secrets", "definition")}
+    )
+
+    def work(engine):
+        engine.require_manager()
+        result = plan(engine.read_swarm(wanted.name), wanted)
+        return {"changed": module.check_mode and bool(result.steps), "steps": result.steps, "diff": result.diff()}
+
+    run(module, work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the variables of a host to the settings of its cache, on the control node."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import pathlib
+import typing as t
+
+import yaml
+from ansible.errors import AnsibleError
+from ansible.plugins.loader import lookup_loader
+from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
+from ansible_collections.dtr.cache.plugins.module_utils.settings import PREFIX, Settings, read_settings
+
+_ARGUMENT_SPECS = pathlib.Path(__file__).parents[2] / "roles" / "settings" / "meta" / "argument_specs.yml"
+
+
+@functools.lru_cache(maxsize=1)
+def vocabulary() -> t.FrozenSet[str]:
+    """The names of all variables, from the one place that declares them."""
+    specs = yaml.safe_load(_ARGUMENT_SPECS.read_text(encoding="utf-8"))
+    return frozenset(specs["argument_specs"]["main"]["options"])
+
+
+def settings_of_host(
+    variables: t.Mapping[str, t.Any], templar: t.Any, loader: t.Any, needs: t.Collection[str]
+) -> tuple[Settings, list[str]]:
+    """The settings of the cache that a host's variables describe, and everything that is wrong with them."""
+
+    def read_file(path: str) -> str:
+        # Ansible's own lookup: finds files beside the playbook and reads vaulted ones without writing them anywhere.
+        try:
+            lookup = lookup_loader.get("ansible.builtin.file", loader=loader, templar=templar)
+            return str(lookup.run([path], variables=variables)[0])
+        except AnsibleError as error:
+            reason = str(getattr(error, "message", "") or error).splitlines()[0]
+            raise Failure("UNREADABLE_FILE", f"{path} cannot be read on the control node: {reason}") from error
+
+    templated = {}
+    undefined = []
+    for name in sorted(variables):
+        if name.startswith(PREFIX):
+            try:
+                templated[name] = templar.template(variables[name])
+            except AnsibleError as error:
+                undefined.append(f"{name}: {str(error).splitlines()[0]}")
+    settings, problems = read_settings(
+        templated,
+        known=vocabulary(),
+        needs=needs,
+        read_file=read_file,
+        now=datetime.datetime.now(datetime.timezone.utc),
+    )
+    return settings, undefined + problems
