@@ -1,0 +1,94 @@
+// Copyright: Contributors to the dtr.cache project
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package downstream
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/distribution/reference"
+	dcontext "github.com/docker/distribution/context"
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sync/singleflight"
+)
+
+// cache fills the store from the upstreams.
+type cache struct {
+	store     *store
+	upstreams *upstreams
+	// flights holds, by digest, what is being fetched or removed.
+	flights singleflight.Group
+}
+
+// wanted is what a client asks for: query is its URL's query string as it came, in which the signature is.
+type wanted struct {
+	repository reference.Named
+	digest     digest.Digest
+	query      string
+}
+
+func (w wanted) path() string {
+	return "/v2/" + w.repository.Name() + "/blobs/" + w.digest.String()
+}
+
+// provide returns once the blob is in the store: hit tells whether it was there already, upstream where this very call
+// fetched it from (empty if another one did). Simultaneous calls for one digest make one upstream request.
+func (c *cache) provide(ctx context.Context, blob wanted) (hit bool, upstream string, err error) {
+	hit, err = c.store.has(ctx, blob.repository, blob.digest)
+	for stored := hit; err == nil && !stored; {
+		led := false
+		flight := c.flights.DoChan(blob.digest.String(), func() (interface{}, error) {
+			led = true
+			// A client that goes away must not fail the others that wait for the same blob.
+			return c.fetch(context.WithoutCancel(ctx), blob)
+		})
+		select {
+		case <-ctx.Done():
+			return false, "", ctx.Err()
+		case result := <-flight:
+			if led {
+				upstream, _ = result.Val.(string)
+				return false, upstream, result.Err
+			}
+			// Another client's signature may be refused where this one's is not: only then is it asked for again.
+			var refused refusal
+			if result.Err != nil && !errors.As(result.Err, &refused) {
+				return false, "", result.Err
+			}
+		}
+		stored, err = c.store.has(ctx, blob.repository, blob.digest)
+	}
+	return hit, "", err
+}
+
+// fetch gets a blob that is not stored, or no longer to be served, and returns the upstream it came from.
+func (c *cache) fetch(ctx context.Context, blob wanted) (string, error) {
+	started := time.Now()
+	// It may have come while this call waited for its turn.
+	if stored, err := c.store.has(ctx, blob.repository, blob.digest); err != nil || stored {
+		return "", err
+	}
+	// The registry keeps a blob's old file where it finds one, and with it the old age.
+	if err := c.store.remove(ctx, blob.digest); err != nil {
+		return "", err
+	}
+	var size int64
+	upstream, err := c.upstreams.fetch(ctx, blob.path(), blob.query, func(body io.Reader) (err error) {
+		size, err = c.store.keep(ctx, blob.repository, blob.digest, body)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	dcontext.GetLoggerWithFields(ctx, map[interface{}]interface{}{
+		"digest":     blob.digest,
+		"repository": blob.repository.Name(),
+		"upstream":   upstream,
+		"bytes":      size,
+		"seconds":    time.Since(started).Seconds(),
+	}).Info("blob fetched")
+	return upstream, nil
+}

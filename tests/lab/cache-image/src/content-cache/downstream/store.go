@@ -1,0 +1,168 @@
+// Copyright: Contributors to the dtr.cache project
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package downstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"time"
+
+	"github.com/distribution/reference"
+	"github.com/docker/distribution"
+	dcontext "github.com/docker/distribution/context"
+	"github.com/docker/distribution/registry/storage"
+	storagedriver "github.com/docker/distribution/registry/storage/driver"
+	"github.com/opencontainers/go-digest"
+)
+
+// storageError is a failure of the cache's own storage, for which no upstream is to blame.
+type storageError struct{ error }
+
+func (e storageError) Unwrap() error { return e.error }
+
+// store is the registry's own blob storage. A blob's age is the age of its data file, so that nothing else has to be
+// remembered over a restart, or agreed upon with other replicas on the same storage.
+type store struct {
+	inner  distribution.Namespace
+	driver storagedriver.StorageDriver
+	ttl    time.Duration // zero: blobs are kept for ever
+	now    func() time.Time
+}
+
+// has tells whether a blob can be served from the repository. One that is stored for another repository is linked into
+// this one; one that outlived its time is as good as gone. Only the driver is asked: the registry's caches of descriptors
+// may remember blobs that another replica removed.
+func (s *store) has(ctx context.Context, name reference.Named, dgst digest.Digest) (bool, error) {
+	repository, err := s.inner.Repository(ctx, name)
+	if err != nil {
+		return false, storageError{err}
+	}
+	blobs := repository.Blobs(ctx)
+	canonical := dgst
+	linked, err := blobs.Stat(ctx, dgst)
+	if err == nil {
+		canonical = linked.Digest
+	} else if !errors.Is(err, distribution.ErrBlobUnknown) {
+		return false, storageError{err}
+	}
+	data, err := s.driver.Stat(ctx, dataPath(canonical))
+	if isGone(err) || err == nil && s.expired(data) {
+		return false, nil
+	}
+	if err == nil && linked.Digest == "" {
+		err = link(ctx, blobs, name, distribution.Descriptor{Digest: canonical, Size: data.Size()})
+	}
+	if err != nil {
+		return false, storageError{err}
+	}
+	return true, nil
+}
+
+func (s *store) expired(data storagedriver.FileInfo) bool {
+	return s.ttl > 0 && s.now().Sub(data.ModTime()) >= s.ttl
+}
+
+// keep stores what body yields if its digest is dgst, and nothing otherwise. It returns the number of bytes stored.
+func (s *store) keep(ctx context.Context, name reference.Named, dgst digest.Digest, body io.Reader) (int64, error) {
+	repository, err := s.inner.Repository(ctx, name)
+	if err != nil {
+		return 0, storageError{err}
+	}
+	writer, err := repository.Blobs(ctx).Create(ctx)
+	if err != nil {
+		return 0, storageError{err}
+	}
+	verifier := dgst.Verifier()
+	source := &source{Reader: io.TeeReader(body, verifier)}
+	size, err := io.Copy(writer, source)
+	switch {
+	case source.err != nil:
+		err = source.err
+	case err != nil:
+		err = storageError{err}
+	case !verifier.Verified():
+		err = fmt.Errorf("sent %d bytes that are not %s", size, dgst)
+	default:
+		if _, err := writer.Commit(ctx, distribution.Descriptor{Digest: dgst, Size: size}); err != nil {
+			return 0, storageError{err}
+		}
+		return size, nil
+	}
+	if err := writer.Cancel(ctx); err != nil {
+		dcontext.GetLogger(ctx).Warnf("could not remove an upload: %v", err)
+	}
+	return 0, err
+}
+
+// remove takes a blob's data away. It is no error if it is gone: another replica may have been quicker.
+func (s *store) remove(ctx context.Context, dgst digest.Digest) error {
+	err := storage.NewVacuum(ctx, s.driver).RemoveBlob(dgst.String())
+	if err != nil && !isGone(err) {
+		return storageError{err}
+	}
+	return nil
+}
+
+// link makes a stored blob known in one more repository, as the registry does for a cross-repository mount.
+func link(ctx context.Context, blobs distribution.BlobStore, name reference.Named, blob distribution.Descriptor) error {
+	from, err := reference.WithDigest(name, blob.Digest)
+	if err != nil {
+		return err
+	}
+	writer, err := blobs.Create(ctx, mount{from: from, blob: blob})
+	var mounted distribution.ErrBlobMounted
+	if errors.As(err, &mounted) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	// The registry answers a mount that failed by beginning an upload.
+	return errors.Join(fmt.Errorf("could not link %s into %s", blob.Digest, name), writer.Cancel(ctx))
+}
+
+// mount is the option of a cross-repository mount whose blob is known to exist.
+type mount struct {
+	from reference.Canonical
+	blob distribution.Descriptor
+}
+
+func (m mount) Apply(target interface{}) error {
+	options, ok := target.(*distribution.CreateOptions)
+	if !ok {
+		return fmt.Errorf("unexpected options %T", target)
+	}
+	options.Mount.ShouldMount = true
+	options.Mount.From = m.from
+	options.Mount.Stat = &m.blob
+	return nil
+}
+
+// source remembers a failure to read, to tell it from a failure to write in io.Copy.
+type source struct {
+	io.Reader
+	err error
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(p)
+	if err != nil && err != io.EOF {
+		s.err = err
+	}
+	return n, err
+}
+
+// dataPath is where the registry's storage layout, version 2, has a blob's data.
+func dataPath(dgst digest.Digest) string {
+	hex := dgst.Encoded()
+	return path.Join("/docker/registry/v2/blobs", dgst.Algorithm().String(), hex[:2], hex, "data")
+}
+
+func isGone(err error) bool {
+	var notFound storagedriver.PathNotFoundError
+	return errors.As(err, &notFound)
+}
