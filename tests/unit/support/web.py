@@ -1,0 +1,191 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A real HTTP server in a thread, whose behaviour is a function, and certificates made on the fly."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import ipaddress
+import socket
+import ssl
+import threading
+import typing as t
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+
+class Request(t.NamedTuple):
+    """What a client sent."""
+
+    method: str
+    path: str
+    query: dict[str, list[str]]
+    headers: t.Mapping[str, str]
+    body: bytes
+
+
+class Reply(t.NamedTuple):
+    """What to answer. C(drop) closes the connection without a word; C(length) lies about the body's length."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: t.Mapping[str, str] = {}
+    drop: bool = False
+    length: int | None = None
+
+
+Behaviour = t.Callable[[Request], Reply]
+
+
+class Site:
+    """A running server: its port, and the requests that reached it."""
+
+    def __init__(self, behaviour: Behaviour) -> None:
+        self.behaviour = behaviour
+        self.requests: list[Request] = []
+        self.connections = 0
+        self.scheme = "http"
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://127.0.0.1:{self.port}"
+
+    def count(self, method: str, path: str | None = None) -> int:
+        return sum(1 for each in self.requests if each.method == method and path in (None, each.path))
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    site: t.ClassVar[Site]
+
+    def setup(self) -> None:
+        super().setup()
+        self.site.connections += 1
+
+    def _handle(self) -> None:
+        parts = urlsplit(self.path)
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        request = Request(self.command, parts.path, parse_qs(parts.query), dict(self.headers.items()), body)
+        self.site.requests.append(request)
+        reply = self.site.behaviour(request)
+        if reply.drop:
+            self.close_connection = True
+            with contextlib.suppress(OSError):
+                self.connection.shutdown(socket.SHUT_RDWR)
+            return
+        self.send_response(reply.status)
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        if reply.status != 204:
+            self.send_header("Content-Length", str(len(reply.body) if reply.length is None else reply.length))
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            self.wfile.write(reply.body)
+        if reply.length is not None:
+            self.close_connection = True
+
+    do_GET = do_POST = do_PATCH = do_DELETE = do_HEAD = _handle
+
+    def log_message(self, format: str, *args: t.Any) -> None:
+        """The test reads C(Site.requests) instead."""
+
+
+class _Quiet(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, request: t.Any, client_address: t.Any) -> None:
+        """Broken handshakes are what some tests are about."""
+
+
+@contextlib.contextmanager
+def serve(behaviour: Behaviour, context: ssl.SSLContext | None = None) -> t.Iterator[Site]:
+    """Serve on a free port of 127.0.0.1, with TLS when a context is given."""
+    site = Site(behaviour)
+    server = _Quiet(("127.0.0.1", 0), type("Handler", (_Handler,), {"site": site}))
+    site.port = server.server_address[1]
+    if context is not None:
+        site.scheme = "https"
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield site
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class Identity(t.NamedTuple):
+    """A certificate with its key."""
+
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey
+
+    @property
+    def pem(self) -> str:
+        return self.certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+    @property
+    def key_pem(self) -> str:
+        return self.encrypted_key_pem(None)
+
+    def encrypted_key_pem(self, passphrase: str | None) -> str:
+        encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
+        if passphrase:
+            encryption = serialization.BestAvailableEncryption(passphrase.encode())
+        return self.key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption
+        ).decode()
+
+    def write(self, folder: Path, name: str) -> tuple[Path, Path]:
+        certificate, key = folder / f"{name}.cert.pem", folder / f"{name}.key.pem"
+        certificate.write_text(self.pem)
+        key.write_text(self.key_pem)
+        return certificate, key
+
+    def server_context(self, folder: Path, client_ca: Identity | None = None) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*self.write(folder, "server"))
+        if client_ca:
+            context.load_verify_locations(cadata=client_ca.pem)
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+
+def make_identity(
+    name: str,
+    issuer: Identity | None = None,
+    *,
+    ca: bool = False,
+    addresses: t.Sequence[str] = ("127.0.0.1",),
+    days: tuple[int, int] = (-1, 30),
+) -> Identity:
+    """A certificate, self-signed unless an issuer is given; C(days) are its validity counted from now."""
+    now = datetime.datetime.now(datetime.UTC)
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer.certificate.subject if issuer else subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now + datetime.timedelta(days=days[0]))
+        .not_valid_after(now + datetime.timedelta(days=days[1]))
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+    )
+    if not ca:
+        names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(each)) for each in addresses])
+        builder = builder.add_extension(names, critical=False)
+    return Identity(builder.sign(issuer.key if issuer else key, hashes.SHA256()), key)
