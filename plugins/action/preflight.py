@@ -37,7 +37,7 @@ class ActionModule(ActionBase):
                     raise
                 problems.append(f"the manager {variables.get('inventory_hostname')} cannot be reached: {error}")
         if problems:
-            result.update(_failure_of(settings.name or variables["inventory_hostname"], problems).as_result(), failed=True)
+            result.update(_failed(settings.name or variables["inventory_hostname"], problems))
         else:
             result["settings"] = public_settings(settings, datetime.datetime.now(datetime.timezone.utc))
         return {**result, "changed": False, "problems": problems}
@@ -56,10 +56,11 @@ class ActionModule(ActionBase):
         return [f"the Swarm cannot be asked: {answer.get('msg', 'the module gave no reason')}"]
 
 
-def _failure_of(cache: str, problems: t.Sequence[str]) -> Failure:
+def _failed(cache: str, problems: t.Sequence[str]) -> dict[str, t.Any]:
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    failure = Failure("INVALID_SETTINGS", f"The settings of {cache} have {count}; nothing has been changed.")
     listed = "".join(f"\n  - {problem}" for problem in problems)
-    return Failure("INVALID_SETTINGS", f"The settings of {cache} have {count}; nothing has been changed:{listed}")
+    return {**failure.as_result(), "msg": failure.message + listed, "failed": True}
 
 
 def public_settings(settings: Settings, now: datetime.datetime) -> dict[str, t.Any]:

@@ -10,10 +10,10 @@ short_description: The stack of a cache, its configs and its secrets, as the hos
 version_added: 0.1.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
-  - Without a term, gives the names of the Docker configs and secrets of a cache and the definition of its stack. Nothing in
-    that is a secret.
-  - With the name of a file as the term, gives the content of that file as the container sees it. That can be a secret, so
-    hand it only to an option that Ansible never shows.
+  - Without a term, gives the names of the Docker configs and secrets of a cache and the definition of its stack. Nothing
+    in that is a secret.
+  - With the name of a file as the term, gives the content of that file as the container sees it. It can be a secret,
+    so hand it only to an option that Ansible never shows.
 options:
   _terms:
     description: None, or files of the deployment such as V(config.yml) or V(cache.key.pem).
@@ -33,7 +33,8 @@ EXAMPLES = r"""
 RETURN = r"""
 _raw:
   description:
-    - Without a term, one dictionary with C(configs) and C(secrets) (lists of C(name), C(file) and C(labels)), and C(definition).
+    - Without a term, one dictionary with C(configs) and C(secrets) (lists of C(name), C(file) and C(labels)), and
+      C(definition).
     - With terms, their contents.
   type: list
   elements: raw

@@ -156,7 +156,9 @@ def _judge_service(name: str, service: Raw, moment: Moment) -> Judgement:
         return Judgement(CONVERGED, f"service {name}: {len(running)}/{replicas} run")
     ended = [task for task in current if task["Status"]["State"] == "complete"]
     if ended and not [task for task in current if task["DesiredState"] == "running"]:
-        return Judgement(TASK_FAILED, f"service {name}: its container on {_node_name(ended[0], moment)} ended by itself")
+        return Judgement(
+            TASK_FAILED, f"service {name}: its container on {_node_name(ended[0], moment)} ended by itself"
+        )
     homeless = [task for task in current if "no suitable node" in task["Status"].get("Err", "")]
     if homeless:
         error = homeless[0]["Status"]["Err"]

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From the settings of a cache to what Swarm gets: C(config.yml), C(docker-stack.yml) and the objects they name.
 
-Both files have the form of the vendor's deployment guide (DTR 2.5 to 2.7, "Simple Kubernetes or Swarm deployment"), with
-one difference: configs and secrets are external and named by their content, since Swarm cannot change one in place.
+Both files have the form of the vendor's deployment guide (DTR 2.5 to 2.7), with one difference: configs and secrets are
+external and named by their content, since Swarm cannot change one in place.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import typing as t
 from urllib.parse import urlsplit
 
 import yaml
-
 from ansible_collections.dtr.cache.plugins.module_utils.settings import Settings, carries_credentials
 
 CONFIG = "config"
@@ -125,9 +124,7 @@ def stack_definition(settings: Settings, objects: t.Sequence[SwarmObject]) -> di
         "entrypoint": ["/start.sh", f"{SECRETS_FOLDER}/{CONFIG_FILE}" if config_is_secret else f"/{CONFIG_FILE}"],
         "ports": [_port(settings)],
         "deploy": deploy,
-        "configs": [
-            {"source": item.file, "target": f"/{item.file}"} for item in objects if item.kind == CONFIG
-        ],
+        "configs": [{"source": item.file, "target": f"/{item.file}"} for item in objects if item.kind == CONFIG],
         "secrets": [{"source": item.file, "target": item.file} for item in objects if item.kind == SECRET],
     }
     if settings.environment:

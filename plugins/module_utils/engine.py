@@ -24,6 +24,7 @@ except ImportError:
 
 NAMESPACE_LABEL = "com.docker.stack.namespace"
 
+
 @dataclasses.dataclass(frozen=True)
 class Swarm:
     """What was read of a Swarm, in the Engine API's own shapes, keyed by the names that people use."""
@@ -139,6 +140,4 @@ def _tls_config(params: t.Mapping[str, t.Any]) -> t.Any:
     if not (params["tls"] or params["validate_certs"]):
         return False
     pair = (params["client_cert"], params["client_key"]) if params["client_cert"] and params["client_key"] else None
-    return docker.tls.TLSConfig(
-        client_cert=pair, ca_cert=params["ca_path"], verify=params["validate_certs"] or False
-    )
+    return docker.tls.TLSConfig(client_cert=pair, ca_cert=params["ca_path"], verify=params["validate_certs"] or False)

@@ -13,9 +13,11 @@ import datetime
 import ipaddress
 import typing as t
 
+from ansible_collections.dtr.cache.plugins.module_utils.certificates import not_after, not_before
+
 try:
     from cryptography import x509
-    from cryptography.exceptions import InvalidSignature
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
     from cryptography.x509.oid import ExtensionOID
 except ImportError:  # reported once, by the edge that uses this
@@ -33,7 +35,7 @@ def key_problem(key_pem: str) -> str | None:
             "is encrypted; the cache cannot ask for a passphrase. Decrypt it: openssl pkey -in KEY -out KEY.plain "
             "(and name that file in dtr_cache_source_files, so that it is removed at the end)"
         )
-    except Exception as error:  # the library raises several types for text that is no key
+    except (ValueError, UnsupportedAlgorithm) as error:
         return f"is not a private key in PEM ({type(error).__name__})"
     return None
 
@@ -71,7 +73,7 @@ def signed_by(chain: t.Sequence[x509.Certificate], authorities: t.Sequence[x509.
 
 def days_left(certificate: x509.Certificate, now: datetime.datetime) -> int:
     """Whole days until the certificate expires; negative when it has."""
-    return int((certificate.not_valid_after_utc - now).total_seconds() // SECONDS_A_DAY)
+    return int((not_after(certificate) - now).total_seconds() // SECONDS_A_DAY)
 
 
 def matches(certificate: x509.Certificate, key_pem: str) -> bool:
@@ -118,7 +120,7 @@ def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
 
 def _validity_problems(certificate: x509.Certificate, now: datetime.datetime) -> t.Iterator[str]:
     name = certificate.subject.rfc4514_string() or "a certificate without a subject"
-    if certificate.not_valid_after_utc < now:
-        yield f"has expired: {name} on {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
-    if certificate.not_valid_before_utc > now:
-        yield f"is not valid yet: {name} begins on {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
+    if not_after(certificate) < now:
+        yield f"has expired: {name} on {not_after(certificate):%Y-%m-%d %H:%M} UTC"
+    if not_before(certificate) > now:
+        yield f"is not valid yet: {name} begins on {not_before(certificate):%Y-%m-%d %H:%M} UTC"

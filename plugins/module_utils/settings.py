@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The variables of one cache, read once: checked, normalised and typed.
 
-C(read_settings) takes the C(dtr_cache_*) variables as Ansible has them and gives a C(Settings) and the list of everything
-that is wrong with them. Nothing is raised for a wrong variable: an operator gets all problems at once.
+C(read_settings) takes the C(dtr_cache_*) variables as Ansible has them and gives a C(Settings) and the list of
+everything that is wrong with them. Nothing is raised for a wrong variable: an operator gets all problems at once.
 """
 
 from __future__ import annotations
@@ -184,7 +184,7 @@ def read_settings(
 def carries_credentials(value: t.Any) -> bool:
     """Whether a piece of the registry's configuration holds a credential, at any depth."""
     if isinstance(value, dict):
-        return any(key in CREDENTIAL_KEYS and item or carries_credentials(item) for key, item in value.items())
+        return any((key in CREDENTIAL_KEYS and item) or carries_credentials(item) for key, item in value.items())
     return isinstance(value, list) and any(carries_credentials(item) for item in value)
 
 

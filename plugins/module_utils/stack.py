@@ -16,10 +16,10 @@ import typing as t
 from ansible_collections.dtr.cache.plugins.module_utils.engine import Swarm
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 
-View = t.Dict[str, t.Any]
+View = dict[str, t.Any]
 
 NANOSECONDS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
-BYTES = {"": 1, "b": 1, "k": 2**10, "kb": 2**10, "m": 2**20, "mb": 2**20, "g": 2**30, "gb": 2**30, "t": 2**40, "tb": 2**40}
+BYTES = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,7 +159,7 @@ def byte_size(value: str | int | None) -> int | None:
     """
     if value is None or isinstance(value, int):
         return value
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([kmgt]?b?)", value.strip().lower())
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([kmgt]?)b?", value.strip().lower())
     if not match:
         raise Failure("INVALID_INPUT", f"{value!r} is not a size such as 512M.")
     return int(float(match[1]) * BYTES[match[2]])
@@ -268,4 +268,3 @@ def _plan_service(result: Plan, name: str, live: View | None, wanted: View) -> N
         "absent" if live is None else {key: before.get(key) for key in different}
     )
     result.after.setdefault("services", {})[name] = {key: wanted.get(key) for key in different}
-

@@ -24,9 +24,7 @@ def swarm_problems(engine: Engine, nodes: t.Sequence[str], port: int, publish_mo
     services = engine.all_services()
     dedicated = {name: present[name] for name in nodes if name in present}
     unused = {name: node for name, node in dedicated.items() if node["ID"] not in _nodes_of(engine, stack_name)}
-    own_mesh = any(
-        _stack_of(service) == stack_name and "ingress" in _modes_of(service, port) for service in services
-    )
+    own_mesh = any(_stack_of(service) == stack_name and "ingress" in _modes_of(service, port) for service in services)
     return [
         *missing_requirements(),
         *unknown_nodes(nodes, present),

@@ -123,9 +123,7 @@ def main() -> None:
         def look():
             return convergence.Moment(engine.services_of(stack), engine.tasks_of(stack), engine.node_names())
 
-        outcome = convergence.wait(
-            look, timeout=module.params["timeout"], clock=time.monotonic, sleep=time.sleep
-        )
+        outcome = convergence.wait(look, timeout=module.params["timeout"], clock=time.monotonic, sleep=time.sleep)
         swarm = engine.read_swarm(stack)
         verdict = outcome.judgement.verdict
         result = {

@@ -20,7 +20,7 @@ _ARGUMENT_SPECS = pathlib.Path(__file__).parents[2] / "roles" / "settings" / "me
 
 
 @functools.lru_cache(maxsize=1)
-def vocabulary() -> t.FrozenSet[str]:
+def vocabulary() -> frozenset[str]:
     """The names of all variables, from the one place that declares them."""
     specs = yaml.safe_load(_ARGUMENT_SPECS.read_text(encoding="utf-8"))
     return frozenset(specs["argument_specs"]["main"]["options"])
@@ -37,7 +37,7 @@ def settings_of_host(
             lookup = lookup_loader.get("ansible.builtin.file", loader=loader, templar=templar)
             return str(lookup.run([path], variables=variables)[0])
         except AnsibleError as error:
-            reason = str(getattr(error, "message", "") or error).splitlines()[0]
+            reason = str(getattr(error, "message", "") or error).splitlines()[0].partition(" Use -v")[0]
             raise Failure("UNREADABLE_FILE", f"{path} cannot be read on the control node: {reason}") from error
 
     templated = {}

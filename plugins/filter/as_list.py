@@ -1,0 +1,44 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: as_list
+short_description: A list from a list, or from text with commas or line breaks
+version_added: 0.1.0
+author: Contributors to the dtr.cache project (@dtr-cache)
+description:
+  - Surveys of AWX and Automation Controller know no lists. Every list of the collection may be given as text instead.
+options:
+  _input:
+    description: A list, text, or nothing.
+    type: raw
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Show the accounts that a survey asked for
+  ansible.builtin.debug:
+    msg: "{{ 'alice, bob' | dtr.cache.as_list }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The items without the white space around them. Empty ones are left out.
+  type: list
+  elements: str
+"""
+
+import typing as t
+
+from ansible_collections.dtr.cache.plugins.module_utils.settings import as_items
+
+
+class FilterModule:
+    """Filters of the collection."""
+
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        """Names and functions."""
+        return {"as_list": as_items}

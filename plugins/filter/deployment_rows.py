@@ -1,0 +1,98 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: deployment_rows
+short_description: One row a region of what a deployment did
+version_added: 0.1.0
+author: Contributors to the dtr.cache project (@dtr-cache)
+description:
+  - Reads the results that the roles left in the variables of each host. A host without any was not reached.
+options:
+  _input:
+    description: The variables of the hosts.
+    type: list
+    elements: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Show the summary of a deployment
+  ansible.builtin.debug:
+    msg: "{{ ansible_play_hosts_all | map('extract', hostvars) | dtr.cache.deployment_rows | dtr.cache.table }}"
+"""
+
+RETURN = r"""
+_value:
+  description: Rows with C(region), C(url), C(nodes), C(days left), C(accounts), C(pulled), C(changed) and C(result).
+  type: list
+  elements: dict
+"""
+
+import collections
+import typing as t
+
+MEGABYTE = 10**6
+
+
+def deployment_rows(hosts: t.Iterable[t.Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:
+    """The rows, in the order of the hosts."""
+    return [_row(host) for host in hosts]
+
+
+def _row(host: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    settings = host.get("__dtr_cache") or {}
+    assigned = host.get("__dtr_cache_assigned") or {}
+    return {
+        "region": settings.get("name") or host["inventory_hostname"],
+        "url": settings.get("url"),
+        "nodes": sorted(settings.get("node_labels") or []),
+        "days left": (settings.get("certificate") or {}).get("days_left"),
+        "accounts": _accounts(assigned),
+        "pulled": _pulled(host.get("__dtr_cache_pulled") or {}),
+        "changed": _changed(host),
+        "result": _result(host),
+    }
+
+
+def _accounts(assigned: t.Mapping[str, t.Any]) -> int | None:
+    if "unchanged" not in assigned:
+        return None
+    return len(assigned["changed_accounts"]) + int(assigned["unchanged"])
+
+
+def _pulled(result: t.Mapping[str, t.Any]) -> str | None:
+    pulls = result.get("pulls") or []
+    if not pulls:
+        return None
+    size = sum(pull["bytes"] for pull in pulls) / MEGABYTE
+    seconds = sum(pull["seconds"] for pull in pulls)
+    return f"{size:.1f} MB in {seconds:.1f} s"
+
+
+def _changed(host: t.Mapping[str, t.Any]) -> str:
+    kinds = collections.Counter(step["kind"] for step in host.get("__dtr_cache_steps") or [])
+    parts = [f"{count} {kind.replace('_', ' ')}{'s' if count > 1 else ''}" for kind, count in kinds.items()]
+    registration = host.get("__dtr_cache_registration") or {}
+    parts += [word for key, word in (("created", "registered"), ("replaced", "re-registered")) if registration.get(key)]
+    moved = len((host.get("__dtr_cache_assigned") or {}).get("changed_accounts") or [])
+    if moved:
+        parts.append(f"{moved} account{'s' if moved > 1 else ''} assigned")
+    return ", ".join(parts) or "nothing"
+
+
+def _result(host: t.Mapping[str, t.Any]) -> str:
+    if "__dtr_cache_failure" in host:
+        return f"failed at: {host['__dtr_cache_failed_task']}"
+    return "ok" if "__dtr_cache" in host else "not reached"
+
+
+class FilterModule:
+    """Filters of the collection."""
+
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        """Names and functions."""
+        return {"deployment_rows": deployment_rows}
