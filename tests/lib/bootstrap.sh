@@ -7,19 +7,37 @@
 
 PROJECT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 TOOLS=${DTR_CACHE_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/dtr-cache-tools}
-export PROJECT TOOLS
+# `su` without a dash leaves root without the folders that hold dockerd, sshd and iptables.
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+export PROJECT TOOLS PATH
 
-# The distributions' own packages: Docker Engine, registry and SSH for the lab, the compiler of the cache's image,
-# what community.docker needs on a manager, and the checkers that are no Python packages.
+# The distributions' own packages: Docker Engine, registry, name server and SSH for the lab, the compiler of the
+# cache's image, what community.docker needs on a manager, and the checkers that are no Python packages.
 SYSTEM_PACKAGES=(
-  docker.io docker-cli docker-registry skopeo openssh-server openssh-client
+  docker.io docker-cli docker-registry skopeo dnsmasq-base openssh-server openssh-client
   iproute2 iptables procps util-linux git curl jq shellcheck busybox-static
   golang-go golang-github-docker-distribution-dev golang-github-shopify-logrus-bugsnag-dev
-  golang-github-bshuster-repo-logrus-logstash-hook-dev
+  golang-github-bshuster-repo-logrus-logstash-hook-dev golang-golang-x-sync-dev ca-certificates
   python3-venv python3-docker python3-jsondiff python3-yaml
 )
 
-say() { printf '\033[1m==> %s\033[0m\n' "$*" >&2; }
+# Packages that bring a service which would start at the next boot. The lab runs its own instances in namespaces.
+declare -A SERVICES_OF_PACKAGE=(
+  [docker.io]="docker.service docker.socket containerd.service"
+  [docker-registry]="docker-registry.service"
+  [openssh-server]="ssh.service ssh.socket"
+)
+
+# While packages are installed this file keeps their services from starting. The second line is how a later run
+# knows the file that a killed one left behind.
+SERVICE_POLICY=/usr/sbin/policy-rc.d
+SERVICE_POLICY_TEXT='#!/bin/sh
+# made by the tests of dtr.cache while they install packages
+exit 101'
+
+say() {
+  if [ -t 2 ]; then printf '\033[1m==> %s\033[0m\n' "$*"; else printf '==> %s\n' "$*"; fi >&2
+}
 
 die() {
   printf '%s: %s\n' "$(basename "$0")" "$*" >&2
@@ -30,35 +48,63 @@ need_root() {
   [ "$(id -u)" -eq 0 ] || die "needs root: it makes network namespaces and starts Docker Engines of its own. Try: sudo $0"
 }
 
-install_system_packages() {
-  local missing=() package
+# Prints those of SYSTEM_PACKAGES that are neither installed nor made needless by what the machine has.
+missing_packages() {
+  local package installed
+  # dpkg-query fails as soon as it knows nothing of one of them.
+  installed=$(dpkg-query -W -f='${db:Status-Abbrev} ${Package}\n' "${SYSTEM_PACKAGES[@]}" 2>/dev/null || true)
+  installed=$(sed -n 's/^ii *//p' <<<"$installed")
   for package in "${SYSTEM_PACKAGES[@]}"; do
-    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+    if grep -qxF "$package" <<<"$installed"; then continue; fi
+    case $package in
+      # Docker's own packages give the same commands, and apt would have to remove them.
+      docker.io) command -v dockerd >/dev/null && continue ;;
+      # Some releases have the client in docker.io.
+      docker-cli) command -v docker >/dev/null && continue ;;
+    esac
+    echo "$package"
   done
+}
+
+remove_service_policy() {
+  if [ "$(cat "$SERVICE_POLICY" 2>/dev/null)" = "$SERVICE_POLICY_TEXT" ]; then rm -f "$SERVICE_POLICY"; fi
+}
+
+install_system_packages() {
+  local missing=() services=() package result=0
+  command -v dpkg-query >/dev/null || die "needs Debian or Ubuntu"
+  mapfile -t missing < <(missing_packages)
   [ ${#missing[@]} -eq 0 ] && return
   need_root
-  command -v apt-get >/dev/null || die "needs apt-get (Debian or Ubuntu) to install: ${missing[*]}"
   say "Installing ${#missing[@]} system packages"
-  # A package must not start an Engine of its own: the lab runs each one in its own namespaces.
-  local policy=/usr/sbin/policy-rc.d made_policy=
-  if [ ! -e "$policy" ]; then
-    printf '#!/bin/sh\nexit 101\n' >"$policy"
-    chmod 755 "$policy"
-    made_policy=yes
+  apt-get update -qq >&2 || die "apt-get could not read the package lists"
+  if [ -z "$(apt-cache search --names-only '^docker-cli$')" ]; then
+    mapfile -t missing < <(printf '%s\n' "${missing[@]}" | grep -vxF docker-cli)
   fi
-  local result=0
-  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-    apt-get install -y -qq --no-install-recommends "${missing[@]}"; } >&2 || result=$?
-  [ -z "$made_policy" ] || rm -f "$policy"
+  remove_service_policy
+  [ -e "$SERVICE_POLICY" ] || {
+    printf '%s\n' "$SERVICE_POLICY_TEXT" >"$SERVICE_POLICY"
+    chmod 755 "$SERVICE_POLICY"
+  }
+  # --no-remove: rather fail than take away a package that somebody uses.
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends --no-remove "${missing[@]}" >&2 || result=$?
+  remove_service_policy
   [ "$result" -eq 0 ] || die "apt-get could not install: ${missing[*]}"
+  for package in "${missing[@]}"; do
+    read -ra services <<<"${SERVICES_OF_PACKAGE[$package]:-}"
+    if [ ${#services[@]} -gt 0 ] && command -v systemctl >/dev/null; then
+      systemctl --quiet disable "${services[@]}" 2>/dev/null || true
+    fi
+  done
 }
 
 # The newest Python that can make a virtual environment; ansible-core 2.20 and later want 3.12.
 newest_python() {
-  local python
-  for python in $(compgen -c python3. | grep -E '^python3\.[0-9]+$' | sort -t. -k2 -rnu) python3; do
-    for python in "$(command -v "$python")" "/usr/bin/$python"; do
-      if [ -x "$python" ] && "$python" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+  local name python
+  for name in $(compgen -c python3. | grep -E '^python3\.[0-9]+$' | sort -t. -k2 -rnu) python3; do
+    # A version manager's shim may come first in PATH and refuse to start: try the distribution's as well.
+    for python in "$(command -v "$name")" "/usr/bin/$name"; do
+      if "$python" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
         echo "$python"
         return
       fi
@@ -68,17 +114,25 @@ newest_python() {
 }
 
 install_tools() {
-  local wanted
+  local wanted python lock
   wanted=$(sha256sum <"$PROJECT/tests/requirements.txt")
   if [ "$(cat "$TOOLS/.installed" 2>/dev/null)" != "$wanted" ]; then
-    local python
-    python=$(newest_python)
-    say "Installing the Python tools into a virtual environment ($("$python" --version))"
-    rm -rf "$TOOLS"
-    "$python" -m venv "$TOOLS" || die "could not make the virtual environment $TOOLS"
-    "$TOOLS/bin/pip" install --quiet --disable-pip-version-check -r "$PROJECT/tests/requirements.txt" >&2 ||
-      die "pip could not install tests/requirements.txt"
-    echo "$wanted" >"$TOOLS/.installed"
+    mkdir -p "$(dirname "$TOOLS")"
+    # Two commands at once: the second waits, and finds the work done.
+    exec {lock}>"$TOOLS.lock"
+    flock "$lock"
+    if [ "$(cat "$TOOLS/.installed" 2>/dev/null)" != "$wanted" ]; then
+      if ! "$TOOLS/bin/python" -m pip --version >/dev/null 2>&1; then
+        python=$(newest_python) || exit 1
+        say "Making a virtual environment ($("$python" --version))"
+        "$python" -m venv --clear "$TOOLS" || die "could not make the virtual environment $TOOLS"
+      fi
+      say "Installing the Python tools"
+      "$TOOLS/bin/python" -m pip install --quiet --disable-pip-version-check --root-user-action ignore \
+        -r "$PROJECT/tests/requirements.txt" >&2 || die "pip could not install tests/requirements.txt"
+      echo "$wanted" >"$TOOLS/.installed"
+    fi
+    exec {lock}>&-
   fi
   PATH=$TOOLS/bin:$PATH
   export PATH
