@@ -1,0 +1,168 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Starts the stand-in on a loopback address, with certificates of its own, for its tests and its benchmark."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import functools
+import ipaddress
+import json
+import pathlib
+import socket
+import subprocess
+import sys
+import time
+import typing as t
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from dtr_standin.control_client import Control
+
+_HERE = pathlib.Path(__file__).parent
+_START_SECONDS = 20.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Issued:
+    """A certificate and its key, and the same as PEM files."""
+
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey
+    certificate_file: pathlib.Path
+    key_file: pathlib.Path
+
+
+def issue(folder: pathlib.Path, name: str, issuer: Issued | None = None) -> Issued:
+    """A certificate for a common name and 127.0.0.1, valid for a day; without an issuer a CA of its own."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.datetime.now(datetime.UTC)
+    signing_key = issuer.key if issuer else key
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer.certificate.subject if issuer else subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+        .add_extension(_key_usage(authority=issuer is None), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signing_key.public_key()), critical=False)
+        .sign(signing_key, hashes.SHA256())
+    )
+    issued = Issued(certificate, key, folder / f"{name}.cert.pem", folder / f"{name}.key.pem")
+    issued.certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    issued.key_file.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return issued
+
+
+def _key_usage(authority: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not authority,
+        key_cert_sign=authority,
+        crl_sign=authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Standin:
+    """A running stand-in."""
+
+    url: str
+    state: pathlib.Path
+    ca: pathlib.Path
+    control: Control
+    process: subprocess.Popen[bytes]
+
+    @functools.cached_property
+    def passwords(self) -> dict[str, str]:
+        return t.cast("dict[str, str]", json.loads((self.state / "passwords.json").read_text()))
+
+
+@contextlib.contextmanager
+def running(
+    folder: pathlib.Path, upstream: str, *, accounts: int, ca: Issued, client_ca: Issued
+) -> t.Iterator[Standin]:
+    """A stand-in that serves from a folder until the context ends."""
+    server = issue(folder, "dtr", ca)
+    state = folder / "state"
+    command = [sys.executable, str(_HERE), "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0"]
+    command += ["--cert", str(server.certificate_file), "--key", str(server.key_file)]
+    command += ["--ca", str(ca.certificate_file), "--client-ca", str(client_ca.certificate_file)]
+    command += ["--upstream", upstream, "--state", str(state), "--accounts", str(accounts)]
+    with (folder / "standin.log").open("ab") as log, _process(command, log) as process:
+        wait_until((state / "ready").exists, process, folder / "standin.log")
+        ready = json.loads((state / "ready").read_text())
+        yield Standin(ready["url"], state, ca.certificate_file, Control.of(state), process)
+
+
+@contextlib.contextmanager
+def docker_registry(folder: pathlib.Path) -> t.Iterator[str]:
+    """A real Docker registry on a loopback port; its address."""
+    port = _free_port()
+    configuration = {
+        "version": "0.1",
+        "log": {"level": "error", "accesslog": {"disabled": True}},
+        "storage": {"delete": {"enabled": True}, "filesystem": {"rootdirectory": str(folder / "registry")}},
+        "http": {"addr": f"127.0.0.1:{port}"},
+    }
+    file = folder / "registry.json"
+    file.write_text(json.dumps(configuration))  # which is YAML, too
+    with (folder / "registry.log").open("ab") as log, _process(["docker-registry", "serve", str(file)], log) as process:
+        wait_until(lambda: _answers(port), process, folder / "registry.log")
+        yield f"http://127.0.0.1:{port}"
+
+
+def wait_until(ready: t.Callable[[], bool], process: subprocess.Popen[bytes], log: pathlib.Path) -> None:
+    """Waits for a process to be ready.
+
+    Raises:
+        RuntimeError: It ended or took too long; with what it logged.
+    """
+    end = time.monotonic() + _START_SECONDS
+    while not ready():
+        if process.poll() is not None or time.monotonic() > end:
+            raise RuntimeError(f"{process.args!r} does not serve: {log.read_text()}")
+        time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def _process(command: list[str], log: t.IO[bytes]) -> t.Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _answers(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
