@@ -1,0 +1,380 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which content caches DTR shall know: planning as pure functions, and carrying a plan out.
+
+DTR's API has no verb to change a cache. A changed host therefore means a new entry with a new id, and every user whose
+setting holds the old id has to follow before the old entry goes.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import typing as t
+from urllib.parse import urlsplit
+
+from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
+from ansible_collections.dtr.cache.plugins.module_utils.fan_out import failed_accounts, fan_out
+from ansible_collections.dtr.cache.plugins.module_utils.registry import LOCAL, ContentCache, Registry, is_local
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_REFUSED = (400, 409, 422)
+
+
+class WantedCache(t.NamedTuple):
+    """A cache as declared; without a host it shall not exist."""
+
+    name: str
+    host: str | None
+
+
+class CacheStep(t.NamedTuple):
+    """All that has to happen to the entries of one name.
+
+    C(host) is the host of an entry to create, or C(None). C(kept) is the entry that is right already. The entries in
+    C(retired) go after their users have moved to the new or kept entry, or, where there is neither, to no cache.
+    """
+
+    name: str
+    host: str | None
+    kept: ContentCache | None
+    retired: tuple[ContentCache, ...]
+
+
+class Move(t.NamedTuple):
+    """A user whose cache is about to go: from where, and the step that says where to."""
+
+    account: str
+    before: ContentCache
+    step: CacheStep
+
+
+def parse_caches(options: t.Iterable[t.Mapping[str, t.Any]]) -> list[WantedCache]:
+    """The declared caches.
+
+    Args:
+        options: C({name, host, state}) as the module takes them.
+
+    Raises:
+        Failure: C(INVALID_INPUT) with all problems at once.
+    """
+    wanted = []
+    problems = []
+    for option in options:
+        name = (option["name"] or "").strip()
+        host = (option.get("host") or "").strip()
+        present = option.get("state") != "absent"
+        if not name:
+            problems.append("a cache has no name")
+        elif is_local(name):
+            problems.append(f"'{name}' means no cache in DTR and cannot be a cache's name")
+        elif present and not host:
+            problems.append(f"{name} needs a host")
+        elif present and (problem := host_problem(host)):
+            problems.append(f"{name}: the host {problem}")
+        wanted.append(WantedCache(name, host if present else None))
+    counts = collections.Counter(cache.name for cache in wanted if cache.name)
+    problems += [f"{name} is declared {count} times" for name, count in counts.items() if count > 1]
+    if problems:
+        raise Failure("INVALID_INPUT", f"caches: {'; '.join(problems)}.", problems=problems)
+    return wanted
+
+
+def host_problem(host: str) -> str | None:
+    """What is wrong with the URL of a cache, as a clause, or C(None).
+
+    DTR publishes no rules; every documented example is C(http(s)://host[:port]).
+    """
+    try:
+        parts = urlsplit(host)
+        hostname, _port = parts.hostname, parts.port
+    except ValueError:
+        return "has no valid host name or port"
+    if parts.scheme.lower() not in _DEFAULT_PORTS:
+        return f"'{host}' is not a URL: write https://host:port"
+    if not hostname or any(character.isspace() for character in host):
+        return "has no valid host name"
+    if "@" in parts.netloc:
+        return "must not carry credentials"
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        return "must end after the port"
+    return None
+
+
+def canonical_host(host: str) -> str:
+    """The URL in the one form in which equal caches are equal: no default port, no trailing slash, lower case."""
+    try:
+        parts = urlsplit(host.strip())
+        hostname, port = parts.hostname or "", parts.port
+    except ValueError:
+        return host.strip()
+    if not hostname:
+        return host.strip()
+    scheme = parts.scheme.lower()
+    shown = f"[{hostname}]" if ":" in hostname else hostname
+    if port not in (None, _DEFAULT_PORTS.get(scheme)):
+        shown = f"{shown}:{port}"
+    return f"{scheme}://{shown}{parts.path.rstrip('/')}"
+
+
+def plan_caches(
+    current: t.Iterable[ContentCache], wanted: t.Iterable[WantedCache], purge: bool = False
+) -> list[CacheStep]:
+    """The steps from what is to what shall be, nothing for what is right already.
+
+    Of several entries with a declared name the first with the right host stays; the others are retired.
+    """
+    by_name: dict[str, list[ContentCache]] = {}
+    for cache in current:
+        by_name.setdefault(cache.name, []).append(cache)
+    declared = {cache.name: cache for cache in wanted}
+    if purge:
+        declared.update({name: WantedCache(name, None) for name in by_name if name not in declared})
+    steps = (_step(cache, by_name.get(cache.name, [])) for cache in declared.values())
+    return [step for step in steps if step.host or step.retired]
+
+
+def _step(wanted: WantedCache, entries: list[ContentCache]) -> CacheStep:
+    if wanted.host is None:
+        return CacheStep(wanted.name, None, None, tuple(entries))
+    goal = canonical_host(wanted.host)
+    kept = next((entry for entry in entries if canonical_host(entry.host) == goal), None)
+    retired = tuple(entry for entry in entries if entry is not kept)
+    return CacheStep(wanted.name, None if kept else wanted.host, kept, retired)
+
+
+def plan_moves(steps: t.Iterable[CacheStep], settings: t.Mapping[str, str | None]) -> list[Move]:
+    """The users who have to move, by name.
+
+    Args:
+        steps: The plan.
+        settings: The id of each user's cache.
+    """
+    leaving = {cache.id: (cache, step) for step in steps for cache in step.retired}
+    return [Move(account, *leaving[cache_id]) for account, cache_id in sorted(settings.items()) if cache_id in leaving]
+
+
+def duplicate_names(caches: t.Iterable[ContentCache]) -> list[str]:
+    """The names that more than one cache has."""
+    counts = collections.Counter(cache.name for cache in caches)
+    return sorted(name for name, count in counts.items() if count > 1)
+
+
+@dataclasses.dataclass
+class Progress:
+    """What of a plan is done, or, in check mode, would be: what a report is made from."""
+
+    created: dict[str, ContentCache] = dataclasses.field(default_factory=dict)
+    moved: list[Move] = dataclasses.field(default_factory=list)
+    deleted: list[ContentCache] = dataclasses.field(default_factory=list)
+    restored: list[ContentCache] = dataclasses.field(default_factory=list)
+
+
+def foreseen(steps: t.Iterable[CacheStep], moves: t.Iterable[Move]) -> Progress:
+    """The progress of a plan that goes well. Ids that only the server can give are empty."""
+    progress = Progress(moved=list(moves))
+    for step in steps:
+        if step.host:
+            progress.created[step.name] = ContentCache("", step.name, step.host)
+        progress.deleted += step.retired
+    return progress
+
+
+def caches_after(current: t.Iterable[ContentCache], progress: Progress) -> list[ContentCache]:
+    """The list of caches after that progress, ordered by name."""
+    gone = {cache.id for cache in progress.deleted}
+    left = [cache for cache in current if cache.id not in gone]
+    return sorted(
+        [*left, *progress.restored, *progress.created.values()], key=lambda cache: (cache.name, cache.host, cache.id)
+    )
+
+
+def report(current: t.Sequence[ContentCache], steps: t.Iterable[CacheStep], progress: Progress) -> dict[str, t.Any]:
+    """The module's result with its diff, from what was there and what was done."""
+    replaced = {}
+    for step in steps:
+        new = progress.created.get(step.name)
+        old = next((cache for cache in step.retired if cache in progress.deleted), None)
+        if new and old:
+            replaced[old.id] = {"name": step.name, "before": _shown(old), "after": _shown(new)}
+    replacing = {entry["name"] for entry in replaced.values()}
+    after = caches_after(current, progress)
+    return {
+        "changed": bool(progress.created or progress.moved or progress.deleted),
+        "content_caches": [_shown(cache) for cache in after],
+        "created": [_shown(cache) for cache in progress.created.values() if cache.name not in replacing],
+        "replaced": list(replaced.values()),
+        "deleted": [_shown(cache) for cache in progress.deleted if cache.id not in replaced],
+        "reassigned": [_reassigned(move) for move in sorted(progress.moved)],
+        "diff": {
+            "before": _diff_side(current, {move.account: move.before for move in progress.moved}),
+            "after": _diff_side(after, {move.account: _target(move.step) for move in progress.moved}),
+        },
+    }
+
+
+def _shown(cache: ContentCache) -> dict[str, str]:
+    return cache._asdict()
+
+
+def _target(step: CacheStep) -> ContentCache | None:
+    return ContentCache("", step.name, step.host) if step.host else step.kept
+
+
+def _reassigned(move: Move) -> dict[str, t.Any]:
+    target = _target(move.step)
+    return {
+        "name": move.account,
+        "before": move.before.name,
+        "before_host": move.before.host,
+        "after": target.name if target else LOCAL,
+        "after_host": target.host if target else None,
+    }
+
+
+def _diff_side(caches: t.Iterable[ContentCache], accounts: t.Mapping[str, ContentCache | None]) -> dict[str, t.Any]:
+    """One side of the diff. Ids are left out: those of new caches are not known before the run."""
+    ordered = sorted(caches, key=lambda cache: (cache.name, cache.host))
+    return {
+        "content_caches": [{"name": cache.name, "host": cache.host} for cache in ordered],
+        "accounts": {
+            account: f"{cache.name} ({cache.host})" if cache else LOCAL for account, cache in sorted(accounts.items())
+        },
+    }
+
+
+def read_settings(registry: Registry, concurrency: int) -> dict[str, str | None]:
+    """The cache of every user, active or not: inactive ones may come back.
+
+    Raises:
+        Failure: C(SETTINGS_UNREADABLE) when it cannot be said of every user. Users who vanish meanwhile do not count.
+    """
+    names = [account.name for account in registry.users()]
+    settings = fan_out(registry.user_cache, names, concurrency, registry.hopeless)
+    unread = {name: failure for name, failure in settings.failed.items() if failure.http_status != 404}
+    if unread:
+        name, failure = next(iter(unread.items()))
+        raise Failure(
+            "SETTINGS_UNREADABLE",
+            f"The settings of {len(unread)} accounts could not be read, so nothing was changed; "
+            f"the first is {name}: {failure.message}",
+            http_status=failure.http_status,
+            url=failure.url,
+            hint=failure.hint or "Run the task again.",
+            failed_accounts=failed_accounts(unread),
+        )
+    return settings.done
+
+
+class CacheChanger:
+    """Carries out a plan, and keeps account of what is done so that a failure half-way can be reported.
+
+    The order is: create all new entries, move the users, delete the old entries. An old entry whose users could not all
+    be moved stays. Where DTR refuses a second entry with the same name or host, the users are without a cache, and
+    so pull from DTR, while the old entry makes room; if the new one is refused even then, the old one is restored.
+    """
+
+    def __init__(self, registry: Registry, current: t.Sequence[ContentCache], concurrency: int) -> None:
+        self.progress = Progress()
+        self.failed_moves: dict[str, Failure] = {}
+        self._registry = registry
+        self._current = current
+        self._concurrency = concurrency
+
+    def run(self, steps: t.Sequence[CacheStep], moves: t.Sequence[Move]) -> None:
+        """Do it.
+
+        Raises:
+            Failure: What went wrong; C(progress) and C(failed_moves) say how far it got.
+        """
+        postponed = [step for step in steps if step.host and not self._created(step, steps)]
+        self._move([move for move in moves if move.step not in postponed])
+        for step in steps:
+            if step not in postponed:
+                self._delete(step, moves)
+        for step in postponed:
+            self._swap(step, [move for move in moves if move.step == step])
+        if self.failed_moves:
+            raise self._moves_failure()
+
+    def _created(self, step: CacheStep, steps: t.Iterable[CacheStep]) -> bool:
+        """Create a step's entry, unless DTR refuses it while an entry that shall go is in its way."""
+        try:
+            self._create(step)
+        except Failure as failure:
+            retired = (cache for each in steps for cache in each.retired)
+            if failure.http_status in _REFUSED and any(_in_the_way(step, cache) for cache in retired):
+                return False
+            raise
+        return True
+
+    def _create(self, step: CacheStep) -> None:
+        known = {cache.id for cache in (*self._current, *caches_after(self._current, self.progress))}
+        host = t.cast(str, step.host)
+        self.progress.created[step.name] = self._registry.create_content_cache(step.name, host, known)
+
+    def _move(self, moves: t.Iterable[Move]) -> None:
+        targets = {move.account: self._target_id(move.step) for move in moves}
+        self.failed_moves.update(self._assign(targets))
+        self.progress.moved += [move for move in moves if move.account not in self.failed_moves]
+
+    def _target_id(self, step: CacheStep) -> str | None:
+        target = self.progress.created.get(step.name) or step.kept
+        return target.id if target else None
+
+    def _assign(self, targets: t.Mapping[str, str | None]) -> dict[str, Failure]:
+        """Give each user its cache; returns those for whom that failed. Users who vanished meanwhile do not count."""
+
+        def assign(account: str) -> None:
+            self._registry.set_user_cache(account, targets[account])
+
+        results = fan_out(assign, targets, self._concurrency, self._registry.hopeless)
+        return {name: failure for name, failure in results.failed.items() if failure.http_status != 404}
+
+    def _delete(self, step: CacheStep, moves: t.Iterable[Move]) -> None:
+        held = {move.before.id for move in moves if move.account in self.failed_moves}
+        for cache in step.retired:
+            if cache.id not in held:
+                self._registry.delete_content_cache(cache.id)
+                self.progress.deleted.append(cache)
+
+    def _swap(self, step: CacheStep, moves: t.Sequence[Move]) -> None:
+        """Replace entries that have to make room first."""
+        self.failed_moves.update(self._assign({move.account: None for move in moves}))
+        if any(move.account in self.failed_moves for move in moves):
+            self._restore(moves)
+            return
+        try:
+            self._delete(step, moves)
+            self._create(step)
+        except Failure:
+            self._restore(moves, step.retired)
+            raise
+        self._move(moves)
+
+    def _restore(self, moves: t.Iterable[Move], retired: t.Iterable[ContentCache] = ()) -> None:
+        """Bring back the entries that were deleted, under new ids, and their users."""
+        ids = {move.before.id: move.before.id for move in moves}
+        for cache in retired:
+            if cache in self.progress.deleted:
+                known = {each.id for each in (*self._current, *caches_after(self._current, self.progress))}
+                restored = self._registry.create_content_cache(cache.name, cache.host, known)
+                self.progress.restored.append(restored)
+                ids[cache.id] = restored.id
+        self.failed_moves.update(self._assign({move.account: ids[move.before.id] for move in moves}))
+
+    def _moves_failure(self) -> Failure:
+        name, failure = next(iter(sorted(self.failed_moves.items())))
+        return Failure(
+            "ACCOUNTS_NOT_MOVED",
+            f"{len(self.failed_moves)} accounts could not be moved, so the caches they pull from stay for now; "
+            f"the first is {name}: {failure.message}",
+            http_status=failure.http_status,
+            url=failure.url,
+            hint="Run the task again: it goes on where this run stopped.",
+        )
+
+
+def _in_the_way(step: CacheStep, cache: ContentCache) -> bool:
+    return cache.name == step.name or canonical_host(cache.host) == canonical_host(step.host or "")

@@ -1,0 +1,481 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""DTR's API as resources: content caches, users' settings, accounts, state. Knows nothing of Ansible or of planning.
+
+Sources named below: "DTR swagger" is the API description published with DTR 2.3 to 2.7, identical there for caches and
+settings; "UCP swagger" is the accounts API of UCP 3.2, which DTR passes on below C(/enzi/v0).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import typing as t
+from urllib.parse import quote
+
+from ansible_collections.dtr.cache.plugins.module_utils.answers import Answer, looks_like_html
+from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
+from ansible_collections.dtr.cache.plugins.module_utils.transport import (
+    Fate,
+    Lost,
+    Patience,
+    Transport,
+    outcome_unknown,
+)
+
+_CACHES = "/api/v0/content_caches"
+_ACCOUNTS = "/enzi/v0/accounts"
+# The default of 10 (UCP swagger) would cost a thousand requests for ten thousand accounts; servers take large limits.
+_PAGE_SIZE = 1000
+
+LOCAL = "local"
+"""The pseudo region of DTR's web interface: no cache. No real cache may have this name, in any capitalisation."""
+
+Json = dict[str, t.Any]
+
+
+class ContentCache(t.NamedTuple):
+    """A cache that DTR knows. C(host) is its URL as it was registered."""
+
+    id: str
+    name: str
+    host: str
+
+
+class Account(t.NamedTuple):
+    """A user or an organisation."""
+
+    name: str
+    is_org: bool = False
+    is_active: bool = True
+
+
+class Health(t.NamedTuple):
+    """What one replica of DTR says of itself; C(error) is empty when it is healthy."""
+
+    healthy: bool
+    error: str
+
+
+class ApiToken(t.NamedTuple):
+    """A new access token; C(token) is the secret, which DTR shows only once."""
+
+    token: str
+    hashed_token: str
+
+
+def is_local(name: str) -> bool:
+    """Whether a name means "no cache"."""
+    return name.lower() == LOCAL
+
+
+class Registry:
+    """One DTR, safe to share between threads."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._local_ids: frozenset[str] = frozenset()
+        self._unset_form = 0
+
+    # Content caches
+
+    def content_caches(self) -> list[ContentCache]:
+        """All caches, without a pseudo entry C(local) (DTR swagger, ListContentCaches: a bare array, not paged).
+
+        Whether some version lists its pseudo region is not published; as it is no cache, it is left out, and its id
+        counts as "no cache" in users' settings.
+        """
+        caches = [_content_cache(entry) for entry in _array(self._transport.request("GET", _CACHES))]
+        self._local_ids = frozenset(cache.id for cache in caches if is_local(cache.name))
+        return [cache for cache in caches if not is_local(cache.name)]
+
+    def create_content_cache(self, name: str, host: str, known_ids: t.Collection[str]) -> ContentCache:
+        """Register a cache (DTR swagger, CreateContentCache: 201; a screenshot of 2.3 shows 200 as well).
+
+        Never leaves two entries: when an answer gets lost, the list is looked at before anything is sent again, and
+        after a time-out, when the server may still be at work, nothing is sent again at all.
+
+        Args:
+            name: The cache's name.
+            host: The cache's URL.
+            known_ids: The ids of the caches that existed before, so that a new entry can be told from them.
+
+        Raises:
+            Failure: C(OUTCOME_UNKNOWN) when it could not be found out whether the entry exists.
+        """
+        patience = self._transport.patience("POST", _CACHES)
+        doubtful = False
+        while True:
+            found: ContentCache | None
+            try:
+                found = self._post_content_cache(name, host)
+                if doubtful:
+                    found = self._settled(name, known_ids) or found
+            except Lost as lost:
+                if lost.fate is Fate.NOT_PROCESSED:
+                    patience.wait(lost)
+                    continue
+                doubtful = True
+                found = self._look_for(name, known_ids, patience, lost)
+            except Failure as failure:
+                if not doubtful and not _leaves_doubt(failure):
+                    raise
+                found = self._settled(name, known_ids)
+                if found is None:
+                    raise
+            if found is not None:
+                return found
+
+    def delete_content_cache(self, cache_id: str) -> None:
+        """Remove a cache; one that is gone already is fine.
+
+        DTR swagger, DeleteContentCache, documents both 204 and 404 C(NO_SUCH_CONTENT_CACHE) for that case.
+        """
+        self._transport.request("DELETE", f"{_CACHES}/{_segment(cache_id)}", expect=(200, 202, 204, 404))
+
+    def _post_content_cache(self, name: str, host: str) -> ContentCache:
+        answer = self._transport.attempt("POST", _CACHES, body={"name": name, "host": host}, expect=(200, 201))
+        return _content_cache(_object(answer), answer)
+
+    def _look_for(self, name: str, known_ids: t.Collection[str], patience: Patience, lost: Lost) -> ContentCache | None:
+        """The entry of a request whose answer got lost, or C(None) when it is safe to send the request again."""
+        while True:
+            failure = None
+            try:
+                patience.wait(lost)
+            except Failure as given_up:
+                failure = given_up
+            try:
+                found = self._settled(name, known_ids)
+            except Failure:
+                raise outcome_unknown(lost) from None
+            if found is not None:
+                return found
+            if failure is not None:
+                raise outcome_unknown(lost) if lost.fate is Fate.PENDING else failure
+            if lost.fate is not Fate.PENDING:
+                return None
+
+    def _settled(self, name: str, known_ids: t.Collection[str]) -> ContentCache | None:
+        """The new entry with this name, if there is one; a second one, from a late answer, is removed."""
+        new = [cache for cache in self.content_caches() if cache.name == name and cache.id not in known_ids]
+        for surplus in new[1:]:
+            self.delete_content_cache(surplus.id)
+        return new[0] if new else None
+
+    # Users' settings
+
+    def user_cache(self, username: str) -> str | None:
+        """The id of the cache that a user pulls from, or C(None) (DTR swagger, GetUserSettings).
+
+        Raises:
+            Failure: C(NO_SUCH_USER) for an unknown name, and for an organisation's.
+        """
+        answer = self._transport.request("GET", _settings_path(username))
+        return self._cache_id(_object(answer))
+
+    def set_user_cache(self, username: str, cache_id: str | None) -> None:
+        """Let a user pull from a cache, or with C(None) from DTR itself (DTR swagger, UpdateUserSettings).
+
+        The answer is documented without a body, so what the server made of it is read back unless it says so itself.
+
+        Raises:
+            Failure: C(NOT_APPLIED) when the server accepted the change and did not make it.
+        """
+        if cache_id is None:
+            self._unset_user_cache(username)
+            return
+        said = self._patch_user_cache(username, {"contentCacheUUID": cache_id})
+        if said != cache_id:
+            raise Failure(
+                "NOT_APPLIED",
+                f"DTR accepted the cache {cache_id} for {username}, but its setting is {said or 'none'} afterwards.",
+                hint="Run the task again; something else may be changing the same account.",
+            )
+
+    def _unset_user_cache(self, username: str) -> None:
+        """Try each form that may mean "none", beginning with the one that worked last; the form is not published."""
+        forms = self._unset_forms()
+        refused = []
+        first = self._unset_form
+        for form in [first, *(each for each in range(len(forms)) if each != first)]:
+            try:
+                said = self._patch_user_cache(username, forms[form])
+            except Failure as failure:
+                if failure.http_status not in (400, 422):
+                    raise
+                refused.append(f"{json.dumps(forms[form])}: {failure.code}")
+                continue
+            if said is None:
+                self._unset_form = form
+                return
+            refused.append(f"{json.dumps(forms[form])}: still {said}")
+        raise Failure(
+            "UNSET_REFUSED",
+            f"DTR does not reset the cache of {username} in any known way ({'; '.join(refused)}).",
+            hint="Reset it in DTR's web interface: Users, Settings, Content cache, local.",
+        )
+
+    def _unset_forms(self) -> list[Json]:
+        pseudo = min(self._local_ids) if self._local_ids else LOCAL
+        return [{"contentCacheUUID": ""}, {"contentCacheUUID": None}, {}, {"contentCacheUUID": pseudo}]
+
+    def _patch_user_cache(self, username: str, form: Json) -> str | None:
+        """The setting after the change, from the answer or read back."""
+        answer = self._transport.request("PATCH", _settings_path(username), body=form, expect=(200, 202, 204))
+        settings = _settings_in(answer)
+        return self.user_cache(username) if settings is None else self._cache_id(settings)
+
+    def _cache_id(self, settings: Json) -> str | None:
+        """The cache in a user's settings.
+
+        DTR's swagger spells the field C(ContentCacheUUID) in answers and C(contentCacheUUID) in requests.
+        """
+        value = next((value for key, value in settings.items() if key.lower() == "contentcacheuuid"), None)
+        if not value or not isinstance(value, str) or is_local(value) or value in self._local_ids:
+            return None
+        # Ten thousand accounts share a handful of ids.
+        return sys.intern(value)
+
+    # Accounts
+
+    def users(self) -> t.Iterator[Account]:
+        """All users, active or not, without organisations (UCP swagger, C(/accounts/))."""
+        for entry in self._pages(_ACCOUNTS, "accounts", _name_of, {"filter": "users"}):
+            account = _account(entry)
+            if not account.is_org:
+                yield account
+
+    def account(self, name: str) -> Account | None:
+        """A user or an organisation by name, or C(None) (UCP swagger, C(/accounts/{accountNameOrID}))."""
+        answer = self._transport.request("GET", f"{_ACCOUNTS}/{_segment(name)}", expect=(200, 404))
+        return None if answer.status == 404 else _account(_object(answer))
+
+    def org_members(self, org: str) -> list[Account] | None:
+        """An organisation's members, or C(None) if there is no such organisation."""
+        return self._members(f"{_ACCOUNTS}/{_segment(org)}/members")
+
+    def team_members(self, org: str, team: str) -> list[Account] | None:
+        """A team's members, or C(None) if there is no such organisation or team."""
+        return self._members(f"{_ACCOUNTS}/{_segment(org)}/teams/{_segment(team)}/members")
+
+    def org_teams(self, org: str) -> list[str] | None:
+        """The names of an organisation's teams, or C(None) if there is no such organisation."""
+        try:
+            return [str(entry.get("name", "")) for entry in self._pages(_teams_path(org), "teams", _name_of)]
+        except Failure as failure:
+            if failure.http_status == 404:
+                return None
+            raise
+
+    def _members(self, path: str) -> list[Account] | None:
+        """Members are ordered, and pages begin, by the user's id (UCP swagger, C(/accounts/{org}/members))."""
+        try:
+            return [_account(entry.get("member") or {}) for entry in self._pages(path, "members", _member_id_of)]
+        except Failure as failure:
+            if failure.http_status == 404:
+                return None
+            raise
+
+    def _pages(
+        self, path: str, key: str, marker_of: t.Callable[[Json], str], query: Json | None = None
+    ) -> t.Iterator[Json]:
+        """All entries of a list that comes in pages, each entry once.
+
+        The next page's marker is in the body (UCP swagger: C(nextPageStart)), or in the header C(X-Next-Page-Start)
+        (as eNZi's and Harbor's clients read it), or, where a server names none although there is more, the last entry
+        itself. C(start) is inclusive, so pages may overlap.
+        """
+        seen: set[str] = set()
+        start = ""
+        while True:
+            page = {**(query or {}), "limit": _PAGE_SIZE, **({"start": start} if start else {})}
+            answer = self._transport.request("GET", path, query=page)
+            document = answer.json()
+            entries = _entries(document, key, answer)
+            fresh = [entry for entry in entries if marker_of(entry) not in seen]
+            seen.update(map(marker_of, fresh))
+            yield from fresh
+            following = _next_page(document, answer)
+            if not following and entries and _promises_more(document, len(entries), len(seen)):
+                following = marker_of(entries[-1])
+            if not following or not fresh:
+                return
+            if following == start:
+                raise Failure(
+                    "UNEXPECTED_ANSWER",
+                    f"GET {answer.url} names its own page as the next one, so the list cannot be read to its end.",
+                    http_status=answer.status,
+                    url=answer.url,
+                )
+            start = following
+
+    # State
+
+    def ping(self) -> Health:
+        """The replica's own verdict, from C(/_ping): 200 or 503, without authentication, with C(Error) and C(Healthy).
+
+        Not retried on 503: that is an answer here.
+        """
+        answer = self._transport.request("GET", "/_ping", expect=(200, 503))
+        document = _json_object(answer) or {}
+        fields = {key.lower(): value for key, value in document.items()}
+        healthy = answer.status == 200 and bool(fields.get("healthy", answer.status == 200))
+        error = str(fields.get("error") or "")
+        if not healthy and not error:
+            error = "an HTML page instead of the state" if looks_like_html(answer) else "no reason given"
+        return Health(healthy, error)
+
+    def version(self) -> str | None:
+        """The version, from C(/api/v0/admin/version), which is in no swagger and may be missing."""
+        answer = self._transport.request("GET", "/api/v0/admin/version", expect=(200, 403, 404))
+        document = _json_object(answer) if answer.status == 200 else None
+        version = (document or {}).get("version")
+        return str(version) if version else None
+
+    def features(self) -> Json:
+        """What is switched on and licensed (DTR swagger, GetFeatures); the cheapest request that needs a log-in."""
+        return _object(self._transport.request("GET", "/api/v0/meta/features"))
+
+    def cluster_status(self) -> Json | None:
+        """State of the replicas (DTR swagger, GetClusterStatus); C(None) for users who are no administrators."""
+        answer = self._transport.request("GET", "/api/v0/meta/cluster_status", expect=(200, 403))
+        return None if answer.status == 403 else _object(answer)
+
+    def settings(self) -> Json | None:
+        """DTR's own settings (DTR swagger, GetSettings); C(None) for users who are no administrators."""
+        answer = self._transport.request("GET", "/api/v0/meta/settings", expect=(200, 403))
+        return None if answer.status == 403 else _object(answer)
+
+    def ca(self) -> str:
+        """The text that C(/ca) serves without authentication: DTR's CA as PEM."""
+        answer = self._transport.request("GET", "/ca", headers={"Accept": "*/*"})
+        return answer.body.decode("utf-8", "replace")
+
+    # Access tokens
+
+    def create_api_token(self, username: str, label: str) -> ApiToken:
+        """A new access token for a user (DTR swagger 2.5 and newer, CreateAnAPIToken)."""
+        answer = self._transport.request(
+            "POST", "/api/v0/api_tokens", query={"username": username}, body={"tokenLabel": label}, expect=(200, 201)
+        )
+        document = _object(answer)
+        return ApiToken(str(document.get("token", "")), str(document.get("hashedToken", "")))
+
+    def delete_api_token(self, hashed_token: str) -> None:
+        """Remove an access token (DTR swagger 2.5 and newer, DeleteAnAPIToken); one that is gone already is fine."""
+        self._transport.request("DELETE", f"/api/v0/api_tokens/{_segment(hashed_token)}", expect=(200, 204, 404))
+
+    def hopeless(self, failure: Failure) -> bool:
+        """Whether what failed for one account must fail for all others, so that it is better not to try.
+
+        Ten thousand refused log-ins could lock the account out of a directory service.
+        """
+        return failure.http_status == 401 or failure.code.startswith("TLS_") or self._transport.down
+
+
+def _segment(text: str) -> str:
+    return quote(text, safe="")
+
+
+def _settings_path(username: str) -> str:
+    return f"/api/v0/accounts/{_segment(username)}/settings"
+
+
+def _teams_path(org: str) -> str:
+    return f"{_ACCOUNTS}/{_segment(org)}/teams"
+
+
+def _leaves_doubt(failure: Failure) -> bool:
+    """Whether a POST may have been acted on although the answer was no success: an error inside the server, or a
+    success that cannot be read."""
+    return failure.http_status is not None and (failure.http_status >= 500 or 200 <= failure.http_status < 300)
+
+
+def _shape_failure(answer: Answer, expected: str) -> Failure:
+    return Failure(
+        "UNEXPECTED_ANSWER",
+        f"{answer.method} {answer.url} answered {answer.status} with JSON that is not {expected}.",
+        http_status=answer.status,
+        url=answer.url,
+        hint="Check that the URL is the DTR's own.",
+    )
+
+
+def _object(answer: Answer) -> Json:
+    document = answer.json()
+    if not isinstance(document, dict):
+        raise _shape_failure(answer, "an object")
+    return document
+
+
+def _json_object(answer: Answer) -> Json | None:
+    """The object in an answer that may as well have none."""
+    try:
+        document = json.loads(answer.body)
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _array(answer: Answer) -> list[Json]:
+    document = answer.json()
+    # Servers written in Go send null for an empty list that was never filled.
+    entries = [] if document is None else document
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise _shape_failure(answer, "a list of objects")
+    return entries
+
+
+def _content_cache(entry: Json, answer: Answer | None = None) -> ContentCache:
+    values = [entry.get(field) for field in ContentCache._fields]
+    if not all(isinstance(value, str) for value in values) or not values[0]:
+        raise Failure(
+            "UNEXPECTED_ANSWER",
+            f"DTR describes a content cache without id, name or host: {json.dumps(entry)[:200]}.",
+            http_status=answer.status if answer else None,
+            url=answer.url if answer else None,
+        )
+    return ContentCache(*t.cast("list[str]", values))
+
+
+def _settings_in(answer: Answer) -> Json | None:
+    """The user settings in the answer to a change, if it carries them."""
+    document = _json_object(answer)
+    if document is None or not any(key.lower() == "contentcacheuuid" for key in document):
+        return None
+    return document
+
+
+def _account(entry: Json) -> Account:
+    # An organisation has no isActive; a missing one means active.
+    return Account(_name_of(entry), bool(entry.get("isOrg")), entry.get("isActive") is not False)
+
+
+def _name_of(entry: Json) -> str:
+    return str(entry.get("name", ""))
+
+
+def _member_id_of(entry: Json) -> str:
+    member = entry.get("member") or {}
+    return str(member.get("id") or member.get("name") or "")
+
+
+def _entries(document: t.Any, key: str, answer: Answer) -> list[Json]:
+    entries = document.get(key) if isinstance(document, dict) else document
+    if entries is None and isinstance(document, dict) and key in document:
+        return []
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise _shape_failure(answer, f"a list of {key}")
+    return entries
+
+
+def _next_page(document: t.Any, answer: Answer) -> str:
+    in_body = document.get("nextPageStart") if isinstance(document, dict) else None
+    return str(in_body or answer.headers.get("X-Next-Page-Start") or "")
+
+
+def _promises_more(document: t.Any, on_page: int, so_far: int) -> bool:
+    total = document.get("resourceCount") if isinstance(document, dict) else None
+    return on_page >= _PAGE_SIZE or (isinstance(total, int) and total > so_far)

@@ -1,0 +1,95 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The edge between Ansible and the modules that talk to DTR: options in, one result or one failure out."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
+from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
+from ansible_collections.dtr.cache.plugins.module_utils.registry import Registry
+from ansible_collections.dtr.cache.plugins.module_utils.transport import URLLIB3_IMPORT_ERROR, Transport
+
+_MAX_CONCURRENCY = 128
+
+
+def connection_argument_spec() -> dict[str, t.Any]:
+    """The options of the doc fragment C(dtr.cache.registry)."""
+    return {
+        "url": {"type": "str", "required": True, "fallback": (env_fallback, ["DTR_URL"])},
+        "username": {"type": "str", "fallback": (env_fallback, ["DTR_USERNAME"])},
+        "password": {"type": "str", "no_log": True, "fallback": (env_fallback, ["DTR_PASSWORD"])},
+        "ca_path": {"type": "path", "fallback": (env_fallback, ["DTR_CA_PATH"])},
+        "ca_certificate": {"type": "str"},
+        "client_cert": {"type": "path", "fallback": (env_fallback, ["DTR_CLIENT_CERT"])},
+        "client_key": {"type": "path", "fallback": (env_fallback, ["DTR_CLIENT_KEY"])},
+        "validate_certs": {"type": "bool", "default": True, "fallback": (env_fallback, ["DTR_VALIDATE_CERTS"])},
+        "timeout": {"type": "float", "default": 30},
+        "retries": {"type": "int", "default": 5},
+    }
+
+
+def concurrency_argument_spec() -> dict[str, t.Any]:
+    """The option of the modules that send many requests."""
+    return {"concurrency": {"type": "int", "default": 16}}
+
+
+def run_registry_module(
+    work: t.Callable[[AnsibleModule], dict[str, t.Any]],
+    argument_spec: t.Mapping[str, t.Any] | None = None,
+    *,
+    authenticated: bool = True,
+) -> None:
+    """Make the module, do its work, and end with its result.
+
+    Args:
+        work: Does the module's work and returns its result, or raises C(Failure).
+        argument_spec: The module's own options.
+        authenticated: Whether DTR wants to know who asks.
+    """
+    module = AnsibleModule(
+        argument_spec={**connection_argument_spec(), **(argument_spec or {})},
+        mutually_exclusive=[("ca_path", "ca_certificate")],
+        required_together=[("username", "password")],
+        required_by={"client_key": "client_cert"},
+        required_one_of=[("username", "client_cert")] if authenticated else [],
+        supports_check_mode=True,
+    )
+    if URLLIB3_IMPORT_ERROR:
+        module.fail_json(msg=missing_required_lib("urllib3"), exception=URLLIB3_IMPORT_ERROR)
+    try:
+        result = work(module)
+    except Failure as failure:
+        module.fail_json(**failure.as_result())
+    module.exit_json(**result)
+
+
+class Connection:
+    """The connection that a module's options describe; its retries become warnings of the module."""
+
+    def __init__(self, module: AnsibleModule, **overrides: t.Any) -> None:
+        self._module = module
+        self._overrides = overrides
+
+    def __enter__(self) -> Registry:
+        self._transport = _transport(self._module.params, self._overrides)
+        return Registry(self._transport)
+
+    def __exit__(self, *exc_info: object) -> None:
+        for warning in self._transport.warnings:
+            self._module.warn(warning)
+        self._transport.close()
+
+
+def _transport(params: t.Mapping[str, t.Any], overrides: t.Mapping[str, t.Any]) -> Transport:
+    concurrency = params.get("concurrency", 1)
+    if params["timeout"] <= 0:
+        raise Failure("INVALID_INPUT", f"timeout: {params['timeout']:g} is not a number of seconds above 0.")
+    if params["retries"] < 0:
+        raise Failure("INVALID_INPUT", f"retries: {params['retries']} is not a number from 0 on.")
+    if not 1 <= concurrency <= _MAX_CONCURRENCY:
+        raise Failure("INVALID_INPUT", f"concurrency: {concurrency} is not a number from 1 to {_MAX_CONCURRENCY}.")
+    options = {name: params[name] for name in connection_argument_spec() if name != "url"}
+    return Transport(params["url"], concurrency=concurrency, **{**options, **overrides})
