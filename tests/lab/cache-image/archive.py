@@ -57,7 +57,10 @@ def add_bytes(archive: tarfile.TarFile, name: str, content: bytes, mode: int = 0
 def with_parents(folders: dict[str, int], names: list[str]) -> dict[str, int]:
     """Return the modes of all folders that the named files and the given folders need, parents first."""
     needed = {
-        str(parent): 0o755 for name in [*names, *folders] for parent in PurePosixPath(name).parents if str(parent) != "."
+        str(parent): 0o755
+        for name in [*names, *folders]
+        for parent in PurePosixPath(name).parents
+        if str(parent) != "."
     }
     return dict(sorted({**needed, **folders}.items()))
 

@@ -14,7 +14,6 @@ import (
 	"github.com/distribution/reference"
 	"github.com/docker/distribution"
 	dcontext "github.com/docker/distribution/context"
-	"github.com/docker/distribution/registry/storage"
 	storagedriver "github.com/docker/distribution/registry/storage/driver"
 	"github.com/opencontainers/go-digest"
 )
@@ -100,7 +99,7 @@ func (s *store) keep(ctx context.Context, name reference.Named, dgst digest.Dige
 
 // remove takes a blob's data away. It is no error if it is gone: another replica may have been quicker.
 func (s *store) remove(ctx context.Context, dgst digest.Digest) error {
-	err := storage.NewVacuum(ctx, s.driver).RemoveBlob(dgst.String())
+	err := s.driver.Delete(ctx, path.Dir(dataPath(dgst)))
 	if err != nil && !isGone(err) {
 		return storageError{err}
 	}

@@ -31,13 +31,10 @@ const (
 )
 
 // refusal is an upstream's answer that this very request may not have the blob, or that there is no such blob.
-type refusal struct {
-	upstream string
-	status   int
-}
+type refusal struct{ status int }
 
 func (r refusal) Error() string {
-	return fmt.Sprintf("%s answered %d %s", r.upstream, r.status, http.StatusText(r.status))
+	return fmt.Sprintf("answered %d %s", r.status, http.StatusText(r.status))
 }
 
 // upstreams is the next hop: the hosts are taken in turn.
@@ -79,7 +76,7 @@ func (u *upstreams) fetch(ctx context.Context, path, query string, keep func(io.
 			Warn("upstream failed")
 		var refused refusal
 		if failure == nil || errors.As(err, &refused) {
-			failure = err
+			failure = fmt.Errorf("%s: %w", host, err)
 		}
 	}
 	return "", failure
@@ -109,7 +106,7 @@ func (u *upstreams) fetchFrom(ctx context.Context, host *url.URL, path, query st
 	case http.StatusOK:
 		return keep(newStallReader(ctx, response.Body, cancel))
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
-		return refusal{upstream: host.String(), status: response.StatusCode}
+		return refusal{status: response.StatusCode}
 	default:
 		return fmt.Errorf("answered %s", response.Status)
 	}

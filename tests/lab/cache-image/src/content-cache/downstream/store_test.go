@@ -1,0 +1,210 @@
+// Copyright: Contributors to the dtr.cache project
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package downstream
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/distribution/reference"
+	"github.com/docker/distribution/registry/storage"
+	memorycache "github.com/docker/distribution/registry/storage/cache/memory"
+	storagedriver "github.com/docker/distribution/registry/storage/driver"
+	"github.com/docker/distribution/registry/storage/driver/inmemory"
+	"github.com/opencontainers/go-digest"
+)
+
+var (
+	background = context.Background()
+	app        = named("engineering/app")
+	other      = named("research/tool")
+	content    = []byte("a layer")
+	layer      = digest.FromBytes(content)
+)
+
+func named(text string) reference.Named {
+	name, err := reference.WithName(text)
+	if err != nil {
+		panic(err)
+	}
+	return name
+}
+
+// newStore makes a store in memory, with the registry's cache of descriptors in front of it, and a clock to turn on.
+func newStore(t *testing.T, ttl time.Duration) (*store, *time.Time) {
+	t.Helper()
+	driver := inmemory.New()
+	descriptors := storage.BlobDescriptorCacheProvider(memorycache.NewInMemoryBlobDescriptorCacheProvider())
+	inner, err := storage.NewRegistry(background, driver, storage.EnableDelete, descriptors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock := time.Now()
+	return &store{inner: inner, driver: driver, ttl: ttl, now: func() time.Time { return clock }}, &clock
+}
+
+func (s *store) mustHave(t *testing.T, name reference.Named, want bool) {
+	t.Helper()
+	got, err := s.has(background, name, layer)
+	if err != nil || got != want {
+		t.Fatalf("has %s: %t and %v, want %t", name, got, err, want)
+	}
+}
+
+func (s *store) mustKeep(t *testing.T) {
+	t.Helper()
+	if size, err := s.keep(background, app, layer, bytes.NewReader(content)); err != nil || size != int64(len(content)) {
+		t.Fatalf("kept %d bytes: %v", size, err)
+	}
+}
+
+// files lists all that is in the store's driver.
+func (s *store) files(t *testing.T) []string {
+	t.Helper()
+	var found []string
+	err := s.driver.Walk(background, "/", func(info storagedriver.FileInfo) error {
+		if !info.IsDir() {
+			found = append(found, info.Path())
+		}
+		return nil
+	})
+	if err != nil && !isGone(err) {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func TestKeep(t *testing.T) {
+	store, _ := newStore(t, 0)
+	store.mustHave(t, app, false)
+	store.mustKeep(t)
+	store.mustHave(t, app, true)
+}
+
+func TestStoredForAnotherRepository(t *testing.T) {
+	store, _ := newStore(t, 0)
+	store.mustKeep(t)
+	store.mustHave(t, other, true)
+	repository, err := store.inner.Repository(background, other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := repository.Blobs(background).Get(background, layer); err != nil || !bytes.Equal(got, content) {
+		t.Fatalf("read %q: %v", got, err)
+	}
+}
+
+func TestNothingKept(t *testing.T) {
+	broken := errors.New("connection reset")
+	for name, body := range map[string]io.Reader{
+		"other content": strings.NewReader("a lier"),
+		"cut short":     bytes.NewReader(content[:3]),
+		"empty":         strings.NewReader(""),
+		"broken off":    io.MultiReader(bytes.NewReader(content), iotest.ErrReader(broken)),
+	} {
+		store, _ := newStore(t, 0)
+		_, err := store.keep(background, app, layer, body)
+		var full storageError
+		if err == nil || errors.As(err, &full) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if files := store.files(t); len(files) > 0 {
+			t.Errorf("%s: left %v", name, files)
+		}
+		store.mustHave(t, app, false)
+	}
+}
+
+// fullDriver takes small files only, as a disk does that has no space left for a blob.
+type fullDriver struct{ storagedriver.StorageDriver }
+
+func (d fullDriver) Writer(ctx context.Context, path string, appending bool) (storagedriver.FileWriter, error) {
+	writer, err := d.StorageDriver.Writer(ctx, path, appending)
+	return fullWriter{writer}, err
+}
+
+type fullWriter struct{ storagedriver.FileWriter }
+
+func (fullWriter) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+func TestStorageFailureIsNoFailureOfTheUpstream(t *testing.T) {
+	store, _ := newStore(t, 0)
+	inner, err := storage.NewRegistry(background, fullDriver{store.driver})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store.inner = inner
+	_, err = store.keep(background, app, layer, bytes.NewReader(content))
+	var full storageError
+	if !errors.As(err, &full) || !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("got %v", err)
+	}
+	if files := store.files(t); len(files) > 0 {
+		t.Errorf("left %v", files)
+	}
+}
+
+func TestExpiry(t *testing.T) {
+	store, clock := newStore(t, time.Hour)
+	cache := &cache{store: store}
+	store.mustKeep(t)
+	store.mustHave(t, other, true)
+
+	*clock = clock.Add(59 * time.Minute)
+	if err := cache.sweep(background); err != nil {
+		t.Fatal(err)
+	}
+	store.mustHave(t, app, true)
+
+	*clock = clock.Add(2 * time.Minute)
+	store.mustHave(t, app, false)
+	for range 2 { // the second time there is nothing left to remove
+		if err := cache.sweep(background); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if files := store.files(t); len(files) > 0 {
+		t.Errorf("left %v", files)
+	}
+}
+
+func TestRemovedByAnotherReplica(t *testing.T) {
+	store, clock := newStore(t, time.Hour)
+	store.mustKeep(t)
+	*clock = clock.Add(2 * time.Hour)
+	expired, err := store.expiredBlobs(background)
+	if err != nil || len(expired) != 1 {
+		t.Fatalf("expired %v: %v", expired, err)
+	}
+	if err := store.driver.Delete(background, "/docker"); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.unlink(background, expired); err != nil {
+		t.Error(err)
+	}
+	if err := store.removeIfExpired(background, layer); err != nil {
+		t.Error(err)
+	}
+	if err := store.remove(background, layer); err != nil {
+		t.Error(err)
+	}
+	store.mustHave(t, app, false)
+}
+
+func TestSweepInterval(t *testing.T) {
+	for ttl, want := range map[time.Duration]time.Duration{
+		time.Nanosecond: time.Second, 24 * time.Minute: time.Minute, 24 * time.Hour: time.Hour, 1000 * time.Hour: time.Hour,
+	} {
+		if got := sweepInterval(ttl); got != want {
+			t.Errorf("%s: %s, want %s", ttl, got, want)
+		}
+	}
+}

@@ -1,0 +1,477 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The compiled content cache held against what the vendor documents, and what the lab needs, of the middleware."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+import typing as t
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import requests
+from harness import REPOSITORY, Answer, Authority, Cache, Upstream, free_port, running, sha256, wait_for
+
+HERE = Path(__file__).resolve().parent
+LAYER = b"a layer of an image\n" * 5000
+SIGNED = "expires=1700000000&signature=Zm9v%2FYmFy%2B==&who=bob"
+SECRET = "Zm9v"
+
+MakeCache = t.Callable[..., Cache]
+
+
+@pytest.fixture(scope="session")
+def binary() -> Path:
+    """The compiled cache, rebuilt only when its sources changed."""
+    subprocess.run([HERE / "build"], check=True)
+    return Path(os.environ.get("DTR_CACHE_LAB", "/var/lib/dtr-cache-lab"), "image", "content-cache")
+
+
+@pytest.fixture(scope="session")
+def dtr_ca(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority("DTR's CA", tmp_path_factory.mktemp("ca") / "dtr")
+
+
+@pytest.fixture(scope="session")
+def cache_ca(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority("the caches' CA", tmp_path_factory.mktemp("ca") / "cache")
+
+
+@pytest.fixture
+def make_upstream(dtr_ca: Authority) -> t.Iterator[t.Callable[[], Upstream]]:
+    made: list[Upstream] = []
+
+    def make() -> Upstream:
+        made.append(Upstream(dtr_ca))
+        return made[-1]
+
+    yield make
+    for upstream in made:
+        upstream.stop()
+
+
+@pytest.fixture
+def upstream(make_upstream: t.Callable[[], Upstream]) -> Upstream:
+    return make_upstream()
+
+
+@pytest.fixture
+def make_cache(
+    binary: Path, tmp_path: Path, dtr_ca: Authority, cache_ca: Authority, upstream: Upstream
+) -> t.Iterator[MakeCache]:
+    """Make caches of the upstream that trust its CA, unless told otherwise; none is started."""
+    made: list[Cache] = []
+
+    def make(**arguments: t.Any) -> Cache:
+        arguments = {"upstreams": [upstream.url], "cas": [dtr_ca.ca], **arguments}
+        made.append(Cache(binary, tmp_path / f"cache-{len(made)}", cache_ca, **arguments))
+        return made[-1]
+
+    yield make
+    for cache in made:
+        cache.stop()
+
+
+@pytest.fixture
+def cache(make_cache: MakeCache) -> Cache:
+    """A running cache of the upstream, as the documents configure it."""
+    return make_cache().start()
+
+
+def error_codes(response: requests.Response) -> list[str]:
+    return [error["code"] for error in response.json()["errors"]]
+
+
+# Miss and hit
+
+
+def test_a_miss_is_fetched_and_then_served_from_storage(cache: Cache, upstream: Upstream) -> None:
+    digest = upstream.add(LAYER)
+    assert cache.get(digest, SIGNED).content == LAYER
+    assert cache.stored() == [digest]
+    upstream.stop()
+    again = cache.get(digest, SIGNED)
+    assert (again.status_code, again.content) == (200, LAYER)
+    assert again.headers["Docker-Content-Digest"] == digest
+    assert len(upstream.asked) == 1
+
+
+def test_the_log_tells_hit_from_miss(cache: Cache, upstream: Upstream) -> None:
+    digest = upstream.add(LAYER)
+    for _ in range(2):
+        cache.get(digest, SIGNED)
+    wait_for(lambda: len(cache.events("blob served")) == 2, "two lines in the log")
+    miss, hit = cache.events("blob served")
+    for event in (miss, hit):
+        assert (event["digest"], event["repository"]) == (digest, REPOSITORY)
+        assert (event["status"], event["bytes"]) == (200, len(LAYER))
+        assert 0 < event["seconds"] < 30
+    assert (miss["cache"], miss["upstream"]) == ("miss", upstream.url)
+    assert hit["cache"] == "hit" and "upstream" not in hit
+    (fetched,) = cache.events("blob fetched")
+    assert (fetched["digest"], fetched["upstream"], fetched["bytes"]) == (digest, upstream.url, len(LAYER))
+
+
+def test_the_signed_query_goes_upstream_as_it_came(cache: Cache, upstream: Upstream) -> None:
+    digest = upstream.add(LAYER)
+    disorderly = "signature=Zm9v%2fYmFy%2B==&who=%62ob&expires=1&empty=&bare&who=alice;+~"
+    assert cache.get_exactly(digest, disorderly) == LAYER
+    assert upstream.asked == [f"/v2/{REPOSITORY}/blobs/{digest}?{disorderly}"]
+
+
+def test_no_signature_is_logged(cache: Cache, upstream: Upstream, make_cache: MakeCache) -> None:
+    digest = upstream.add(LAYER)
+    cache.get(digest, SIGNED)
+    cache.get(digest, SIGNED)
+    cache.get(sha256(b"nowhere"), SIGNED)
+    upstream.stop()
+    cache.get(sha256(b"unreachable"), SIGNED, headers={"Referer": f"https://dtr.lab.test/?{SIGNED}"})
+    wait_for(lambda: len(cache.events("blob not served")) == 2, "both failures in the log")
+    wait_for(lambda: cache.log().count('HTTP/1.1"') == 4, "four lines in the access log")
+    assert SECRET not in cache.log()
+
+
+def test_what_one_repository_fetched_is_served_to_another(cache: Cache, upstream: Upstream) -> None:
+    digest = upstream.add(LAYER)
+    cache.get(digest)
+    assert cache.get(digest, repository="research/tool").content == LAYER
+    assert len(upstream.asked) == 1
+
+
+def test_an_empty_blob(cache: Cache, upstream: Upstream) -> None:
+    digest = upstream.add(b"")
+    for _ in range(2):
+        response = cache.get(digest)
+        assert (response.status_code, response.content) == (200, b"")
+    assert len(upstream.asked) == 1
+
+
+@pytest.mark.parametrize("warm", [False, True], ids=["miss", "hit"])
+def test_head_and_range(cache: Cache, upstream: Upstream, warm: bool) -> None:
+    first, second = upstream.add(LAYER), upstream.add(LAYER[1:])
+    if warm:
+        cache.get(first), cache.get(second)
+    head = cache.session.head(cache.blob_url(first, SIGNED), timeout=30)
+    assert (head.status_code, head.headers["Content-Length"]) == (200, str(len(LAYER)))
+    part = cache.get(second, headers={"Range": "bytes=10-19"})
+    assert (part.status_code, part.content) == (206, LAYER[11:21])
+    assert part.headers["Content-Range"] == f"bytes 10-19/{len(LAYER) - 1}"
+    assert len(upstream.asked) == 2
+    assert cache.get(first).content == LAYER
+
+
+# Nothing unverified
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Answer(LAYER[:-1] + b"x"), Answer(LAYER[:-1]), Answer(LAYER[:-1], length=len(LAYER)), Answer(LAYER + b"x")],
+    ids=["other", "shorter", "broken-off", "longer"],
+)
+def test_content_that_is_not_the_digest_is_neither_served_nor_kept(
+    cache: Cache, upstream: Upstream, answer: Answer
+) -> None:
+    digest = upstream.add(LAYER)
+    upstream.decide = lambda path: answer
+    response = cache.get(digest)
+    assert response.status_code == 503 and LAYER[:100] not in response.content
+    assert cache.files() == []
+    (warning,) = cache.events("upstream failed")
+    assert warning["upstream"] == upstream.url
+    upstream.decide = lambda path: None
+    assert cache.get(digest).content == LAYER
+
+
+# One upstream request
+
+
+def test_simultaneous_misses_make_one_upstream_request(cache: Cache, upstream: Upstream) -> None:
+    digest = upstream.add(LAYER)
+    upstream.decide = lambda path: Answer(LAYER, seconds=1)
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda _: requests.get(cache.blob_url(digest), verify=cache.session.verify), range(20)))
+    assert [answer.content == LAYER for answer in answers] == [True] * 20
+    assert len(upstream.asked) == 1
+
+
+def test_a_refused_signature_does_not_spoil_another_clients_request(cache: Cache, upstream: Upstream) -> None:
+    digest = upstream.add(LAYER)
+    upstream.decide = lambda path: Answer(status=403, seconds=1) if "expired" in path else None
+    with ThreadPoolExecutor(2) as pool:
+        refused = pool.submit(cache.get, digest, "signature=expired")
+        wait_for(lambda: len(upstream.asked) == 1, "the first request is upstream")
+        served = requests.get(cache.blob_url(digest, "signature=good"), verify=cache.session.verify, timeout=30)
+    assert (refused.result().status_code, served.status_code) == (403, 200)
+
+
+def test_a_client_that_goes_away_stops_no_download(cache: Cache, upstream: Upstream) -> None:
+    digest = upstream.add(LAYER)
+    upstream.decide = lambda path: Answer(LAYER, seconds=1)
+    with pytest.raises(requests.Timeout):
+        requests.get(cache.blob_url(digest), verify=cache.session.verify, timeout=0.3)
+    wait_for(lambda: cache.stored() == [digest], "the blob is stored")
+    assert cache.get(digest).content == LAYER
+    assert len(upstream.asked) == 1
+
+
+# Expiry
+
+
+def test_a_blob_expires_a_fixed_time_after_it_was_stored(make_cache: MakeCache, upstream: Upstream) -> None:
+    cache = make_cache(blobttl="3s").start()
+    digest = upstream.add(LAYER)
+    cache.get(digest)
+    started = time.monotonic()
+    while time.monotonic() - started < 2.5:  # pulls do not prolong it
+        assert cache.get(digest).content == LAYER
+        time.sleep(0.1)
+    assert len(upstream.asked) == 1
+    wait_for(lambda: cache.files() == [], "the blob and its links are removed")
+    assert time.monotonic() - started > 2
+    assert cache.get(digest).content == LAYER
+    assert len(upstream.asked) == 2
+
+
+def test_age_survives_a_restart(make_cache: MakeCache, upstream: Upstream) -> None:
+    cache = make_cache(blobttl="4s").start()
+    digest = upstream.add(LAYER)
+    cache.get(digest)
+    cache.stop()
+    with running(cache):
+        assert cache.get(digest).content == LAYER
+        assert len(upstream.asked) == 1
+    time.sleep(4)
+    with running(cache):
+        wait_for(lambda: cache.stored() == [], "the blob is removed at the start", 3)
+
+
+def test_an_expired_blob_is_not_served_even_if_it_is_still_there(make_cache: MakeCache, upstream: Upstream) -> None:
+    cache = make_cache(blobttl="20m").start()
+    digest = upstream.add(LAYER)
+    cache.get(digest)
+    (data,) = cache.storage.glob("**/blobs/sha256/*/*/data")
+    os.utime(data, (time.time() - 1201, time.time() - 1201))
+    for _ in range(2):  # and what was fetched anew is young again
+        assert cache.get(digest).content == LAYER
+        assert len(upstream.asked) == 2
+
+
+def test_a_bare_number_means_nanoseconds(make_cache: MakeCache, upstream: Upstream) -> None:
+    cache = make_cache(blobttl=2_000_000_000).start()
+    digest = upstream.add(LAYER)
+    cache.get(digest)
+    cache.get(digest)
+    assert len(upstream.asked) == 1
+    time.sleep(2)
+    cache.get(digest)
+    assert len(upstream.asked) == 2
+
+
+def test_without_a_ttl_blobs_stay_and_nothing_needs_deletion(
+    make_cache: MakeCache, upstream: Upstream, tmp_path: Path
+) -> None:
+    cache = make_cache(config={"storage": {"filesystem": {"rootdirectory": str(tmp_path / "kept")}}})
+    del cache.config["middleware"]["registry"][0]["options"]["blobttl"]
+    digest = upstream.add(LAYER)
+    with running(cache):
+        cache.get(digest)
+        (data,) = (tmp_path / "kept").glob("**/blobs/sha256/*/*/data")
+        os.utime(data, (0, 0))
+        assert cache.get(digest).content == LAYER
+    assert len(upstream.asked) == 1
+
+
+def test_replicas_on_shared_storage(make_cache: MakeCache, upstream: Upstream, tmp_path: Path) -> None:
+    replicas = [make_cache(storage=tmp_path / "shared", blobttl="2s") for _ in range(2)]
+    digests = [upstream.add(LAYER + str(number).encode()) for number in range(10)]
+    with running(*replicas):
+        for digest in digests:
+            assert replicas[0].get(digest).status_code == 200
+            assert replicas[1].get(digest).content == upstream.blobs[digest]
+        assert len(upstream.asked) == len(digests)
+        wait_for(lambda: replicas[0].stored() == [], "the blobs are removed")
+        time.sleep(1.5)  # both have swept by now
+        for replica in replicas:
+            assert replica.get(digests[0]).status_code == 200
+            assert replica.events("could not remove expired blobs") == []
+
+
+@pytest.mark.parametrize("backend", ["filesystem", "inmemory"])
+def test_descriptors_remembered_by_the_registry_do_not_outlive_the_blob(
+    make_cache: MakeCache, upstream: Upstream, tmp_path: Path, backend: str
+) -> None:
+    backends = {"filesystem": {"rootdirectory": str(tmp_path / "blobs")}, "inmemory": {}}
+    storage = {"delete": {"enabled": True}, "cache": {"blobdescriptor": "inmemory"}, backend: backends[backend]}
+    cache = make_cache(blobttl="1s", config={"storage": storage}).start()
+    digest = upstream.add(LAYER)
+    for expected in (1, 2):
+        assert cache.get(digest).content == LAYER
+        assert len(upstream.asked) == expected
+        time.sleep(2.2)
+
+
+# Upstreams
+
+
+def test_upstreams_are_taken_in_turn(make_cache: MakeCache, make_upstream: t.Callable[[], Upstream]) -> None:
+    upstreams = [make_upstream(), make_upstream()]
+    cache = make_cache(upstreams=[each.url for each in upstreams]).start()
+    for number in range(6):
+        digests = {each.add(str(number).encode()) for each in upstreams}
+        assert cache.get(digests.pop()).status_code == 200
+    assert [len(each.asked) for each in upstreams] == [3, 3]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Answer(b"error", status=500), Answer(status=404), Answer(b"other content")],
+    ids=["500", "404", "corrupt"],
+)
+def test_the_next_upstream_is_asked_when_one_fails(
+    make_cache: MakeCache, make_upstream: t.Callable[[], Upstream], answer: Answer
+) -> None:
+    bad, good = make_upstream(), make_upstream()
+    bad.decide = lambda path: answer
+    cache = make_cache(upstreams=[bad.url, f"https://127.0.0.1:{free_port()}", good.url]).start()
+    for number in range(3):
+        content = str(number).encode()
+        assert cache.get(good.add(content)).content == content
+    assert len(good.asked) == 3 and len(bad.asked) >= 1
+    assert {event["upstream"] for event in cache.events("blob served")} == {good.url}
+
+
+@pytest.mark.parametrize(("status", "code"), [(401, "UNAUTHORIZED"), (403, "DENIED"), (404, "BLOB_UNKNOWN")])
+def test_a_refusal_is_passed_on(cache: Cache, upstream: Upstream, status: int, code: str) -> None:
+    digest = upstream.add(LAYER)
+    upstream.decide = lambda path: Answer(b"<html>no</html>", status=status)
+    response = cache.get(digest, SIGNED)
+    assert (response.status_code, error_codes(response)) == (status, [code])
+    assert cache.files() == []
+    (event,) = cache.events("blob not served")
+    assert (event["status"], event["cache"], event["digest"]) == (status, "miss", digest)
+    assert upstream.url in event["error"] and str(status) in event["error"]
+
+
+def test_an_upstream_out_of_reach(make_cache: MakeCache) -> None:
+    address = f"https://127.0.0.1:{free_port()}"
+    cache = make_cache(upstreams=[address]).start()
+    response = cache.get(sha256(LAYER))
+    assert (response.status_code, error_codes(response)) == (503, ["UNAVAILABLE"])
+    (event,) = cache.events("blob not served")
+    assert address in event["error"] and "connection refused" in event["error"]
+
+
+def test_an_upstream_whose_ca_is_unknown(make_cache: MakeCache, upstream: Upstream, cache_ca: Authority) -> None:
+    for cas in ([], [cache_ca.ca]):
+        cache = make_cache(cas=cas).start()
+        assert cache.get(upstream.add(LAYER)).status_code == 503
+        (event,) = cache.events("blob not served")
+        assert "tls: failed to verify certificate: x509: certificate signed by unknown authority" in event["error"]
+    assert upstream.asked == []
+
+
+def test_redirects_are_followed_with_the_same_trust(
+    cache: Cache, upstream: Upstream, make_upstream: t.Callable[[], Upstream]
+) -> None:
+    elsewhere = make_upstream()
+    digest = elsewhere.add(LAYER)
+    upstream.decide = lambda path: Answer(status=307, location=f"{elsewhere.url}/bucket/{digest}?token=1")
+    assert cache.get(digest, SIGNED).content == LAYER
+    assert elsewhere.asked == [f"/bucket/{digest}?token=1"]
+    assert "referer" not in elsewhere.headers[0]
+
+
+def test_redirects_are_bounded(cache: Cache, upstream: Upstream) -> None:
+    upstream.decide = lambda path: Answer(status=307, location=f"{upstream.url}/again")
+    assert cache.get(sha256(LAYER)).status_code == 503
+    assert 2 <= len(upstream.asked) <= 10
+
+
+def test_a_cache_of_a_cache(make_cache: MakeCache, upstream: Upstream, cache_ca: Authority, dtr_ca: Authority) -> None:
+    near = make_cache()
+    far = make_cache(upstreams=[near.url], cas=[cache_ca.ca])
+    digest = upstream.add(LAYER)
+    with running(near, far):
+        assert far.get(digest, SIGNED).content == LAYER
+        assert far.stored() == near.stored() == [digest]
+        assert upstream.asked == [f"/v2/{REPOSITORY}/blobs/{digest}?{SIGNED}"]
+        upstream.decide = lambda path: Answer(status=403)
+        refused = far.get(sha256(b"not for bob"), SIGNED)
+        assert (refused.status_code, error_codes(refused)) == (403, ["DENIED"])
+        assert SECRET not in far.log() + near.log()
+
+
+# The rest of the registry
+
+
+def test_what_needs_no_credentials(cache: Cache) -> None:
+    assert cache.session.get(f"{cache.url}/", timeout=30).status_code == 200
+    assert cache.session.get(f"{cache.url}/v2/", timeout=30).json() == {}
+    assert cache.session.get(f"{cache.url}/v2/_catalog", timeout=30).json() == {"repositories": []}
+
+
+def test_manifests_are_left_to_dtr(cache: Cache, upstream: Upstream) -> None:
+    response = cache.session.get(f"{cache.url}/v2/{REPOSITORY}/manifests/1.0", timeout=30)
+    assert (response.status_code, error_codes(response)) == (404, ["MANIFEST_UNKNOWN"])
+    assert upstream.asked == []
+
+
+def test_nothing_can_be_pushed_or_deleted(cache: Cache, upstream: Upstream) -> None:
+    digest = upstream.add(LAYER)
+    cache.get(digest)
+    base = f"{cache.url}/v2/{REPOSITORY}"
+    index = "application/vnd.docker.distribution.manifest.list.v2+json"
+    attempts = [
+        cache.session.post(f"{base}/blobs/uploads/", timeout=30),
+        cache.session.post(f"{base}/blobs/uploads/?digest={sha256(b'x')}", data=b"x", timeout=30),
+        cache.session.delete(f"{base}/blobs/{digest}", timeout=30),
+        cache.session.put(
+            f"{base}/manifests/1.0",
+            json={"schemaVersion": 2, "mediaType": index, "manifests": []},
+            headers={"Content-Type": index},
+            timeout=30,
+        ),
+    ]
+    assert [attempt.status_code for attempt in attempts] == [405] * 4
+    assert cache.stored() == [digest]
+
+
+# Configuration
+
+
+def test_wrong_configuration_is_told_in_one_line(make_cache: MakeCache, tmp_path: Path, dtr_ca: Authority) -> None:
+    (tmp_path / "empty.pem").touch()
+    no_deletion = {"storage": {"filesystem": {"rootdirectory": str(tmp_path / "blobs")}}}
+    cases: list[tuple[dict[str, t.Any], str]] = [
+        ({"config": no_deletion}, 'option "blobttl" needs storage.delete.enabled: true'),
+        ({"blobttl": "1d"}, 'option "blobttl": "1d" is not'),
+        ({"upstreams": []}, 'option "upstreams": at least one'),
+        ({"upstreams": ["dtr.lab.test:443"]}, 'option "upstreams": "dtr.lab.test:443"'),
+        ({"upstream": ["https://dtr.lab.test"]}, 'unknown option "upstream"'),
+        ({"cas": [tmp_path / "empty.pem"]}, f'option "cas": {tmp_path}/empty.pem holds no PEM certificate'),
+        ({"cas": [tmp_path / "none.pem"]}, f'option "cas": open {tmp_path}/none.pem: no such file'),
+        ({"config": {"storage": {"floppy": {}}}}, "StorageDriver not registered: floppy"),
+    ]
+    for arguments, message in cases:
+        cache = make_cache(**arguments)
+        assert cache.run().wait(20) == 1, arguments
+        (line,) = [line for line in cache.log().splitlines() if '"level":"fatal"' in line]
+        assert message in line.replace('\\"', '"'), arguments
+        assert "goroutine" not in cache.log()
+
+
+def test_the_start_script_becomes_the_registry(make_cache: MakeCache, binary: Path, tmp_path: Path) -> None:
+    script = (HERE / "start.sh").read_text().replace("/bin/registry", str(binary))
+    (tmp_path / "start.sh").write_text(script)
+    cache = make_cache()
+    with running(cache):
+        configuration = cache.folder / "config.yml"
+    process = subprocess.Popen(["/bin/busybox", "sh", tmp_path / "start.sh", configuration], stderr=subprocess.PIPE)
+    try:
+        wait_for(lambda: Path(f"/proc/{process.pid}/exe").resolve() == binary.resolve(), "the script's exec")
+    finally:
+        process.terminate()
+        process.communicate(timeout=10)
