@@ -43,7 +43,10 @@ def key_problem(key_pem: str) -> str | None:
 def chain_problems(
     chain: t.Sequence[x509.Certificate], host: str, key_pem: str | None, now: datetime.datetime
 ) -> list[str]:
-    """Everything that is wrong with a certificate chain (the cache's own certificate first) for this host."""
+    """Everything that is wrong with a certificate chain, the cache's own certificate first.
+
+    Without a host (it is wrong itself) or a key, what depends on them is not judged.
+    """
     problems = []
     leaf = chain[0]
     if key_pem is not None and not matches(leaf, key_pem):
@@ -61,7 +64,7 @@ def chain_problems(
     for certificate in chain:
         problems.extend(_validity_problems(certificate, now))
     names = host_names(leaf)
-    if not covers(names, host):
+    if host and not covers(names, host):
         problems.append(f"does not cover {host}; it names {', '.join(names) or 'no host at all'}")
     return problems
 

@@ -296,12 +296,14 @@ def _read_name(reader: _Reader, required: bool) -> str:
 
 def _read_host(reader: _Reader, required: bool) -> str:
     host = reader.text("host", required, "the cache's public host name, such as cache-asia.example.org")
-    if "://" in host or "/" in host:
+    if not host or _is_host(host):
+        return host
+    if "/" in host:
         reader.problem("host", f"{host!r} must be a host name alone, without scheme and path")
-    elif host and not _is_host(host):
+    else:
         hint = "; its port belongs in dtr_cache_port" if ":" in host else ""
         reader.problem("host", f"{host!r} is not a host name{hint}")
-    return host
+    return ""
 
 
 def _is_host(host: str) -> bool:

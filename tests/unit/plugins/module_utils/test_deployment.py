@@ -1,0 +1,169 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What Swarm gets: the documented files, and objects whose names follow their content."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+import yaml
+from ansible_collections.dtr.cache.plugins.module_utils import deployment
+from ansible_collections.dtr.cache.plugins.module_utils.settings import Settings
+from ansible_collections.dtr.cache.tests.unit.plugins.module_utils.test_settings import CA, CACHE, read
+from ansible_collections.dtr.cache.tests.unit.support.web import make_identity
+
+
+def settings_with(**changes: t.Any) -> Settings:
+    settings, problems = read(**changes)
+    assert problems == []
+    return settings
+
+
+def deployed(**changes: t.Any) -> dict[str, t.Any]:
+    settings = settings_with(**changes)
+    return deployment.stack_definition(settings, deployment.swarm_objects(settings, CA.pem))
+
+
+def names(**changes: t.Any) -> dict[str, str]:
+    return {item.file: item.name for item in deployment.swarm_objects(settings_with(**changes), CA.pem)}
+
+
+def test_config_yml_is_the_documented_one() -> None:
+    config = yaml.safe_load(deployment.config_text(settings_with(http_secret="s" * 32)))
+    assert config == {
+        "version": 0.1,
+        "log": {"level": "info"},
+        "storage": {"delete": {"enabled": True}, "filesystem": {"rootdirectory": "/var/lib/registry"}},
+        "http": {
+            "addr": "0.0.0.0:443",
+            "secret": "s" * 32,
+            "host": "https://cache.example.org",
+            "tls": {"certificate": "/run/secrets/cache.cert.pem", "key": "/run/secrets/cache.key.pem"},
+        },
+        "middleware": {
+            "registry": [
+                {
+                    "name": "downstream",
+                    "options": {
+                        "blobttl": "24h",
+                        "upstreams": ["https://dtr.example.org:443"],
+                        "cas": ["/run/secrets/dtr.cert.pem"],
+                    },
+                }
+            ]
+        },
+    }
+
+
+def test_docker_stack_yml_is_the_documented_one_but_for_external_names() -> None:
+    definition = deployed(nodes=["worker-1"], update_config={})
+    assert definition["version"] == "3.3"
+    service = definition["services"]["cache"]
+    assert service["image"] == "docker/dtr-content-cache:2.7.6"
+    assert service["entrypoint"] == ["/start.sh", "/config.yml"]
+    assert service["ports"] == ["443:443"]
+    assert service["deploy"] == {
+        "replicas": 1,
+        "placement": {"constraints": ["node.labels.dtr.cache == true"]},
+        "restart_policy": {"condition": "on-failure"},
+    }
+    assert [item["target"] for item in service["configs"]] == ["/config.yml"]
+    assert [item["target"] for item in service["secrets"]] == ["dtr.cert.pem", "cache.cert.pem", "cache.key.pem"]
+    assert set(definition["secrets"]) == {"dtr.cert.pem", "cache.cert.pem", "cache.key.pem"}
+
+
+def test_another_port_stands_in_both_files() -> None:
+    settings = settings_with(port=9443, publish_mode="host")
+    config = deployment.registry_config(settings)
+    assert (config["http"]["addr"], config["http"]["host"]) == ("0.0.0.0:9443", "https://cache.example.org:9443")
+    assert deployed(port=9443, publish_mode="host")["services"]["cache"]["ports"] == [
+        {"mode": "host", "protocol": "tcp", "published": 9443, "target": 9443}
+    ]
+
+
+def test_a_trusted_dtr_needs_no_ca() -> None:
+    settings = settings_with(registry_ca="system")
+    assert "cas" not in deployment.registry_config(settings)["middleware"]["registry"][0]["options"]
+    assert {item.file for item in deployment.swarm_objects(settings, None)} == {
+        "config.yml",
+        "cache.cert.pem",
+        "cache.key.pem",
+    }
+
+
+def test_a_chained_cache_trusts_the_next_hop_only() -> None:
+    other = make_identity("other", ca=True)
+    settings = settings_with(upstreams=["https://asia.example.org"], upstream_cas=[other.pem])
+    options = deployment.registry_config(settings)["middleware"]["registry"][0]["options"]
+    assert options["upstreams"] == ["https://asia.example.org"]
+    assert options["cas"] == ["/run/secrets/upstream.1.cert.pem"]
+    objects = {item.file: item.data for item in deployment.swarm_objects(settings, CA.pem)}
+    assert objects["upstream.1.cert.pem"] == other.pem
+    assert "dtr.cert.pem" not in objects
+
+
+def test_a_config_with_credentials_is_a_secret_and_the_entrypoint_follows_it() -> None:
+    definition = deployed(storage={"s3": {"bucket": "b", "region": "r", "secretkey": "x"}})
+    service = definition["services"]["cache"]
+    assert service["configs"] == []
+    assert "configs" not in definition
+    assert "config.yml" in definition["secrets"]
+    assert service["entrypoint"] == ["/start.sh", "/run/secrets/config.yml"]
+
+
+def test_extra_configuration_is_merged_at_every_depth() -> None:
+    config = deployment.registry_config(
+        settings_with(config_extra={"log": {"level": "debug"}, "http": {"prefix": "/x/"}})
+    )
+    assert config["log"] == {"level": "debug"}
+    assert config["http"]["prefix"] == "/x/"
+    assert config["http"]["addr"] == "0.0.0.0:443"
+
+
+@pytest.mark.parametrize(
+    ("volume", "mount", "volumes"),
+    [
+        ("/srv/cache", "/srv/cache:/var/lib/registry", None),
+        ("layers", "layers:/var/lib/registry", {"layers": {}}),
+        (
+            {"driver": "local", "driver_opts": {"type": "nfs"}},
+            "cache-data:/var/lib/registry",
+            {"cache-data": {"driver": "local", "driver_opts": {"type": "nfs"}}},
+        ),
+    ],
+)
+def test_layers_can_be_kept_outside_of_the_container(volume: t.Any, mount: str, volumes: t.Any) -> None:
+    definition = deployed(volume=volume)
+    assert definition["services"]["cache"]["volumes"] == [mount]
+    assert definition.get("volumes") == volumes
+
+
+def test_names_change_exactly_when_the_content_does() -> None:
+    before = names()
+    assert names() == before
+    assert names(blob_ttl="48h") == {**before, "config.yml": names(blob_ttl="48h")["config.yml"]}
+    assert names(blob_ttl="48h")["config.yml"] != before["config.yml"]
+    assert names(replicas=1) == before
+    other = make_identity("cache", CA, addresses=["cache.example.org"])
+    renewed = names(certificate=other.pem, private_key=other.key_pem)
+    assert renewed["dtr.cert.pem"] == before["dtr.cert.pem"]
+    assert {file for file in before if renewed[file] != before[file]} == {
+        "cache.cert.pem",
+        "cache.key.pem",
+        "config.yml",
+    }
+
+
+def test_names_fit_and_tell_nothing_of_the_content() -> None:
+    for item in deployment.swarm_objects(settings_with(stack_name="s" * 32), CA.pem):
+        assert len(item.name) <= 64, "the limit of Swarm"
+    marks = {name.rpartition("_")[2] for name in names().values()}
+    assert all(len(mark) == 12 for mark in marks)
+    assert not any(mark in CACHE.key_pem for mark in marks)
+
+
+def test_an_object_does_not_show_its_data() -> None:
+    for item in deployment.swarm_objects(settings_with(), CA.pem):
+        assert item.data not in repr(item)
+        assert "PRIVATE" not in repr(item)

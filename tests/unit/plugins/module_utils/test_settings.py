@@ -1,0 +1,218 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The vocabulary: what is accepted, what is normalised, and the one sentence for each mistake."""
+
+from __future__ import annotations
+
+import datetime
+import typing as t
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
+from ansible_collections.dtr.cache.plugins.module_utils.settings import (
+    NEEDS,
+    Settings,
+    as_items,
+    carries_credentials,
+    read_settings,
+)
+from ansible_collections.dtr.cache.tests.unit.support.web import make_identity
+
+ROLE = Path(__file__).parents[4] / "roles" / "settings"
+KNOWN = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+DEFAULTS = {
+    name: value
+    for name, value in yaml.safe_load((ROLE / "defaults" / "main.yml").read_text()).items()
+    if name.startswith("dtr_cache_")
+}
+
+CA = make_identity("ca", ca=True)
+CACHE = make_identity("cache", CA, addresses=["cache.example.org"])
+GOOD = {
+    **DEFAULTS,
+    "dtr_cache_name": "region-asia",
+    "dtr_cache_host": "cache.example.org",
+    "dtr_cache_registry_url": "https://dtr.example.org/",
+    "dtr_cache_registry_username": "admin",
+    "dtr_cache_registry_password": "a password",
+    "dtr_cache_nodes": ["worker-1", "worker-2"],
+    "dtr_cache_certificate": CACHE.pem,
+    "dtr_cache_private_key": CACHE.key_pem,
+}
+
+
+def no_file(path: str) -> str:
+    raise Failure("UNREADABLE_FILE", f"{path} cannot be read on the control node: no such file")
+
+
+def read(needs: t.Collection[str] = NEEDS, **changes: t.Any) -> tuple[Settings, list[str]]:
+    variables = {**GOOD, **{f"dtr_cache_{key}": value for key, value in changes.items()}}
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return read_settings(variables, known=KNOWN, needs=needs, read_file=no_file, now=now)
+
+
+def test_the_defaults_and_the_argument_specs_name_the_same_variables() -> None:
+    assert set(DEFAULTS) == set(KNOWN)
+
+
+def test_each_default_that_the_argument_specs_tell_is_the_real_one() -> None:
+    for name, option in KNOWN.items():
+        if "default" in option:
+            real = DEFAULTS[name]
+            assert option["default"] == (real if isinstance(real, (dict, list)) else str(real).lower()), name
+
+
+def test_good_settings_have_no_problem_and_take_the_preset() -> None:
+    settings, problems = read()
+    assert problems == []
+    assert settings.url == "https://cache.example.org:443"
+    assert settings.registry_url == "https://dtr.example.org"
+    assert settings.image == "docker/dtr-content-cache:2.7.6"
+    assert (settings.stack_name, settings.product.node_label) == ("dtr-cache", "dtr.cache")
+    assert settings.replicas == 2
+
+
+@pytest.mark.parametrize(
+    ("product", "image", "label", "stack"),
+    [
+        ("msr2", "mirantis/dtr-content-cache:2.8.2", "dtr.cache", "dtr-cache"),
+        ("msr3", "registry.mirantis.com/msr/msr-content-cache:3.0.7", "msr.cache", "msr-cache"),
+    ],
+)
+def test_each_product_has_the_names_of_its_documents(product: str, image: str, label: str, stack: str) -> None:
+    settings, problems = read(product=product)
+    assert problems == []
+    assert (settings.image, settings.product.node_label, settings.stack_name) == (image, label, stack)
+
+
+# One mistake each, and what the operator reads.
+MISTAKES: list[tuple[dict[str, t.Any], str]] = [
+    ({"name": None}, "dtr_cache_name: is required"),
+    ({"name": "LOCAL"}, "dtr_cache_name: 'local' is what DTR calls pulling without a cache"),
+    ({"name": "region asia"}, "dtr_cache_name: 'region asia' is not a cache's name"),
+    ({"name": ["a"]}, "dtr_cache_name: must be text"),
+    ({"host": None}, "dtr_cache_host: is required"),
+    ({"host": "https://cache.example.org"}, "must be a host name alone"),
+    ({"host": "cache.example.org:444"}, "its port belongs in dtr_cache_port"),
+    ({"host": "-cache.example.org"}, "'-cache.example.org' is not a host name"),
+    ({"port": 0}, "dtr_cache_port: '0' is not a whole number from 1 to 65535"),
+    ({"port": "https"}, "dtr_cache_port: 'https' is not a whole number"),
+    ({"product": "harbor"}, "dtr_cache_product: 'harbor' is none of dtr, msr2, msr3"),
+    ({"registry_url": None}, "dtr_cache_registry_url: is required"),
+    ({"registry_url": "http://dtr.example.org"}, "is not an address of the form https://host[:port]"),
+    ({"registry_url": "https://admin:pw@dtr.example.org"}, "dtr_cache_registry_url: must not carry credentials"),
+    ({"registry_url": "https://dtr.example.org:port"}, "is not an address of the form"),
+    ({"registry_url": "https://dtr.example.org/api"}, "must end after the host and its port"),
+    ({"registry_password": ""}, "dtr_cache_registry_password: is required"),
+    ({"registry_ca": "missing.pem"}, "dtr_cache_registry_ca: missing.pem cannot be read"),
+    ({"registry_ca": "-----BEGIN NOTHING-----"}, "dtr_cache_registry_ca: "),
+    ({"registry_ca_fingerprint": "ab:cd"}, "dtr_cache_registry_ca_fingerprint: "),
+    ({"registry_validate_certs": "perhaps"}, "dtr_cache_registry_validate_certs: 'perhaps' is neither true nor false"),
+    ({"nodes": []}, "dtr_cache_nodes: is required"),
+    ({"nodes": {"a": 1}}, "dtr_cache_nodes: must be a list"),
+    ({"nodes": "worker-1,worker-1"}, "dtr_cache_nodes: worker-1 is named more than once"),
+    ({"replicas": "many"}, "dtr_cache_replicas: 'many' is not a whole number"),
+    ({"replicas": 3, "publish_mode": "host"}, "dtr_cache_replicas: 3 replicas cannot run on 2 node(s)"),
+    ({"publish_mode": "mesh"}, "dtr_cache_publish_mode: 'mesh' is none of ingress, host"),
+    ({"certificate": None}, "dtr_cache_certificate: is required"),
+    ({"certificate": "missing.pem"}, "dtr_cache_certificate: missing.pem cannot be read"),
+    ({"private_key": None}, "dtr_cache_private_key: is required"),
+    ({"private_key": CACHE.encrypted_key_pem("x")}, "dtr_cache_private_key: is encrypted"),
+    ({"private_key": make_identity("b").key_pem}, "dtr_cache_certificate: the private key belongs to another"),
+    ({"certificate": CA.pem + CACHE.pem}, "dtr_cache_certificate: is out of order"),
+    ({"host": "other.example.org"}, "dtr_cache_certificate: does not cover other.example.org"),
+    ({"ca_certificate": make_identity("x", ca=True).pem}, "dtr_cache_ca_certificate: did not sign"),
+    ({"blob_ttl": 24}, "24 has no unit and would mean nanoseconds; write 24h"),
+    ({"blob_ttl": "1h30m"}, "dtr_cache_blob_ttl: '1h30m' is not a positive whole number with a unit"),
+    ({"blob_ttl": "0h"}, "dtr_cache_blob_ttl: '0h' is not"),
+    ({"upstreams": "dtr.example.org"}, "dtr_cache_upstreams: 'dtr.example.org' is not an address"),
+    ({"upstream_cas": ["missing.pem"]}, "dtr_cache_upstream_cas: missing.pem cannot be read"),
+    ({"storage": {"floppy": {}}}, "dtr_cache_storage: floppy is no storage backend"),
+    ({"storage": {"s3": {}, "gcs": {}}}, "dtr_cache_storage: names s3 and gcs"),
+    ({"storage": {"delete": {"enabled": False}}}, "dtr_cache_storage: delete.enabled must stay true"),
+    ({"storage": {"s3": {"bucket": "b"}}, "volume": "data"}, "dtr_cache_volume: is of use only with"),
+    ({"volume": {"driver": "local", "size": 1}}, "dtr_cache_volume: size is unknown"),
+    ({"http_secret": "short"}, "dtr_cache_http_secret: must have at least 32 characters"),
+    ({"config_extra": "log"}, "dtr_cache_config_extra: must be a mapping"),
+    ({"stack_name": "my stack"}, "dtr_cache_stack_name: 'my stack' is not a stack's name"),
+    ({"resolve_image": "sometimes"}, "dtr_cache_resolve_image: 'sometimes' is none of"),
+    ({"timeout": "5m"}, "dtr_cache_timeout: '5m' is not a whole number"),
+    ({"assignments": {"users": ["alice"]}}, "dtr_cache_assignments: users is unknown"),
+    ({"assignments": {"teams": ["backend"]}}, "team 'backend' must be written organisation/team"),
+    ({"verify_image": "dtr.example.org/a/b"}, "dtr_cache_verify_image: "),
+    ({"blob_til": "24h"}, "dtr_cache_blob_til: is no variable of dtr.cache; did you mean dtr_cache_blob_ttl?"),
+]
+
+
+@pytest.mark.parametrize(("changes", "sentence"), MISTAKES, ids=[sentence[:60] for _changes, sentence in MISTAKES])
+def test_one_mistake_gives_one_clear_sentence(changes: dict[str, t.Any], sentence: str) -> None:
+    _settings, problems = read(**changes)
+    assert len(problems) == 1, problems
+    assert sentence in problems[0]
+    assert "Traceback" not in problems[0]
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    _settings, problems = read(name="local", port=0, blob_ttl=24, nodes=[], certificate=None)
+    assert [problem.partition(":")[0] for problem in problems] == [
+        "dtr_cache_name",
+        "dtr_cache_port",
+        "dtr_cache_nodes",
+        "dtr_cache_certificate",
+        "dtr_cache_blob_ttl",
+    ]
+
+
+def test_a_problem_never_shows_a_secret() -> None:
+    secret = "hunter2-and-more"
+    _settings, problems = read(
+        registry_url=f"https://admin:{secret}@dtr.example.org",
+        private_key=f"-----BEGIN X-----\n{secret}",
+        http_secret=secret,
+    )
+    assert len(problems) == 3
+    assert not any(secret in problem for problem in problems)
+
+
+def test_what_a_role_does_not_need_may_be_left_out() -> None:
+    unset = dict.fromkeys(("nodes", "certificate", "private_key"))
+    assert read(needs=["cache", "registry"], **unset)[1] == []
+    assert len(read(needs=NEEDS, **unset)[1]) == 3
+
+
+def test_text_serves_as_a_list() -> None:
+    settings, problems = read(nodes="worker-1, worker-2\nworker-3,")
+    assert problems == []
+    assert settings.nodes == ("worker-1", "worker-2", "worker-3")
+    assert as_items(None) == []
+
+
+def test_the_http_secret_is_stable_and_depends_on_key_and_cache() -> None:
+    first = read()[0].http_secret
+    assert read()[0].http_secret == first
+    assert read(name="region-europe")[0].http_secret != first
+    other = make_identity("cache", CA, addresses=["cache.example.org"])
+    assert read(certificate=other.pem, private_key=other.key_pem)[0].http_secret != first
+    assert CACHE.key_pem.split("\n")[1] not in first
+
+
+def test_a_key_with_other_line_ends_is_the_same_key() -> None:
+    settings = read()[0]
+    windows = read(private_key=CACHE.key_pem.replace("\n", "\r\n") + "\n\n")[0]
+    assert windows.private_key == settings.private_key
+
+
+@pytest.mark.parametrize(
+    ("config", "carries"),
+    [
+        ({"storage": {"filesystem": {}}}, False),
+        ({"storage": {"s3": {"secretkey": "x"}}}, True),
+        ({"storage": {"s3": {"secretkey": ""}}}, False),
+        ({"redis": {"password": "x"}}, True),
+        ({"notifications": {"endpoints": [{"credentials": {"user": 1}}]}}, True),
+    ],
+)
+def test_credentials_are_found_at_any_depth(config: dict[str, t.Any], carries: bool) -> None:
+    assert bool(carries_credentials(config)) is carries
