@@ -337,13 +337,13 @@ def apply_changes(registry: Registry, changes: t.Iterable[Change], concurrency: 
     return fan_out(write, targets, concurrency, registry.hopeless).failed
 
 
-def partial_failure(failed: t.Mapping[str, Failure], result: dict[str, t.Any]) -> Failure:
-    """The failure of a task that did what it could."""
+def partial_failure(failed: t.Mapping[str, Failure], done: str, result: dict[str, t.Any]) -> Failure:
+    """The failure of a task that did what it could; C(done) is what could not be done, as a participle."""
     name, first = min(failed.items())
     total = len(failed)
     return Failure(
         "ACCOUNTS_FAILED",
-        f"{total} account{'s' if total > 1 else ''} could not be assigned; the first is {name}: {first.message}",
+        f"{total} account{'s' if total > 1 else ''} could not be {done}; the first is {name}: {first.message}",
         http_status=first.http_status,
         url=first.url,
         hint=first.hint or "Run the task again: it goes on where this run stopped.",

@@ -19,6 +19,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 CRYPTOGRAPHY_IMPORT_ERROR: str | None = None
 try:
     from cryptography import x509
+    from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives import hashes, serialization
 except ImportError:
     CRYPTOGRAPHY_IMPORT_ERROR = traceback.format_exc()
@@ -131,6 +132,64 @@ def is_ca(certificate: x509.Certificate) -> bool:
     except x509.ExtensionNotFound:
         return certificate.version is x509.Version.v1 and certificate.subject == certificate.issuer
     return constraints.value.ca
+
+
+def check_authorities(bundle: t.Iterable[x509.Certificate], now: datetime.datetime) -> None:
+    """Make sure that every certificate is a CA's and in date.
+
+    Raises:
+        Failure: C(NOT_A_CA), C(CA_EXPIRED) or C(CA_NOT_YET_VALID), naming the first one that is not.
+    """
+    for certificate in bundle:
+        name = certificate.subject.rfc4514_string()
+        if not is_ca(certificate):
+            raise Failure("NOT_A_CA", f"{name} is not the certificate of a CA: it must not sign others.")
+        if not_after(certificate) < now:
+            raise Failure("CA_EXPIRED", f"The CA {name} expired at {_iso(not_after(certificate))}.")
+        if not_before(certificate) > now:
+            raise Failure(
+                "CA_NOT_YET_VALID",
+                f"The CA {name} is valid only from {_iso(not_before(certificate))} on.",
+                hint="Check the clock of this machine.",
+            )
+
+
+def check_pin(bundle: t.Sequence[x509.Certificate], expected: str) -> None:
+    """Make sure that a bundle holds the CA with a fingerprint, and besides it only what that CA has signed.
+
+    Anything else in the bundle would be trusted without having been pinned.
+
+    Raises:
+        Failure: C(FINGERPRINT_MISMATCH).
+    """
+    trusted = [certificate for certificate in bundle if fingerprint(certificate) == expected]
+    if not trusted:
+        found = ", ".join(fingerprint(certificate) for certificate in bundle)
+        raise Failure(
+            "FINGERPRINT_MISMATCH",
+            f"None of the certificates has the SHA-256 fingerprint {expected}; found: {found}.",
+            hint="Somebody else may have answered. Trust the new fingerprint only after asking who runs the server.",
+        )
+    pending = [certificate for certificate in bundle if certificate not in trusted]
+    while pending:
+        signed = [each for each in pending if any(_is_signed_by(each, issuer) for issuer in trusted)]
+        if not signed:
+            name = pending[0].subject.rfc4514_string()
+            raise Failure(
+                "FINGERPRINT_MISMATCH",
+                f"Besides the pinned CA the bundle holds {name}, which the pinned CA has not signed.",
+                hint="Pin the root of the chain, or have the other certificate removed.",
+            )
+        trusted += signed
+        pending = [each for each in pending if each not in signed]
+
+
+def _is_signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (InvalidSignature, TypeError, ValueError):
+        return False
+    return True
 
 
 def not_before(certificate: x509.Certificate) -> datetime.datetime:

@@ -303,12 +303,9 @@ class Registry:
             if not following or not fresh:
                 return
             if following == start:
-                raise Failure(
-                    "UNEXPECTED_ANSWER",
-                    f"GET {answer.url} names its own page as the next one, so the list cannot be read to its end.",
-                    http_status=answer.status,
-                    url=answer.url,
-                )
+                # This very page again: some servers end their lists like this. Others may be stuck half-way.
+                _check_whole(document, answer, len(seen))
+                return
             start = following
 
     # State
@@ -477,5 +474,20 @@ def _next_page(document: t.Any, answer: Answer) -> str:
 
 
 def _promises_more(document: t.Any, on_page: int, so_far: int) -> bool:
+    return on_page >= _PAGE_SIZE or _total(document) > so_far
+
+
+def _check_whole(document: t.Any, answer: Answer, so_far: int) -> None:
+    if _total(document) > so_far:
+        raise Failure(
+            "UNEXPECTED_ANSWER",
+            f"GET {answer.url} names its own page as the next one after {so_far} of {_total(document)} entries.",
+            http_status=answer.status,
+            url=answer.url,
+        )
+
+
+def _total(document: t.Any) -> int:
+    """The number of entries in the whole list (UCP swagger: C(resourceCount)), or 0 where it is not named."""
     total = document.get("resourceCount") if isinstance(document, dict) else None
-    return on_page >= _PAGE_SIZE or (isinstance(total, int) and total > so_far)
+    return total if isinstance(total, int) else 0

@@ -71,7 +71,7 @@ class _Handler(BaseHTTPRequestHandler):
         super().setup()
         self.site.connections += 1
 
-    def _handle(self) -> None:
+    def handle_request(self) -> None:
         parts = urlsplit(self.path)
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         request = Request(self.command, parts.path, parse_qs(parts.query), dict(self.headers.items()), body)
@@ -93,9 +93,7 @@ class _Handler(BaseHTTPRequestHandler):
         if reply.length is not None:
             self.close_connection = True
 
-    do_GET = do_POST = do_PATCH = do_DELETE = do_HEAD = _handle
-
-    def log_message(self, format: str, *args: t.Any) -> None:
+    def log_message(self, *_args: t.Any) -> None:
         """The test reads C(Site.requests) instead."""
 
 
@@ -111,7 +109,8 @@ class _Quiet(ThreadingHTTPServer):
 def serve(behaviour: Behaviour, context: ssl.SSLContext | None = None) -> t.Iterator[Site]:
     """Serve on a free port of 127.0.0.1, with TLS when a context is given."""
     site = Site(behaviour)
-    server = _Quiet(("127.0.0.1", 0), type("Handler", (_Handler,), {"site": site}))
+    methods = {f"do_{method}": _Handler.handle_request for method in ("GET", "HEAD", "POST", "PATCH", "DELETE")}
+    server = _Quiet(("127.0.0.1", 0), type("Handler", (_Handler,), {"site": site, **methods}))
     site.port = server.server_address[1]
     if context is not None:
         site.scheme = "https"
@@ -186,6 +185,13 @@ def make_identity(
         .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
     )
     if not ca:
-        names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(each)) for each in addresses])
+        names = x509.SubjectAlternativeName([_general_name(each) for each in addresses])
         builder = builder.add_extension(names, critical=False)
     return Identity(builder.sign(issuer.key if issuer else key, hashes.SHA256()), key)
+
+
+def _general_name(address: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(address))
+    except ValueError:
+        return x509.DNSName(address)

@@ -33,7 +33,7 @@ def connect(url: str, **options: t.Any) -> Transport:
 
 
 def always(reply: Reply) -> t.Callable[[Request], Reply]:
-    return lambda request: reply
+    return lambda _request: reply
 
 
 def in_turn(*replies: Reply) -> t.Callable[[Request], Reply]:
@@ -41,7 +41,7 @@ def in_turn(*replies: Reply) -> t.Callable[[Request], Reply]:
     left = list(replies)
     lock = threading.Lock()
 
-    def behaviour(request: Request) -> Reply:
+    def behaviour(_request: Request) -> Reply:
         with lock:
             return left.pop(0) if len(left) > 1 else left[0]
 
@@ -94,9 +94,12 @@ class TestWhatIsSent:
         assert all("Authorization" not in each.headers and "Cookie" not in each.headers for each in site.requests)
 
     def test_credentials_do_not_follow_a_redirect(self) -> None:
-        with serve(always(Reply(200, b"[]"))) as other, serve(always(Reply(302, b"", {"Location": other.url}))) as site:
-            with pytest.raises(Failure) as raised:
-                connect(site.url).get_json("/x")
+        with (
+            serve(always(Reply(200, b"[]"))) as other,
+            serve(always(Reply(302, b"", {"Location": other.url}))) as site,
+            pytest.raises(Failure) as raised,
+        ):
+            connect(site.url).get_json("/x")
         assert raised.value.code == "UNEXPECTED_REDIRECT"
         assert other.requests == []
 
@@ -108,7 +111,7 @@ class TestWhatIsSent:
         assert site.connections == 1
 
     def test_threads_share_a_bounded_pool(self) -> None:
-        def slow(request: Request) -> Reply:
+        def slow(_request: Request) -> Reply:
             time.sleep(0.02)
             return Reply(200, b"[]")
 
@@ -158,7 +161,7 @@ class TestRetries:
     def test_time_out(self) -> None:
         release = threading.Event()
 
-        def hangs_once(request: Request) -> Reply:
+        def hangs_once(_request: Request) -> Reply:
             if len(site.requests) == 1:
                 release.wait(5)
             return Reply(200, b"[]")
@@ -219,7 +222,7 @@ class TestRetries:
         assert len(site.requests) == 2
 
     def test_many_retries_are_summed_up(self) -> None:
-        def every_other(request: Request) -> Reply:
+        def every_other(_request: Request) -> Reply:
             return Reply(503) if len(site.requests) % 2 else Reply(200, b"[]")
 
         with serve(every_other) as site:

@@ -1,0 +1,237 @@
+#!/usr/bin/python
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: cache_assignments
+short_description: Declare which accounts pull from which content cache
+version_added: 0.1.0
+author: Contributors to the dtr.cache project (@dtr-cache)
+description:
+  - Sets from which content cache the images of an account's pulls come. DTR keeps this per user, so teams and
+    organisations are resolved to their members at the time of the run.
+  - Current settings are read side by side, and only those that differ are written. Each write is checked against what
+    DTR says afterwards.
+  - Inactive accounts are left out.
+  - Unknown caches, accounts, teams and organisations, and accounts that two caches claim, are all reported in one
+    failure before anything is changed.
+  - When single accounts fail, the others are still done, and the task fails with a list of those that did not succeed.
+    Running it again finishes the work.
+options:
+  assignments:
+    description: Who pulls from which cache. Several assignments may name the same cache.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      cache:
+        description: Name of a registered cache, or V(local) for none.
+        type: str
+        required: true
+      accounts:
+        description: Names of users. An element may hold several names separated by commas or line breaks.
+        type: list
+        elements: str
+        default: []
+      teams:
+        description: Teams as C(org/team). An element may hold several like in O(assignments[].accounts).
+        type: list
+        elements: str
+        default: []
+      orgs:
+        description: Names of organisations. An element may hold several like in O(assignments[].accounts).
+        type: list
+        elements: str
+        default: []
+      everyone:
+        description: Whether all active users pull from this cache.
+        type: bool
+        default: false
+  exclusive:
+    description: Whether active users whom no assignment covers are reset to no cache.
+    type: bool
+    default: false
+  planned_caches:
+    description:
+      - Names of caches that an earlier task of the same play registers. In check mode they count as registered although
+        that task only announced them; otherwise this option has no effect.
+    type: list
+    elements: str
+    default: []
+extends_documentation_fragment:
+  - dtr.cache.registry
+  - dtr.cache.registry.concurrency
+  - dtr.cache.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+seealso:
+  - module: dtr.cache.cache_assignments_info
+  - module: dtr.cache.content_caches
+"""
+
+EXAMPLES = r"""
+- name: Teams and single users to the caches of their regions
+  dtr.cache.cache_assignments:
+    url: https://dtr.example.org
+    username: admin
+    password: "{{ vault_dtr_token }}"
+    assignments:
+      - cache: region-asia
+        teams: [engineering/backend]
+        accounts: [alice, bob]
+      - cache: region-europe
+        orgs: [research]
+
+- name: These users and nobody else
+  dtr.cache.cache_assignments:
+    url: https://dtr.example.org
+    username: admin
+    password: "{{ vault_dtr_token }}"
+    assignments:
+      - cache: region-asia
+        accounts: [alice, bob]
+    exclusive: true
+
+- name: Nobody pulls from any cache
+  dtr.cache.cache_assignments:
+    url: https://dtr.example.org
+    username: admin
+    password: "{{ vault_dtr_token }}"
+    assignments:
+      - cache: local
+        everyone: true
+"""
+
+RETURN = r"""
+changed_accounts:
+  description: The accounts whose setting was changed, or would be in check mode, ordered by name.
+  returned: success, and after a partial failure
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The account.
+      type: str
+      sample: alice
+    before:
+      description:
+        - Name of the cache that it pulled from, V(local) for none. An id that no cache has any more is shown with the
+          word C(dangling) behind it.
+      type: str
+      sample: local
+    after:
+      description: Name of the cache that it pulls from now, V(local) for none.
+      type: str
+      sample: region-asia
+unchanged:
+  description: How many of the accounts concerned had the right setting already.
+  returned: success, and after a partial failure
+  type: int
+  sample: 9998
+failed_accounts:
+  description: The accounts that could not be read or changed.
+  returned: success, and after a partial failure
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The account.
+      type: str
+      sample: bob
+    code:
+      description: DTR's or this collection's code for the reason.
+      type: str
+      sample: INTERNAL_ERROR
+    message:
+      description: The reason in words.
+      type: str
+inactive:
+  description: The accounts that are named one by one and left out because they are inactive.
+  returned: success, and after a partial failure
+  type: list
+  elements: str
+problems:
+  description: Everything that is wrong with O(assignments).
+  returned: when the assignments cannot be carried out
+  type: list
+  elements: str
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.dtr.cache.plugins.module_utils import assignments as model
+from ansible_collections.dtr.cache.plugins.module_utils.registry import ContentCache
+from ansible_collections.dtr.cache.plugins.module_utils.registry_module import (
+    Connection,
+    concurrency_argument_spec,
+    run_registry_module,
+)
+
+_NAMES: dict[str, t.Any] = {"type": "list", "elements": "str", "default": []}
+
+ARGUMENT_SPEC: dict[str, t.Any] = {
+    "assignments": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": {
+            "cache": {"type": "str", "required": True},
+            "accounts": _NAMES,
+            "teams": _NAMES,
+            "orgs": _NAMES,
+            "everyone": {"type": "bool", "default": False},
+        },
+    },
+    "exclusive": {"type": "bool", "default": False},
+    "planned_caches": _NAMES,
+    **concurrency_argument_spec(),
+}
+
+
+def work(module: AnsibleModule) -> dict[str, t.Any]:
+    """Resolve the claims, read the settings, and unless in check mode write what differs."""
+    params = module.params
+    concurrency = params["concurrency"]
+    assignments = model.parse_assignments(params["assignments"])
+    with Connection(module) as registry:
+        caches = registry.content_caches()
+        if module.check_mode:
+            caches += _planned(params["planned_caches"], caches)
+        directory = model.look_up(registry, assignments, params["exclusive"], concurrency)
+        claims = model.resolve(assignments, caches, directory, params["exclusive"])
+        if claims.inactive:
+            module.warn(f"Inactive accounts are left out: {', '.join(claims.inactive)}.")
+        settings, failed = model.read_settings(registry, claims.wanted, concurrency)
+        changes = model.plan_assignments(claims.wanted, settings)
+        if not module.check_mode:
+            failed.update(model.apply_changes(registry, changes, concurrency))
+            changes = [change for change in changes if change.account not in failed]
+    result = model.report(changes, failed, caches, len(claims.wanted))
+    result["inactive"] = claims.inactive
+    if failed:
+        raise model.partial_failure(failed, "assigned", result)
+    return result
+
+
+def _planned(names: list[str], caches: list[ContentCache]) -> list[ContentCache]:
+    """Stand-ins for caches that a real run would find registered."""
+    known = {cache.name for cache in caches}
+    return [ContentCache(f"planned:{name}", name, "") for name in dict.fromkeys(names) if name not in known]
+
+
+def main() -> None:
+    """Entry point."""
+    run_registry_module(work, ARGUMENT_SPEC)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+#!/usr/bin/python
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: cache_assignments_info
+short_description: Tell which accounts pull from which content cache
+version_added: 0.1.0
+author: Contributors to the dtr.cache project (@dtr-cache)
+description:
+  - Reads the settings of all users, active or not, and groups the users by cache.
+options:
+  accounts:
+    description: Only these users, instead of all.
+    type: list
+    elements: str
+extends_documentation_fragment:
+  - dtr.cache.registry
+  - dtr.cache.registry.concurrency
+  - dtr.cache.attributes
+  - dtr.cache.attributes.info_module
+seealso:
+  - module: dtr.cache.cache_assignments
+"""
+
+EXAMPLES = r"""
+- name: Who pulls from where?
+  dtr.cache.cache_assignments_info:
+    url: https://dtr.example.org
+    username: admin
+    password: "{{ vault_dtr_token }}"
+  register: assigned
+
+- name: Show the accounts whose cache no longer exists
+  ansible.builtin.debug:
+    var: assigned.dangling
+"""
+
+RETURN = r"""
+accounts:
+  description: The users, ordered by name.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The user.
+      type: str
+      sample: alice
+    cache:
+      description: Name of the cache, V(local) for none, null where the cache no longer exists.
+      type: str
+      sample: region-asia
+    id:
+      description: Id of the cache as the user's settings have it, null for none.
+      type: str
+      sample: 9f5d0c5e-7d1b-4a35-8f0c-0d6f2b1c8f11
+by_cache:
+  description: The users of each cache and of V(local), as a dictionary of lists of names.
+  returned: success
+  type: dict
+  sample:
+    region-asia: [alice]
+    local: [bob]
+dangling:
+  description: The users whose cache no longer exists.
+  returned: success
+  type: list
+  elements: str
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.dtr.cache.plugins.module_utils.assignments import by_cache, partial_failure, read_settings
+from ansible_collections.dtr.cache.plugins.module_utils.fan_out import failed_accounts
+from ansible_collections.dtr.cache.plugins.module_utils.registry_module import (
+    Connection,
+    concurrency_argument_spec,
+    run_registry_module,
+)
+
+ARGUMENT_SPEC: dict[str, t.Any] = {
+    "accounts": {"type": "list", "elements": "str"},
+    **concurrency_argument_spec(),
+}
+
+
+def work(module: AnsibleModule) -> dict[str, t.Any]:
+    """Read all settings."""
+    named = module.params["accounts"]
+    with Connection(module) as registry:
+        caches = registry.content_caches()
+        names = [account.name for account in registry.users()] if named is None else list(dict.fromkeys(named))
+        settings, failed = read_settings(registry, names, module.params["concurrency"])
+    # A user who was deleted after the list was read is no failure; one who was asked for by name is.
+    failed = {name: failure for name, failure in failed.items() if named is not None or failure.http_status != 404}
+    result = by_cache(settings, caches)
+    if failed:
+        raise partial_failure(failed, "read", {**result, "failed_accounts": failed_accounts(failed)})
+    return result
+
+
+def main() -> None:
+    """Entry point."""
+    run_registry_module(work, ARGUMENT_SPEC)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,246 @@
+#!/usr/bin/python
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: content_caches
+short_description: Declare which content caches DTR knows
+version_added: 0.1.0
+author: Contributors to the dtr.cache project (@dtr-cache)
+description:
+  - Registers, replaces and removes content caches of Docker Trusted Registry or Mirantis Secure Registry.
+  - DTR cannot change a registered cache. When the host differs, a new entry is made, all accounts that pull from the
+    old one are moved, and only then the old entry is deleted. Where DTR refuses a second entry with the same name or
+    host, the accounts pull from DTR itself while the old entry makes room, and everything is restored if the new entry
+    is refused even then.
+  - Hosts are compared as URLs. A default port, a slash at the end or capital letters in the host name make no
+    difference.
+  - Of several entries with a declared name, one with the right host is kept, the accounts of the others are moved to
+    it, and the others are deleted.
+options:
+  caches:
+    description: The caches to declare.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The cache's name. V(local) is refused, since it means no cache.
+        type: str
+        required: true
+      host:
+        description: The URL at which clients reach the cache, such as V(https://cache-asia.example.org:443).
+        type: str
+      state:
+        description: Whether the cache shall be registered, for which O(caches[].host) is needed.
+        type: str
+        choices: [present, absent]
+        default: present
+  purge:
+    description: Whether to remove all caches that O(caches) does not name.
+    type: bool
+    default: false
+  reassign:
+    description:
+      - Whether accounts that pull from a cache about to be replaced or removed are moved to the new entry, or reset to
+        no cache, before the old entry is deleted. This reads the settings of all accounts, but only when an entry goes.
+      - Without it, such accounts are left with the id of a cache that is gone.
+    type: bool
+    default: true
+extends_documentation_fragment:
+  - dtr.cache.registry
+  - dtr.cache.registry.concurrency
+  - dtr.cache.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+seealso:
+  - module: dtr.cache.content_caches_info
+  - module: dtr.cache.cache_assignments
+"""
+
+EXAMPLES = r"""
+- name: Register the caches of two regions
+  dtr.cache.content_caches:
+    url: https://dtr.example.org
+    username: admin
+    password: "{{ vault_dtr_token }}"
+    caches:
+      - name: region-asia
+        host: https://cache-asia.example.org:443
+      - name: region-europe
+        host: https://cache-europe.example.org:443
+
+- name: Remove a cache, after its accounts were reset
+  dtr.cache.content_caches:
+    caches:
+      - name: region-asia
+        state: absent
+  environment:
+    DTR_URL: https://dtr.example.org
+    DTR_USERNAME: admin
+    DTR_PASSWORD: "{{ vault_dtr_token }}"
+
+- name: Exactly these caches and no other
+  dtr.cache.content_caches:
+    url: https://dtr.example.org
+    username: admin
+    password: "{{ vault_dtr_token }}"
+    caches: "{{ fleet }}"
+    purge: true
+"""
+
+RETURN = r"""
+content_caches:
+  description: The caches that DTR knows afterwards, ordered by name, without the pseudo cache V(local).
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    id:
+      description: The id, by which users' settings name the cache. Empty in check mode for a new one.
+      type: str
+      sample: 9f5d0c5e-7d1b-4a35-8f0c-0d6f2b1c8f11
+    name:
+      description: The name.
+      type: str
+      sample: region-asia
+    host:
+      description: The URL, as it was registered.
+      type: str
+      sample: https://cache-asia.example.org:443
+created:
+  description: The caches that are new, in the form of RV(content_caches).
+  returned: success
+  type: list
+  elements: dict
+replaced:
+  description: The caches whose host changed.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The name.
+      type: str
+      sample: region-asia
+    before:
+      description: The old entry, in the form of RV(content_caches).
+      type: dict
+    after:
+      description: The new entry, in the form of RV(content_caches).
+      type: dict
+deleted:
+  description: The entries that went without a successor, in the form of RV(content_caches).
+  returned: success
+  type: list
+  elements: dict
+reassigned:
+  description: The accounts that were moved, ordered by name.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The account.
+      type: str
+      sample: alice
+    before:
+      description: Name of the cache that the account pulled from.
+      type: str
+      sample: region-asia
+    before_host:
+      description: Host of that cache.
+      type: str
+      sample: https://old-cache-asia.example.org:443
+    after:
+      description: Name of the cache that it pulls from now, V(local) for none.
+      type: str
+      sample: region-asia
+    after_host:
+      description: Host of that cache, or none.
+      type: str
+      sample: https://cache-asia.example.org:443
+failed_accounts:
+  description: The accounts that could not be read or moved, each with C(name), C(code) and C(message).
+  returned: failure
+  type: list
+  elements: dict
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.dtr.cache.plugins.module_utils import caches
+from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
+from ansible_collections.dtr.cache.plugins.module_utils.fan_out import failed_accounts
+from ansible_collections.dtr.cache.plugins.module_utils.registry import ContentCache
+from ansible_collections.dtr.cache.plugins.module_utils.registry_module import (
+    Connection,
+    concurrency_argument_spec,
+    run_registry_module,
+)
+
+ARGUMENT_SPEC: dict[str, t.Any] = {
+    "caches": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "host": {"type": "str"},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        },
+    },
+    "purge": {"type": "bool", "default": False},
+    "reassign": {"type": "bool", "default": True},
+    **concurrency_argument_spec(),
+}
+
+
+def work(module: AnsibleModule) -> dict[str, t.Any]:
+    """Plan, and unless in check mode do it."""
+    params = module.params
+    wanted = caches.parse_caches(params["caches"])
+    with Connection(module) as registry:
+        current = registry.content_caches()
+        steps = caches.plan_caches(current, wanted, params["purge"])
+        _warn(module, current, steps)
+        moves = []
+        if params["reassign"] and any(step.retired for step in steps):
+            moves = caches.plan_moves(steps, caches.read_settings(registry, params["concurrency"]))
+        if module.check_mode:
+            return caches.report(current, steps, caches.foreseen(steps, moves))
+        changer = caches.CacheChanger(registry, current, params["concurrency"])
+        try:
+            changer.run(steps, moves)
+        except Failure as failure:
+            failure.result.update(caches.report(current, steps, changer.progress))
+            failure.result["failed_accounts"] = failed_accounts(changer.failed_moves)
+            raise
+        return caches.report(current, steps, changer.progress)
+
+
+def _warn(module: AnsibleModule, current: list[ContentCache], steps: list[caches.CacheStep]) -> None:
+    planned = {step.name for step in steps}
+    for name in caches.duplicate_names(current):
+        if name not in planned:
+            module.warn(f"DTR has several caches named {name}; declare {name} with its host to keep only that one.")
+    if not module.params["reassign"] and any(step.retired for step in steps):
+        module.warn("With reassign=false, accounts that pull from a deleted cache keep its id, which names nothing.")
+
+
+def main() -> None:
+    """Entry point."""
+    run_registry_module(work, ARGUMENT_SPEC)
+
+
+if __name__ == "__main__":
+    main()

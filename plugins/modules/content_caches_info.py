@@ -1,0 +1,78 @@
+#!/usr/bin/python
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: content_caches_info
+short_description: List the content caches that DTR knows
+version_added: 0.1.0
+author: Contributors to the dtr.cache project (@dtr-cache)
+description:
+  - Lists the content caches of Docker Trusted Registry or Mirantis Secure Registry.
+extends_documentation_fragment:
+  - dtr.cache.registry
+  - dtr.cache.attributes
+  - dtr.cache.attributes.info_module
+seealso:
+  - module: dtr.cache.content_caches
+"""
+
+EXAMPLES = r"""
+- name: List the caches
+  dtr.cache.content_caches_info:
+    url: https://dtr.example.org
+    username: admin
+    password: "{{ vault_dtr_token }}"
+  register: known
+"""
+
+RETURN = r"""
+content_caches:
+  description: The caches that DTR knows now, ordered by name, without the pseudo cache V(local).
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    id:
+      description: The id, by which users' settings name the cache.
+      type: str
+      sample: 9f5d0c5e-7d1b-4a35-8f0c-0d6f2b1c8f11
+    name:
+      description: The name.
+      type: str
+      sample: region-asia
+    host:
+      description: The URL, as it was registered.
+      type: str
+      sample: https://cache-asia.example.org:443
+duplicates:
+  description: The names that more than one cache has. M(dtr.cache.content_caches) can resolve them.
+  returned: success
+  type: list
+  elements: str
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.dtr.cache.plugins.module_utils.caches import duplicate_names
+from ansible_collections.dtr.cache.plugins.module_utils.registry_module import Connection, run_registry_module
+
+
+def work(module: AnsibleModule) -> dict[str, t.Any]:
+    """Read the list."""
+    with Connection(module) as registry:
+        caches = sorted(registry.content_caches(), key=lambda cache: (cache.name, cache.host, cache.id))
+    return {"content_caches": [cache._asdict() for cache in caches], "duplicates": duplicate_names(caches)}
+
+
+def main() -> None:
+    """Entry point."""
+    run_registry_module(work)
+
+
+if __name__ == "__main__":
+    main()

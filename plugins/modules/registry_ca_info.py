@@ -1,0 +1,163 @@
+#!/usr/bin/python
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: registry_ca_info
+short_description: Fetch the certificate authority of DTR
+version_added: 0.1.0
+author: Contributors to the dtr.cache project (@dtr-cache)
+description:
+  - Fetches from C(/ca) the certificate authority that DTR's clients and caches have to trust, and checks it. All of it
+    has to be certificates of authorities that are in date, and it has to verify the connection that it came over.
+  - Without O(fingerprint), O(ca_path) and O(ca_certificate), and where the system does not trust DTR's certificate
+    either, the first answer has to be taken on trust. A warning says so and names the fingerprint to pin.
+  - The credentials are not sent.
+options:
+  fingerprint:
+    description:
+      - SHA-256 fingerprint of the authority to expect, in any usual notation. Anything that this authority is not, or
+        has not signed, makes the task fail.
+    type: str
+extends_documentation_fragment:
+  - dtr.cache.registry
+  - dtr.cache.attributes
+  - dtr.cache.attributes.info_module
+requirements:
+  - cryptography
+"""
+
+EXAMPLES = r"""
+- name: Fetch DTR's CA and check it against a known fingerprint
+  dtr.cache.registry_ca_info:
+    url: https://dtr.example.org
+    fingerprint: sha256:6b0f1d449a7e35c280115dee923b7af0c468219d57ab03e67f881cd04eb5923a
+  register: dtr_ca
+
+- name: Use it
+  dtr.cache.content_caches_info:
+    url: https://dtr.example.org
+    username: admin
+    password: "{{ vault_dtr_token }}"
+    ca_certificate: "{{ dtr_ca.pem }}"
+"""
+
+RETURN = r"""
+pem:
+  description: The certificates as PEM text.
+  returned: success
+  type: str
+certificates:
+  description: The same, described.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    subject:
+      description: Whose certificate it is, as in RFC 4514.
+      type: str
+      sample: CN=dtr.example.org
+    issuer:
+      description: Who signed it, as in RFC 4514.
+      type: str
+      sample: CN=dtr.example.org
+    not_before:
+      description: Beginning of its validity.
+      type: str
+      sample: "2020-01-01T00:00:00Z"
+    not_after:
+      description: End of its validity.
+      type: str
+      sample: "2030-01-01T00:00:00Z"
+    fingerprint:
+      description: SHA-256 fingerprint.
+      type: str
+      sample: 6b0f1d449a7e35c280115dee923b7af0c468219d57ab03e67f881cd04eb5923a
+trusted_by:
+  description:
+    - What makes the answer trustworthy, V(fingerprint) for the pin, V(ca) for O(ca_path) or O(ca_certificate),
+      V(system) for the system's trust store, V(first_use) for nothing.
+  returned: success
+  type: str
+  sample: fingerprint
+"""
+
+import datetime
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.dtr.cache.plugins.module_utils import certificates
+from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
+from ansible_collections.dtr.cache.plugins.module_utils.registry_module import Connection, run_registry_module
+
+_NO_CREDENTIALS: dict[str, t.Any] = {"username": None, "password": None, "client_cert": None, "client_key": None}
+
+
+def work(module: AnsibleModule) -> dict[str, t.Any]:
+    """Fetch, check, and describe."""
+    if certificates.CRYPTOGRAPHY_IMPORT_ERROR:
+        module.fail_json(msg=missing_required_lib("cryptography"), exception=certificates.CRYPTOGRAPHY_IMPORT_ERROR)
+    pin = module.params["fingerprint"]
+    expected = certificates.normalise_fingerprint(pin) if pin else None
+    text, trusted_by = _fetch(module)
+    bundle = certificates.load_certificates(text)
+    certificates.check_authorities(bundle, datetime.datetime.now(datetime.timezone.utc))
+    if expected:
+        certificates.check_pin(bundle, expected)
+        trusted_by = "fingerprint"
+    pem = certificates.to_pem(bundle)
+    if module.params["validate_certs"]:
+        _check_connection(module, pem)
+    described = [certificates.describe(certificate) for certificate in bundle]
+    if trusted_by == "first_use":
+        module.warn(
+            f"The CA of {module.params['url']} was taken on trust at first use. "
+            f"Compare it, and pin it with fingerprint: {described[0]['fingerprint']}"
+        )
+    return {"pem": pem, "certificates": described, "trusted_by": trusted_by}
+
+
+def _fetch(module: AnsibleModule) -> tuple[str, str]:
+    """What C(/ca) says, and what vouches for it."""
+    if module.params["validate_certs"]:
+        named = module.params["ca_path"] or module.params["ca_certificate"]
+        try:
+            with Connection(module, **_NO_CREDENTIALS) as registry:
+                return registry.ca(), "ca" if named else "system"
+        except Failure as failure:
+            if named or failure.code != "TLS_UNKNOWN_AUTHORITY":
+                raise
+    with Connection(module, **_NO_CREDENTIALS, validate_certs=False) as registry:
+        return registry.ca(), "first_use"
+
+
+def _check_connection(module: AnsibleModule, pem: str) -> None:
+    """Connect again, with nothing but the fetched bundle to trust.
+
+    Raises:
+        Failure: C(CA_DOES_NOT_FIT) when the bundle does not verify DTR's own certificate.
+    """
+    try:
+        with Connection(module, **_NO_CREDENTIALS, ca_path=None, ca_certificate=pem) as registry:
+            registry.ca()
+    except Failure as failure:
+        if failure.code == "TLS_UNKNOWN_AUTHORITY":
+            raise Failure(
+                "CA_DOES_NOT_FIT",
+                f"The CA that {failure.url} serves did not sign the certificate that the same server shows.",
+                url=failure.url,
+                hint="Ask who runs DTR for the CA, or find out who else answers at this address.",
+            ) from None
+        raise
+
+
+def main() -> None:
+    """Entry point."""
+    run_registry_module(work, {"fingerprint": {"type": "str"}}, authenticated=False)
+
+
+if __name__ == "__main__":
+    main()

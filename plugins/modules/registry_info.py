@@ -1,0 +1,140 @@
+#!/usr/bin/python
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: registry_info
+short_description: Tell the state of DTR
+version_added: 0.1.0
+author: Contributors to the dtr.cache project (@dtr-cache)
+description:
+  - Reads health, version, features and replicas of Docker Trusted Registry or Mirantis Secure Registry.
+  - Some of it is only told to administrators, and null for others.
+extends_documentation_fragment:
+  - dtr.cache.registry
+  - dtr.cache.attributes
+  - dtr.cache.attributes.info_module
+"""
+
+EXAMPLES = r"""
+- name: Wait until DTR is healthy
+  dtr.cache.registry_info:
+    url: https://dtr.example.org
+    username: admin
+    password: "{{ vault_dtr_token }}"
+  register: dtr
+  until: dtr is success and dtr.healthy
+  retries: 10
+  delay: 6
+"""
+
+RETURN = r"""
+healthy:
+  description: Whether the replica that answered is healthy, from C(/_ping).
+  returned: success
+  type: bool
+  sample: true
+error:
+  description: Why it is not healthy, empty if it is.
+  returned: success
+  type: str
+  sample: ""
+version:
+  description: The version, or null where DTR does not tell it.
+  returned: success
+  type: str
+  sample: 2.7.4
+read_only:
+  description: Whether the registry or one of its replicas is read only. Null for others than administrators.
+  returned: success
+  type: bool
+  sample: false
+features:
+  description: What is switched on and licensed, as DTR names it. Null when it is not healthy enough to answer.
+  returned: success
+  type: dict
+  sample:
+    scanningEnabled: false
+    mirroringLicensed: true
+replicas:
+  description:
+    - The replicas, ordered by id. Null for others than administrators, or when DTR is not healthy enough to answer.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    id:
+      description: The replica's id.
+      type: str
+      sample: f4c1e1a0b2d3
+    health:
+      description: DTR's word for its health.
+      type: str
+      sample: OK
+    read_only:
+      description: Whether it is read only.
+      type: bool
+      sample: false
+    timestamp:
+      description: When it last reported.
+      type: str
+      sample: "2020-06-01T12:00:00Z"
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
+from ansible_collections.dtr.cache.plugins.module_utils.registry import Registry
+from ansible_collections.dtr.cache.plugins.module_utils.registry_module import Connection, run_registry_module
+
+
+def work(module: AnsibleModule) -> dict[str, t.Any]:
+    """Read the state. A DTR that says it is unhealthy is an answer, not a failure, whatever else it cannot tell."""
+    with Connection(module) as registry:
+        health = registry.ping()
+        if health.healthy:
+            return {**health._asdict(), **_details(registry)}
+        details: dict[str, t.Any] = dict.fromkeys(("version", "read_only", "features", "replicas"))
+        try:
+            details.update(_details(registry))
+        except Failure as failure:
+            if failure.http_status in (401, 403):
+                raise
+    return {**health._asdict(), **details}
+
+
+def _details(registry: Registry) -> dict[str, t.Any]:
+    features = registry.features()
+    status = registry.cluster_status()
+    settings = registry.settings()
+    replicas = None if status is None else _replicas(status)
+    read_only = None
+    if replicas is not None or settings is not None:
+        read_only = bool((settings or {}).get("readOnlyRegistry")) or any(each["read_only"] for each in replicas or [])
+    return {"version": registry.version(), "read_only": read_only, "features": features, "replicas": replicas}
+
+
+def _replicas(status: dict[str, t.Any]) -> list[dict[str, t.Any]]:
+    health, read_only, times = (status.get(f"replica_{each}") or {} for each in ("health", "readonly", "timestamp"))
+    return [
+        {
+            "id": replica,
+            "health": health.get(replica),
+            "read_only": bool(read_only.get(replica)),
+            "timestamp": times.get(replica),
+        }
+        for replica in sorted({*health, *read_only, *times})
+    ]
+
+
+def main() -> None:
+    """Entry point."""
+    run_registry_module(work)
+
+
+if __name__ == "__main__":
+    main()
