@@ -1,0 +1,240 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""DTR's C(/v2) as a client that pulls sees it: tokens, manifests, and where DTR sends for a blob.
+
+Sources: the Docker registry's "HTTP API V2" and "Token Authentication Specification"; DTR's documents on caches for the
+redirect of blobs. No redirect is followed here, so credentials and tokens never reach another host.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+import typing as t
+from urllib.parse import urljoin, urlsplit
+
+from ansible_collections.dtr.cache.plugins.module_utils import images
+from ansible_collections.dtr.cache.plugins.module_utils.answers import (
+    Answer,
+    failure_of,
+    server_errors,
+    status_text,
+    without_secrets,
+)
+from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
+from ansible_collections.dtr.cache.plugins.module_utils.transport import RETRIED_STATUSES, Transport
+
+if t.TYPE_CHECKING:
+    import urllib3
+
+ANSWERED = frozenset(range(200, 600)) - RETRIED_STATUSES
+"""Every status that is an answer to look at here, and not a reason to ask again."""
+
+# What the specification assumes where a server does not say how long a token lives, in seconds.
+_DEFAULT_LIFETIME = 60
+# A token is renewed before it ends, so that it does not end on the way.
+_USED_LIFETIME = 0.75
+_DOCUMENTED_TOKEN_PATH = "/auth/token"
+_CHALLENGE_FIELD = re.compile(r'(\w+)="([^"]*)"')
+_DEFAULT_PORTS = {"https": 443, "http": 80}
+
+
+class Origin(t.NamedTuple):
+    """What of a URL names a server."""
+
+    scheme: str
+    host: str
+    port: int | None
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        port = "" if self.port == _DEFAULT_PORTS.get(self.scheme) else f":{self.port}"
+        return f"{self.scheme}://{host}{port}"
+
+
+def origin_of(url: str) -> Origin:
+    """The server of a URL; without a scheme https is meant.
+
+    Raises:
+        Failure: C(INVALID_INPUT) when it is no URL.
+    """
+    text = url.strip()
+    try:
+        parts = urlsplit(text if "://" in text else f"https://{text}")
+        origin = Origin(parts.scheme.lower(), (parts.hostname or "").lower(), parts.port)
+    except ValueError:
+        origin = Origin("", "", None)
+    if not origin.host:
+        raise Failure("INVALID_INPUT", f"'{without_secrets(text)}' is not the URL of a server.")
+    return origin._replace(port=origin.port or _DEFAULT_PORTS.get(origin.scheme))
+
+
+class _Token(t.NamedTuple):
+    value: str
+    renew_at: float
+
+
+class Distribution:
+    """The repositories of one DTR, safe to share between threads.
+
+    Args:
+        transport: Connections to DTR with the credentials of the account that pulls.
+        account: Its name for messages.
+        clock: Seconds that never go back.
+    """
+
+    def __init__(
+        self, transport: Transport, account: str | None = None, clock: t.Callable[[], float] = time.monotonic
+    ) -> None:
+        self._transport = transport
+        self._account = f"Account {account}" if account else "This client"
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._tokens: dict[str, _Token] = {}
+        self._endpoint: tuple[str, str] | None = None
+
+    def manifest(self, repository: str, reference: str) -> tuple[str, bytes]:
+        """Digest and content of a manifest or an index.
+
+        Raises:
+            Failure: C(NOT_AUTHORIZED), C(MANIFEST_UNKNOWN), C(DIGEST_MISMATCH), or any failure of the transport.
+        """
+        path = f"/v2/{repository}/manifests/{reference}"
+        headers = {"Accept": ", ".join(images.MANIFEST_MEDIA_TYPES)}
+
+        def send(authorization: dict[str, str]) -> Answer:
+            return self._transport.request("GET", path, headers={**headers, **authorization}, expect=ANSWERED)
+
+        answer = self._authorised(repository, send)
+        shown = f"{repository}{'@' if ':' in reference else ':'}{reference}"
+        if answer.status == 404:
+            raise Failure(
+                "MANIFEST_UNKNOWN",
+                f"DTR has no image {shown}.",
+                http_status=404,
+                url=answer.url,
+                hint="Check repository and tag; the image may not have been pushed yet, or have been pruned.",
+            )
+        if answer.status != 200:
+            raise self._refusal(answer, repository)
+        promised = reference if ":" in reference else answer.headers.get("Docker-Content-Digest") or ""
+        digest = images.digest_of(answer.body, promised if images.is_digest(promised) else "sha256:")
+        if images.is_digest(promised) and digest != promised:
+            raise Failure(
+                "DIGEST_MISMATCH",
+                f"The manifest of {shown} has the digest {digest} instead of {promised}.",
+                url=answer.url,
+                hint="Something between this machine and DTR changes answers; look for a proxy that inspects TLS.",
+            )
+        return digest, answer.body
+
+    def blob_location(self, repository: str, digest: str) -> str | None:
+        """The absolute URL that DTR sends to for a blob, or C(None) when it serves the blob itself.
+
+        The URL carries the signature: it must not be shown.
+        """
+        path = f"/v2/{repository}/blobs/{digest}"
+
+        def send(authorization: dict[str, str]) -> Answer:
+            headers = {"Accept": "*/*", **authorization}
+            response = self._transport.stream("GET", path, headers=headers, expect=ANSWERED)
+            return self._without_blob(response, path)
+
+        answer = self._authorised(repository, send)
+        if answer.status == 200:
+            return None
+        location = answer.headers.get("Location")
+        if 300 <= answer.status < 400 and location:
+            return urljoin(self._transport.base_url + path, location)
+        if answer.status == 404:
+            raise Failure(
+                "BLOB_UNKNOWN",
+                f"DTR names {digest} in a manifest of {repository}, but does not have it.",
+                http_status=404,
+                url=answer.url,
+                hint="Push the image again.",
+            )
+        raise self._refusal(answer, repository)
+
+    def _without_blob(self, response: urllib3.BaseHTTPResponse, path: str) -> Answer:
+        """The answer; a body that may be a whole layer is left unread, and the connection with it."""
+        body = b""
+        if response.status == 200:
+            response.close()
+        else:
+            body = response.read()
+        response.release_conn()
+        url = without_secrets(self._transport.base_url + path)
+        return Answer("GET", url, response.status, response.headers, body)
+
+    def _authorised(self, repository: str, send: t.Callable[[dict[str, str]], Answer]) -> Answer:
+        """Send with a token, and once more with a new one when it is refused: it may have ended early."""
+        token = self._token(repository)
+        answer = send({"Authorization": f"Bearer {token}"})
+        if answer.status == 401:
+            answer = send({"Authorization": f"Bearer {self._token(repository, refused=token)}"})
+        return answer
+
+    def _token(self, repository: str, refused: str | None = None) -> str:
+        with self._lock:
+            held = self._tokens.get(repository)
+            if held is None or held.value == refused or self._clock() >= held.renew_at:
+                held = self._tokens[repository] = self._new_token(repository)
+            return held.value
+
+    def _new_token(self, repository: str) -> _Token:
+        if self._endpoint is None:
+            self._endpoint = self._find_endpoint()
+        path, service = self._endpoint
+        asked_at = self._clock()
+        query = {"service": service, "scope": f"repository:{repository}:pull"}
+        answer = self._transport.request("GET", path, query=query, expect=ANSWERED)
+        if answer.status != 200:
+            raise failure_of(answer)
+        document = answer.json()
+        fields = document if isinstance(document, dict) else {}
+        value = fields.get("token") or fields.get("access_token")
+        if not isinstance(value, str):
+            raise Failure(
+                "UNEXPECTED_ANSWER", f"GET {answer.url} answered without a token.", http_status=200, url=answer.url
+            )
+        lifetime = fields.get("expires_in")
+        seconds = lifetime if isinstance(lifetime, (int, float)) and lifetime > 0 else _DEFAULT_LIFETIME
+        return _Token(value, asked_at + seconds * _USED_LIFETIME)
+
+    def _find_endpoint(self) -> tuple[str, str]:
+        """Path and service name of the token server, from the challenge of C(/v2/).
+
+        A realm on another host is not followed, since that host would get the password; DTR's documented path on its
+        own host is used instead.
+        """
+        own = origin_of(self._transport.base_url)
+        answer = self._transport.request("GET", "/v2/", expect=ANSWERED)
+        fields = dict(_CHALLENGE_FIELD.findall(answer.headers.get("Www-Authenticate") or ""))
+        realm = urljoin(f"{self._transport.base_url}/v2/", fields.get("realm") or _DOCUMENTED_TOKEN_PATH)
+        path = urlsplit(realm).path if origin_of(realm) == own else _DOCUMENTED_TOKEN_PATH
+        return path, fields.get("service") or own.host
+
+    def _refusal(self, answer: Answer, repository: str) -> Failure:
+        if answer.status in (401, 403):
+            codes = ", ".join(code for code, _text in server_errors(answer) if code)
+            said = f"{status_text(answer.status)} ({codes})" if codes else status_text(answer.status)
+            return Failure(
+                "NOT_AUTHORIZED",
+                f"{self._account} may not pull from {repository}: DTR answered {said}.",
+                http_status=answer.status,
+                url=answer.url,
+                hint="Check the repository's name, and give the account read access to it in DTR.",
+            )
+        if 300 <= answer.status < 400:
+            target = without_secrets(urljoin(answer.url, answer.headers.get("Location") or ""))
+            return Failure(
+                "UNEXPECTED_REDIRECT",
+                f"GET {answer.url} answered {status_text(answer.status)} to {target}; manifests have to come from DTR.",
+                http_status=answer.status,
+                url=answer.url,
+                hint="Set the url to the address that DTR itself answers on.",
+            )
+        return failure_of(answer)

@@ -1,0 +1,630 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pulling images through a content cache as a Docker Engine does, without keeping them.
+
+Manifests come from DTR; for each blob DTR is asked where it is, and sends to the cache with a signed URL. Each blob is
+read once, in small pieces, and only its running hash is kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import re
+import secrets
+import threading
+import time
+import typing as t
+from urllib.parse import urljoin, urlsplit, urlunsplit
+
+from ansible_collections.dtr.cache.plugins.module_utils import images
+from ansible_collections.dtr.cache.plugins.module_utils.answers import Answer, failure_of, status_text, without_secrets
+from ansible_collections.dtr.cache.plugins.module_utils.distribution import (
+    ANSWERED,
+    Distribution,
+    Origin,
+    origin_of,
+)
+from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
+from ansible_collections.dtr.cache.plugins.module_utils.fan_out import fan_out
+from ansible_collections.dtr.cache.plugins.module_utils.registry import ContentCache, Registry
+from ansible_collections.dtr.cache.plugins.module_utils.transport import Transport
+
+if t.TYPE_CHECKING:
+    import urllib3
+
+    BrokenOff: type[Exception]
+try:
+    from urllib3.exceptions import HTTPError as BrokenOff
+except ImportError:
+    # Nothing is pulled without urllib3; the modules report it missing by URLLIB3_IMPORT_ERROR of the transport.
+    BrokenOff = OSError
+
+# Large enough that Python's share of the work is small, small enough that no layer's size matters.
+_PIECE = 256 * 1024
+# An index within an index is allowed by OCI; deeper nesting than this is a mistake or an attack.
+_MOST_NESTED = 3
+# A storage backend of a cache may send on to another one of its addresses.
+_MOST_REDIRECTS = 3
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-")
+_STOPS_ALL = ("NAME_NOT_RESOLVED", "PROXY_FAILED", "NOT_AUTHENTICATED", "INVALID_INPUT")
+
+NOT_THROUGH_CACHE = "NOT_THROUGH_CACHE"
+NOT_TRIED = "NOT_TRIED"
+_DTR_ITSELF = "DTR itself"
+
+
+class Wanted(t.NamedTuple):
+    """A blob to pull, and a repository that has it."""
+
+    blob: images.Blob
+    repository: str
+
+
+class Pulled(t.NamedTuple):
+    """What became of one blob.
+
+    Args:
+        elsewhere: Where DTR sends instead of the cache, or C(None) when it sends to the cache.
+        answered_before: Whether the cache said that it had the blob; C(None) when it did not say.
+        received: Bytes that came from the cache.
+        began: When it was asked for, in seconds of the clock.
+        ended: When it was complete.
+    """
+
+    elsewhere: str | None
+    answered_before: bool | None
+    received: int
+    began: float
+    ended: float
+
+
+@dataclasses.dataclass
+class Image:
+    """An image of the task: what it consists of, or why that could not be found out."""
+
+    name: str
+    digest: str | None = None
+    blobs: dict[images.Blob, str] = dataclasses.field(default_factory=dict)  # with the repository of each
+    foreign: int = 0
+    seconds: float = 0.0
+    failure: Failure | None = None
+
+
+class Report(t.NamedTuple):
+    """The end of a pull: a row for each image, what was transferred in all, and the failures by image."""
+
+    pulls: list[dict[str, t.Any]]
+    transferred: dict[str, t.Any]
+    brought: bool
+    failures: dict[str, Failure]
+
+
+class _Broken(Exception):
+    """A transfer that ended too early, and that can be taken up again."""
+
+
+class _Progress:
+    """How much of a blob has arrived, over all attempts."""
+
+    def __init__(self, digest: str) -> None:
+        self._digest = digest
+        self.received = 0
+        self.restart()
+
+    def restart(self) -> None:
+        self.offset = 0
+        self._hasher = images.hasher(self._digest)
+
+    def feed(self, piece: bytes) -> None:
+        self._hasher.update(piece)
+        self.offset += len(piece)
+        self.received += len(piece)
+
+    @property
+    def digest(self) -> str:
+        return f"{self._hasher.name}:{self._hasher.hexdigest()}"
+
+
+class Puller:
+    """Pulls images of one DTR through one cache.
+
+    Args:
+        distribution: DTR's repositories, as the account that pulls.
+        cache: The cache's name for messages.
+        origins: The addresses at which the cache is registered: DTR has to send to one of them.
+        connect: Makes a transport without credentials for an address of the cache, or of its storage backend.
+        platforms: What C(images.parse_platforms) gave.
+        concurrency: The most blobs at a time.
+        skip_cached: Leave a blob that the cache already has where it is.
+        why_elsewhere: The likely cause when DTR does not send to the cache, as a sentence; asked at most once.
+        clock: Seconds that never go back.
+        sleep: Waits for a number of seconds.
+    """
+
+    def __init__(
+        self,
+        distribution: Distribution,
+        cache: str,
+        origins: t.Collection[Origin],
+        connect: t.Callable[[str], Transport],
+        *,
+        platforms: t.Sequence[str],
+        concurrency: int,
+        skip_cached: bool = False,
+        why_elsewhere: t.Callable[[], str] | None = None,
+        clock: t.Callable[[], float] = time.monotonic,
+        sleep: t.Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._distribution = distribution
+        self._cache = cache
+        self._origins = frozenset(origins)
+        self._connect = connect
+        self._platforms = tuple(platforms)
+        self._concurrency = concurrency
+        self._skip_cached = skip_cached
+        self._why_elsewhere = why_elsewhere
+        self._clock = clock
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        self._transports: dict[Origin, Transport] = {}
+
+    @property
+    def warnings(self) -> list[str]:
+        """One sentence for each retry at the cache."""
+        return [warning for transport in self._transports.values() for warning in transport.warnings]
+
+    def pull(self, names: t.Sequence[str]) -> Report:
+        """Pull images, each blob once even when images share it."""
+        resolved = self._resolve_all(names)
+        wanted = _wanted(resolved)
+        began = self._clock()
+        results = fan_out(self._pull_blob, wanted, self._concurrency, self._hopeless)
+        ended = self._clock()
+        done = {item.blob.digest: pulled for item, pulled in results.done.items()}
+        failed = {item.blob.digest: failure for item, failure in results.failed.items()}
+        tells = self._tells_what_it_has(results.done)
+        for image in resolved:
+            image.failure = image.failure or _first_failure(image, failed) or self._stray(image, done)
+        self._explain_strays(resolved)
+        came = [pulled for pulled in done.values() if pulled.received]
+        transferred = {
+            "blobs": len(came),
+            "bytes": sum(pulled.received for pulled in came),
+            "seconds": round(ended - began, 3),
+        }
+        return Report(
+            [_row(image, done, tells) for image in resolved],
+            transferred,
+            tells and any(pulled.answered_before is False for pulled in done.values() if pulled.elsewhere is None),
+            {image.name: image.failure for image in resolved if image.failure},
+        )
+
+    def preview(self, names: t.Sequence[str]) -> Report:
+        """What C(pull) would do: manifests are read and the cache is asked what it has, but no blob is requested.
+
+        Whether an unsigned answer can be trusted shows only after a pull; here it is.
+        """
+        resolved = self._resolve_all(names)
+        results = fan_out(self._look, _wanted(resolved), self._concurrency, self._hopeless)
+        done = {item.blob.digest: pulled for item, pulled in results.done.items()}
+        failed = {item.blob.digest: failure for item, failure in results.failed.items()}
+        for image in resolved:
+            image.failure = image.failure or _first_failure(image, failed)
+        return Report(
+            [{**_row(image, done, True), "via_cache": None} for image in resolved],
+            {"blobs": 0, "bytes": 0, "seconds": 0.0},
+            any(pulled.answered_before is False for pulled in done.values()),
+            {image.name: image.failure for image in resolved if image.failure},
+        )
+
+    # Manifests
+
+    def _resolve_all(self, names: t.Sequence[str]) -> list[Image]:
+        parsed = {name: images.parse_name(name) for name in names}
+        results = fan_out(self._resolve, parsed, self._concurrency, lambda failure: failure.code in _STOPS_ALL)
+        return [
+            results.done[name] if name in results.done else Image(name, failure=results.failed[name]) for name in parsed
+        ]
+
+    def _resolve(self, name: str) -> Image:
+        """Read the manifest, and for an index those of the wanted platforms."""
+        began = self._clock()
+        parsed = images.parse_name(name)
+        image = Image(name)
+        image.digest = self._collect(image, parsed.repository, parsed.reference, _MOST_NESTED)
+        image.seconds = self._clock() - began
+        return image
+
+    def _collect(self, image: Image, repository: str, reference: str, nested: int) -> str:
+        digest, content = self._distribution.manifest(repository, reference)
+        manifest = images.parse_manifest(content, image.name)
+        if isinstance(manifest, images.Manifest):
+            image.blobs.update(dict.fromkeys(manifest.blobs, repository))
+            image.foreign += manifest.foreign
+            return digest
+        if not nested:
+            raise Failure("UNSUPPORTED_MANIFEST", f"The manifest of {image.name} has an index too deep within another.")
+        for entry in images.choose(manifest, self._platforms, image.name):
+            self._collect(image, repository, entry.digest, nested - 1)
+        return digest
+
+    # Blobs
+
+    def _pull_blob(self, wanted: Wanted) -> Pulled:
+        began = self._clock()
+        digest = wanted.blob.digest
+        location = self._distribution.blob_location(wanted.repository, digest)
+        elsewhere = self._elsewhere(location)
+        if location is None or elsewhere:
+            return Pulled(elsewhere, None, 0, began, self._clock())
+        before = self._answers(location, wanted.blob)
+        if before and self._skip_cached:
+            return Pulled(None, True, 0, began, self._clock())
+        progress = _Progress(digest)
+        self._transfer(wanted, location, progress)
+        if progress.offset != wanted.blob.size or progress.digest != digest:
+            raise self._damaged(wanted, progress)
+        return Pulled(None, before, progress.received, began, self._clock())
+
+    def _transfer(self, wanted: Wanted, location: str, progress: _Progress) -> None:
+        """Read a blob to its end, taking up again after a broken connection with a newly signed URL."""
+        transport = self._transport(origin_of(location))
+        for used in range(transport.retries + 1):
+            try:
+                self._receive(location, wanted, progress)
+                return
+            except _Broken as broken:
+                reason = str(broken)
+            left = transport.retries - used
+            if not left:
+                break
+            transport.note_retry(f"{wanted.blob.digest} of {wanted.repository}: {reason}, {left} retries left")
+            self._sleep(transport.backoff.pause(used + 1))
+            again = self._distribution.blob_location(wanted.repository, wanted.blob.digest)
+            if again is None or self._elsewhere(again):
+                break
+            location = again
+        raise Failure(
+            "CONNECTION_FAILED",
+            f"{self._named(origin_of(location))} did not send {wanted.blob.digest} of {wanted.repository} to its end: "
+            f"{reason}.",
+            url=without_secrets(location),
+            hint="Look at the cache's log, and for proxies or load balancers that end long transfers.",
+        )
+
+    def _receive(self, location: str, wanted: Wanted, progress: _Progress) -> None:
+        response = self._open(location, wanted, progress)
+        try:
+            for piece in response.stream(_PIECE, decode_content=False):
+                progress.feed(piece)
+                if progress.offset > wanted.blob.size:
+                    raise self._damaged(wanted, progress)
+        except BrokenOff:
+            raise _Broken(f"the connection broke after {progress.offset} of {wanted.blob.size} bytes") from None
+        finally:
+            # A connection whose answer was not read to its end cannot be used again.
+            if progress.offset != wanted.blob.size:
+                response.close()
+            response.release_conn()
+        if progress.offset < wanted.blob.size:
+            raise _Broken(f"the answer ended after {progress.offset} of {wanted.blob.size} bytes")
+
+    def _open(self, location: str, wanted: Wanted, progress: _Progress) -> urllib3.BaseHTTPResponse:
+        """The answer whose body is the blob from C(progress.offset) on."""
+        headers = {"Accept": "*/*"}
+        if progress.offset:
+            headers["Range"] = f"bytes={progress.offset}-"
+        for _each in range(_MOST_REDIRECTS + 1):
+            response = self._stream(location, headers)
+            target = response.headers.get("Location")
+            if not (300 <= response.status < 400 and target):
+                break
+            # The cache's own storage backend (S3, Azure, ...) may serve its blobs; that is still the cache.
+            response.drain_conn()
+            location = urljoin(location, target)
+        if response.status == 206 and _begins_at(response, progress.offset):
+            return response
+        if response.status == 200:
+            progress.restart()
+            return response
+        if response.status in (206, 416):
+            response.close()
+            progress.restart()
+            raise _Broken("the cache does not continue where the connection broke")
+        body = response.read()
+        response.release_conn()
+        answer = Answer("GET", without_secrets(location), response.status, response.headers, body)
+        raise self._refused(answer, wanted)
+
+    def _stream(self, location: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
+        origin = origin_of(location)
+        try:
+            return self._transport(origin).stream("GET", _target(location), headers=headers, expect=ANSWERED)
+        except Failure as failure:
+            raise self._explained(failure, origin) from None
+
+    # What the cache has
+
+    def _look(self, wanted: Wanted) -> Pulled:
+        moment = self._clock()
+        origin = min(self._origins)
+        path = f"{origin}/v2/{wanted.repository}/blobs/{wanted.blob.digest}"
+        return Pulled(None, self._answers(path, wanted.blob), 0, moment, moment)
+
+    def _answers(self, location: str, blob: images.Blob) -> bool | None:
+        """Whether the cache answers a request for the blob without the signature.
+
+        It can do that only from its own storage, since DTR refuses what is not signed. Where a refusal may mean
+        something else, C(_tells_what_it_has) finds it out.
+        """
+        origin = origin_of(location)
+        path = _target(without_secrets(location))
+        try:
+            answer = self._transport(origin).request(
+                "HEAD", path, headers={"Accept": "*/*"}, expect=frozenset(range(200, 600))
+            )
+        except Failure as failure:
+            raise self._explained(failure, origin) from None
+        if answer.status in (401, 403, 404):
+            return False
+        length = answer.headers.get("Content-Length")
+        to_backend = answer.status in (302, 307)
+        return True if to_backend or (answer.status == 200 and length == str(blob.size)) else None
+
+    def _tells_what_it_has(self, done: t.Mapping[Wanted, Pulled]) -> bool:
+        """Whether unsigned answers tell what the cache has: they must, for a blob that just came through it."""
+        through = {wanted: pulled for wanted, pulled in done.items() if pulled.elsewhere is None}
+        if not through or any(pulled.answered_before for pulled in through.values()):
+            return bool(through)
+        try:
+            return self._look(next(iter(through))).answered_before is True
+        except Failure:
+            return False
+
+    # Failures in words
+
+    def _elsewhere(self, location: str | None) -> str | None:
+        if location is None:
+            return _DTR_ITSELF
+        origin = origin_of(location)
+        return None if origin in self._origins else str(origin)
+
+    def _stray(self, image: Image, done: t.Mapping[str, Pulled]) -> Failure | None:
+        """The failure of an image of which something does not come through the cache."""
+        stray = {blob: place for blob in image.blobs for place in [done[blob.digest].elsewhere] if place}
+        layers = [blob for blob in image.blobs if not blob.is_config]
+        # Whether DTR sends to the cache for configurations is not documented: layers that come through it are enough.
+        if not stray or (layers and all(blob.is_config for blob in stray)):
+            return None
+        return Failure(
+            NOT_THROUGH_CACHE,
+            f"{len(stray)} of {len(image.blobs)} blobs of {image.name} do not come through the cache {self._cache} "
+            f"({', '.join(sorted(map(str, self._origins)))}), but from {' and '.join(sorted(set(stray.values())))}.",
+        )
+
+    def _explain_strays(self, resolved: t.Iterable[Image]) -> None:
+        strays = [image.failure for image in resolved if image.failure and image.failure.code == NOT_THROUGH_CACHE]
+        hint = self._why_elsewhere() if strays and self._why_elsewhere else None
+        for failure in strays:
+            failure.hint = hint
+
+    def _named(self, origin: Origin) -> str:
+        kind = "Cache" if origin in self._origins else "The storage backend of cache"
+        return f"{kind} {self._cache} ({origin})"
+
+    def _refused(self, answer: Answer, wanted: Wanted) -> Failure:
+        """What it means when the cache answers a signed request with something else than the blob."""
+        if answer.status in (401, 403):
+            code = "SIGNATURE_REFUSED"
+            hint = (
+                "Compare the clocks of DTR and the cache's node, and check that the cache's upstreams lead to this DTR."
+            )
+        elif answer.status == 404:
+            code = "BLOB_UNKNOWN"
+            hint = "Check that the cache's upstreams lead to this DTR, and that the registered host is a content cache."
+        else:
+            return failure_of(answer)
+        return Failure(
+            code,
+            f"Cache {self._cache} answered {status_text(answer.status)} for {wanted.blob.digest} of "
+            f"{wanted.repository}, for which DTR sent there.",
+            http_status=answer.status,
+            url=answer.url,
+            hint=hint,
+        )
+
+    def _explained(self, failure: Failure, origin: Origin) -> Failure:
+        """A failure of the connection to the cache with a hint that fits this edge, and not the one to DTR."""
+        if failure.code == "TLS_UNKNOWN_AUTHORITY":
+            failure.hint = (
+                "Give the CA that signed the cache's certificate as cache_ca_certificate (dtr_cache_ca_certificate of "
+                "the roles). Docker Engines need it in the folder of DTR's host name below /etc/docker/certs.d."
+            )
+        elif failure.code in ("CONNECTION_FAILED", "TIMEOUT"):
+            failure.hint = f"Check that the cache runs, and that this machine reaches {origin}."
+        elif failure.http_status in (502, 503, 504):
+            failure.hint = (
+                "The cache could not get the blob: look at its log, whether it reaches and trusts its upstream, and "
+                "whether its storage is full."
+            )
+        failure.message = f"{self._named(origin)}: {failure.message}"
+        return failure
+
+    def _damaged(self, wanted: Wanted, progress: _Progress) -> Failure:
+        return Failure(
+            "DIGEST_MISMATCH",
+            f"Cache {self._cache} sent something else than {wanted.blob.digest} of {wanted.repository}: "
+            f"{progress.offset} bytes with the digest {progress.digest} where {wanted.blob.size} bytes were expected.",
+            hint="The cache's storage is damaged, or something on the way changes answers.",
+        )
+
+    # Connections
+
+    def _hopeless(self, failure: Failure) -> bool:
+        with self._lock:
+            down = any(transport.down for transport in self._transports.values())
+        return down or failure.code in _STOPS_ALL or failure.code.startswith("TLS_")
+
+    def _transport(self, origin: Origin) -> Transport:
+        with self._lock:
+            if origin not in self._transports:
+                self._transports[origin] = self._connect(str(origin))
+            return self._transports[origin]
+
+
+def registered_origins(cache: str, caches: t.Sequence[ContentCache]) -> list[Origin]:
+    """The addresses of a cache that is given by its name in DTR or by its URL.
+
+    Raises:
+        Failure: C(NO_SUCH_CONTENT_CACHE) when DTR knows no cache of this name or address.
+    """
+    by_name = [origin_of(each.host) for each in caches if each.name == cache]
+    if by_name:
+        return list(dict.fromkeys(by_name))
+    if "://" in cache:
+        origin = origin_of(cache)
+        if any(origin_of(each.host) == origin for each in caches):
+            return [origin]
+    known = ", ".join(sorted(f"{each.name} ({each.host})" for each in caches)) or "none"
+    raise Failure(
+        "NO_SUCH_CONTENT_CACHE",
+        f"DTR knows no content cache {cache}; it knows: {known}.",
+        hint="Register it with dtr.cache.content_caches, or correct the name.",
+    )
+
+
+def likely_cause(
+    account: str, setting: str | None, caches: t.Sequence[ContentCache], origins: t.Sequence[Origin]
+) -> str:
+    """Why an account's blobs do not come through a cache, judged by the account's setting in DTR.
+
+    Args:
+        account: The account that pulls.
+        setting: The id of the cache it is assigned to, or C(None).
+        caches: All caches that DTR knows.
+        origins: The addresses of the cache that was expected.
+    """
+    if setting is None:
+        return f"Account {account} is not assigned to any cache: assign it with dtr.cache.cache_assignments."
+    assigned = next((cache for cache in caches if cache.id == setting), None)
+    if assigned is None:
+        return (
+            f"Account {account} is assigned to a cache that no longer exists (id {setting}): assign it anew with "
+            "dtr.cache.cache_assignments."
+        )
+    if origin_of(assigned.host) not in origins:
+        return f"Account {account} is assigned to the cache {assigned.name} ({assigned.host})."
+    return (
+        f"Account {account} is assigned to the cache {assigned.name}, and DTR still serves the blobs another way: "
+        "check that url names DTR itself, and that the setting was not changed a moment ago."
+    )
+
+
+@contextlib.contextmanager
+def temporary_token(registry: Registry, account: str, warn: t.Callable[[str], None]) -> t.Iterator[str]:
+    """An access token of another account that is deleted again at the end, whatever happens in between."""
+    label = f"dtr.cache.cache_pull {secrets.token_hex(4)}"
+    try:
+        made = registry.create_api_token(account, label)
+    except Failure as failure:
+        if failure.http_status == 404:
+            raise Failure("NO_SUCH_USER", f"account: DTR has no user {account}.", http_status=404) from None
+        raise
+    try:
+        yield made.token
+    finally:
+        try:
+            registry.delete_api_token(made.hashed_token)
+        except Failure as failure:
+            warn(f"The access token '{label}' of account {account} was not deleted: {failure.message}")
+
+
+def failure_of_report(report: Report, cache: str) -> Failure | None:
+    """One failure for all images that failed, with the rows of all images in its result."""
+    if not report.failures:
+        return None
+    failures = list(report.failures.values())
+    tried = [each for each in failures if each.code != NOT_TRIED] or failures
+    message, hint = tried[0].message, tried[0].hint
+    if len(report.pulls) > 1:
+        sentences = dict.fromkeys(each.as_result()["msg"] for each in tried)
+        message = f"{len(failures)} of {len(report.pulls)} images failed to come through {cache}. {' '.join(sentences)}"
+        hint = None
+    return Failure(
+        tried[0].code,
+        message,
+        http_status=tried[0].http_status,
+        url=tried[0].url,
+        hint=hint,
+        **result_of(report),
+    )
+
+
+def result_of(report: Report) -> dict[str, t.Any]:
+    """The module's result."""
+    return {"changed": report.brought, "pulls": report.pulls, "transferred": report.transferred}
+
+
+def diff_of(report: Report) -> dict[str, str]:
+    """What the cache had and has, one line for each image."""
+    before, after = (
+        "".join(f"{row['image']}: {count(row)} of {row['blobs']} blobs cached\n" for row in report.pulls)
+        for count in (lambda row: _told(row["cached_before"]), lambda row: row["blobs"])
+    )
+    return {"before": before, "after": after if report.brought else before}
+
+
+def _told(count: int | None) -> str:
+    return "unknown number" if count is None else str(count)
+
+
+def _wanted(resolved: t.Iterable[Image]) -> list[Wanted]:
+    """Each blob once, in the order of the images."""
+    first: dict[str, Wanted] = {}
+    for image in resolved:
+        for blob, repository in image.blobs.items():
+            first.setdefault(blob.digest, Wanted(blob, repository))
+    return list(first.values())
+
+
+def _first_failure(image: Image, failed: t.Mapping[str, Failure]) -> Failure | None:
+    failures = [failed[blob.digest] for blob in image.blobs if blob.digest in failed]
+    return next((each for each in failures if each.code != NOT_TRIED), failures[0] if failures else None)
+
+
+def _row(image: Image, done: t.Mapping[str, Pulled], tells: bool) -> dict[str, t.Any]:
+    """An image's row in the result. Sizes are the image's own, also where a blob was read for another image."""
+    pulled = {blob: done[blob.digest] for blob in image.blobs if blob.digest in done}
+    through = [each for each in pulled.values() if each.elsewhere is None]
+    told = tells and bool(through) and all(each.answered_before is not None for each in through)
+    seconds = max((each.ended for each in pulled.values()), default=0) - min(
+        (each.began for each in pulled.values()), default=0
+    )
+    failure = image.failure
+    return {
+        "image": image.name,
+        "digest": image.digest,
+        "blobs": len(image.blobs),
+        "bytes": sum(blob.size for blob in image.blobs),
+        "foreign_layers": image.foreign,
+        "seconds": round(image.seconds + seconds, 3),
+        "via_cache": failure is None,
+        "cached_before": sum(1 for each in through if each.answered_before) if told else None,
+        "elsewhere": [
+            {"digest": blob.digest, "source": each.elsewhere} for blob, each in pulled.items() if each.elsewhere
+        ],
+        "failure": failure.as_result()["failure"] if failure else None,
+    }
+
+
+def _target(location: str) -> str:
+    """Path and query of a URL, as they came: the query holds the signature."""
+    parts = urlsplit(location)
+    return urlunsplit(("", "", parts.path or "/", parts.query, ""))
+
+
+def _begins_at(response: urllib3.BaseHTTPResponse, offset: int) -> bool:
+    found = _CONTENT_RANGE.match(response.headers.get("Content-Range") or "")
+    return found is not None and int(found.group(1)) == offset
