@@ -18,7 +18,7 @@ import typing as t
 
 import aiohttp
 import uvloop
-from harness import Standin, issue, running
+from standin_harness import Standin, issue, running
 
 _ACCOUNTS = 10_000
 

@@ -227,7 +227,7 @@ _MARKERS: dict[Order, t.Callable[[Account], str]] = {
 }
 
 _FILTERS: dict[Filter, t.Callable[[Account], bool]] = {
-    "all": lambda account: True,
+    "all": lambda _account: True,
     "users": lambda account: not account.is_org,
     "orgs": lambda account: account.is_org,
     "admins": lambda account: not account.is_org and account.is_admin,

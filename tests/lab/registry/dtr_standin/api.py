@@ -73,13 +73,13 @@ class Api:
 
     # Content caches
 
-    async def list_content_caches(self, request: web.Request, caller: Account) -> web.Response:
+    async def list_content_caches(self, request: web.Request, _caller: Account) -> web.Response:
         caches = [dataclasses.asdict(cache) for cache in self._site.caches.by_id.values()]
         if self._site.behaviours.lists_local:
             caches.insert(0, dataclasses.asdict(ContentCache(LOCAL, LOCAL, f"{self._site.scheme}://{request.host}")))
         return json_response(caches)
 
-    async def create_content_cache(self, request: web.Request, caller: Account) -> web.Response:
+    async def create_content_cache(self, request: web.Request, _caller: Account) -> web.Response:
         form = await json_body(request)
         for field in ("name", "host"):
             if not isinstance(form.get(field), str) or not form[field]:
@@ -88,13 +88,13 @@ class Api:
         self._site.changed()
         return json_response(dataclasses.asdict(cache), self._site.behaviours.create_status)
 
-    async def get_content_cache(self, request: web.Request, caller: Account) -> web.Response:
+    async def get_content_cache(self, request: web.Request, _caller: Account) -> web.Response:
         cache = self._site.caches.by_id.get(request.match_info["uuid"])
         if cache is None:
             raise ApiError("NO_SUCH_CONTENT_CACHE")
         return json_response(dataclasses.asdict(cache))
 
-    async def delete_content_cache(self, request: web.Request, caller: Account) -> web.Response:
+    async def delete_content_cache(self, request: web.Request, _caller: Account) -> web.Response:
         self._site.caches.delete(request.match_info["uuid"], self._site.behaviours)
         self._site.changed()
         return web.Response(status=204)
@@ -194,7 +194,7 @@ class Api:
 
     # The registry's state
 
-    async def get_features(self, request: web.Request, caller: Account) -> web.Response:
+    async def get_features(self, _request: web.Request, _caller: Account) -> web.Response:
         return json_response(
             {
                 "scanningEnabled": self._site.settings["scanningEnabled"],
@@ -208,7 +208,7 @@ class Api:
             }
         )
 
-    async def get_settings(self, request: web.Request, caller: Account) -> web.Response:
+    async def get_settings(self, request: web.Request, _caller: Account) -> web.Response:
         settings = {name: value for name, value in self._site.settings.items() if name != "webTLSKey"}
         return json_response(
             {
@@ -232,7 +232,7 @@ class Api:
             }
         )
 
-    async def update_settings(self, request: web.Request, caller: Account) -> web.Response:
+    async def update_settings(self, request: web.Request, _caller: Account) -> web.Response:
         form = await json_body(request)
         wrong = [
             name
@@ -245,13 +245,13 @@ class Api:
         self._site.changed()
         return web.Response(status=202)
 
-    async def get_alerts(self, request: web.Request, caller: Account) -> web.Response:
+    async def get_alerts(self, _request: web.Request, _caller: Account) -> web.Response:
         alerts = []
         if self._site.read_only:
             alerts.append({"message": "The registry is in read-only mode.", "id": "read-only", "class": "warning"})
         return json_response(alerts)
 
-    async def get_cluster_status(self, request: web.Request, caller: Account) -> web.Response:
+    async def get_cluster_status(self, _request: web.Request, _caller: Account) -> web.Response:
         error = self._site.behaviours.unhealthy
         issues = [{"type": "table_availability", "critical": True, "description": error}] if error else []
         tables: dict[str, t.Any] = {"cluster_config": [], "db_config": [{"name": "dtr2"}], "server_status": []}
@@ -267,13 +267,13 @@ class Api:
             }
         )
 
-    async def get_version(self, request: web.Request, caller: Account) -> web.Response:
+    async def get_version(self, _request: web.Request, _caller: Account) -> web.Response:
         return json_response({"version": self._site.behaviours.version})
 
-    async def get_language(self, request: web.Request) -> web.Response:
+    async def get_language(self, _request: web.Request) -> web.Response:
         return json_response({"language": "en"})
 
-    async def log_in_page(self, request: web.Request) -> web.Response:
+    async def log_in_page(self, _request: web.Request) -> web.Response:
         return web.Response(text=_LOGIN_PAGE, content_type="text/html")
 
     # Repositories

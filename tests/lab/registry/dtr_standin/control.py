@@ -77,21 +77,21 @@ class Control:
         except (ValueError, TypeError, KeyError) as error:
             return json_response({"error": str(error)}, 400)
 
-    async def behaviours(self, request: web.Request) -> web.Response:
+    async def behaviours(self, _request: web.Request) -> web.Response:
         return json_response(dataclasses.asdict(self._site.behaviours))
 
     async def change_behaviours(self, request: web.Request) -> web.Response:
         self._site.behaviours = self._site.behaviours.changed(await _object(request))
         return await self.behaviours(request)
 
-    async def faults(self, request: web.Request) -> web.Response:
+    async def faults(self, _request: web.Request) -> web.Response:
         return json_response([dataclasses.asdict(rule) for rule in self._site.faults.rules])
 
     async def add_fault(self, request: web.Request) -> web.Response:
         fault: Fault = self._site.faults.add(await _object(request))
         return json_response(dataclasses.asdict(fault), 201)
 
-    async def remove_faults(self, request: web.Request) -> web.Response:
+    async def remove_faults(self, _request: web.Request) -> web.Response:
         self._site.faults.rules.clear()
         return web.Response(status=204)
 
@@ -107,11 +107,11 @@ class Control:
     async def requests(self, request: web.Request) -> web.Response:
         return json_response(self._site.traffic.summary(int(request.query.get("recent", "0"))))
 
-    async def forget_requests(self, request: web.Request) -> web.Response:
+    async def forget_requests(self, _request: web.Request) -> web.Response:
         self._site.traffic.clear()
         return web.Response(status=204)
 
-    async def state(self, request: web.Request) -> web.Response:
+    async def state(self, _request: web.Request) -> web.Response:
         return json_response(self._site.snapshot())
 
     async def replace_state(self, request: web.Request) -> web.Response:

@@ -17,7 +17,7 @@ from .site import Site
 _DEFAULT_LIMIT = 10
 _LOGIN = "/api/v0/openid/begin"
 _MEMBER_FILTERS: dict[str, t.Callable[[Member], bool]] = {
-    "all": lambda member: True,
+    "all": lambda _member: True,
     "admins": lambda member: member.is_admin,
     "non-admins": lambda member: not member.is_admin,
 }
@@ -57,7 +57,7 @@ class Enzi:
 
         return checked
 
-    async def list_accounts(self, request: web.Request, caller: Account) -> web.Response:
+    async def list_accounts(self, request: web.Request, _caller: Account) -> web.Response:
         which = request.query.get("filter", "all")
         if which not in t.get_args(Filter):
             raise ApiError("INVALID_PARAMETERS", "filter")
@@ -78,7 +78,7 @@ class Enzi:
         totals = {"usersCount": directory.count("users"), "orgsCount": directory.count("orgs")}
         return self._listing(request, "accounts", [account.json for account in page.items], page, totals)
 
-    async def get_account(self, request: web.Request, caller: Account) -> web.Response:
+    async def get_account(self, request: web.Request, _caller: Account) -> web.Response:
         return json_response(self._account(request).json)
 
     async def list_members(self, request: web.Request, caller: Account) -> web.Response:

@@ -33,15 +33,15 @@ class Front:
             *(web.post(f"/auth/token{end}", self.token_by_form) for end in ("", "/")),
         ]
 
-    async def ping(self, request: web.Request) -> web.Response:
+    async def ping(self, _request: web.Request) -> web.Response:
         error = self._site.behaviours.unhealthy
         return json_response({"Error": error, "Healthy": not error}, 503 if error else 200)
 
-    async def health(self, request: web.Request) -> web.Response:
+    async def health(self, _request: web.Request) -> web.Response:
         error = self._site.behaviours.unhealthy
         return json_response({"error": error, "healthy": not error}, 503 if error else 200)
 
-    async def nginx_status(self, request: web.Request) -> web.Response:
+    async def nginx_status(self, _request: web.Request) -> web.Response:
         traffic = self._site.traffic
         total = sum(traffic.counts.values())
         return web.Response(
@@ -50,7 +50,7 @@ class Front:
             f"Reading: 0 Writing: {traffic.in_flight} Waiting: 0 \n"
         )
 
-    async def ca(self, request: web.Request) -> web.Response:
+    async def ca(self, _request: web.Request) -> web.Response:
         if not self._site.ca_pem:
             raise ApiError("NOT_FOUND")
         return web.Response(text=self._site.ca_pem, content_type="application/x-pem-file")

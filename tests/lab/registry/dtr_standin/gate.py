@@ -84,6 +84,9 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 async def _misbehaving(fault: Fault, request: web.Request, handler: Handler) -> web.StreamResponse:
+    if not request.path.startswith("/v2/"):
+        # As a server that has the request acts on it, however late and whether or not its client still waits.
+        await request.read()
     # A body that is streamed has begun to leave when its handler returns, so its handler cuts it.
     request["cut_body"] = fault.action == "cut_body"
     true = await _answer(request, handler) if fault.acts_first else None

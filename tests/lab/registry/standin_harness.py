@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import dataclasses
 import datetime
@@ -17,6 +18,7 @@ import sys
 import time
 import typing as t
 
+import requests
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -25,6 +27,9 @@ from dtr_standin.control_client import Control
 
 _HERE = pathlib.Path(__file__).parent
 _START_SECONDS = 20.0
+
+#: More than the largest range of generated members, and few enough for a quick start.
+ACCOUNTS = 450
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,3 +171,53 @@ def _answers(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
         return True
     return False
+
+
+class Client:
+    """A client of one account; paths are relative to the stand-in's address. It follows no redirect."""
+
+    def __init__(self, standin: Standin, name: str | None = None, secret: str | None = None) -> None:
+        self.standin = standin
+        self.session = requests.Session()
+        self.session.trust_env = False
+        self.session.verify = str(standin.ca)
+        if name is not None:
+            # As a header, because requests lets its own auth win over a header of one request.
+            self.session.headers["Authorization"] = basic(name, standin.passwords[name] if secret is None else secret)
+
+    def __call__(self, method: str, path: str, json: t.Any = None, **options: t.Any) -> requests.Response:
+        return self.session.request(
+            method, self.standin.url + path, json=json, allow_redirects=False, timeout=20, **options
+        )
+
+    def get(self, path: str, **options: t.Any) -> requests.Response:
+        return self("GET", path, **options)
+
+    def create_cache(self, name: str = "region-asia", host: str = "https://cache.lab.test:8443") -> str:
+        answer = self("POST", "/api/v0/content_caches", {"name": name, "host": host})
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    def set_cache(self, account: str, cache_id: t.Any) -> requests.Response:
+        return self("PATCH", f"/api/v0/accounts/{account}/settings", {"contentCacheUUID": cache_id})
+
+    def settings(self, account: str) -> t.Any:
+        return self.get(f"/api/v0/accounts/{account}/settings").json()
+
+    def bearer(self, *scopes: str) -> dict[str, str]:
+        """The header that a token for some scopes makes."""
+        answer = self.get("/auth/token", params={"service": "dtr", "scope": list(scopes)})
+        assert answer.status_code == 200, answer.text
+        return {"Authorization": f"Bearer {answer.json()['token']}"}
+
+
+def code(answer: requests.Response) -> tuple[int, str]:
+    """An error's status and code."""
+    (error,) = answer.json()["errors"]
+    assert set(error) == {"code", "message", "detail"}
+    assert error["message"]
+    return answer.status_code, error["code"]
+
+
+def basic(name: str, secret: str) -> str:
+    return "Basic " + base64.b64encode(f"{name}:{secret}".encode()).decode()
