@@ -8,7 +8,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from . import lock, nodes, status
 from .down import down
@@ -88,17 +88,14 @@ def print_logs(folders: Folders, name: str) -> int:
 def main() -> int:
     arguments = parse(sys.argv[1:])
     folders = Folders.from_environment()
-    match arguments.command:
-        case "up":
-            return bring_up(folders)
-        case "down":
-            return take_down(folders)
-        case "status":
-            return print_status(folders)
-        case "run":
-            return run_inside(arguments.node, arguments.words)
-        case _:
-            return print_logs(folders, arguments.node)
+    commands: dict[str, Callable[[], int]] = {
+        "up": lambda: bring_up(folders),
+        "down": lambda: take_down(folders),
+        "status": lambda: print_status(folders),
+        "run": lambda: run_inside(arguments.node, arguments.words),
+        "logs": lambda: print_logs(folders, arguments.node),
+    }
+    return commands[arguments.command]()
 
 
 if __name__ == "__main__":

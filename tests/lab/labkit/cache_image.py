@@ -26,7 +26,7 @@ def archive(folders: Folders) -> Path:
 
 
 def build(folders: Folders) -> bool:
-    """Compile and pack the image; the script itself knows whether there is anything to do. Returns whether there was."""
+    """Compile and pack the image unless nothing has changed since. Returns whether it was built."""
     before = _version(archive(folders))
     environment = {**os.environ, "DTR_CACHE_LAB": str(folders.root)}
     run_bound([str(BUILD), *CACHE_VERSIONS], log=folders.builds / "cache-image.log", environment=environment)

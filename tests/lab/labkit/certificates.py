@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The lab's certificates: three authorities that know nothing of each other, and what they have signed.
 
-DTR's authority signs the registry's certificate. The caches' root has an intermediate which signs those of the caches, so
-that the order of a chain is a real thing. The Engines' authority signs servers and the client of the TCP sockets.
+DTR's authority signs the registry's certificate. The caches' root has an intermediate which signs those of the caches,
+so that the order of a chain is a real thing. The Engines' authority signs servers and the client of the TCP sockets.
 
 Everything is kept as long as it is valid for another 30 days, fits its names and belongs together.
 """

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from . import names, network, nodes, registry
+from . import images, mount_points, names, network, nodes, registry
 from .folders import Folders
 from .progress import Progress
 from .topology import BRIDGE
@@ -34,3 +34,5 @@ def down(folders: Folders, progress: Progress) -> None:
     nodes.keep_logs(folders)
     nodes.remove_disks(folders)
     registry.forget(folders)
+    images.forget_scratch(folders)
+    mount_points.remove(folders)

@@ -30,7 +30,8 @@ ENVIRONMENT = {"DOCKER_SERVICE_PREFER_OFFLINE_IMAGE": "1"}
 def install(folders: Folders, node: Node, state: str) -> None:
     """Put the Engine's settings, certificates and trust on a node's disk; the node sees its disk as C(state)."""
     settings = folders.node(node) / SETTINGS
-    (folders.node(node) / "docker").mkdir(mode=0o711, exist_ok=True)
+    for data in ("docker", "containerd"):
+        (folders.node(node) / data).mkdir(mode=0o711, exist_ok=True)
     trust = settings / "certs.d" / REGISTRY.host_name
     trust.mkdir(mode=0o755, parents=True, exist_ok=True)
     write_file(trust / "dtr-ca.crt", certificates.dtr_ca(folders).read_text())

@@ -63,6 +63,11 @@ class Folders:
     def bundles(self) -> Path:
         return self.root / "bundles"
 
+    @property
+    def scratch(self) -> Path:
+        """For one step of one run, which empties it before and after; credentials may lie in it meanwhile."""
+        return self.root / "scratch"
+
     def node(self, node: Node) -> Path:
         """What the node sees as C(/run/lab): its disks, settings and sockets."""
         return self.nodes / node.name

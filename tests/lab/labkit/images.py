@@ -14,10 +14,10 @@ import platform
 import random
 import shutil
 import tarfile
-import tempfile
 import typing as t
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,8 +102,8 @@ def push_all(folders: Folders) -> bool:
     The manifests' digests of the last push are noted down, so that an image does not have to be made to look for it.
     """
     noted = folders.image / "test-images.json"
-    with tempfile.TemporaryDirectory(dir=folders.root) as scratch:
-        client = _Client(folders, Path(scratch))
+    with _scratch(folders) as scratch:
+        client = _Client(folders, scratch)
         wanted = _read_digests(noted)
         with ThreadPoolExecutor() as pool:
             if wanted and all(pool.map(lambda name: client.digest_of(name) == wanted[name], wanted)):
@@ -112,6 +112,22 @@ def push_all(folders: Folders) -> bool:
             list(pool.map(client.push, images.keys(), images.values()))
     write_file(noted, json.dumps({name: digest(image.manifest) for name, image in images.items()}, indent=2) + "\n")
     return True
+
+
+@contextmanager
+def _scratch(folders: Folders) -> Iterator[Path]:
+    """An empty folder that is gone afterwards; what a killed run left in it is removed first."""
+    forget_scratch(folders)
+    folders.scratch.mkdir(mode=0o700)
+    try:
+        yield folders.scratch
+    finally:
+        forget_scratch(folders)
+
+
+def forget_scratch(folders: Folders) -> None:
+    """Remove what a killed run left behind."""
+    shutil.rmtree(folders.scratch, ignore_errors=True)
 
 
 def _read_digests(noted: Path) -> dict[str, str]:

@@ -93,7 +93,7 @@ def name_server_command(hosts: Path) -> list[str]:
         "--no-hosts",
         "--local=/#/",
         f"--addn-hosts={hosts}",
-        f"--listen-address={REGISTRY.address}",
+        "--interface=eth0",
         "--bind-interfaces",
     ]
 

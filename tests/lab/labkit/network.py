@@ -66,7 +66,7 @@ def add_namespace(node: Node) -> None:
     """Make the node's network: loopback, and a cable to the bridge, over which its default route goes too."""
     run(["ip", "netns", "add", node.namespace])
     _ip_batch(
-        f"link add {node.namespace} type veth peer name eth0 netns {node.namespace}",
+        f"link add {node.namespace} type veth peer name eth0 address {node.mac} netns {node.namespace}",
         f"link set {node.namespace} master {BRIDGE} up",
     )
     _ip_batch(

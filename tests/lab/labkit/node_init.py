@@ -66,20 +66,17 @@ def _mount(*arguments: str) -> None:
 def _bind(source: str, target: str) -> None:
     # A resolv.conf may be a link into /run, where nothing is left of what it points to.
     real = Path(os.path.realpath(target))
-    if not real.exists():
+    if not real.exists() and real.is_relative_to("/run"):
         real.parent.mkdir(parents=True, exist_ok=True)
-        if os.path.isdir(source):
-            real.mkdir(mode=0o711)
-        else:
-            real.touch()
+        real.touch()
     _mount("--bind", source, str(real))
 
 
 def make_mounts(spec: NodeSpec) -> None:
     """Give the node disks of its own. What it does not own it shares with the machine, as a container would not."""
     _mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run")
-    os.makedirs(STATE)
-    os.makedirs("/run/sshd", mode=0o755)
+    os.mkdir(STATE)
+    os.mkdir("/run/sshd", mode=0o755)
     _mount("--bind", spec.state, STATE)
     for source, target in spec.binds:
         _bind(f"{STATE}/{source}", target)
@@ -87,27 +84,28 @@ def make_mounts(spec: NodeSpec) -> None:
         _mount("-t", "tmpfs", "-o", "mode=700,size=1m", "tmpfs", folder)
 
 
-def start(service: Service, log: t.IO[bytes]) -> subprocess.Popen[bytes]:
+def start(service: Service) -> subprocess.Popen[bytes]:
     """Start a service in a session of its own."""
-    return subprocess.Popen(
-        service.command,
-        env={"PATH": os.environ["PATH"], "HOME": "/root", **service.environment},
-        cwd="/",
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
+    with open(f"{STATE}/log/{service.name}.log", "ab") as log:
+        return subprocess.Popen(
+            service.command,
+            env={"PATH": os.environ["PATH"], "HOME": "/root", **service.environment},
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
 
 def main(spec_file: str) -> t.NoReturn:
     """Run the node until one of its services ends; then the kernel ends all the rest of it."""
     spec = NodeSpec.from_json(Path(spec_file).read_text())
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    logs = {service.name: open(f"{spec.state}/log/{service.name}.log", "ab") for service in spec.services}
     socket.sethostname(spec.host_name)
     make_mounts(spec)
-    running = {process.pid: name for name, process in ((s.name, start(s, logs[s.name])) for s in spec.services)}
+    started = {service.name: start(service) for service in spec.services}
+    running = {process.pid: name for name, process in started.items()}
     while True:
         # As process 1 it inherits the orphans of the whole node and has to fetch their status.
         pid, status = os.wait()

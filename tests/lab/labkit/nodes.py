@@ -126,7 +126,7 @@ def remove_disks(folders: Folders) -> None:
 
 
 def remove_cgroups(base: Path = Path("/sys/fs/cgroup")) -> None:
-    """Remove the control groups of the nodes' containers: a tree in each hierarchy of version 1, or the one of version 2."""
+    """Remove the control groups of the nodes' containers: a tree in each hierarchy."""
     for top in (base / CGROUP, *sorted(base.glob(f"*/{CGROUP}"))):
         if not top.is_dir():
             continue

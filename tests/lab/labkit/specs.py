@@ -31,6 +31,7 @@ def prepare(folders: Folders, node: Node) -> NodeSpec:
     ssh.install(folders, node, STATE)
     own = [
         ("docker", "/var/lib/docker"),
+        ("containerd", "/opt/containerd"),
         (engines.SETTINGS, "/etc/docker"),
         ("shadow", "/etc/shadow"),
         ("root", "/root"),

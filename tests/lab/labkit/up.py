@@ -14,6 +14,7 @@ from . import (
     engines,
     images,
     inventory,
+    mount_points,
     names,
     network,
     nodes,
@@ -78,6 +79,7 @@ class Up:
             self._say_if(ssh.make_keys(self._folders), "SSH keys made"),
             self._say_if(network.add_bridge(), "bridge made"),
             self._say_if(network.allow_forwarding(), "firewall rule for the bridge added"),
+            self._say_if(mount_points.make(self._folders), "mount points made"),
             self._say_if(names.add_to_machine(), "names added to /etc/hosts"),
         ]
         return any(changed)
