@@ -60,6 +60,12 @@ options:
       - The environment variable E(DOCKER_TIMEOUT) is used when the option is not given.
     type: int
     default: 60
+attributes:
+  action_group:
+    description: Use C(group/dtr.cache.engine) in C(module_defaults) to set defaults for this module.
+    support: full
+    membership:
+      - dtr.cache.engine
 requirements:
   - Docker SDK for Python (C(docker)) 5.0 or newer, where the module runs
 """

@@ -25,16 +25,14 @@ options:
     default: 300
 extends_documentation_fragment:
   - dtr.cache.engine
+  - dtr.cache.attributes
 attributes:
   check_mode:
-    description: Can run in C(check_mode) and return changed status prediction without modifying target.
     support: full
   diff_mode:
-    description: Returns details on what would be changed when in diff mode.
     support: none
     details: Nothing is changed.
   idempotent:
-    description: When run twice in a row outside check mode, with the same arguments, the second run reports no change.
     support: full
 """
 

@@ -40,15 +40,13 @@ options:
     required: true
 extends_documentation_fragment:
   - dtr.cache.engine
+  - dtr.cache.attributes
 attributes:
   check_mode:
-    description: Can run in C(check_mode) and return changed status prediction without modifying target.
     support: full
   diff_mode:
-    description: Returns details on what would be changed when in diff mode.
     support: full
   idempotent:
-    description: When run twice in a row outside check mode, with the same arguments, the second run reports no change.
     support: full
 """
 
