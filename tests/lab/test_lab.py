@@ -165,10 +165,13 @@ def test_a_service_starts_within_seconds_where_its_constraint_says(
         constraints=["node.hostname == asia-3"],
         name="lab-test",
     )
+    tasks: list[dict[str, t.Any]] = []
     try:
-        while (task := next(iter(service.tasks()), {})).get("Status", {}).get("State") != "running":
-            assert time.monotonic() - started < 20, task
+        while [task["Status"]["State"] for task in tasks] != ["running"]:
+            assert time.monotonic() - started < 20, tasks
             time.sleep(0.1)
+            tasks = service.tasks()
+        (task,) = tasks
         assert task["NodeID"] == manager.nodes.get("asia-3").id
         container = task["Status"]["ContainerStatus"]["ContainerID"]
         looked_up = inside("asia-3", "docker", "exec", container, "/bin/busybox", "nslookup", "dtr.lab.test")

@@ -15,7 +15,6 @@ from requests.exceptions import RequestException
 from . import certificates
 from .files import write_file
 from .folders import Folders
-from .progress import wait_until
 from .topology import CGROUP, ENGINE_PORT, REGISTRY, Node, Role
 
 TLS = "/etc/docker/tls"
@@ -90,9 +89,3 @@ def answers(folders: Folders, node: Node) -> bool:
             return bool(client.ping())
     except (DockerException, RequestException):
         return False
-
-
-def wait_for(folders: Folders, node: Node) -> None:
-    """Wait until the Engine can be talked to."""
-    log = folders.node_logs(node) / "dockerd.log"
-    wait_until(lambda: answers(folders, node), what=f"{node.name}: the Engine should answer (see {log})")

@@ -7,3 +7,7 @@ from __future__ import annotations
 
 class LabError(Exception):
     """A step of the lab failed; the message is one or two sentences for the terminal."""
+
+
+class NodeEnded(LabError):
+    """A node ended while it was waited for."""

@@ -56,8 +56,10 @@ def runs(node: Node, mark: str) -> bool:
         return False
 
 
-def launch(node: Node, spec: NodeSpec, mark: str, folders: Folders) -> None:
-    """End the node if it runs, and start it anew from the specification. Returns before its services are ready.
+def launch(node: Node, spec: NodeSpec, mark: str, folders: Folders) -> subprocess.Popen[bytes]:
+    """End the node if it runs, and start it anew from the specification.
+
+    Returns its outermost process, before its services are ready.
 
     C(ip netns exec) is not used to enter the network namespace, since it mounts a /sys without cgroups.
     """
@@ -66,7 +68,7 @@ def launch(node: Node, spec: NodeSpec, mark: str, folders: Folders) -> None:
     spec_file = folders.node(node) / "node.json"
     write_file(spec_file, spec.to_json(), 0o600)
     with (folders.node_logs(node) / "node.log").open("ab") as log:
-        subprocess.Popen(
+        return subprocess.Popen(
             [
                 *("nsenter", f"--net={network.NAMESPACES / node.namespace}"),
                 *("unshare", "--uts", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),

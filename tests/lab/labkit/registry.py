@@ -20,7 +20,6 @@ from .errors import LabError
 from .files import write_file
 from .folders import LAB_SOURCE, Folders
 from .node_init import Service
-from .progress import wait_until
 from .topology import CONTROL_PORT, REGISTRY, REGISTRY_URL
 
 STANDIN = LAB_SOURCE / "registry"
@@ -109,12 +108,9 @@ def health(folders: Folders) -> str | None:
     return None if said.get("Healthy") is True else f"{REGISTRY_URL}/_ping: {said}"
 
 
-def wait_for(folders: Folders) -> None:
-    """Wait until the registry and the name server can be used."""
-    log = folders.node_logs(REGISTRY) / "registry.log"
-    wait_until(ready_file(folders).exists, what=f"the registry should be ready (see {log})")
-    wait_until(lambda: health(folders) is None, what=f"the registry should be healthy (see {log})")
-    wait_until(names.name_server_answers, what="the name server should answer")
+def is_ready(folders: Folders) -> bool:
+    """Whether the registry and the name server can be used."""
+    return ready_file(folders).exists() and health(folders) is None and names.name_server_answers()
 
 
 def forget(folders: Folders) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from .commands import run
 from .files import write_file
 from .folders import Folders
-from .progress import wait_until
 from .topology import ENGINE_NODES, SSH_PORT, Node
 
 
@@ -105,8 +104,3 @@ def answers(node: Node) -> bool:
             return connection.recv(8).startswith(b"SSH-2.0")
     except OSError:
         return False
-
-
-def wait_for(node: Node) -> None:
-    """Wait until the node can be entered."""
-    wait_until(lambda: answers(node), what=f"{node.name}: sshd should answer")

@@ -23,8 +23,9 @@ from . import (
     ssh,
     swarm,
 )
+from .errors import NodeEnded
 from .folders import Folders
-from .progress import Progress
+from .progress import Progress, wait_until
 from .topology import NODES, REGIONS, REGISTRY, SWARM_NODES, Node, Region
 
 Outcome = t.TypeVar("Outcome")
@@ -88,17 +89,35 @@ class Up:
         """Let the node run, from its present specification, and wait until it can be used."""
         spec = specs.prepare(self._folders, node)
         mark = nodes.fingerprint(spec, specs.sources(self._folders, node))
-        launched = not nodes.runs(node, mark)
-        if launched:
-            if node == REGISTRY:
-                registry.ready_file(self._folders).unlink(missing_ok=True)
-            nodes.launch(node, spec, mark, self._folders)
+        if nodes.runs(node, mark):
+            try:
+                self._wait_for(node, alive=lambda: nodes.first_process(node) is not None)
+                return False
+            except NodeEnded:
+                self._progress.say(f"{node.name} has just ended: starting it again")
         if node == REGISTRY:
-            registry.wait_for(self._folders)
-        else:
-            engines.wait_for(self._folders, node)
-            ssh.wait_for(node)
-        return self._say_if(launched, f"{node.name} started")
+            registry.ready_file(self._folders).unlink(missing_ok=True)
+        process = nodes.launch(node, spec, mark, self._folders)
+        self._wait_for(node, alive=lambda: process.poll() is None)
+        return self._say_if(True, f"{node.name} started")
+
+    def _wait_for(self, node: Node, alive: t.Callable[[], bool]) -> None:
+        """Wait until the node can be used.
+
+        Raises:
+            NodeEnded: It is no longer alive.
+            LabError: It took too long.
+        """
+        logs = self._folders.node_logs(node)
+
+        def is_ready() -> bool:
+            if not alive():
+                raise NodeEnded(f"{node.name} ended instead of getting ready (see {logs})")
+            if node == REGISTRY:
+                return registry.is_ready(self._folders)
+            return engines.answers(self._folders, node) and ssh.answers(node)
+
+        wait_until(is_ready, what=f"{node.name} should be ready (see {logs})")
 
     def _form(self, region: Region, started: t.Mapping[Node, Future[bool]]) -> bool:
         for node in region.nodes:
