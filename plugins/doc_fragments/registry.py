@@ -65,8 +65,6 @@ options:
       - A request that creates something is only sent again after a look whether the lost one took effect.
     type: int
     default: 5
-requirements:
-  - urllib3 (comes with requests)
 notes:
   - C(~/.netrc), cookies and redirects are never used, so that credentials reach only the server in O(url).
   - A proxy is taken from the environment variables E(HTTPS_PROXY) and E(NO_PROXY).

@@ -23,11 +23,9 @@ from ansible_collections.dtr.cache.plugins.module_utils.answers import (
     status_text,
     without_secrets,
 )
+from ansible_collections.dtr.cache.plugins.module_utils.connections import Stream
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.transport import RETRIED_STATUSES, Transport
-
-if t.TYPE_CHECKING:
-    import urllib3
 
 ANSWERED = frozenset(range(200, 600)) - RETRIED_STATUSES
 """Every status that is an answer to look at here, and not a reason to ask again."""
@@ -158,14 +156,10 @@ class Distribution:
             )
         raise self._refusal(answer, repository)
 
-    def _without_blob(self, response: urllib3.BaseHTTPResponse, path: str) -> Answer:
+    def _without_blob(self, response: Stream, path: str) -> Answer:
         """The answer; a body that may be a whole layer is left unread, and the connection with it."""
-        body = b""
-        if response.status == 200:
-            response.close()
-        else:
-            body = response.read()
-        response.release_conn()
+        with response:
+            body = b"" if response.status == 200 else response.rest()
         url = without_secrets(self._transport.base_url + path)
         return Answer("GET", url, response.status, response.headers, body)
 

@@ -20,6 +20,7 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from ansible_collections.dtr.cache.plugins.module_utils import images
 from ansible_collections.dtr.cache.plugins.module_utils.answers import Answer, failure_of, status_text, without_secrets
+from ansible_collections.dtr.cache.plugins.module_utils.connections import BrokenOff, Stream
 from ansible_collections.dtr.cache.plugins.module_utils.distribution import (
     ANSWERED,
     Distribution,
@@ -30,16 +31,6 @@ from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.fan_out import fan_out
 from ansible_collections.dtr.cache.plugins.module_utils.registry import ContentCache, Registry
 from ansible_collections.dtr.cache.plugins.module_utils.transport import Transport
-
-if t.TYPE_CHECKING:
-    import urllib3
-
-    BrokenOff: type[Exception]
-try:
-    from urllib3.exceptions import HTTPError as BrokenOff
-except ImportError:
-    # Nothing is pulled without urllib3; the modules report it missing by URLLIB3_IMPORT_ERROR of the transport.
-    BrokenOff = OSError
 
 # Large enough that Python's share of the work is small, small enough that no layer's size matters.
 _PIECE = 256 * 1024
@@ -297,21 +288,18 @@ class Puller:
     def _receive(self, location: str, wanted: Wanted, progress: _Progress) -> None:
         response = self._open(location, wanted, progress)
         try:
-            for piece in response.stream(_PIECE, decode_content=False):
+            for piece in response.pieces(_PIECE):
                 progress.feed(piece)
                 if progress.offset > wanted.blob.size:
                     raise self._damaged(wanted, progress)
         except BrokenOff:
             raise _Broken(f"the connection broke after {progress.offset} of {wanted.blob.size} bytes") from None
         finally:
-            # A connection whose answer was not read to its end cannot be used again.
-            if progress.offset != wanted.blob.size:
-                response.close()
-            response.release_conn()
+            response.close()
         if progress.offset < wanted.blob.size:
             raise _Broken(f"the answer ended after {progress.offset} of {wanted.blob.size} bytes")
 
-    def _open(self, location: str, wanted: Wanted, progress: _Progress) -> urllib3.BaseHTTPResponse:
+    def _open(self, location: str, wanted: Wanted, progress: _Progress) -> Stream:
         """The answer whose body is the blob from C(progress.offset) on."""
         headers = {"Accept": "*/*"}
         if progress.offset:
@@ -322,7 +310,8 @@ class Puller:
             if not (300 <= response.status < 400 and target):
                 break
             # The cache's own storage backend (S3, Azure, ...) may serve its blobs; that is still the cache.
-            response.drain_conn()
+            with response:
+                response.rest()
             location = urljoin(location, target)
         if response.status == 206 and _begins_at(response, progress.offset):
             return response
@@ -333,12 +322,12 @@ class Puller:
             response.close()
             progress.restart()
             raise _Broken("the cache does not continue where the connection broke")
-        body = response.read()
-        response.release_conn()
+        with response:
+            body = response.rest()
         answer = Answer("GET", without_secrets(location), response.status, response.headers, body)
         raise self._refused(answer, wanted)
 
-    def _stream(self, location: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
+    def _stream(self, location: str, headers: dict[str, str]) -> Stream:
         origin = origin_of(location)
         try:
             return self._transport(origin).stream("GET", _target(location), headers=headers, expect=ANSWERED)
@@ -625,6 +614,6 @@ def _target(location: str) -> str:
     return urlunsplit(("", "", parts.path or "/", parts.query, ""))
 
 
-def _begins_at(response: urllib3.BaseHTTPResponse, offset: int) -> bool:
+def _begins_at(response: Stream, offset: int) -> bool:
     found = _CONTENT_RANGE.match(response.headers.get("Content-Range") or "")
     return found is not None and int(found.group(1)) == offset

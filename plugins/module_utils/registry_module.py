@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule, env_fallback
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.registry import Registry
-from ansible_collections.dtr.cache.plugins.module_utils.transport import URLLIB3_IMPORT_ERROR, Transport
+from ansible_collections.dtr.cache.plugins.module_utils.transport import Transport
 
 _MAX_CONCURRENCY = 128
 
@@ -57,8 +57,6 @@ def run_registry_module(
         required_one_of=[("username", "client_cert")] if authenticated else [],
         supports_check_mode=True,
     )
-    if URLLIB3_IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("urllib3"), exception=URLLIB3_IMPORT_ERROR)
     try:
         result = work(module)
     except Failure as failure:

@@ -134,10 +134,12 @@ class Verdict(t.NamedTuple):
     hint: str
 
 
-def explain(error: ssl.SSLError) -> Verdict:
-    """A failed handshake in words."""
+def explain(error: ssl.SSLError) -> Verdict | None:
+    """A failed handshake in words, or C(None) when the connection only broke, which can happen to any."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return _explain_verification(error)
+    if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)):
+        return None
     text = str(error).upper().replace(" ", "_")
     if "CERTIFICATE_REQUIRED" in text or "HANDSHAKE_FAILURE" in text:
         return Verdict(

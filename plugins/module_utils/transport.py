@@ -1,18 +1,14 @@
 # Copyright: Contributors to the dtr.cache project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Requests to one server: connections, TLS, credentials, retries, and errors in words. Knows nothing of DTR's API.
-
-It stands on C(urllib3), which the required C(requests) brings along, and not on C(requests) itself: C(requests) spends
-more than twice the processor time on a small request, looks into C(~/.netrc), keeps cookies and follows redirects,
-and each of the three would have to be switched off.
-"""
+"""Requests to one server: credentials, retries, and errors in words. Knows nothing of DTR's API."""
 
 from __future__ import annotations
 
 import base64
 import email.utils
 import enum
+import http.client
 import ipaddress
 import json
 import random
@@ -20,10 +16,8 @@ import socket
 import ssl
 import threading
 import time
-import traceback
 import typing as t
-import urllib.request
-from urllib.parse import unquote, urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from ansible_collections.dtr.cache.plugins.module_utils import tls
 from ansible_collections.dtr.cache.plugins.module_utils.answers import (
@@ -32,18 +26,14 @@ from ansible_collections.dtr.cache.plugins.module_utils.answers import (
     status_text,
     without_secrets,
 )
+from ansible_collections.dtr.cache.plugins.module_utils.connections import BrokenOff, Connections, Stream
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
-
-URLLIB3_IMPORT_ERROR: str | None = None
-try:
-    import urllib3
-    from urllib3 import exceptions
-except ImportError:
-    URLLIB3_IMPORT_ERROR = traceback.format_exc()
 
 USER_AGENT = "ansible-dtr.cache"
 RETRIED_STATUSES = frozenset({429, 502, 503, 504})
 _SHOWN_WARNINGS = 20
+# Two classes before Python 3.10, one from then on.
+_TIME_OUTS = (socket.timeout, TimeoutError)
 # So many requests in a row used up their retries: the server is down, and more patience only costs time.
 _DOWN_AFTER = 3
 
@@ -137,6 +127,7 @@ class Transport:
         self.retries = retries
         self.backoff = backoff
         self.timeout = timeout
+        self._server = urlsplit(self.base_url).netloc
         self._prefix = urlsplit(self.base_url).path
         self._headers = {"Accept": "application/json", "User-Agent": USER_AGENT}
         if username is not None and password is not None:
@@ -153,7 +144,7 @@ class Transport:
             client_key=client_key,
             validate_certs=validate_certs,
         )
-        self._pool = _connection_pool(self.base_url, context, timeout, concurrency)
+        self._connections = Connections(self.base_url, context, timeout, concurrency)
 
     @property
     def warnings(self) -> list[str]:
@@ -165,7 +156,7 @@ class Transport:
 
     def close(self) -> None:
         """Close the idle connections."""
-        self._pool.close()
+        self._connections.close()
 
     def get_json(self, path: str, query: t.Mapping[str, t.Any] | None = None) -> t.Any:
         """C(GET) and decode the body."""
@@ -225,12 +216,8 @@ class Transport:
         """
         data = None if body is None else json.dumps(body).encode("utf-8")
         usual = self._headers if data is None else self._json_headers
-        response = self._send(method, path, query, data, {**usual, **headers} if headers else usual, stream=False)
-        answer = Answer(method, self._shown(path), response.status, response.headers, response.data)
-        if answer.status in expect:
-            self._given_up = 0
-            return answer
-        raise _refusal(answer)
+        with self._open(method, path, query, data, {**usual, **headers} if headers else usual) as stream:
+            return self._wanted(method, path, stream, self._read(method, path, stream), expect)
 
     def stream(
         self,
@@ -240,23 +227,20 @@ class Transport:
         query: t.Mapping[str, t.Any] | None = None,
         headers: t.Mapping[str, str] | None = None,
         expect: t.Container[int] = (200,),
-    ) -> urllib3.BaseHTTPResponse:
+    ) -> Stream:
         """Like C(request) without a body, but hands out the answer before its body was read.
 
-        The caller reads it with C(response.stream()), gives the connection back with C(response.release_conn()), and
-        deals with an answer that breaks off.
+        The caller closes it, and deals with an answer that breaks off.
         """
         patience = self.patience(method, path)
         while True:
             try:
-                response = self._send(
-                    method, path, query, None, {**self._headers, **headers} if headers else self._headers, stream=True
-                )
-                if response.status in expect:
+                stream = self._open(method, path, query, None, {**self._headers, **(headers or {})})
+                if stream.status in expect:
                     self._given_up = 0
-                    return response
-                body = response.read()
-                raise _refusal(Answer(method, self._shown(path), response.status, response.headers, body))
+                    return stream
+                with stream:
+                    self._wanted(method, path, stream, self._read(method, path, stream), expect)
             except Lost as lost:
                 patience.wait(lost)
 
@@ -264,99 +248,112 @@ class Transport:
         """What is left of retries and time for one request that is about to be sent."""
         return Patience(self, f"{method} {self._shown(path)}", self.retries if retries is None else retries)
 
-    def _send(
+    def _open(
         self,
         method: str,
         path: str,
         query: t.Mapping[str, t.Any] | None,
         data: bytes | None,
         headers: t.Mapping[str, str],
-        stream: bool,
-    ) -> urllib3.BaseHTTPResponse:
+    ) -> Stream:
+        """Send a request and receive the answer's headers."""
         target = f"{self._prefix}{path}?{urlencode(query)}" if query else self._prefix + path
         try:
-            response = self._pool.urlopen(
-                method,
-                target,
-                body=data,
-                headers=headers,
-                retries=False,
-                redirect=False,
-                preload_content=not stream,
-            )
-        except exceptions.HTTPError as error:
-            raise self._lost(method, path, error) from None
-        length = response.headers.get("Content-Length")
-        # urllib3 1.26 takes a body that ends too early for a whole one.
-        if length and not stream and method != "HEAD" and length.isdigit() and len(response.data) < int(length):
-            raise self._lost(method, path, exceptions.ProtocolError("the body is incomplete"))
-        return response
+            connection = self._connections.take(new=method == "POST")
+        except (OSError, http.client.HTTPException, UnicodeError) as error:
+            raise self._not_connected(method, path, error) from None
+        try:
+            connection.request(method, target, body=data, headers=headers)
+            return Stream(self._connections, connection, connection.getresponse())
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            self._connections.give_back(connection)
+            raise self._broken(method, path, error) from None
+        except BaseException:
+            connection.close()
+            self._connections.give_back(connection)
+            raise
+
+    def _read(self, method: str, path: str, stream: Stream) -> bytes:
+        try:
+            return stream.read()
+        except BrokenOff as error:
+            raise self._broken(method, path, error.__context__ or error) from None
+
+    def _wanted(self, method: str, path: str, stream: Stream, body: bytes, expect: t.Container[int]) -> Answer:
+        answer = Answer(method, self._shown(path), stream.status, stream.headers, body)
+        if answer.status in expect:
+            self._given_up = 0
+            return answer
+        failure = failure_of(answer)
+        if answer.status not in RETRIED_STATUSES:
+            raise failure
+        raise Lost(
+            failure,
+            _FATE_OF_STATUS.get(answer.status, Fate.UNKNOWN),
+            status_text(answer.status),
+            retry_after(answer.headers.get("Retry-After")),
+        )
 
     def _shown(self, path: str) -> str:
-        return without_secrets(self.base_url + path)
+        return self.base_url + path
 
-    def _lost(self, method: str, path: str, error: Exception) -> Lost:
-        """The attempt that ended with an exception of urllib3, or the failure when no further attempt can help."""
-        url = self._shown(path)
-        server = urlsplit(self.base_url).netloc
-        if isinstance(error, exceptions.LocationValueError):
-            raise Failure("INVALID_INPUT", f"url: {server} is not a usable host name.", url=url)
-        causes = list(_causes(error))
-        for cause in causes:
-            if isinstance(cause, ssl.SSLError) and not isinstance(
-                cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
-            ):
-                verdict = tls.explain(cause)
-                raise Failure(
-                    verdict.code, f"{method} {url} failed: {server} {verdict.reason}.", url=url, hint=verdict.hint
-                )
-            if isinstance(cause, socket.gaierror) and cause.errno != socket.EAI_AGAIN:
-                raise Failure(
-                    "NAME_NOT_RESOLVED",
-                    f"{method} {url} failed: the host name {urlsplit(self.base_url).hostname} is unknown.",
-                    url=url,
-                    hint="Check the url for typing errors, and this machine's name resolution.",
-                )
-        code, reason, hint, fate = self._explain(error, causes, server)
-        failure = Failure(code, f"{method} {url} failed: {reason}.", url=url, hint=hint)
-        return Lost(failure, fate, reason)
+    def _not_connected(self, method: str, path: str, error: Exception) -> Lost | Failure:
+        """There was no connection, so the server knows nothing of the request."""
+        verdict = tls.explain(error) if isinstance(error, ssl.SSLError) else None
+        if verdict:
+            return self._failure(method, path, verdict.code, f"{self._server} {verdict.reason}", verdict.hint)
+        if isinstance(error, UnicodeError):
+            return self._failure(method, path, "INVALID_INPUT", f"{self._server} is not a host name", "Check the url.")
+        proxy = self._connections.proxy
+        if proxy:
+            reason = f"the proxy {proxy.hostname} gave no connection to {self._server} ({_reason(error)})"
+            hint = "Check the environment's HTTPS_PROXY, and add the host to NO_PROXY if it needs no proxy."
+            return self._lost(method, path, "PROXY_FAILED", reason, hint, Fate.NOT_PROCESSED)
+        if isinstance(error, socket.gaierror) and error.errno != socket.EAI_AGAIN:
+            reason = f"the host name {urlsplit(self.base_url).hostname} is unknown"
+            hint = "Check the url for typing errors, and this machine's name resolution."
+            return self._failure(method, path, "NAME_NOT_RESOLVED", reason, hint)
+        if isinstance(error, _TIME_OUTS):
+            reason = f"no connection to {self._server} within {self.timeout:g} seconds"
+            hint = "Check the address, and firewalls on the way."
+            return self._lost(method, path, "TIMEOUT", reason, hint, Fate.NOT_PROCESSED)
+        if isinstance(error, ConnectionRefusedError):
+            reason = f"{self._server} refused the connection"
+        else:
+            reason = f"no connection to {self._server} ({_reason(error)})"
+        hint = "Check host and port of the url, and that the server runs."
+        return self._lost(method, path, "CONNECTION_FAILED", reason, hint, Fate.NOT_PROCESSED)
 
-    def _explain(self, error: Exception, causes: list[BaseException], server: str) -> tuple[str, str, str, Fate]:
-        """Code, reason, hint and fate of an attempt that did not get as far as an answer."""
-        if isinstance(error, exceptions.ProxyError):
-            return (
-                "PROXY_FAILED",
-                f"the proxy gave no connection to {server}",
-                "Check the environment's HTTPS_PROXY, and add the host to NO_PROXY if it needs no proxy.",
-                Fate.NOT_PROCESSED,
+    def _broken(self, method: str, path: str, error: BaseException) -> Lost | Failure:
+        """The connection failed while the request or its answer was on the way."""
+        # In TLS 1.3 a server that does not like the client's certificate says so only now.
+        verdict = tls.explain(error) if isinstance(error, ssl.SSLError) else None
+        if verdict:
+            return self._failure(method, path, verdict.code, f"{self._server} {verdict.reason}", verdict.hint)
+        if isinstance(error, _TIME_OUTS):
+            reason = f"no answer from {self._server} within {self.timeout:g} seconds"
+            return self._lost(
+                method, path, "TIMEOUT", reason, "Raise timeout if the server is only slow.", Fate.PENDING
             )
-        if isinstance(error, exceptions.ConnectTimeoutError) and not isinstance(error, exceptions.NewConnectionError):
-            return (
-                "TIMEOUT",
-                f"no connection to {server} within {self.timeout:g} seconds",
-                "Check the address, and firewalls on the way.",
-                Fate.NOT_PROCESSED,
-            )
-        if isinstance(error, exceptions.ReadTimeoutError):
-            return (
-                "TIMEOUT",
-                f"no answer from {server} within {self.timeout:g} seconds",
-                "Raise timeout if the server is only slow.",
-                Fate.PENDING,
-            )
-        if isinstance(error, exceptions.NewConnectionError):
-            refused = any(isinstance(cause, ConnectionRefusedError) for cause in causes)
-            reason = (
-                f"{server} refused the connection" if refused else f"no connection to {server} ({_innermost(causes)})"
-            )
-            hint = "Check host and port of the url, and that the server runs."
-            return "CONNECTION_FAILED", reason, hint, Fate.NOT_PROCESSED
-        return (
+        if isinstance(error, http.client.BadStatusLine) and not isinstance(error, http.client.RemoteDisconnected):
+            reason = f"{self._server} does not answer in HTTP"
+            return self._failure(method, path, "UNEXPECTED_ANSWER", reason, "Check scheme and port of the url.")
+        return self._lost(
+            method,
+            path,
             "CONNECTION_FAILED",
-            f"{server} closed the connection before the answer was complete",
+            f"{self._server} closed the connection before the answer was complete",
             "Check the server, and proxies or load balancers in front of it.",
             Fate.UNKNOWN,
         )
+
+    def _failure(self, method: str, path: str, code: str, reason: str, hint: str) -> Failure:
+        url = self._shown(path)
+        return Failure(code, f"{method} {url} failed: {reason}.", url=url, hint=hint)
+
+    def _lost(self, method: str, path: str, code: str, reason: str, hint: str, fate: Fate) -> Lost:
+        return Lost(self._failure(method, path, code, reason, hint), fate, reason)
 
     def note_retry(self, sentence: str) -> None:
         """Record a retry for C(warnings)."""
@@ -449,7 +446,7 @@ def normalise_url(url: str, allow_plain: bool = False) -> str:
             f"url: plain http to {host} would show the password to the network.",
             hint="Use https.",
         )
-    return without_secrets(text).rstrip("/")
+    return quote(without_secrets(text).rstrip("/"), safe="/:[]%~")
 
 
 def retry_after(value: str | None) -> float | None:
@@ -475,85 +472,7 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _refusal(answer: Answer) -> Lost | Failure:
-    failure = failure_of(answer)
-    # A 500 is not retried, but after a POST it says no more about the outcome than a lost connection does.
-    if answer.status not in RETRIED_STATUSES:
-        return failure
-    return Lost(
-        failure,
-        _FATE_OF_STATUS.get(answer.status, Fate.UNKNOWN),
-        status_text(answer.status),
-        retry_after(answer.headers.get("Retry-After")),
-    )
-
-
-def _connection_pool(
-    base_url: str, context: ssl.SSLContext, timeout: float, concurrency: int
-) -> urllib3.HTTPConnectionPool:
-    options: dict[str, t.Any] = {"maxsize": concurrency, "block": True, "timeout": urllib3.Timeout(timeout)}
-    parts = urlsplit(base_url)
-    proxy = None
-    if parts.scheme == "https":
-        # urllib3 1.26 takes the mode of verification from here and not from the context.
-        options.update(ssl_context=context, cert_reqs=context.verify_mode)
-        proxy = _proxy_for(parts.hostname or "")
-    if context.verify_mode is ssl.CERT_NONE:
-        urllib3.disable_warnings(exceptions.InsecureRequestWarning)
-    try:
-        if proxy:
-            manager = urllib3.ProxyManager(without_secrets(proxy), proxy_headers=_proxy_headers(proxy), **options)
-            return manager.connection_from_url(base_url)
-        return urllib3.connection_from_url(base_url, **options)
-    except exceptions.HTTPError as error:
-        what = "the environment's HTTPS_PROXY" if proxy else "url"
-        raise Failure("INVALID_INPUT", f"{what}: this is not a usable address ({error}).") from None
-
-
-def _proxy_for(host: str) -> str | None:
-    """The proxy that the environment names for https, unless C(NO_PROXY) covers the host."""
-    settings = urllib.request.getproxies_environment()
-    proxy = settings.get("https") or settings.get("all")
-    if not proxy or any(_covers(entry.strip().lower(), host) for entry in settings.get("no", "").split(",")):
-        return None
-    return proxy if "://" in proxy else f"http://{proxy}"
-
-
-def _covers(entry: str, host: str) -> bool:
-    """Whether an entry of C(NO_PROXY) covers a host: everything, an address range, a host, or a domain above it."""
-    if entry == "*":
-        return True
-    try:
-        return ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False)
-    except ValueError:
-        domain = entry.lstrip("*.")
-        return bool(domain) and (host == domain or host.endswith(f".{domain}"))
-
-
-def _proxy_headers(proxy: str) -> dict[str, str]:
-    parts = urlsplit(proxy)
-    if not parts.username:
-        return {}
-    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    headers: dict[str, str] = urllib3.make_headers(proxy_basic_auth=pair)
-    return headers
-
-
-def _causes(error: BaseException) -> t.Iterator[BaseException]:
-    """The exception and the ones it came from, which urllib3 keeps in different places."""
-    seen: set[int] = set()
-    pending: list[t.Any] = [error]
-    while pending:
-        current = pending.pop(0)
-        if not isinstance(current, BaseException) or id(current) in seen:
-            continue
-        seen.add(id(current))
-        yield current
-        pending += [current.__cause__, current.__context__, getattr(current, "reason", None), *current.args]
-
-
-def _innermost(causes: list[BaseException]) -> str:
-    for cause in reversed(causes):
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror.lower()
-    return str(causes[-1])
+def _reason(error: BaseException) -> str:
+    """The operating system's words for an error, or the error's own."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(text).lower()

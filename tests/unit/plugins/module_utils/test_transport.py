@@ -128,11 +128,11 @@ class TestWhatIsSent:
         assert site.requests[0].path == "/dtr/api"
 
     def test_stream_hands_out_the_body_unread(self) -> None:
-        with serve(in_turn(Reply(503), Reply(200, b"x" * 100_000))) as site:
+        with serve(in_turn(Reply(503), Reply(200, b"x" * 100_000), Reply(200, b"[]"))) as site:
             transport = connect(site.url)
-            response = transport.stream("GET", "/v2/blob", headers={"Authorization": "Bearer t", "Accept": "*/*"})
-            assert sum(len(chunk) for chunk in response.stream(4096)) == 100_000
-            response.release_conn()
+            with transport.stream("GET", "/v2/blob", headers={"Authorization": "Bearer t", "Accept": "*/*"}) as stream:
+                assert sum(len(piece) for piece in stream.pieces(4096)) == 100_000
+            transport.get_json("/v2/next")
         assert site.requests[1].headers["Authorization"] == "Bearer t"
         assert site.requests[1].headers["Accept"] == "*/*"
 
@@ -325,6 +325,14 @@ class TestTls:
             self.get(server, tmp_path)
         assert raised.value.code == "TLS_UNKNOWN_AUTHORITY"
         assert "ca_path" in (raised.value.hint or "")
+
+    def test_nothing_is_sent_after_a_failed_handshake(self, server: Identity, tmp_path: Path) -> None:
+        with serve(always(Reply(200, b"[]")), server.server_context(tmp_path)) as site:
+            transport = connect(site.url, retries=0)
+            for _ in range(3):
+                with pytest.raises(Failure, match="unknown authority"):
+                    transport.get_json("/x")
+        assert site.requests == []
 
     def test_a_given_ca_replaces_all_others(self, server: Identity, tmp_path: Path) -> None:
         with pytest.raises(Failure, match="unknown authority"):

@@ -1,0 +1,32 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs a module in this process as ansible-core would run it in another one."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import json
+import typing as t
+from unittest import mock
+
+from ansible.module_utils import basic
+from ansible.module_utils.common import warnings
+
+
+def run_module(name: str, *, check: bool = False, **options: t.Any) -> dict[str, t.Any]:
+    """The result of the module C(dtr.cache.NAME) with these options."""
+    module = importlib.import_module(f"ansible_collections.dtr.cache.plugins.modules.{name}")
+    arguments = json.dumps({"ANSIBLE_MODULE_ARGS": {**options, "_ansible_check_mode": check}}).encode()
+    output = io.StringIO()
+    # The profile exists from ansible-core 2.19 on. Warnings are kept for the process, and so from run to run.
+    with (
+        mock.patch.object(basic, "_ANSIBLE_ARGS", arguments),
+        mock.patch.object(basic, "_ANSIBLE_PROFILE", "legacy", create=True),
+        mock.patch.object(warnings, "_global_warnings", type(warnings._global_warnings)()),
+        contextlib.redirect_stdout(output),
+        contextlib.suppress(SystemExit),
+    ):
+        module.main()
+    return t.cast("dict[str, t.Any]", json.loads(output.getvalue()))
