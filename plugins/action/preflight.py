@@ -30,12 +30,7 @@ class ActionModule(ActionBase):
         needs = self._task.args["needs"]
         settings, problems = settings_of_host(variables, self._templar, self._loader, needs)
         if SWARM in needs:
-            try:
-                problems += self._swarm_problems(settings, variables)
-            except AnsibleConnectionFailure as error:
-                if not problems:
-                    raise
-                problems.append(f"the manager {variables.get('inventory_hostname')} cannot be reached: {error}")
+            problems += self._swarm_problems(settings, variables)
         if problems:
             result.update(_failed(settings.name or variables["inventory_hostname"], problems))
         else:
@@ -50,7 +45,11 @@ class ActionModule(ActionBase):
             "publish_mode": settings.publish_mode,
             "stack_name": settings.stack_name,
         }
-        answer = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=variables)
+        try:
+            answer = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=variables)
+        except AnsibleConnectionFailure as error:
+            # One problem among others: an unreachable host would skip the clean-up and drop out of the summary.
+            return [f"the manager {variables['inventory_hostname']} cannot be reached: {error}"]
         if "problems" in answer:
             return list(answer["problems"])
         return [f"the Swarm cannot be asked: {answer.get('msg', 'the module gave no reason')}"]

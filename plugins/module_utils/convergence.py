@@ -12,6 +12,8 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ansible_collections.dtr.cache.plugins.module_utils.engine import Moment, Raw
+
 CONVERGED = "converged"
 ROLLED_BACK = "rolled_back"
 PAUSED = "paused"
@@ -26,17 +28,6 @@ ENDED_BADLY = ("failed", "rejected", "orphaned")
 SECONDS_WITHOUT_NODE = 10
 # A container that stops right after its start was running for a moment.
 SECONDS_STABLE = 3
-
-Raw = t.Mapping[str, t.Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Moment:
-    """What one look at a stack showed, in the Engine API's shapes."""
-
-    services: t.Mapping[str, Raw]
-    tasks: t.Sequence[Raw]
-    nodes: t.Mapping[str, Raw]  # by id
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,6 +24,8 @@ except ImportError:
 
 NAMESPACE_LABEL = "com.docker.stack.namespace"
 
+Raw = t.Mapping[str, t.Any]
+
 
 @dataclasses.dataclass(frozen=True)
 class Swarm:
@@ -33,6 +35,15 @@ class Swarm:
     services: dict[str, dict[str, t.Any]]  # of one stack, by name without the stack's
     configs: dict[str, dict[str, t.Any]]  # by name
     secrets: dict[str, dict[str, t.Any]]  # by name
+
+
+@dataclasses.dataclass(frozen=True)
+class Moment:
+    """What one look at a stack showed, in the Engine API's shapes."""
+
+    services: t.Mapping[str, Raw]
+    tasks: t.Sequence[Raw]
+    nodes: t.Mapping[str, Raw]  # by id
 
 
 class Engine:
@@ -78,15 +89,20 @@ class Engine:
         with self._explained():
             return Swarm(
                 nodes={node["Description"]["Hostname"]: node for node in self._client.nodes()},
-                services=self._services(stack),
+                services=self.services_of(stack),
                 configs={config["Spec"]["Name"]: config for config in self._client.configs()},
                 secrets={secret["Spec"]["Name"]: secret for secret in self._client.secrets()},
             )
 
+    def look_at(self, stack: str) -> Moment:
+        """What tells whether a stack has settled."""
+        return Moment(self.services_of(stack), self.tasks_of(stack), self.nodes())
+
     def services_of(self, stack: str) -> dict[str, dict[str, t.Any]]:
         """The services of a stack, by name without the stack's."""
         with self._explained():
-            return self._services(stack)
+            found = self._client.services(filters={"label": f"{NAMESPACE_LABEL}={stack}"})
+        return {service["Spec"]["Name"][len(stack) + 1 :]: service for service in found}
 
     def all_services(self) -> list[dict[str, t.Any]]:
         """The services of the whole Swarm."""
@@ -98,7 +114,7 @@ class Engine:
         with self._explained():
             return list(self._client.tasks(filters={"label": f"{NAMESPACE_LABEL}={stack}"}))
 
-    def node_names(self) -> dict[str, dict[str, t.Any]]:
+    def nodes(self) -> dict[str, dict[str, t.Any]]:
         """The Swarm's nodes by id."""
         with self._explained():
             return {node["ID"]: node for node in self._client.nodes()}
@@ -112,10 +128,6 @@ class Engine:
         except Failure:
             return []
         return b"".join(chunks).decode(errors="replace").splitlines()[-lines:]
-
-    def _services(self, stack: str) -> dict[str, dict[str, t.Any]]:
-        found = self._client.services(filters={"label": f"{NAMESPACE_LABEL}={stack}"})
-        return {service["Spec"]["Name"][len(stack) + 1 :]: service for service in found}
 
     @contextlib.contextmanager
     def _explained(self) -> t.Iterator[None]:

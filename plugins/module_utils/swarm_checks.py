@@ -20,7 +20,7 @@ MODULES_NEEDED = {"jsondiff": "python3-jsondiff", "yaml": "python3-yaml (PyYAML)
 
 def swarm_problems(engine: Engine, nodes: t.Sequence[str], port: int, publish_mode: str, stack_name: str) -> list[str]:
     """Everything in the Swarm, and on the host that this runs on, that stands against a deployment."""
-    present = {node["Description"]["Hostname"]: node for node in engine.node_names().values()}
+    present = {node["Description"]["Hostname"]: node for node in engine.nodes().values()}
     services = engine.all_services()
     dedicated = {name: present[name] for name in nodes if name in present}
     unused = {name: node for name, node in dedicated.items() if node["ID"] not in _nodes_of(engine, stack_name)}

@@ -117,11 +117,9 @@ def main() -> None:
 
     def work(engine):
         engine.require_manager()
-
-        def look():
-            return convergence.Moment(engine.services_of(stack), engine.tasks_of(stack), engine.node_names())
-
-        outcome = convergence.wait(look, timeout=module.params["timeout"], clock=time.monotonic, sleep=time.sleep)
+        outcome = convergence.wait(
+            lambda: engine.look_at(stack), timeout=module.params["timeout"], clock=time.monotonic, sleep=time.sleep
+        )
         swarm = engine.read_swarm(stack)
         verdict = outcome.judgement.verdict
         result = {

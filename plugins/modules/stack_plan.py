@@ -96,9 +96,16 @@ steps:
       type: str
   sample:
     - {kind: node_label, action: set, name: worker-3, detail: dtr.cache=true}
+settled:
+  description:
+    - Whether each replica of the live stack runs what the service declares. It may not, although nothing differs, after
+      a run that was interrupted. M(dtr.cache.stack_converged) waits for it.
+  returned: success
+  type: bool
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.dtr.cache.plugins.module_utils.convergence import CONVERGED, judge
 from ansible_collections.dtr.cache.plugins.module_utils.engine_module import ENGINE_ARGUMENT_SPEC, run
 from ansible_collections.dtr.cache.plugins.module_utils.stack import WantedStack, plan
 
@@ -123,7 +130,12 @@ def main() -> None:
     def work(engine):
         engine.require_manager()
         result = plan(engine.read_swarm(wanted.name), wanted)
-        return {"changed": module.check_mode and bool(result.steps), "steps": result.steps, "diff": result.diff()}
+        return {
+            "changed": module.check_mode and bool(result.steps),
+            "steps": result.steps,
+            "settled": judge(engine.look_at(wanted.name)).verdict == CONVERGED,
+            "diff": result.diff(),
+        }
 
     run(module, work)
 

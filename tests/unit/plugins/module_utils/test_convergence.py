@@ -8,7 +8,7 @@ import typing as t
 
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils import convergence
-from ansible_collections.dtr.cache.plugins.module_utils.convergence import Moment
+from ansible_collections.dtr.cache.plugins.module_utils.engine import Moment
 
 SPEC = {"ContainerSpec": {"Image": "cache:2"}, "Placement": {"Constraints": ["a == b"]}, "ForceUpdate": 0}
 OLD_SPEC = {**SPEC, "ContainerSpec": {"Image": "cache:1"}}
