@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+BUILD = Path(__file__).resolve().parent / "build"
 ADDRESS = "127.0.0.1"
 START_SECONDS = 20
 REPOSITORY = "engineering/app"
@@ -126,6 +127,13 @@ class Answer:
     seconds: float = 0
 
 
+class QuietServer(ThreadingHTTPServer):
+    """A server that keeps to itself that clients refuse its certificate or hang up."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing: the tests look at what the client says."""
+
+
 @dataclass
 class Upstream:
     """A registry that serves blobs, as told, over TLS, and remembers what it was asked.
@@ -135,7 +143,7 @@ class Upstream:
 
     authority: Authority
     blobs: dict[str, bytes] = field(default_factory=dict)
-    decide: t.Callable[[str], Answer | None] = lambda path: None
+    decide: t.Callable[[str], Answer | None] = lambda _path: None
     asked: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
 
@@ -158,10 +166,10 @@ class Upstream:
                 self.wfile.write(answer.body)
                 self.close_connection = answer.length is not None
 
-            def log_message(self, format: str, *args: object) -> None:
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (named by the library)
                 """Say nothing: `asked` is the log."""
 
-        self.server = ThreadingHTTPServer((ADDRESS, 0), Handler)
+        self.server = QuietServer((ADDRESS, 0), Handler)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*self.authority.issue(f"upstream-{self.server.server_port}"))
         self.server.socket = context.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)

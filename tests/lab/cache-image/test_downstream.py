@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
@@ -21,23 +20,6 @@ SIGNED = "expires=1700000000&signature=Zm9v%2FYmFy%2B==&who=bob"
 SECRET = "Zm9v"
 
 MakeCache = t.Callable[..., Cache]
-
-
-@pytest.fixture(scope="session")
-def binary() -> Path:
-    """The compiled cache, rebuilt only when its sources changed."""
-    subprocess.run([HERE / "build"], check=True)
-    return Path(os.environ.get("DTR_CACHE_LAB", "/var/lib/dtr-cache-lab"), "image", "content-cache")
-
-
-@pytest.fixture(scope="session")
-def dtr_ca(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority("DTR's CA", tmp_path_factory.mktemp("ca") / "dtr")
-
-
-@pytest.fixture(scope="session")
-def cache_ca(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority("the caches' CA", tmp_path_factory.mktemp("ca") / "cache")
 
 
 @pytest.fixture
@@ -122,7 +104,7 @@ def test_the_signed_query_goes_upstream_as_it_came(cache: Cache, upstream: Upstr
     assert upstream.asked == [f"/v2/{REPOSITORY}/blobs/{digest}?{disorderly}"]
 
 
-def test_no_signature_is_logged(cache: Cache, upstream: Upstream, make_cache: MakeCache) -> None:
+def test_no_signature_is_logged(cache: Cache, upstream: Upstream) -> None:
     digest = upstream.add(LAYER)
     cache.get(digest, SIGNED)
     cache.get(digest, SIGNED)
@@ -175,13 +157,13 @@ def test_content_that_is_not_the_digest_is_neither_served_nor_kept(
     cache: Cache, upstream: Upstream, answer: Answer
 ) -> None:
     digest = upstream.add(LAYER)
-    upstream.decide = lambda path: answer
+    upstream.decide = lambda _path: answer
     response = cache.get(digest)
     assert response.status_code == 503 and LAYER[:100] not in response.content
     assert cache.files() == []
     (warning,) = cache.events("upstream failed")
     assert warning["upstream"] == upstream.url
-    upstream.decide = lambda path: None
+    upstream.decide = lambda _path: None
     assert cache.get(digest).content == LAYER
 
 
@@ -190,7 +172,7 @@ def test_content_that_is_not_the_digest_is_neither_served_nor_kept(
 
 def test_simultaneous_misses_make_one_upstream_request(cache: Cache, upstream: Upstream) -> None:
     digest = upstream.add(LAYER)
-    upstream.decide = lambda path: Answer(LAYER, seconds=1)
+    upstream.decide = lambda _path: Answer(LAYER, seconds=1)
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(lambda _: requests.get(cache.blob_url(digest), verify=cache.session.verify), range(20)))
     assert [answer.content == LAYER for answer in answers] == [True] * 20
@@ -209,7 +191,7 @@ def test_a_refused_signature_does_not_spoil_another_clients_request(cache: Cache
 
 def test_a_client_that_goes_away_stops_no_download(cache: Cache, upstream: Upstream) -> None:
     digest = upstream.add(LAYER)
-    upstream.decide = lambda path: Answer(LAYER, seconds=1)
+    upstream.decide = lambda _path: Answer(LAYER, seconds=1)
     with pytest.raises(requests.Timeout):
         requests.get(cache.blob_url(digest), verify=cache.session.verify, timeout=0.3)
     wait_for(lambda: cache.stored() == [digest], "the blob is stored")
@@ -334,7 +316,7 @@ def test_the_next_upstream_is_asked_when_one_fails(
     make_cache: MakeCache, make_upstream: t.Callable[[], Upstream], answer: Answer
 ) -> None:
     bad, good = make_upstream(), make_upstream()
-    bad.decide = lambda path: answer
+    bad.decide = lambda _path: answer
     cache = make_cache(upstreams=[bad.url, f"https://127.0.0.1:{free_port()}", good.url]).start()
     for number in range(3):
         content = str(number).encode()
@@ -346,7 +328,7 @@ def test_the_next_upstream_is_asked_when_one_fails(
 @pytest.mark.parametrize(("status", "code"), [(401, "UNAUTHORIZED"), (403, "DENIED"), (404, "BLOB_UNKNOWN")])
 def test_a_refusal_is_passed_on(cache: Cache, upstream: Upstream, status: int, code: str) -> None:
     digest = upstream.add(LAYER)
-    upstream.decide = lambda path: Answer(b"<html>no</html>", status=status)
+    upstream.decide = lambda _path: Answer(b"<html>no</html>", status=status)
     response = cache.get(digest, SIGNED)
     assert (response.status_code, error_codes(response)) == (status, [code])
     assert cache.files() == []
@@ -378,19 +360,19 @@ def test_redirects_are_followed_with_the_same_trust(
 ) -> None:
     elsewhere = make_upstream()
     digest = elsewhere.add(LAYER)
-    upstream.decide = lambda path: Answer(status=307, location=f"{elsewhere.url}/bucket/{digest}?token=1")
+    upstream.decide = lambda _path: Answer(status=307, location=f"{elsewhere.url}/bucket/{digest}?token=1")
     assert cache.get(digest, SIGNED).content == LAYER
     assert elsewhere.asked == [f"/bucket/{digest}?token=1"]
     assert "referer" not in elsewhere.headers[0]
 
 
 def test_redirects_are_bounded(cache: Cache, upstream: Upstream) -> None:
-    upstream.decide = lambda path: Answer(status=307, location=f"{upstream.url}/again")
+    upstream.decide = lambda _path: Answer(status=307, location=f"{upstream.url}/again")
     assert cache.get(sha256(LAYER)).status_code == 503
     assert 2 <= len(upstream.asked) <= 10
 
 
-def test_a_cache_of_a_cache(make_cache: MakeCache, upstream: Upstream, cache_ca: Authority, dtr_ca: Authority) -> None:
+def test_a_cache_of_a_cache(make_cache: MakeCache, upstream: Upstream, cache_ca: Authority) -> None:
     near = make_cache()
     far = make_cache(upstreams=[near.url], cas=[cache_ca.ca])
     digest = upstream.add(LAYER)
@@ -398,7 +380,7 @@ def test_a_cache_of_a_cache(make_cache: MakeCache, upstream: Upstream, cache_ca:
         assert far.get(digest, SIGNED).content == LAYER
         assert far.stored() == near.stored() == [digest]
         assert upstream.asked == [f"/v2/{REPOSITORY}/blobs/{digest}?{SIGNED}"]
-        upstream.decide = lambda path: Answer(status=403)
+        upstream.decide = lambda _path: Answer(status=403)
         refused = far.get(sha256(b"not for bob"), SIGNED)
         assert (refused.status_code, error_codes(refused)) == (403, ["DENIED"])
         assert SECRET not in far.log() + near.log()
@@ -442,7 +424,7 @@ def test_nothing_can_be_pushed_or_deleted(cache: Cache, upstream: Upstream) -> N
 # Configuration
 
 
-def test_wrong_configuration_is_told_in_one_line(make_cache: MakeCache, tmp_path: Path, dtr_ca: Authority) -> None:
+def test_wrong_configuration_is_told_in_one_line(make_cache: MakeCache, tmp_path: Path) -> None:
     (tmp_path / "empty.pem").touch()
     no_deletion = {"storage": {"filesystem": {"rootdirectory": str(tmp_path / "blobs")}}}
     cases: list[tuple[dict[str, t.Any], str]] = [
@@ -461,17 +443,3 @@ def test_wrong_configuration_is_told_in_one_line(make_cache: MakeCache, tmp_path
         (line,) = [line for line in cache.log().splitlines() if '"level":"fatal"' in line]
         assert message in line.replace('\\"', '"'), arguments
         assert "goroutine" not in cache.log()
-
-
-def test_the_start_script_becomes_the_registry(make_cache: MakeCache, binary: Path, tmp_path: Path) -> None:
-    script = (HERE / "start.sh").read_text().replace("/bin/registry", str(binary))
-    (tmp_path / "start.sh").write_text(script)
-    cache = make_cache()
-    with running(cache):
-        configuration = cache.folder / "config.yml"
-    process = subprocess.Popen(["/bin/busybox", "sh", tmp_path / "start.sh", configuration], stderr=subprocess.PIPE)
-    try:
-        wait_for(lambda: Path(f"/proc/{process.pid}/exe").resolve() == binary.resolve(), "the script's exec")
-    finally:
-        process.terminate()
-        process.communicate(timeout=10)
