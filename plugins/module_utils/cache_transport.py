@@ -13,16 +13,22 @@ from ansible_collections.dtr.cache.plugins.module_utils.transport import Transpo
 
 
 class CacheTransport(Transport):
-    """A transport that trusts the system's CAs in addition to those that are given.
+    """A transport for paths that carry a signature in their query, which is shown to nobody.
 
-    A Docker Engine does the same: the folder of DTR's host name in C(/etc/docker/certs.d) adds to the system's trust.
+    Args:
+        url: The cache.
+        system_trust: Whether the system's CAs are trusted in addition to those that are given. A Docker Engine does
+            that: the folder of DTR's host name in C(/etc/docker/certs.d) adds to the system's trust.
+        options: Those of C(Transport).
     """
 
-    def __init__(self, url: str, **options: t.Any) -> None:
+    def __init__(self, url: str, *, system_trust: bool, **options: t.Any) -> None:
         super().__init__(url, **options)
-        context = self._pool.conn_kw.get("ssl_context")
-        if context is not None:
-            context.load_default_certs()
+        if system_trust:
+            self._connections._context.load_default_certs()
+
+    def _shown(self, path: str) -> str:
+        return super()._shown(path.partition("?")[0])
 
 
 def cache_connector(params: t.Mapping[str, t.Any]) -> t.Callable[[str], Transport]:
@@ -35,12 +41,13 @@ def cache_connector(params: t.Mapping[str, t.Any]) -> t.Callable[[str], Transpor
     Raises:
         Failure: C(INVALID_INPUT) when the cache's CA cannot be used.
     """
-    requests = {name: params[name] for name in ("validate_certs", "timeout", "retries", "concurrency")}
-    if not params["cache_ca_certificate"]:
-        authorities = {name: params[name] for name in ("ca_path", "ca_certificate")}
-        return lambda url: CacheTransport(url, **authorities, **requests)
-    trust = authority(params["cache_ca_certificate"], "cache_ca_certificate")
-    return lambda url: Transport(url, **trust, **requests)
+    options = {name: params[name] for name in ("validate_certs", "timeout", "retries", "concurrency")}
+    given = params["cache_ca_certificate"]
+    if given:
+        trust = authority(given, "cache_ca_certificate")
+    else:
+        trust = {name: params[name] for name in ("ca_path", "ca_certificate")}
+    return lambda url: CacheTransport(url, system_trust=not given, **trust, **options)
 
 
 def authority(value: str, option: str) -> dict[str, t.Any]:

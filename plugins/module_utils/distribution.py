@@ -23,7 +23,6 @@ from ansible_collections.dtr.cache.plugins.module_utils.answers import (
     status_text,
     without_secrets,
 )
-from ansible_collections.dtr.cache.plugins.module_utils.connections import Stream
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.transport import RETRIED_STATUSES, Transport
 
@@ -137,8 +136,11 @@ class Distribution:
 
         def send(authorization: dict[str, str]) -> Answer:
             headers = {"Accept": "*/*", **authorization}
-            response = self._transport.stream("GET", path, headers=headers, expect=ANSWERED)
-            return self._without_blob(response, path)
+            with self._transport.stream("GET", path, headers=headers, expect=ANSWERED) as stream:
+                # The body of a 200 is the blob, which may be a whole layer: it is left unread.
+                body = b"" if stream.status == 200 else stream.read()
+                url = without_secrets(self._transport.base_url + path)
+                return Answer("GET", url, stream.status, stream.headers, body)
 
         answer = self._authorised(repository, send)
         if answer.status == 200:
@@ -155,13 +157,6 @@ class Distribution:
                 hint="Push the image again.",
             )
         raise self._refusal(answer, repository)
-
-    def _without_blob(self, response: Stream, path: str) -> Answer:
-        """The answer; a body that may be a whole layer is left unread, and the connection with it."""
-        with response:
-            body = b"" if response.status == 200 else response.rest()
-        url = without_secrets(self._transport.base_url + path)
-        return Answer("GET", url, response.status, response.headers, body)
 
     def _authorised(self, repository: str, send: t.Callable[[dict[str, str]], Answer]) -> Answer:
         """Send with a token, and once more with a new one when it is refused: it may have ended early."""

@@ -286,16 +286,14 @@ class Puller:
         )
 
     def _receive(self, location: str, wanted: Wanted, progress: _Progress) -> None:
-        response = self._open(location, wanted, progress)
         try:
-            for piece in response.pieces(_PIECE):
-                progress.feed(piece)
-                if progress.offset > wanted.blob.size:
-                    raise self._damaged(wanted, progress)
+            with self._open(location, wanted, progress) as stream:
+                for piece in stream.pieces(_PIECE):
+                    progress.feed(piece)
+                    if progress.offset > wanted.blob.size:
+                        raise self._damaged(wanted, progress)
         except BrokenOff:
             raise _Broken(f"the connection broke after {progress.offset} of {wanted.blob.size} bytes") from None
-        finally:
-            response.close()
         if progress.offset < wanted.blob.size:
             raise _Broken(f"the answer ended after {progress.offset} of {wanted.blob.size} bytes")
 
@@ -304,27 +302,25 @@ class Puller:
         headers = {"Accept": "*/*"}
         if progress.offset:
             headers["Range"] = f"bytes={progress.offset}-"
-        for _each in range(_MOST_REDIRECTS + 1):
-            response = self._stream(location, headers)
-            target = response.headers.get("Location")
-            if not (300 <= response.status < 400 and target):
+        stream = self._stream(location, headers)
+        for _each in range(_MOST_REDIRECTS):
+            target = stream.headers.get("Location")
+            if not (300 <= stream.status < 400 and target):
                 break
             # The cache's own storage backend (S3, Azure, ...) may serve its blobs; that is still the cache.
-            with response:
-                response.rest()
+            stream.close()
             location = urljoin(location, target)
-        if response.status == 206 and _begins_at(response, progress.offset):
-            return response
-        if response.status == 200:
+            stream = self._stream(location, headers)
+        if stream.status == 206 and _begins_at(stream, progress.offset):
+            return stream
+        if stream.status == 200:
             progress.restart()
-            return response
-        if response.status in (206, 416):
-            response.close()
-            progress.restart()
-            raise _Broken("the cache does not continue where the connection broke")
-        with response:
-            body = response.rest()
-        answer = Answer("GET", without_secrets(location), response.status, response.headers, body)
+            return stream
+        with stream:
+            if stream.status in (206, 416):
+                progress.restart()
+                raise _Broken("the cache does not continue where the connection broke")
+            answer = Answer("GET", without_secrets(location), stream.status, stream.headers, stream.read())
         raise self._refused(answer, wanted)
 
     def _stream(self, location: str, headers: dict[str, str]) -> Stream:
@@ -614,6 +610,6 @@ def _target(location: str) -> str:
     return urlunsplit(("", "", parts.path or "/", parts.query, ""))
 
 
-def _begins_at(response: Stream, offset: int) -> bool:
-    found = _CONTENT_RANGE.match(response.headers.get("Content-Range") or "")
+def _begins_at(stream: Stream, offset: int) -> bool:
+    found = _CONTENT_RANGE.match(stream.headers.get("Content-Range") or "")
     return found is not None and int(found.group(1)) == offset
