@@ -1,0 +1,187 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Playbooks run as a user runs them, on the lab that is up; what they did is read from the real Swarms and the registry.
+
+Start with the lab up: C(tests/lab/lab up), then C(tests/pytest tests/integration).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import typing as t
+from pathlib import Path
+
+import docker
+import pytest
+import yaml
+
+PROJECT = Path(__file__).resolve().parents[2]
+LAB = str(PROJECT / "tests" / "lab" / "lab")
+INVENTORY = str(PROJECT / "inventory" / "lab")
+
+sys.path.insert(0, str(PROJECT / "tests" / "lab" / "registry"))
+from dtr_standin.control_client import Control  # noqa: E402
+
+
+class Run(t.NamedTuple):
+    """The end of a playbook."""
+
+    code: int
+    output: str
+
+    @property
+    def recap(self) -> dict[str, dict[str, int]]:
+        """The counts of C(PLAY RECAP) by host."""
+        found = re.findall(r"^(\S+)\s+: (ok=.*)$", self.output, re.M)
+        return {host: {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", text)} for host, text in found}
+
+    def total(self, count: str) -> int:
+        return sum(counts[count] for counts in self.recap.values())
+
+    def changed_tasks(self) -> set[str]:
+        """The names of the tasks that reported a change on any host."""
+        changed, task = set(), ""
+        for line in self.output.splitlines():
+            heading = re.match(r"TASK \[(.+?)\] \**$", line)
+            if heading:
+                task = heading[1]
+            elif line.startswith("changed: "):
+                changed.add(task)
+        return changed
+
+    def summary(self) -> list[str]:
+        """The lines of the table at the end."""
+        after = self.output.partition("TASK [Show the summary]")[2].partition("PLAY RECAP")[0]
+        return [
+            json.loads(line.strip().rstrip(",")) for line in after.splitlines() if line.strip().startswith('"region')
+        ]
+
+
+class Lab:
+    """The running lab."""
+
+    def __init__(self, status: dict[str, t.Any]) -> None:
+        self.status = status
+        self.control = Control(
+            status["registry"]["control"]["url"], Path(status["registry"]["control"]["secret_path"]).read_text().strip()
+        )
+        self.passwords: dict[str, str] = json.loads(Path(status["registry"]["passwords_path"]).read_text())
+
+    def inside(self, node: str, *command: str, stdin: str | None = None) -> str:
+        """What a command inside a node prints; it has to succeed."""
+        result = subprocess.run([LAB, "run", node, *command], input=stdin, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, f"{command}: {result.stderr}"
+        return result.stdout.strip()
+
+    def engine(self, node: str) -> docker.DockerClient:
+        address = next(item["docker_host"] for item in self.status["nodes"] if item["name"] == node)
+        return docker.DockerClient(base_url=address)
+
+    def certificate(self, host: str, kind: str = "cert") -> str:
+        return (Path(self.status["registry"]["ca_path"]).parent / f"{host}.{kind}.pem").read_text()
+
+    def snapshot(self) -> dict[str, t.Any]:
+        """All that a deployment could change, in both Swarms and in the registry."""
+        state: dict[str, t.Any] = {"registry": self.control.state()}
+        for manager in ("asia-1", "europe-1"):
+            client = self.engine(manager)
+            state[manager] = {
+                "labels": {
+                    node.attrs["Description"]["Hostname"]: node.attrs["Spec"]["Labels"] for node in client.nodes.list()
+                },
+                "configs": sorted(config.name for config in client.configs.list()),
+                "secrets": sorted(secret.name for secret in client.secrets.list()),
+                "services": {
+                    service.name: (service.version, sorted(task["ID"] for task in service.tasks()))
+                    for service in client.services.list()
+                },
+            }
+            client.close()
+        return state
+
+    def clean(self) -> None:
+        """Both Swarms and the registry as they were before anything was deployed."""
+        self.control.reset(data=True)
+        for manager in ("asia-1", "europe-1"):
+            client = self.engine(manager)
+            for service in client.services.list():
+                service.remove()
+            for node in client.nodes.list():
+                spec = dict(node.attrs["Spec"])
+                if spec.get("Labels") or spec["Availability"] != "active":
+                    node.update({**spec, "Labels": {}, "Availability": "active"})
+            for item in [*client.configs.list(), *client.secrets.list()]:
+                item.remove()
+            client.close()
+            # The next deployment publishes the same port: wait until the containers are really gone.
+            names = [item["name"] for item in self.status["nodes"] if item["region"] == manager.partition("-")[0]]
+            for name in names:
+                self.inside(name, "sh", "-c", "while docker ps -q | grep -q .; do sleep 0.2; done")
+            self.inside(
+                manager,
+                "sh",
+                "-c",
+                "while docker network ls | grep -q dtr-cache; do docker network rm dtr-cache_default >/dev/null 2>&1; sleep 0.2; done",
+            )
+
+
+@pytest.fixture(scope="session")
+def lab() -> Lab:
+    result = subprocess.run([LAB, "status"], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, f"the lab has to be up: {result.stderr}"
+    return Lab(json.loads(result.stdout))
+
+
+@pytest.fixture
+def clean_lab(lab: Lab) -> Lab:
+    lab.clean()
+    return lab
+
+
+class Play:
+    """Runs playbooks on the lab's inventory."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._environment = environment
+
+    def __call__(
+        self,
+        playbook: str | list[dict[str, t.Any]],
+        *options: str,
+        env: dict[str, str] | None = None,
+        **variables: t.Any,
+    ) -> Run:
+        """Run a playbook of the collection, or one given as data, with extra variables."""
+        with tempfile.TemporaryDirectory() as folder:
+            if not isinstance(playbook, str):
+                path = Path(folder) / "playbook.yml"
+                path.write_text(yaml.safe_dump(playbook))
+                playbook = str(path)
+            extra = Path(folder) / "extra.json"
+            extra.write_text(json.dumps(variables))
+            result = subprocess.run(
+                ["ansible-playbook", "-i", INVENTORY, playbook, "-e", f"@{extra}", *options],
+                env={**self._environment, **(env or {})},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+                timeout=600,
+            )
+        assert "Traceback (most recent call last)" not in result.stdout, result.stdout
+        return Run(result.returncode, result.stdout)
+
+
+@pytest.fixture(scope="session")
+def play(tmp_path_factory: pytest.TempPathFactory) -> Play:
+    folder = tmp_path_factory.mktemp("collections") / "ansible_collections" / "dtr"
+    folder.mkdir(parents=True)
+    (folder / "cache").symlink_to(PROJECT)
+    unwanted = ("ANSIBLE_", "DTR_", "DOCKER_", "PYTHONPATH")
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(unwanted)}
+    return Play({**environment, "ANSIBLE_COLLECTIONS_PATH": str(folder.parents[1]), "ANSIBLE_NOCOLOR": "1"})
