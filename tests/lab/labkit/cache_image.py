@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tarfile
 import typing as t
 from pathlib import Path
@@ -28,7 +29,11 @@ def archive(folders: Folders) -> Path:
 def build(folders: Folders) -> bool:
     """Compile and pack the image unless nothing has changed since. Returns whether it was built."""
     before = _version(archive(folders))
-    environment = {**os.environ, "DTR_CACHE_LAB": str(folders.root)}
+    scratch = folders.builds / "scratch"
+    # The compiler's temporary files of a build that was killed.
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    environment = {**os.environ, "DTR_CACHE_LAB": str(folders.root), "TMPDIR": str(scratch)}
     run_bound([str(BUILD), *CACHE_VERSIONS], log=folders.builds / "cache-image.log", environment=environment)
     return _version(archive(folders)) != before
 

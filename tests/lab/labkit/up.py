@@ -126,6 +126,8 @@ class Up:
         return self._say_if(formed, f"Swarm of {region.name} formed: {', '.join(node.name for node in region.nodes)}")
 
     def _build_image(self) -> bool:
+        if not cache_image.archive(self._folders).exists():
+            self._progress.say("building the cache's image, about a minute on two cores")
         return self._say_if(cache_image.build(self._folders), "cache's image built")
 
     def _load_image(self, node: Node, started: Future[bool], built: Future[bool]) -> bool:
