@@ -1,6 +1,6 @@
 # Copyright: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Playbooks run as a user runs them, on the lab that is up; what they did is read from the real Swarms and the registry.
+"""Playbooks run as a user runs them, on the lab that is up; what they did is read from the Swarms and the registry.
 
 Start with the lab up: C(tests/lab/lab up), then C(tests/pytest tests/integration).
 """
@@ -22,6 +22,10 @@ import yaml
 
 PROJECT = Path(__file__).resolve().parents[2]
 LAB = str(PROJECT / "tests" / "lab" / "lab")
+REMOVE_NETWORK = (
+    "while docker network inspect dtr-cache_default >/dev/null 2>&1;"
+    " do docker network rm dtr-cache_default >/dev/null 2>&1; sleep 0.2; done"
+)
 INVENTORY = str(PROJECT / "inventory" / "lab")
 
 sys.path.insert(0, str(PROJECT / "tests" / "lab" / "registry"))
@@ -37,7 +41,7 @@ class Run(t.NamedTuple):
     @property
     def recap(self) -> dict[str, dict[str, int]]:
         """The counts of C(PLAY RECAP) by host."""
-        found = re.findall(r"^(\S+)\s+: (ok=.*)$", self.output, re.M)
+        found = re.findall(r"^(\S+)\s+: (ok=.*)$", self.output, re.MULTILINE)
         return {host: {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", text)} for host, text in found}
 
     def total(self, count: str) -> int:
@@ -55,10 +59,10 @@ class Run(t.NamedTuple):
         return changed
 
     def summary(self) -> list[str]:
-        """The lines of the table at the end."""
+        """The rows of the table at the end."""
         after = self.output.partition("TASK [Show the summary]")[2].partition("PLAY RECAP")[0]
         return [
-            json.loads(line.strip().rstrip(",")) for line in after.splitlines() if line.strip().startswith('"region')
+            json.loads(line.strip().rstrip(",")) for line in after.splitlines() if line.strip().startswith('"region-')
         ]
 
 
@@ -126,7 +130,7 @@ class Lab:
                 manager,
                 "sh",
                 "-c",
-                "while docker network ls | grep -q dtr-cache; do docker network rm dtr-cache_default >/dev/null 2>&1; sleep 0.2; done",
+                REMOVE_NETWORK,
             )
 
 
