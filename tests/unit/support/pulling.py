@@ -63,7 +63,7 @@ class FakeCache:
             return Reply(401)
         content = self.blobs[digest]
         if request.method == "HEAD":
-            return Reply(200, b"", {}, length=len(content))
+            return Reply(200, content)
         instead = self.answer(request, content)
         if instead is not None:
             return instead

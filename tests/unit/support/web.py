@@ -88,8 +88,9 @@ class _Handler(BaseHTTPRequestHandler):
         if reply.status != 204:
             self.send_header("Content-Length", str(len(reply.body) if reply.length is None else reply.length))
         self.end_headers()
-        with contextlib.suppress(OSError):
-            self.wfile.write(reply.body)
+        if self.command != "HEAD":
+            with contextlib.suppress(OSError):
+                self.wfile.write(reply.body)
         if reply.length is not None:
             self.close_connection = True
 

@@ -1,0 +1,150 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module cache_pull as a task runs it, against a DTR and a cache over HTTP."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+import pytest
+from ansible_collections.dtr.cache.tests.unit.support.modules import run_module
+from ansible_collections.dtr.cache.tests.unit.support.pulling import PASSWORD, FakeDtr, running
+
+APP = "engineering/app:1.0"
+
+
+@pytest.fixture
+def dtr() -> t.Iterator[FakeDtr]:
+    with running() as made:
+        made.add_image(APP, b"one" * 1000, b"two")
+        yield made
+
+
+def run(dtr: FakeDtr, **options: t.Any) -> dict[str, t.Any]:
+    settings = {
+        "url": dtr.site.url,
+        "username": "admin",
+        "password": PASSWORD,
+        "cache": "region-asia",
+        "images": [APP],
+        "retries": 0,
+        "timeout": 5,
+        **options,
+    }
+    return run_module("cache_pull", **settings)
+
+
+def who_pulled(dtr: FakeDtr) -> set[str]:
+    """The accounts whose tokens were used for manifests and blobs."""
+    used = [each.headers["Authorization"] for each in dtr.site.requests if each.path.startswith("/v2/engineering")]
+    return {header.removeprefix("Bearer ").partition("-")[0] for header in used}
+
+
+def test_pull_and_pull_again(dtr: FakeDtr) -> None:
+    first, second = run(dtr), run(dtr)
+    assert (first["changed"], second["changed"]) == (True, False)
+    assert [row["cached_before"] for result in (first, second) for row in result["pulls"]] == [0, 3]
+    assert all(row["via_cache"] for result in (first, second) for row in result["pulls"])
+    assert first["transferred"]["blobs"] == 3
+    assert who_pulled(dtr) == {"admin"}
+
+
+def test_cache_by_url(dtr: FakeDtr) -> None:
+    assert run(dtr, cache=dtr.cache.site.url)["pulls"][0]["via_cache"]
+
+
+def test_check_mode(dtr: FakeDtr) -> None:
+    result = run(dtr, check=True, account="alice")
+    assert result["changed"]
+    assert result["pulls"][0]["blobs"] == 3
+    assert dtr.cache.served() == []
+    assert {each.method for each in dtr.site.requests} == {"GET"}
+    run(dtr)
+    assert not run(dtr, check=True)["changed"]
+
+
+def test_diff(dtr: FakeDtr) -> None:
+    result = run(dtr, _ansible_diff=True)
+    assert result["diff"] == {"before": f"{APP}: 0 of 3 blobs cached\n", "after": f"{APP}: 3 of 3 blobs cached\n"}
+    assert "diff" not in run(dtr)
+
+
+def test_as_another_account_by_a_token_that_is_gone_afterwards(dtr: FakeDtr) -> None:
+    result = run(dtr, account="alice")
+    assert result["pulls"][0]["via_cache"]
+    assert who_pulled(dtr) == {"alice"}
+    assert dtr.site.count("POST", "/api/v0/api_tokens") == 1
+    assert dtr.access_tokens == {}
+    assert "token-alice" not in json.dumps(result)
+
+
+def test_token_is_gone_after_a_failure(dtr: FakeDtr) -> None:
+    assert run(dtr, account="alice", images=["engineering/app:9"])["failed"]
+    assert dtr.site.count("POST", "/api/v0/api_tokens") == 1
+    assert dtr.access_tokens == {}
+
+
+def test_no_token_for_oneself(dtr: FakeDtr) -> None:
+    run(dtr, account="admin")
+    assert dtr.site.count("POST") == 0
+
+
+def test_unknown_account(dtr: FakeDtr) -> None:
+    assert run(dtr, account="nobody")["msg"] == "account: DTR has no user nobody."
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("", "Account alice is not assigned to any cache"),
+        ("id-2", "Account alice is assigned to the cache region-europe (https://europe.example.com)."),
+        ("id-9", "no longer exists (id id-9)"),
+    ],
+)
+def test_not_through_the_cache_with_its_cause(dtr: FakeDtr, setting: str, told: str) -> None:
+    dtr.settings["alice"] = setting
+    dtr.location = lambda _digest: None
+    result = run(dtr, account="alice")
+    assert result["failed"]
+    assert result["failure"]["code"] == "NOT_THROUGH_CACHE"
+    assert told in result["failure"]["hint"]
+    assert told in result["pulls"][0]["failure"]["hint"]
+    assert not result["changed"]
+    assert dtr.access_tokens == {}
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"cache": "region-mars"}, "DTR knows no content cache region-mars; it knows: region-asia"),
+        ({"images": ["app"]}, "images: 'app' does not name an image"),
+        ({"platforms": ["amd64"]}, "platforms: 'amd64' is no platform"),
+        ({"cache_ca_certificate": "/nowhere/ca.pem"}, "cache_ca_certificate: /nowhere/ca.pem cannot be used"),
+        ({"concurrency": 0}, "concurrency: 0"),
+        ({"images": ["engineering/app:9"]}, "DTR has no image engineering/app:9"),
+    ],
+)
+def test_one_clear_sentence(dtr: FakeDtr, options: dict[str, t.Any], told: str) -> None:
+    result = run(dtr, **options)
+    assert result["failed"]
+    assert result["msg"].startswith(told)
+    assert result["failure"]["code"]
+    assert dtr.cache.served() == []
+
+
+def test_retries_are_told_without_the_signature(dtr: FakeDtr) -> None:
+    honest, left = dtr.cache.site.behaviour, [1]
+
+    def behaviour(request: t.Any) -> t.Any:
+        reply = honest(request)
+        if request.method == "GET" and left:
+            left.pop()
+            return reply._replace(body=reply.body[:1], length=len(reply.body))
+        return reply
+
+    dtr.cache.site.behaviour = behaviour
+    result = run(dtr, retries=2)
+    assert result["pulls"][0]["via_cache"]
+    assert "of engineering/app: the connection broke after 1 of" in json.dumps(result["warnings"])
+    assert "signature" not in json.dumps(result)
