@@ -20,6 +20,7 @@ def walk(directory: Directory, which: Filter, order: Order, descending: bool, li
     while True:
         page = directory.page(which, order, descending, start, limit, "")
         names += [account.name for account in page.items]
+        assert page.next_start != start or not start, "the marker does not move on"
         start = page.next_start
         if not start:
             assert page.total == len(names)

@@ -15,6 +15,7 @@ def walk(client: Client, path: str, kind: str, **query: t.Any) -> list[t.Any]:
     while True:
         page = client.get(path, params={**query, "start": start}).json()
         items += page[kind]
+        assert page["nextPageStart"] != start or not start, "the marker does not move on"
         start = page["nextPageStart"]
         if not start:
             return items

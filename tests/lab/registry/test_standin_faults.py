@@ -119,6 +119,14 @@ def test_a_body_that_ends_before_its_length(admin: Client, path: str) -> None:
         admin.get(path)
 
 
+def test_an_answer_without_a_body_is_cut_as_a_whole(admin: Client) -> None:
+    cache = admin.create_cache()
+    admin.standin.control.fault("cut_body", method="DELETE")
+    with pytest.raises(requests.ConnectionError):
+        admin("DELETE", f"{CACHES}/{cache}")
+    assert registered(admin) == 0
+
+
 def test_json_that_ends_in_the_middle(admin: Client) -> None:
     admin.create_cache()
     whole = admin.get(CACHES).text

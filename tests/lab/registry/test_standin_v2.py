@@ -259,7 +259,7 @@ def test_tags_are_listed_with_their_manifests(bob: Client, heidi: Client) -> Non
 
 
 @pytest.fixture
-def assigned(admin: Client, pushed: None) -> str:  # noqa: ARG001
+def assigned(admin: Client, pushed: None) -> str:
     """bob's cache is region-asia."""
     cache = admin.create_cache(host="https://cache.lab.test:8443/")
     admin.set_cache("bob", cache)

@@ -21,7 +21,7 @@ class Fault:
 
     Actions: C(delay) answers truthfully after C(seconds); C(drop) closes the connection without an answer; C(status)
     answers C(status) with DTR's envelope; C(html) answers C(status) with a page of a proxy; C(redirect) answers 302 to
-    C(url); C(empty) answers C(status) without a body; C(cut_body) closes the connection in the middle of the true body;
+    C(url); C(empty) answers C(status) without a body; C(cut_body) closes the connection in the middle of the true body, or at once where that is empty;
     C(cut_json) sends half of the true body as if it were whole. C(seconds) delays every action.
     """
 

@@ -113,8 +113,11 @@ async def _misbehaving(fault: Fault, request: web.Request, handler: Handler) -> 
 
 async def _cut(request: web.Request, true: web.Response) -> web.StreamResponse:
     whole = t.cast("bytes", true.body or b"")
+    if not whole and request.transport is not None:
+        request.transport.abort()
+        return true
     response = web.StreamResponse(status=true.status, headers={"Content-Type": true.headers["Content-Type"]})
-    response.content_length = len(whole) + 1  # so that even an empty body falls short
+    response.content_length = len(whole)
     await response.prepare(request)
     await response.write(whole[: len(whole) // 2])
     if request.transport is not None:

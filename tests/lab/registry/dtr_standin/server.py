@@ -24,6 +24,7 @@ from .front import Front
 from .gate import gate
 from .repositories import Repositories
 from .site import Address, Options, Site
+from .tokens import write_private
 from .v2 import RegistryProxy
 
 _SAVE_SECONDS = 1.0
@@ -85,7 +86,7 @@ async def serve(options: Options) -> None:
             "control": f"http://{_text(control)}",
             "pid": os.getpid(),
         }
-        ready.write_text(json.dumps(addresses) + "\n")
+        write_private(ready, json.dumps(addresses) + "\n")
         stack.callback(ready.unlink, missing_ok=True)
         log.info("serving %(url)s, control %(control)s", addresses)
         await ended.wait()
