@@ -60,8 +60,13 @@ def run_registry_module(
     try:
         result = work(module)
     except Failure as failure:
-        module.fail_json(**failure.as_result())
-    module.exit_json(**result)
+        module.fail_json(**_shown(module, failure.as_result()))
+    module.exit_json(**_shown(module, result))
+
+
+def _shown(module: AnsibleModule, result: dict[str, t.Any]) -> dict[str, t.Any]:
+    """The result without its diff unless that is asked for: it repeats every one of thousands of accounts."""
+    return result if module._diff else {key: value for key, value in result.items() if key != "diff"}
 
 
 class Connection:
