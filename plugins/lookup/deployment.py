@@ -10,8 +10,8 @@ short_description: The stack of a cache, its configs and its secrets, as the hos
 version_added: 0.1.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
-  - Without a term, gives the names of the Docker configs and secrets of a cache and the definition of its stack. Nothing
-    in that is a secret.
+  - Without a term, gives the names of the Docker configs and secrets of a cache and the definition of its stack, which
+    hold no secret.
   - With the name of a file as the term, gives the content of that file as the container sees it. It can be a secret,
     so hand it only to an option that Ansible never shows.
 options:

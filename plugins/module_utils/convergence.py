@@ -42,7 +42,8 @@ class Judgement:
 class Outcome:
     """The end of the wait."""
 
-    judgement: Judgement
+    verdict: str
+    reason: str
     moment: Moment
     timeline: list[dict[str, t.Any]]
 
@@ -85,11 +86,11 @@ def wait(
             since = {judgement.verdict: now} if judgement.verdict else {}
         held = now - since[judgement.verdict] if judgement.verdict else 0.0
         if judgement.verdict and held >= _seconds_to_hold(judgement.verdict):
-            return Outcome(judgement, moment, timeline)
+            return Outcome(judgement.verdict, judgement.reason, moment, timeline)
         if now >= timeout:
             reason = f"not settled after {timeout:g} seconds: {judgement.reason}"
             timeline.append({"second": round(now, 1), "event": reason})
-            return Outcome(Judgement(TIMED_OUT, reason), moment, timeline)
+            return Outcome(TIMED_OUT, reason, moment, timeline)
         sleep(interval)
 
 

@@ -67,7 +67,7 @@ class Engine:
     def require_manager(self) -> dict[str, t.Any]:
         """The Engine's own information, if it is a manager of a Swarm."""
         with self._explained():
-            info = t.cast("dict[str, t.Any]", self._client.info())
+            info: dict[str, t.Any] = self._client.info()
         state = info["Swarm"].get("LocalNodeState", "inactive")
         if state != "active":
             raise Failure(
@@ -123,7 +123,7 @@ class Engine:
         """The end of a service's log, of all its tasks; empty when the log cannot be read."""
         try:
             with self._explained():
-                text = self._client.service_logs(service_id, stdout=True, stderr=True, tail=lines, is_tty=False)
+                text = self._client.service_logs(service_id, stdout=True, stderr=True, tail=str(lines), is_tty=False)
                 chunks = [text] if isinstance(text, bytes) else list(text)
         except Failure:
             return []

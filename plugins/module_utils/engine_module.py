@@ -40,7 +40,7 @@ ENGINE_ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def run(module: AnsibleModule, work: t.Callable[[Engine], dict[str, t.Any]]) -> t.NoReturn:
+def run(module: AnsibleModule, work: t.Callable[[Engine], dict[str, t.Any]]) -> None:
     """Connect to the Engine that the module's options name, do the work and end the module with its result."""
     if DOCKER_IMPORT_ERROR:
         module.fail_json(msg=missing_required_lib("docker"), exception=DOCKER_IMPORT_ERROR)

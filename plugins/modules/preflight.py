@@ -70,7 +70,10 @@ settings:
   type: dict
 """
 
+import typing as t
+
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.dtr.cache.plugins.module_utils.engine import Engine
 from ansible_collections.dtr.cache.plugins.module_utils.engine_module import ENGINE_ARGUMENT_SPEC, run
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.swarm_checks import swarm_problems
@@ -95,7 +98,7 @@ def main() -> None:
         supports_check_mode=True,
     )
 
-    def work(engine):
+    def work(engine: Engine) -> dict[str, t.Any]:
         try:
             engine.require_manager()
         except Failure as failure:

@@ -87,9 +87,11 @@ log:
 """
 
 import time
+import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dtr.cache.plugins.module_utils import convergence
+from ansible_collections.dtr.cache.plugins.module_utils.engine import Engine
 from ansible_collections.dtr.cache.plugins.module_utils.engine_module import ENGINE_ARGUMENT_SPEC, run
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 
@@ -103,6 +105,27 @@ HINTS = {
 }
 
 
+def settle(engine: Engine, stack: str, timeout: int) -> dict[str, t.Any]:
+    """Wait for the stack's verdict; any but V(converged) is a failure with all that was seen."""
+    engine.require_manager()
+    outcome = convergence.wait(lambda: engine.look_at(stack), timeout=timeout, clock=time.monotonic, sleep=time.sleep)
+    swarm = engine.read_swarm(stack)
+    verdict = outcome.verdict
+    result: dict[str, t.Any] = {
+        "verdict": verdict,
+        "tasks": convergence.task_rows(outcome.moment),
+        "timeline": outcome.timeline,
+        "stale": convergence.stale_objects(outcome.moment, stack, swarm.configs, swarm.secrets),
+    }
+    if verdict == convergence.CONVERGED:
+        return {"changed": False, **result}
+    if verdict in (convergence.TASK_FAILED, convergence.ROLLED_BACK, convergence.PAUSED):
+        services = outcome.moment.services.values()
+        result["log"] = [line for service in services for line in engine.last_log_lines(service["ID"], LOG_LINES)]
+    message = f"Stack {stack} did not settle: {outcome.reason}."
+    raise Failure(verdict.upper(), message, hint=HINTS[verdict], **result)
+
+
 def main() -> None:
     """Wait for a stack."""
     module = AnsibleModule(
@@ -113,37 +136,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    stack = module.params["name"]
-
-    def work(engine):
-        engine.require_manager()
-        outcome = convergence.wait(
-            lambda: engine.look_at(stack), timeout=module.params["timeout"], clock=time.monotonic, sleep=time.sleep
-        )
-        swarm = engine.read_swarm(stack)
-        verdict = outcome.judgement.verdict
-        result = {
-            "verdict": verdict,
-            "tasks": convergence.task_rows(outcome.moment),
-            "timeline": outcome.timeline,
-            "stale": convergence.stale_objects(outcome.moment, stack, swarm.configs, swarm.secrets),
-        }
-        if verdict == convergence.CONVERGED:
-            return {"changed": False, **result}
-        if verdict in (convergence.TASK_FAILED, convergence.ROLLED_BACK, convergence.PAUSED):
-            result["log"] = [
-                line
-                for service in outcome.moment.services.values()
-                for line in engine.last_log_lines(service["ID"], LOG_LINES)
-            ]
-        raise Failure(
-            verdict.upper(),
-            f"Stack {stack} did not settle: {outcome.judgement.reason}.",
-            hint=HINTS[verdict],
-            **result,
-        )
-
-    run(module, work)
+    run(module, lambda engine: settle(engine, module.params["name"], module.params["timeout"]))
 
 
 if __name__ == "__main__":

@@ -104,8 +104,11 @@ settled:
   type: bool
 """
 
+import typing as t
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dtr.cache.plugins.module_utils.convergence import CONVERGED, judge
+from ansible_collections.dtr.cache.plugins.module_utils.engine import Engine
 from ansible_collections.dtr.cache.plugins.module_utils.engine_module import ENGINE_ARGUMENT_SPEC, run
 from ansible_collections.dtr.cache.plugins.module_utils.stack import WantedStack, plan
 
@@ -127,7 +130,7 @@ def main() -> None:
         **{key: module.params[key] for key in ("name", "node_labels", "configs", "secrets", "definition")}
     )
 
-    def work(engine):
+    def work(engine: Engine) -> dict[str, t.Any]:
         engine.require_manager()
         result = plan(engine.read_swarm(wanted.name), wanted)
         return {

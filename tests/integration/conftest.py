@@ -119,8 +119,10 @@ class Lab:
                 spec = dict(node.attrs["Spec"])
                 if spec.get("Labels") or spec["Availability"] != "active":
                     node.update({**spec, "Labels": {}, "Availability": "active"})
-            for item in [*client.configs.list(), *client.secrets.list()]:
-                item.remove()
+            for config in client.configs.list():
+                config.remove()
+            for secret in client.secrets.list():
+                secret.remove()
             client.close()
             # The next deployment publishes the same port: wait until the containers are really gone.
             names = [item["name"] for item in self.status["nodes"] if item["region"] == manager.partition("-")[0]]

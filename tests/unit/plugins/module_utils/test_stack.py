@@ -150,7 +150,7 @@ def test_an_empty_swarm_needs_everything_in_order() -> None:
 def change(path: str, value: t.Any) -> dict[str, t.Any]:
     spec = copy.deepcopy(LIVE_SPEC)
     *parents, last = path.split(".")
-    target = spec
+    target: t.Any = spec
     for parent in parents:
         target = target[int(parent)] if isinstance(target, list) else target[parent]
     target[last] = value
