@@ -22,8 +22,6 @@ SETTINGS = "etc-docker"
 """The node's C(/etc/docker), on its disk."""
 
 COMMAND = ["dockerd"]
-ENVIRONMENT = {"DOCKER_SERVICE_PREFER_OFFLINE_IMAGE": "1"}
-"""Lets a task start with an image that the node has, instead of asking a registry for it first."""
 
 
 def install(folders: Folders, node: Node, state: str) -> None:

@@ -38,7 +38,7 @@ def prepare(folders: Folders, node: Node) -> NodeSpec:
         ("tmp", "/tmp"),
     ]
     services = [
-        Service("dockerd", engines.COMMAND, engines.ENVIRONMENT),
+        Service("dockerd", engines.COMMAND, {}),
         Service("sshd", ssh.daemon_command(STATE), {}),
     ]
     # A manager must not find the keys of the control node where the control node has them.

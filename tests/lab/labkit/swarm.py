@@ -21,11 +21,12 @@ def form(folders: Folders, region: Region) -> bool:
     manager = region.manager
     changed = False
     with engines.connect(folders, manager) as client:
-        if _local_state(client) != "active":
+        if _settled_state(client) != "active":
             _leave(client)
             client.swarm.init(advertise_addr=str(manager.address), listen_addr=f"{manager.address}:{MANAGER_PORT}")
             changed = True
-        token: str = client.swarm.attrs["JoinTokens"]["Worker"] if client.swarm.attrs else _worker_token(client)
+        client.swarm.reload()
+        token: str = client.swarm.attrs["JoinTokens"]["Worker"]
         for worker in region.nodes:
             if worker != manager:
                 changed |= _join(folders, client, worker, manager, token)
@@ -34,11 +35,6 @@ def form(folders: Folders, region: Region) -> bool:
             what=f"the Swarm of {region.name} should have all its nodes ready",
         )
     return changed
-
-
-def _worker_token(client: docker.DockerClient) -> str:
-    client.swarm.reload()
-    return t.cast(str, client.swarm.attrs["JoinTokens"]["Worker"])
 
 
 def ready_nodes(client: docker.DockerClient) -> set[str]:
@@ -58,6 +54,12 @@ def _local_state(client: docker.DockerClient) -> str:
     return t.cast(str, _swarm(client)["LocalNodeState"])
 
 
+def _settled_state(client: docker.DockerClient) -> str:
+    """The state once it is known: an Engine that has just started is on the way back into its Swarm for a moment."""
+    wait_until(lambda: _local_state(client) != "pending", what="an Engine should know whether it is in a Swarm")
+    return _local_state(client)
+
+
 def _leave(client: docker.DockerClient) -> None:
     if _local_state(client) != "inactive":
         client.swarm.leave(force=True)
@@ -67,7 +69,7 @@ def _join(folders: Folders, manager_client: docker.DockerClient, worker: Node, m
     """Let a worker join unless this very manager knows it; what it was before is forgotten."""
     with engines.connect(folders, worker) as client:
         known = {node.attrs["ID"] for node in manager_client.nodes.list()}
-        if _local_state(client) == "active" and _swarm(client)["NodeID"] in known:
+        if _settled_state(client) == "active" and _swarm(client)["NodeID"] in known:
             return False
         _leave(client)
         for node in manager_client.nodes.list():
