@@ -144,9 +144,9 @@ class Api:
 
     async def create_api_token(self, request: web.Request, caller: Account) -> web.Response:
         label = (await json_body(request)).get("tokenLabel", "")
-        agent = request.headers.get("User-Agent", "")
+        user_agent = request.headers.get("User-Agent", "")
         owner = self._token_account(request, caller)
-        token, made = self._site.access_tokens.create(owner, str(label), "api", agent)
+        token, made = self._site.access_tokens.create(owner, str(label), "api", user_agent)
         self._site.changed()
         return json_response({"token": token, **made.shape()})
 

@@ -19,10 +19,16 @@ class Fault:
     Of the requests whose method and path fit, the first C(after) are left alone; of those that follow each C(every)-th
     is hit, until C(count) were. Requests that no rule hits are answered as ever.
 
-    Actions: C(delay) answers truthfully after C(seconds); C(drop) closes the connection without an answer; C(status)
-    answers C(status) with DTR's envelope; C(html) answers C(status) with a page of a proxy; C(redirect) answers 302 to
-    C(url); C(empty) answers C(status) without a body; C(cut_body) closes the connection in the middle of the true body, or at once where that is empty;
-    C(cut_json) sends half of the true body as if it were whole. C(seconds) delays every action.
+    The actions, each of them C(seconds) late:
+
+    - C(delay): nothing but late;
+    - C(drop): the connection is closed without an answer;
+    - C(status): C(status) with DTR's envelope;
+    - C(html): C(status) with the page of a proxy;
+    - C(redirect): 302 to C(url);
+    - C(empty): C(status) without a body;
+    - C(cut_body): the connection is closed in the middle of the true body, or at once where that is empty;
+    - C(cut_json): half of the true body as if it were whole.
     """
 
     action: Action

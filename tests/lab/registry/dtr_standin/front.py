@@ -102,8 +102,10 @@ class Front:
             "issued_at": now_text(),
         }
         if offline and account is not None:
-            agent = request.headers.get("User-Agent", "")
-            answer["refresh_token"], _ = self._site.access_tokens.create(account.name, "docker login", "auto", agent)
+            user_agent = request.headers.get("User-Agent", "")
+            answer["refresh_token"], _ = self._site.access_tokens.create(
+                account.name, "docker login", "auto", user_agent
+            )
             self._site.changed()
         return answer
 
