@@ -10,9 +10,10 @@ import typing as t
 
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
-from ansible_collections.dtr.cache.plugins.module_utils import certificates, leaf
+from ansible_collections.dtr.cache.plugins.module_utils import certificates
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.settings import SWARM, Settings
+from ansible_collections.dtr.cache.plugins.plugin_utils import leaf
+from ansible_collections.dtr.cache.plugins.plugin_utils.settings import SWARM, Settings
 from ansible_collections.dtr.cache.plugins.plugin_utils.variables import settings_of_host
 
 MODULE = "dtr.cache.preflight"

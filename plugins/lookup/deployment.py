@@ -44,7 +44,7 @@ import typing as t
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.dtr.cache.plugins.module_utils.deployment import (
+from ansible_collections.dtr.cache.plugins.plugin_utils.deployment import (
     CONFIG,
     SECRET,
     SwarmObject,

@@ -14,7 +14,7 @@ import yaml
 from ansible.errors import AnsibleError
 from ansible.plugins.loader import lookup_loader
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.settings import PREFIX, Settings, read_settings
+from ansible_collections.dtr.cache.plugins.plugin_utils.settings import PREFIX, Settings, read_settings
 
 _ARGUMENT_SPECS = pathlib.Path(__file__).parents[2] / "roles" / "settings" / "meta" / "argument_specs.yml"
 

@@ -31,7 +31,7 @@ def task(
     *,
     node: str = "n1",
     desired: str = "running",
-    spec: dict[str, t.Any] = SPEC,
+    spec: dict[str, t.Any] | None = None,
     error: str = "",
     exit_code: int | None = None,
     at: str = "2026-01-01T00:00:00Z",
@@ -44,7 +44,7 @@ def task(
         "NodeID": node,
         "DesiredState": desired,
         "Status": status,
-        "Spec": spec,
+        "Spec": spec or SPEC,
         "CreatedAt": at,
     }
 
@@ -163,6 +163,6 @@ def test_rows_show_the_replicas_and_what_ended_badly() -> None:
 def test_stale_objects_are_those_that_nothing_refers_to_oldest_first() -> None:
     spec = {"TaskTemplate": {"ContainerSpec": {"Configs": [{"ConfigName": "st_c3"}], "Secrets": []}}}
     previous = {"TaskTemplate": {"ContainerSpec": {"Configs": [{"ConfigName": "st_c2"}]}}}
-    seen = Moment({"cache": {"ID": "s1", "Spec": spec, "PreviousSpec": previous}}, [], NODES)
+    seen = Moment({"cache": {"ID": "s1", "Spec": spec or SPEC, "PreviousSpec": previous}}, [], NODES)
     configs = {name: {"CreatedAt": name} for name in ("st_c3", "st_c2", "st_c1", "st_c0", "other_c0")}
     assert convergence.stale_objects(seen, "st", configs, {}) == ["st_c0", "st_c1"]

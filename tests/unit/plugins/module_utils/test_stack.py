@@ -107,7 +107,7 @@ def node(**labels: str) -> dict[str, t.Any]:
     return {"Spec": {"Labels": labels}}
 
 
-def swarm(spec: dict[str, t.Any] | None = LIVE_SPEC, **changes: t.Any) -> Swarm:
+def swarm(spec: dict[str, t.Any] | None, **changes: t.Any) -> Swarm:
     parts: dict[str, t.Any] = {
         "nodes": {"worker-1": node(**{"dtr.cache": "true", "rack": "7"}), "worker-2": node()},
         "services": {"cache": {"Spec": spec}} if spec else {},
@@ -133,7 +133,7 @@ def test_a_service_that_is_as_wanted_has_the_same_view_on_both_sides() -> None:
 
 
 def test_nothing_differs_then_there_is_no_step_and_no_diff() -> None:
-    assert plan(swarm(), wanted()) == Plan([], {}, {})
+    assert plan(swarm(LIVE_SPEC), wanted()) == Plan([], {}, {})
 
 
 def test_an_empty_swarm_needs_everything_in_order() -> None:
@@ -192,14 +192,14 @@ def test_each_change_by_hand_is_found_and_shown_alone(path: str, value: t.Any, p
 
 def test_a_lost_label_is_set_again_and_others_are_left_alone() -> None:
     nodes = {"worker-1": node(rack="7"), "worker-2": node(other="x")}
-    result = plan(swarm(nodes=nodes), wanted())
+    result = plan(swarm(LIVE_SPEC, nodes=nodes), wanted())
     assert [step["name"] for step in result.steps] == ["worker-1"]
     assert result.before == {"node_labels": {"worker-1": {"dtr.cache": None}}}
 
 
 def test_unknown_nodes_are_named_together() -> None:
     with pytest.raises(Failure) as caught:
-        plan(swarm(), wanted(node_labels={"worker-8": {}, "worker-9": {}}))
+        plan(swarm(LIVE_SPEC), wanted(node_labels={"worker-8": {}, "worker-9": {}}))
     assert caught.value.code == "UNKNOWN_NODE"
     assert "worker-8, worker-9" in caught.value.message
     assert "worker-1, worker-2" in str(caught.value.hint)

@@ -106,7 +106,7 @@ class TestWhatIsSent:
     def test_one_connection_is_kept_alive(self) -> None:
         with serve(always(Reply(200, b"[]"))) as site:
             transport = connect(site.url)
-            for _ in range(10):
+            for _round in range(10):
                 transport.get_json("/x")
         assert site.connections == 1
 
@@ -201,7 +201,7 @@ class TestRetries:
     def test_a_server_that_is_down_is_not_asked_for_ever(self) -> None:
         with serve(always(Reply(503))) as site:
             transport = connect(site.url, retries=2)
-            for _ in range(10):
+            for _round in range(10):
                 with pytest.raises(Failure):
                     transport.get_json("/x")
             patient = 3 * 3
@@ -227,7 +227,7 @@ class TestRetries:
 
         with serve(every_other) as site:
             transport = connect(site.url)
-            for _ in range(30):
+            for _round in range(30):
                 transport.get_json("/x")
         assert len(transport.warnings) == 21
         assert "10 more requests" in transport.warnings[-1]
@@ -329,7 +329,7 @@ class TestTls:
     def test_nothing_is_sent_after_a_failed_handshake(self, server: Identity, tmp_path: Path) -> None:
         with serve(always(Reply(200, b"[]")), server.server_context(tmp_path)) as site:
             transport = connect(site.url, retries=0)
-            for _ in range(3):
+            for _round in range(3):
                 with pytest.raises(Failure, match="unknown authority"):
                     transport.get_json("/x")
         assert site.requests == []

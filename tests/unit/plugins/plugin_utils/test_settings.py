@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.settings import (
+from ansible_collections.dtr.cache.plugins.plugin_utils.settings import (
     NEEDS,
     Settings,
     as_items,

@@ -7,7 +7,7 @@ from __future__ import annotations
 import datetime
 
 import pytest
-from ansible_collections.dtr.cache.plugins.module_utils import leaf
+from ansible_collections.dtr.cache.plugins.plugin_utils import leaf
 from ansible_collections.dtr.cache.tests.unit.support.web import Identity, make_identity
 
 HOST = "cache.example.org"

@@ -16,7 +16,7 @@ import typing as t
 from urllib.parse import urlsplit
 
 import yaml
-from ansible_collections.dtr.cache.plugins.module_utils.settings import Settings, carries_credentials
+from ansible_collections.dtr.cache.plugins.plugin_utils.settings import Settings, carries_credentials
 
 CONFIG = "config"
 SECRET = "secret"

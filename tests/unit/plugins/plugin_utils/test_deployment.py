@@ -8,9 +8,9 @@ import typing as t
 
 import pytest
 import yaml
-from ansible_collections.dtr.cache.plugins.module_utils import deployment
-from ansible_collections.dtr.cache.plugins.module_utils.settings import Settings
-from ansible_collections.dtr.cache.tests.unit.plugins.module_utils.test_settings import CA, CACHE, read
+from ansible_collections.dtr.cache.plugins.plugin_utils import deployment
+from ansible_collections.dtr.cache.plugins.plugin_utils.settings import Settings
+from ansible_collections.dtr.cache.tests.unit.plugins.plugin_utils.test_settings import CA, CACHE, read
 from ansible_collections.dtr.cache.tests.unit.support.web import make_identity
 
 

@@ -19,8 +19,9 @@ import re
 import typing as t
 from urllib.parse import urlsplit
 
-from ansible_collections.dtr.cache.plugins.module_utils import certificates, leaf
+from ansible_collections.dtr.cache.plugins.module_utils import certificates
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
+from ansible_collections.dtr.cache.plugins.plugin_utils import leaf
 
 PREFIX = "dtr_cache_"
 

@@ -1,0 +1,127 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Write the tables of README.md and docs/variables.md from the code, or with --check fail when they are not up to date.
+
+Between C(<!-- NAME: begin -->) and C(<!-- NAME: end -->) stands what this program writes; all else is written by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import difflib
+import re
+import sys
+import typing as t
+from pathlib import Path
+
+import yaml
+
+PROJECT = Path(__file__).resolve().parents[2]
+PAGES = ("README.md", "docs/variables.md")
+
+
+def documentation(module: Path) -> dict[str, t.Any]:
+    """The DOCUMENTATION of a plugin, without importing it."""
+    for node in ast.parse(module.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "DOCUMENTATION":
+            return t.cast("dict[str, t.Any]", yaml.safe_load(ast.literal_eval(node.value)))
+    raise SystemExit(f"{module} has no DOCUMENTATION")
+
+
+def argument_spec(role: Path) -> dict[str, t.Any]:
+    specs = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))
+    return t.cast("dict[str, t.Any]", specs["argument_specs"]["main"])
+
+
+def plain(text: str) -> str:
+    """Ansible's semantic markup as Markdown."""
+    text = re.sub(r"\b[CVOME]\(((?:[^()]|\([^()]*\))*)\)", r"`\1`", " ".join(text.split()))
+    text = re.sub(r"\bP\(([^#)]+)#[a-z]+\)", r"`\1`", text)
+    return text.replace("|", "\\|")
+
+
+def rows(headings: t.Sequence[str], lines: t.Iterable[t.Sequence[str]]) -> str:
+    table = [headings, ["---"] * len(headings), *lines]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in table)
+
+
+def modules() -> str:
+    found = sorted((PROJECT / "plugins" / "modules").glob("*.py"))
+    return rows(
+        ["module", "what it does"], ([f"`{p.stem}`", plain(documentation(p)["short_description"])] for p in found)
+    )
+
+
+def roles() -> str:
+    found = sorted(path for path in (PROJECT / "roles").iterdir() if path.is_dir())
+    lines = []
+    for role in found:
+        spec = argument_spec(role)
+        description = spec["description"]
+        first = description[0] if isinstance(description, list) else description
+        lines.append([f"`{role.name}`", plain(f"{spec['short_description']}. {first}")])
+    return rows(["role", "what it does"], lines)
+
+
+def playbooks() -> str:
+    lines = []
+    for playbook in sorted((PROJECT / "playbooks").glob("*.yml")):
+        purpose = re.search(r"^# (?!Copyright|SPDX)(.+?):(?:\n#)? ansible-playbook", playbook.read_text(), re.MULTILINE)
+        if purpose is None:
+            raise SystemExit(f"{playbook} does not say in its first comment what it does: '# …: ansible-playbook …'")
+        lines.append([f"`dtr.cache.{playbook.stem}`", purpose[1]])
+    return rows(["playbook", "what it does"], lines)
+
+
+def variables() -> str:
+    lines = []
+    for name, option in argument_spec(PROJECT / "roles" / "settings")["options"].items():
+        description = option["description"]
+        text = " ".join(description) if isinstance(description, list) else description
+        default = f"`{option['default']}`" if "default" in option else ""
+        lines.append([f"`{name}`", default, plain(text)])
+    return rows(["variable", "default", "meaning"], lines)
+
+
+TABLES: dict[str, t.Callable[[], str]] = {
+    "modules": modules,
+    "roles": roles,
+    "playbooks": playbooks,
+    "variables": variables,
+}
+
+
+def filled(page: str) -> str:
+    for name, table in TABLES.items():
+        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+        if begin in page:
+            head, _begin, rest = page.partition(begin)
+            _old, _end, tail = rest.partition(end)
+            page = f"{head}{begin}\n{table()}\n{end}{tail}"
+    return page
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing, fail when something would change")
+    check = parser.parse_args().check
+    outdated = False
+    for name in PAGES:
+        path = PROJECT / name
+        old = path.read_text(encoding="utf-8")
+        new = filled(old)
+        if new != old and not check:
+            path.write_text(new, encoding="utf-8")
+        if new != old and check:
+            outdated = True
+            sys.stdout.writelines(
+                difflib.unified_diff(old.splitlines(True), new.splitlines(True), name, "from the code")
+            )
+    if outdated:
+        print("The tables do not tell what the code is; run: python3 tests/lib/reference.py")
+    return int(outdated)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
