@@ -10,7 +10,8 @@ link_collection() {
   folder=$TOOLS/checkouts/$(printf '%s' "$PROJECT" | md5sum | cut -c1-12)
   mkdir -p "$folder/ansible_collections/dtr"
   ln -sfn "$PROJECT" "$folder/ansible_collections/dtr/cache"
-  export ANSIBLE_COLLECTIONS_PATH=$folder
+  # Python's tests import the collection by its full name.
+  export ANSIBLE_COLLECTIONS_PATH=$folder PYTHONPATH=$folder
 }
 
 # The commands of the tools, so that a newcomer needs nothing in PATH.
