@@ -1,0 +1,421 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Is a content cache healthy? Its trust edges and its registration, judged from one machine.
+
+The edge from the cache to DTR is looked at through the cache: asked for a blob that cannot exist, it has to go to its
+upstream, and its answer tells whether it got there.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import queue
+import ssl
+import threading
+import time
+import typing as t
+
+from ansible_collections.dtr.cache.plugins.module_utils.answers import status_text
+from ansible_collections.dtr.cache.plugins.module_utils.distribution import origin_of
+from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
+from ansible_collections.dtr.cache.plugins.module_utils.probes import (
+    Check,
+    Endpoint,
+    Look,
+    Question,
+    Seen,
+    Words,
+    look_at,
+)
+from ansible_collections.dtr.cache.plugins.module_utils.registry import ContentCache
+
+if t.TYPE_CHECKING:
+    from cryptography import x509
+
+CLIENT_TO_CACHE = "client->cache"
+CACHE_TO_DTR = "cache->DTR"
+CLIENT_TO_DTR = "client->DTR"
+
+# A connection, a handshake or an answer that takes longer is broken for whoever pulls, too.
+STEP_SECONDS = 10.0
+# A cache may wait for its own connection to an upstream before it answers.
+_UPSTREAM_SECONDS = 20.0
+# Between two looks while waiting.
+_PAUSE_SECONDS = 2.0
+_NO_BLOB = f"/v2/dtr-cache-health/probe/blobs/sha256:{'0' * 64}"
+_LOG_HINT = "The cache's log names the reason: dtr.cache.cache_logs_info reads it."
+
+# What is more likely the cause stands before what it causes.
+_EDGES = (CLIENT_TO_CACHE, CLIENT_TO_DTR, CACHE_TO_DTR)
+_CHECKS = (
+    "name_resolution",
+    "tcp",
+    "tls",
+    "clock",
+    "validity",
+    "chain",
+    "host_name",
+    "api",
+    "registration",
+    "upstream",
+    "finished",
+)
+
+_CACHE_WORDS = Words(
+    server="the cache",
+    not_running=(
+        "Check that the cache's service runs and publishes this port; a cache whose configuration, certificate or key "
+        "is wrong ends right after its start, and its log says so."
+    ),
+    trust="by ca_path or ca_certificate of the cache in this task, and on every Docker client",
+    chain_file="the cache's certificate file (dtr_cache_certificate)",
+    renew="Renew the cache's certificate, and let the cache take it up (playbook dtr.cache.rotate).",
+    name="Use a host name that the certificate covers, or have the cache's certificate issued for this one.",
+)
+_DTR_WORDS = Words(
+    server="DTR",
+    not_running="Check host and port of url, and that DTR runs.",
+    trust="by ca_path or ca_certificate; dtr.cache.registry_ca_info fetches DTR's CA",
+    chain_file="DTR's certificate (settings of DTR, domain and proxies)",
+    renew="Renew DTR's certificate in the settings of DTR.",
+    name="Use a host name that DTR's certificate covers, or have it issued for this one.",
+)
+
+
+class Cache(t.NamedTuple):
+    """A cache to look at; C(trust) verifies what its clients verify, C(anchors) are the CAs in it that are known."""
+
+    name: str
+    url: str
+    trust: ssl.SSLContext | None
+    anchors: t.Sequence[x509.Certificate] = ()
+
+
+class Dtr(t.NamedTuple):
+    """The DTR behind the caches.
+
+    C(content_caches) lists what it has registered, or is C(None) when nobody may ask it.
+    """
+
+    url: str
+    trust: ssl.SSLContext | None
+    anchors: t.Sequence[x509.Certificate]
+    client_context: t.Callable[[], ssl.SSLContext]
+    content_caches: t.Callable[[], list[ContentCache]] | None
+
+
+class Condition(t.NamedTuple):
+    """What was found at one cache."""
+
+    cache: Cache
+    checks: list[Check]
+    look: Look | None = None
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing is wrong."""
+        return all(check.ok for check in self.checks)
+
+    def row(self) -> dict[str, t.Any]:
+        """The cache's part of the module's result."""
+        look = self.look
+        return {
+            "name": self.cache.name,
+            "url": self.cache.url,
+            "healthy": self.healthy,
+            "checks": [check._asdict() for check in self.checks],
+            "certificate": look.certificate if look else None,
+            "days_left": look.days_left if look else None,
+            "seconds": look.seconds if look else None,
+        }
+
+
+def unverified() -> ssl.SSLContext:
+    """A context that verifies nothing: only certificates and public answers are read with it, no secret is sent."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def examine(
+    caches: t.Sequence[Cache], dtr: Dtr | None, *, min_days: int, timeout: float, wait: bool
+) -> list[Condition]:
+    """Look at all caches side by side; with C(wait) again and again at those that are not healthy.
+
+    Args:
+        caches: The caches, with different names.
+        dtr: Their DTR, if the edges that end there are to be judged.
+        min_days: Certificates have to be valid for so many more days.
+        timeout: Seconds after which there is an answer in any case, with what was found by then.
+        wait: Whether to look until all are healthy, or the time is over.
+    """
+    end = time.monotonic() + timeout
+    latest: dict[str, Condition] = {}
+    while True:
+        left = [cache for cache in caches if cache.name not in latest or not latest[cache.name].healthy]
+        found = _examine_once(left, dtr, min_days, max(0.1, end - time.monotonic()))
+        # What the last, cut-off look did not get to is better told by the look before it.
+        latest.update({name: each for name, each in found.items() if name not in latest or _complete(each)})
+        healthy = all(condition.healthy for condition in latest.values())
+        if healthy or not wait or time.monotonic() + _PAUSE_SECONDS >= end:
+            return [latest[cache.name] for cache in caches]
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _complete(condition: Condition) -> bool:
+    return all(check.check != "finished" for check in condition.checks)
+
+
+def _examine_once(caches: t.Sequence[Cache], dtr: Dtr | None, min_days: int, seconds: float) -> dict[str, Condition]:
+    step = min(STEP_SECONDS, seconds)
+    tasks: dict[str, t.Callable[[], t.Any]] = {
+        f"cache {cache.name}": functools.partial(look_at, cache_endpoint(cache, min_days, seconds), step)
+        for cache in caches
+    }
+    if dtr is not None:
+        tasks["DTR"] = functools.partial(look_at, dtr_endpoint(dtr, min_days, step), step)
+        if dtr.content_caches is not None:
+            tasks["registrations"] = functools.partial(_registrations, dtr.content_caches)
+    results = side_by_side(tasks, seconds)
+    to_dtr = _of_dtr(dtr, results.get("DTR"), seconds)
+    registrations = results.get("registrations") if all(check.ok for check in to_dtr) else None
+    conditions = {}
+    for cache in caches:
+        look: Look | None = results.get(f"cache {cache.name}")
+        checks = list(look.checks) if look else [_unfinished(CLIENT_TO_CACHE, cache.url, seconds)]
+        checks += to_dtr
+        if registrations is not None:
+            checks.append(_registration(cache, registrations))
+        conditions[cache.name] = Condition(cache, _without_follow_ups(checks), look)
+    return conditions
+
+
+def side_by_side(tasks: t.Mapping[str, t.Callable[[], t.Any]], seconds: float) -> dict[str, t.Any]:
+    """The results of the tasks that end in time. A task that hangs, in name resolution for example, is left behind.
+
+    Raises:
+        Exception: What a task raised.
+    """
+    done: queue.SimpleQueue[tuple[str, t.Any, Exception | None]] = queue.SimpleQueue()
+
+    def run(name: str, task: t.Callable[[], t.Any]) -> None:
+        try:
+            done.put((name, task(), None))
+        except Exception as error:  # noqa: BLE001 (raised again in the thread of the caller)
+            done.put((name, None, error))
+
+    for name, task in tasks.items():
+        threading.Thread(target=run, args=(name, task), daemon=True).start()
+    end = time.monotonic() + seconds
+    results: dict[str, t.Any] = {}
+    while len(results) < len(tasks):
+        try:
+            name, result, error = done.get(timeout=max(0.0, end - time.monotonic()))
+        except queue.Empty:
+            break
+        if error is not None:
+            raise error
+        results[name] = result
+    return results
+
+
+def cache_endpoint(cache: Cache, min_days: int, seconds: float) -> Endpoint:
+    """What is to be looked at on a cache."""
+    questions = (
+        Question("/v2/", min(STEP_SECONDS, seconds), judge_api),
+        Question(_NO_BLOB, min(_UPSTREAM_SECONDS, seconds), judge_upstream),
+    )
+    return Endpoint(
+        CLIENT_TO_CACHE, cache.url, cache.trust, cache.anchors, _CACHE_WORDS, questions, min_days, unverified
+    )
+
+
+def dtr_endpoint(dtr: Dtr, min_days: int, seconds: float) -> Endpoint:
+    """What is to be looked at on DTR."""
+    questions = (Question("/_ping", seconds, judge_ping),)
+    return Endpoint(CLIENT_TO_DTR, dtr.url, dtr.trust, dtr.anchors, _DTR_WORDS, questions, min_days, dtr.client_context)
+
+
+def judge_api(seen: Seen | str) -> Check:
+    """The answer to C(/v2/), which a cache gives to anybody: it is a Docker registry without accounts of its own."""
+    if isinstance(seen, str):
+        return _bad(CLIENT_TO_CACHE, "api", f"GET /v2/: {seen}", _LOG_HINT)
+    told = f"GET /v2/ answers {status_text(seen.status)}"
+    is_registry = "docker-distribution-api-version" in seen.headers
+    if seen.status == 200 and (is_registry or seen.body.strip() == b"{}"):
+        return Check(CLIENT_TO_CACHE, "api", True, told)
+    if seen.status == 401 and is_registry:
+        return _bad(
+            CLIENT_TO_CACHE,
+            "api",
+            f"{told}: this registry wants to know who asks, as DTR does and a cache does not",
+            "Check that the URL is the cache's and not DTR's, and that the cache's configuration has no auth section.",
+        )
+    if seen.status in (500, 502, 503, 504):
+        return _bad(
+            CLIENT_TO_CACHE, "api", told, f"The cache, or a load balancer before it, is in trouble. {_LOG_HINT}"
+        )
+    return _bad(CLIENT_TO_CACHE, "api", f"{told}: this is no Docker registry", "Check host and port of the URL.")
+
+
+def judge_upstream(seen: Seen | str) -> Check:
+    """The answer for a blob that exists nowhere, asked for without a signature.
+
+    That DTR refuses such a request is what is expected to come back. A cache that refuses by itself, which is not
+    published of any version, looks the same; a pull with M(dtr.cache.cache_pull) leaves no doubt.
+    """
+    if isinstance(seen, str):
+        return _bad(
+            CACHE_TO_DTR,
+            "upstream",
+            f"asked for a blob that it does not have, the cache gives up: {seen}",
+            f"Its way to the upstream may be blocked without a word: let firewalls pass the cache's node. {_LOG_HINT}",
+        )
+    told = f"asked for a blob that it does not have, the cache answers {status_text(seen.status)}"
+    if seen.status in (401, 403, 404):
+        return Check(CACHE_TO_DTR, "upstream", True, f"{told}, as its upstream should")
+    if seen.status in (502, 503, 504):
+        return _bad(
+            CACHE_TO_DTR,
+            "upstream",
+            f"{told}: it gets nothing from its upstream",
+            "Check from the cache's node that DTR's name, port and certificate are as upstreams and cas of its "
+            f"configuration say. {_LOG_HINT}",
+        )
+    if seen.status == 500:
+        return _bad(CACHE_TO_DTR, "upstream", told, f"Its storage may be full or not writable. {_LOG_HINT}")
+    return _bad(
+        CACHE_TO_DTR, "upstream", f"{told}, as no content cache does", "Check that the URL is a content cache's."
+    )
+
+
+def judge_ping(seen: Seen | str) -> Check:
+    """The answer to C(/_ping): C({"Error", "Healthy"}) with 200 or 503."""
+    if isinstance(seen, str):
+        return _bad(CLIENT_TO_DTR, "api", f"GET /_ping: {seen}", "Look at DTR's log.")
+    told = f"GET /_ping answers {status_text(seen.status)}"
+    try:
+        document = json.loads(seen.body)
+    except ValueError:
+        document = None
+    fields = {key.lower(): value for key, value in document.items()} if isinstance(document, dict) else {}
+    if seen.status == 200 and fields.get("healthy", "healthy" not in fields and bool(fields)):
+        return Check(CLIENT_TO_DTR, "api", True, told)
+    if "healthy" in fields or "error" in fields:
+        reason = str(fields.get("error") or "no reason given").strip().rstrip(".")
+        return _bad(CLIENT_TO_DTR, "api", f"{told}: DTR says that it is not healthy ({reason})", "Mend DTR first.")
+    if seen.status in (500, 502, 503, 504):
+        return _bad(CLIENT_TO_DTR, "api", told, "DTR, or the load balancer before it, is in trouble: mend that first.")
+    return _bad(CLIENT_TO_DTR, "api", f"{told}, as no DTR does", "Check that url is the address of DTR.")
+
+
+def _registrations(content_caches: t.Callable[[], list[ContentCache]]) -> list[ContentCache] | Failure:
+    try:
+        return content_caches()
+    except Failure as failure:
+        return failure
+
+
+def _of_dtr(dtr: Dtr | None, look: Look | None, seconds: float) -> list[Check]:
+    if dtr is None:
+        return []
+    return list(look.checks) if look else [_unfinished(CLIENT_TO_DTR, dtr.url, seconds)]
+
+
+def _registration(cache: Cache, registered: list[ContentCache] | Failure) -> Check:
+    """Whether DTR sends the cache's accounts to the address that was looked at."""
+    if isinstance(registered, Failure):
+        message = f"the registered caches cannot be read: {registered.message.rstrip('.')}"
+        return _bad(CLIENT_TO_DTR, "registration", message, registered.hint)
+    hosts = [each.host for each in registered if each.name == cache.name]
+    if not hosts:
+        return _bad(
+            CLIENT_TO_DTR,
+            "registration",
+            f"DTR has no content cache named {cache.name}",
+            "Register it with dtr.cache.content_caches.",
+        )
+    if len(hosts) > 1:
+        return _bad(
+            CLIENT_TO_DTR,
+            "registration",
+            f"DTR has {len(hosts)} content caches named {cache.name}: {', '.join(hosts)}",
+            "dtr.cache.content_caches leaves one of them, and moves the accounts of the others.",
+        )
+    if not _same_server(hosts[0], cache.url):
+        return _bad(
+            CLIENT_TO_DTR,
+            "registration",
+            f"DTR sends to {hosts[0]}, which is not {cache.url}",
+            "Correct the URL in this task, or register the right one with dtr.cache.content_caches.",
+        )
+    others = [each.name for each in registered if each.name != cache.name and _same_server(each.host, cache.url)]
+    also = f", as is {', '.join(others)}" if others else ""
+    return Check(CLIENT_TO_DTR, "registration", True, f"{cache.name} is registered as {hosts[0]}{also}")
+
+
+def _same_server(one: str, other: str) -> bool:
+    try:
+        return origin_of(one) == origin_of(other)
+    except Failure:
+        return False
+
+
+def _unfinished(edge: str, url: str, seconds: float) -> Check:
+    return _bad(
+        edge,
+        "finished",
+        f"there is no result for {url} after {seconds:.0f} seconds",
+        "Raise timeout; if it stays so, check this machine's name resolution.",
+    )
+
+
+def _without_follow_ups(checks: list[Check]) -> list[Check]:
+    """The checks, where a cache that gets nothing from a DTR that is down itself is not sent looking elsewhere."""
+    down = any(
+        not check.ok and check.edge == CLIENT_TO_DTR and check.check in ("tcp", "tls", "api", "finished")
+        for check in checks
+    )
+    if not down:
+        return checks
+    return [
+        check._replace(hint="DTR does not answer this machine either: mend that first, and look again.")
+        if check.check == "upstream" and not check.ok
+        else check
+        for check in checks
+    ]
+
+
+def _bad(edge: str, check: str, detail: str, hint: str | None) -> Check:
+    return Check(edge, check, False, f"{detail}.", hint)
+
+
+def likely_cause(checks: t.Sequence[Check]) -> Check | None:
+    """The failed check that most likely explains the others."""
+    failed = [check for check in checks if not check.ok]
+    return min(failed, key=_rank, default=None)
+
+
+def _rank(check: Check) -> tuple[int, int, int]:
+    # A registration is of no effect on what else was seen.
+    return (check.check == "registration", _EDGES.index(check.edge), _CHECKS.index(check.check))
+
+
+def verdict(conditions: t.Sequence[Condition]) -> str | None:
+    """One sentence or more for each cache that is not healthy, or C(None) when all are."""
+    sentences = []
+    for condition in conditions:
+        cause = likely_cause(condition.checks)
+        if cause is None:
+            continue
+        more = sum(1 for check in condition.checks if not check.ok) - 1
+        text = f"{condition.cache.name}: {cause.edge}, {cause.check}: {cause.detail}"
+        text += f" {cause.hint}" if cause.hint else ""
+        sentences.append(text + (f" ({more} more checks failed)" if more else ""))
+    if not sentences:
+        return None
+    return f"{len(sentences)} of {len(conditions)} caches are not healthy. {' '.join(sentences)}"

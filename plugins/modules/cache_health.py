@@ -1,0 +1,292 @@
+#!/usr/bin/python
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: cache_health
+short_description: Judge whether content caches are healthy, edge by edge
+version_added: 0.1.0
+author: Contributors to the dtr.cache project (@dtr-cache)
+description:
+  - Looks at each cache as a Docker client meets it, at DTR, and through the cache at the cache's way to its upstream.
+  - Every property is judged for itself, so that an expired certificate does not hide a wrong host name. Each failed
+    check comes with what to do.
+  - Fails when a cache is not healthy. The message names each such cache with its most likely cause.
+  - All caches are looked at side by side, and there is a result after O(timeout) seconds in any case.
+  - Connections to the caches go straight, without the environment's proxy.
+options:
+  caches:
+    description: The caches to look at.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: The cache's name in DTR.
+        type: str
+        required: true
+      url:
+        description: The URL at which clients reach it, such as V(https://cache-asia.example.com).
+        type: str
+        required: true
+      ca_path:
+        description:
+          - File or folder with the CA that signed the cache's certificate.
+          - Without it the system's trust store and DTR's CA are used, which is what a Docker client has that was not
+            told of the cache.
+        type: path
+      ca_certificate:
+        description: The same as O(caches[].ca_path) as PEM text.
+        type: str
+  url:
+    description:
+      - Address of the DTR, such as V(https://dtr.example.org).
+      - Without it only the caches are looked at.
+      - The environment variable E(DTR_URL) is used when the option is not given.
+    type: str
+    required: false
+  username:
+    description:
+      - Account to read the registered caches with; any will do. Without it registrations are not checked.
+      - The environment variable E(DTR_USERNAME) is used when the option is not given.
+    type: str
+  wait:
+    description: Look again until all caches are healthy, at the longest for O(timeout) seconds.
+    type: bool
+    default: false
+  timeout:
+    description: Seconds for the whole task. One connection or answer gets at most 10 seconds of it.
+    type: float
+    default: 60
+  min_days:
+    description: A certificate that expires in fewer days than this is not healthy any more.
+    type: int
+    default: 14
+  check_registration:
+    description:
+      - Whether the caches have to be registered in DTR under O(caches[].name) with O(caches[].url).
+      - Switch it off for a cache that is about to be registered.
+    type: bool
+    default: true
+extends_documentation_fragment:
+  - dtr.cache.registry
+  - dtr.cache.attributes
+requirements:
+  - cryptography
+attributes:
+  check_mode:
+    support: full
+    details:
+      - This action does not modify state.
+  diff_mode:
+    support: N/A
+    details:
+      - This action does not modify state.
+  idempotent:
+    support: full
+    details:
+      - This action does not modify state.
+  action_group:
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Wait until the caches of both regions are healthy
+  dtr.cache.cache_health:
+    url: https://dtr.example.com
+    username: admin
+    password: "{{ dtr_admin_token }}"
+    ca_path: /etc/ssl/certs/dtr-ca.pem
+    wait: true
+    timeout: 120
+    caches:
+      - name: region-asia
+        url: https://cache-asia.example.com
+        ca_path: /etc/ssl/certs/caches-ca.pem
+      - name: region-europe
+        url: https://cache-europe.example.com
+        ca_path: /etc/ssl/certs/caches-ca.pem
+
+- name: Look at a cache without DTR
+  dtr.cache.cache_health:
+    caches:
+      - name: region-asia
+        url: https://cache-asia.example.com
+        ca_certificate: "{{ dtr_cache_ca_certificate }}"
+    min_days: 30
+"""
+
+RETURN = r"""
+healthy:
+  description: Whether all caches are.
+  returned: when the caches were looked at
+  type: bool
+caches:
+  description: What was found at each cache, in the order of O(caches); also when the task failed.
+  returned: when the caches were looked at
+  type: list
+  elements: dict
+  contains:
+    name: {description: The cache's name., type: str, sample: region-asia}
+    url: {description: Its URL., type: str, sample: "https://cache-asia.example.com"}
+    healthy: {description: Whether all checks are right., type: bool}
+    checks:
+      description: Everything that was looked at. What could not be reached because of a failed check is missing.
+      type: list
+      elements: dict
+      contains:
+        edge:
+          description: V(client->cache), V(cache->DTR) or V(client->DTR). The client is the machine of this task.
+          type: str
+        check:
+          description:
+            - V(name_resolution), V(tcp), V(tls), V(chain), V(host_name), V(validity), V(clock) (only when it is wrong),
+              V(api) (C(/v2/) of the cache, C(/_ping) of DTR), V(upstream), V(registration), or V(finished) when there
+              was no result in time.
+          type: str
+        ok: {description: Whether it is right., type: bool}
+        detail: {description: What was seen., type: str}
+        hint: {description: What to do about it., type: str}
+    certificate:
+      description: The cache's own certificate, V(null) when there was none to see.
+      type: dict
+      contains:
+        subject: {description: RFC 4514 name., type: str}
+        issuer: {description: RFC 4514 name of its issuer., type: str}
+        not_before: {description: Beginning of its validity., type: str}
+        not_after: {description: End of its validity., type: str}
+        fingerprint: {description: SHA-256 fingerprint., type: str}
+    days_left: {description: Days until the first certificate of the chain expires., type: int}
+    seconds: {description: Time of the cache's first answer., type: float}
+"""
+
+import contextlib
+import os
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
+from ansible_collections.dtr.cache.plugins.module_utils import certificates, health, tls
+from ansible_collections.dtr.cache.plugins.module_utils.distribution import origin_of
+from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
+from ansible_collections.dtr.cache.plugins.module_utils.registry_module import Connection, run_registry_module
+from ansible_collections.dtr.cache.plugins.module_utils.transport import normalise_url
+
+CLIENT = ("client_cert", "client_key")
+TRUST = ("ca_path", "ca_certificate")
+
+
+def main() -> None:
+    """Look at caches."""
+    run_registry_module(
+        examine,
+        {
+            "caches": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "url": {"type": "str", "required": True},
+                    "ca_path": {"type": "path"},
+                    "ca_certificate": {"type": "str"},
+                },
+                "mutually_exclusive": [TRUST],
+            },
+            "url": {"type": "str", "fallback": (env_fallback, ["DTR_URL"])},
+            "wait": {"type": "bool", "default": False},
+            "timeout": {"type": "float", "default": 60},
+            "min_days": {"type": "int", "default": 14},
+            "check_registration": {"type": "bool", "default": True},
+        },
+        authenticated=False,
+    )
+
+
+def examine(module: AnsibleModule) -> dict[str, t.Any]:
+    """Look at all caches, and fail when one of them is not healthy."""
+    params = module.params
+    if certificates.CRYPTOGRAPHY_IMPORT_ERROR:
+        module.fail_json(msg=missing_required_lib("cryptography"), exception=certificates.CRYPTOGRAPHY_IMPORT_ERROR)
+    check_options(params)
+    with contextlib.ExitStack() as stack:
+        conditions = health.examine(
+            [cache_of(params, entry) for entry in params["caches"]],
+            dtr_of(module, stack) if params["url"] else None,
+            min_days=params["min_days"],
+            timeout=params["timeout"],
+            wait=params["wait"],
+        )
+    rows = [condition.row() for condition in conditions]
+    verdict = health.verdict(conditions)
+    if verdict is not None:
+        raise Failure("UNHEALTHY", verdict, healthy=False, caches=rows)
+    return {"changed": False, "healthy": True, "caches": rows}
+
+
+def check_options(params: t.Mapping[str, t.Any]) -> None:
+    """What the argument spec cannot say.
+
+    Raises:
+        Failure: C(INVALID_INPUT).
+    """
+    names = [entry["name"] for entry in params["caches"]]
+    double = sorted({name for name in names if names.count(name) > 1})
+    if double:
+        raise Failure("INVALID_INPUT", f"caches: {', '.join(double)} is there more than once.")
+    for entry in params["caches"]:
+        if origin_of(entry["url"]).scheme not in ("https", "http"):
+            raise Failure("INVALID_INPUT", f"caches: {entry['url']} is not an https URL.")
+    if params["timeout"] <= 0:
+        raise Failure("INVALID_INPUT", f"timeout: {params['timeout']:g} is not a number of seconds above 0.")
+
+
+def cache_of(params: t.Mapping[str, t.Any], entry: t.Mapping[str, t.Any]) -> health.Cache:
+    """A cache with the trust of its clients: its own CA, or the system's and DTR's."""
+    given = {name: entry[name] for name in TRUST}
+    try:
+        context = tls.client_context(**(given if any(given.values()) else {name: params[name] for name in TRUST}))
+    except Failure as failure:
+        raise Failure("INVALID_INPUT", f"caches: {entry['name']}: {failure.message}") from None
+    if not any(given.values()):
+        context.load_default_certs()
+        given = {name: params[name] for name in TRUST}
+    return health.Cache(entry["name"], entry["url"], context, anchors_of(given))
+
+
+def dtr_of(module: AnsibleModule, stack: contextlib.ExitStack) -> health.Dtr:
+    """DTR, as the connection options describe it."""
+    params = module.params
+    trust = {name: params[name] for name in TRUST}
+    client = {name: params[name] for name in CLIENT}
+    content_caches = None
+    if params["check_registration"] and (params["username"] or params["client_cert"]):
+        # One answer in the time of a step; what is wrong with the connection, the probes say better than retries.
+        step = min(health.STEP_SECONDS, params["timeout"])
+        content_caches = stack.enter_context(Connection(module, timeout=step, retries=0)).content_caches
+    return health.Dtr(
+        normalise_url(params["url"], allow_plain=True),
+        tls.client_context(**trust) if params["validate_certs"] else None,
+        anchors_of(trust),
+        lambda: tls.client_context(validate_certs=False, **client),
+        content_caches,
+    )
+
+
+def anchors_of(trust: t.Mapping[str, t.Any]) -> list[t.Any]:
+    """The CAs that were given as text or as one file, for messages; none where they are not known."""
+    text = trust["ca_certificate"]
+    path = os.path.expanduser(trust["ca_path"]) if trust["ca_path"] else ""
+    try:
+        if not text and os.path.isfile(path):
+            with open(path, encoding="utf-8", errors="replace") as file:
+                text = file.read()
+        return list(certificates.load_certificates(text)) if text else []
+    except (Failure, OSError):
+        return []
+
+
+if __name__ == "__main__":
+    main()
