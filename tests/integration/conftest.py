@@ -153,7 +153,7 @@ class Play:
     """Runs playbooks on the lab's inventory."""
 
     def __init__(self, environment: dict[str, str]) -> None:
-        self._environment = environment
+        self.environment = environment
 
     def __call__(
         self,
@@ -172,7 +172,7 @@ class Play:
             extra.write_text(json.dumps(variables))
             result = subprocess.run(
                 ["ansible-playbook", "-i", INVENTORY, playbook, "-e", f"@{extra}", *options],
-                env={**self._environment, **(env or {})},
+                env={**self.environment, **(env or {})},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,

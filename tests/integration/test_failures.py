@@ -1,0 +1,119 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A region that fails is told with its reason, leaves the others alone, and is finished by the next run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from .conftest import INVENTORY, Lab, Play
+
+DEPLOY = "dtr.cache.deploy"
+
+
+@pytest.fixture
+def sensitive(tmp_path: Path) -> list[str]:
+    """A file and a folder with files, as an operator leaves them behind."""
+    folder = tmp_path / "certs"
+    folder.mkdir()
+    for name in ("cache.key.pem", "other.pem"):
+        (folder / name).write_text("sensitive")
+    single = tmp_path / "key.pem"
+    single.write_text("sensitive")
+    return [str(single), str(folder)]
+
+
+def test_the_sensitive_files_are_gone_after_a_good_run(clean_lab: Lab, play: Play, sensitive: list[str]) -> None:
+    run = play(DEPLOY, "--limit", "region-europe", dtr_cache_source_files=sensitive)
+    assert run.code == 0, run.output
+    assert not any(Path(path).exists() for path in sensitive)
+
+
+def test_they_are_gone_after_a_refused_run_as_well(clean_lab: Lab, play: Play, sensitive: list[str]) -> None:
+    run = play(DEPLOY, "--limit", "region-europe", dtr_cache_source_files=",".join(sensitive), dtr_cache_port=0)
+    assert run.code != 0
+    assert not any(Path(path).exists() for path in sensitive)
+
+
+def test_check_mode_leaves_them(clean_lab: Lab, play: Play, sensitive: list[str]) -> None:
+    run = play(DEPLOY, "--check", "--limit", "region-europe", dtr_cache_source_files=sensitive)
+    assert run.code == 0, run.output
+    assert all(Path(path).exists() for path in sensitive)
+    assert "dtr.cache.cleanup : Remove the sensitive files" in run.changed_tasks()
+
+
+def test_one_bad_region_does_not_keep_the_other_from_its_cache(clean_lab: Lab, play: Play) -> None:
+    nodes = "{{ ['europe-1' if inventory_hostname == 'region-europe' else 'not-there'] }}"
+    run = play(DEPLOY, dtr_cache_nodes=nodes)
+    assert run.code != 0
+    assert (run.recap["region-asia"]["failed"], run.recap["region-europe"]["failed"]) == (1, 0)
+    rows = run.summary()
+    assert rows[0].startswith("region-asia")
+    assert rows[0].endswith("failed at: Find everything that is wrong with the settings")
+    assert rows[1].startswith("region-europe")
+    assert rows[1].endswith("ok")
+    assert clean_lab.snapshot()["europe-1"]["services"]
+
+
+def test_bad_credentials_are_told_with_status_and_what_to_do(clean_lab: Lab, play: Play) -> None:
+    run = play(DEPLOY, "--limit", "region-europe", dtr_cache_registry_password="wrong-password")
+    assert run.code != 0
+    assert "401" in run.output
+    assert "https://dtr.lab.test/api/v0/content_caches" in run.output
+    assert "wrong-password" not in run.output
+    finished = play(DEPLOY, "--limit", "region-europe")
+    assert finished.code == 0, finished.output
+    assert "registered, 1 account assigned" in finished.summary()[0]
+
+
+def test_an_image_that_is_missing_gets_a_verdict_with_node_and_reason(clean_lab: Lab, play: Play) -> None:
+    run = play(DEPLOY, "--limit", "region-europe", dtr_cache_version="0.0.0", dtr_cache_timeout=60)
+    assert run.code != 0
+    assert "Stack dtr-cache did not settle" in run.output
+    assert "europe-1" in run.output
+    assert "No such image: docker/dtr-content-cache:0.0.0" in run.output
+    assert clean_lab.control.state() == {"content_caches": [], "settings": {}}, (
+        "nothing is registered that does not run"
+    )
+
+
+def test_an_unknown_account_is_named_and_nobody_is_moved(clean_lab: Lab, play: Play) -> None:
+    run = play(DEPLOY, "--limit", "region-europe", dtr_cache_assignments={"accounts": ["bob", "nobody-here"]})
+    assert run.code != 0
+    assert "nobody-here" in run.output
+    assert clean_lab.control.state()["settings"] == {}
+
+
+def test_a_killed_run_is_finished_by_the_next(clean_lab: Lab, play: Play) -> None:
+    environment = dict(os.environ)
+    process = subprocess.Popen(
+        ["ansible-playbook", "-i", INVENTORY, DEPLOY, "--limit", "region-europe"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("TASK [dtr.cache.stack : Wait until the stack has settled]"):
+            time.sleep(0.5)
+            os.killpg(process.pid, signal.SIGKILL)
+            break
+    process.wait()
+    interrupted = clean_lab.snapshot()
+    assert interrupted["europe-1"]["services"], "the stack was deployed before the kill"
+    assert interrupted["registry"]["content_caches"] == []
+
+    finished = play(DEPLOY, "--limit", "region-europe")
+    assert finished.code == 0, finished.output
+    state: dict[str, t.Any] = clean_lab.control.state()
+    assert [cache["name"] for cache in state["content_caches"]] == ["region-europe"]
+    assert list(state["settings"]) == ["bob"]
+    assert play(DEPLOY, "--limit", "region-europe").total("changed") == 0

@@ -1,0 +1,133 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is wrong is told at once and before anything is touched, with the real Swarm's and the real files' problems."""
+
+from __future__ import annotations
+
+import datetime
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from .authority import Authority
+from .conftest import Lab, Play
+
+DEPLOY = "dtr.cache.deploy"
+HOST = "cache-asia.lab.test"
+
+
+@pytest.fixture(scope="module")
+def empty(lab: Lab) -> dict[str, t.Any]:
+    lab.clean()
+    return lab.snapshot()
+
+
+@pytest.fixture
+def refused(empty: dict[str, t.Any], lab: Lab, play: Play) -> t.Callable[..., str]:
+    """Deploys region-asia with bad settings: it must fail in the preflight and change nothing. Gives the output."""
+
+    def run(**variables: t.Any) -> str:
+        result = play(DEPLOY, "--limit", "region-asia", **variables)
+        assert result.code != 0
+        assert result.total("changed") == 0
+        assert "nothing has been changed" in result.output
+        assert lab.snapshot() == empty
+        return result.output
+
+    return run
+
+
+def test_problems_of_variables_files_and_swarm_are_told_together(refused: t.Callable[..., str], tmp_path: Path) -> None:
+    missing = tmp_path / "missing.pem"
+    output = refused(
+        dtr_cache_name="local",
+        dtr_cache_port=0,
+        dtr_cache_blob_ttl="24",
+        dtr_cache_nodes=["asia-2", "asia-9"],
+        dtr_cache_private_key=str(missing),
+        dtr_cache_replicsa=2,
+    )
+    for sentence in (
+        "dtr_cache_replicsa: is no variable of dtr.cache; did you mean dtr_cache_replicas?",
+        "dtr_cache_name: 'local' is what DTR calls pulling without a cache",
+        "dtr_cache_port: '0' is not a whole number from 1 to 65535",
+        f"dtr_cache_private_key: {missing} cannot be read on the control node",
+        "dtr_cache_blob_ttl: 24 has no unit",
+        "dtr_cache_nodes: the Swarm has no node asia-9; its nodes are asia-1, asia-2, asia-3",
+    ):
+        assert sentence in output
+    assert "have 6 problems" in output
+
+
+def test_a_worker_is_no_manager(refused: t.Callable[..., str]) -> None:
+    output = refused(ansible_host="asia-3.lab.test")
+    assert "The Docker Engine on asia-3 is a worker" in output
+    assert "198.18.57.21" in output, "names a manager to use instead"
+
+
+def test_a_manager_that_does_not_answer_is_one_problem_among_others(refused: t.Callable[..., str]) -> None:
+    output = refused(ansible_port=2, dtr_cache_blob_ttl="24")
+    assert "the manager region-asia cannot be reached" in output
+    assert "dtr_cache_blob_ttl: 24 has no unit" in output
+
+
+def test_a_port_that_something_else_holds_is_named_with_its_node(refused: t.Callable[..., str], lab: Lab) -> None:
+    # asia-3's own sshd is something that answers and is no cache.
+    output = refused(dtr_cache_nodes=["asia-2", "asia-3"], dtr_cache_port=22)
+    assert "dtr_cache_port: 22 is in use on node asia-2 by something that is not this cache" in output
+    assert "dtr_cache_port: 22 is in use on node asia-3 by something that is not this cache" in output
+
+
+def test_a_drained_node_is_named_with_the_way_back(lab: Lab, play: Play, empty: dict[str, t.Any]) -> None:
+    lab.inside("asia-1", "docker", "node", "update", "--availability", "drain", "asia-2")
+    try:
+        run = play(DEPLOY, "--limit", "region-asia")
+    finally:
+        lab.inside("asia-1", "docker", "node", "update", "--availability", "active", "asia-2")
+    assert run.code != 0
+    assert "dtr_cache_nodes: node asia-2 is set to drain" in run.output
+    assert "docker node update --availability active asia-2" in run.output
+    assert lab.snapshot() == empty
+
+
+def test_another_service_on_the_port_is_named(lab: Lab, play: Play, empty: dict[str, t.Any]) -> None:
+    lab.inside(
+        *("asia-1", "docker", "service", "create", "--detach", "--quiet", "--name", "other", "--replicas", "0"),
+        *("--publish", "9443:443", "docker/dtr-content-cache:2.7.4"),
+    )
+    try:
+        run = play(DEPLOY, "--limit", "region-asia", dtr_cache_port=9443)
+    finally:
+        lab.inside("asia-1", "docker", "service", "rm", "other")
+    assert "dtr_cache_port: 9443 is published by service other already" in run.output
+
+
+def test_bad_certificates_and_keys_are_told_apart(refused: t.Callable[..., str], tmp_path: Path) -> None:
+    authority = Authority()
+    now = datetime.datetime.now(datetime.timezone.utc)
+    good = authority.issue(HOST)
+
+    def problem(certificate: str, key: str) -> str:
+        return refused(dtr_cache_certificate=certificate, dtr_cache_private_key=key, dtr_cache_ca_certificate="")
+
+    assert "the private key belongs to another certificate" in problem(good.chain, authority.issue(HOST).key)
+    assert "dtr_cache_private_key: is encrypted" in problem(good.chain, good.encrypted_key("a passphrase"))
+    assert "dtr_cache_private_key: is not a private key" in problem(good.chain, good.certificate)
+    assert "is out of order" in problem(authority.intermediate + good.certificate, good.key)
+    other = authority.issue("cache.example.org")
+    assert f"does not cover {HOST}; it names cache.example.org" in problem(other.chain, other.key)
+    expired = authority.issue(HOST, end=now - datetime.timedelta(days=1))
+    assert "dtr_cache_certificate: has expired" in problem(expired.chain, expired.key)
+    future = authority.issue(HOST, begin=now + datetime.timedelta(days=1))
+    assert "dtr_cache_certificate: is not valid yet" in problem(future.chain, future.key)
+
+
+def test_another_ca_than_the_pinned_one_stops_the_run_before_a_change(
+    lab: Lab, play: Play, empty: dict[str, t.Any]
+) -> None:
+    run = play(DEPLOY, "--limit", "region-asia", dtr_cache_registry_ca_fingerprint="00" * 32)
+    assert run.code != 0
+    assert "fingerprint" in run.output
+    assert run.total("changed") == 0
+    assert lab.snapshot() == empty

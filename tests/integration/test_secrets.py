@@ -1,0 +1,207 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Secrets appear nowhere: not in output at -vvvv, files of either side, labels and process arguments."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+import typing as t
+from pathlib import Path
+
+import pytest
+import yaml
+
+from .conftest import INVENTORY, Lab, Play, Run
+
+DEPLOY = "dtr.cache.deploy"
+HTTP_SECRET = "an-http-secret-of-the-test-and-of-nothing-else"
+
+
+def fragments(lab: Lab) -> list[str]:
+    """Parts of each secret of a deployment that could not appear by chance, also base64-encoded."""
+    key = lab.certificate("cache-europe.lab.test", "key").splitlines()[1:-1]
+    credentials = f"admin:{lab.passwords['admin']}"
+    secrets = [*key, lab.passwords["admin"], HTTP_SECRET]
+    encoded = [base64.b64encode(secret.encode()).decode().rstrip("=")[:-2] for secret in [*secrets, credentials]]
+    return [*secrets, *encoded]
+
+
+def leaks(text: str, lab: Lab) -> list[str]:
+    return [fragment for fragment in fragments(lab) if fragment in text]
+
+
+def verbose(play: Play, *options: str, **variables: t.Any) -> Run:
+    return play(
+        DEPLOY, "-vvvv", "--diff", "--limit", "region-europe", *options, dtr_cache_http_secret=HTTP_SECRET, **variables
+    )
+
+
+def test_nothing_secret_is_shown_on_any_path(clean_lab: Lab, play: Play) -> None:
+    token_before = clean_lab.control.count("POST", "api_tokens")
+    runs = {
+        "check": verbose(play, "--check"),
+        "refused settings": verbose(play, dtr_cache_port=0, dtr_cache_private_key="-----BEGIN X-----\nnot a key"),
+        "bad image": verbose(play, dtr_cache_version="0.0.0", dtr_cache_timeout=20),
+        "deploy": verbose(play),
+        "unknown account": verbose(play, dtr_cache_assignments={"accounts": ["nobody-here"]}),
+        "registry ill": _with_fault(clean_lab, play),
+    }
+    assert [runs[name].code == 0 for name in runs] == [True, False, False, True, False, False]
+    assert clean_lab.control.count("POST", "api_tokens") > token_before, "the verification made a token"
+    for name, run in runs.items():
+        assert not leaks(run.output, clean_lab), name
+
+
+def _with_fault(lab: Lab, play: Play) -> Run:
+    lab.control.fault("status", path="/settings$", status=500)
+    try:
+        return verbose(play, dtr_cache_assignments={"accounts": ["carol"]})
+    finally:
+        lab.control.remove_faults()
+
+
+def test_temporary_tokens_are_gone_from_the_registry(clean_lab: Lab, play: Play) -> None:
+    run = verbose(play)
+    assert run.code == 0
+    made, deleted = (clean_lab.control.count(method, "api_tokens") for method in ("POST", "DELETE"))
+    assert made > 0
+    assert made == deleted
+
+
+def test_the_swarm_shows_no_secret(clean_lab: Lab, play: Play) -> None:
+    assert verbose(play).code == 0
+    client = clean_lab.engine("europe-1")
+    shown: list[t.Any] = [secret.attrs for secret in client.secrets.list()]
+    shown += [service.attrs for service in client.services.list()]
+    shown += [node.attrs for node in client.nodes.list()]
+    shown += [{**config.attrs["Spec"], "Data": None} for config in client.configs.list()]
+    assert shown
+    assert not leaks(json.dumps(shown), clean_lab)
+
+
+def test_the_private_key_never_touches_a_disk(clean_lab: Lab, play: Play, tmp_path: Path) -> None:
+    """Every write of a vaulted deployment is watched, on the control node and, by the manager's sshd, on the manager."""
+    key = clean_lab.certificate("cache-europe.lab.test", "key")
+    password = tmp_path / "vault-password"
+    password.write_text("vault password of the test")
+    vaulted = tmp_path / "vault.yml"
+    vaulted.write_text(yaml.safe_dump({"dtr_cache_private_key": key}))
+    subprocess.run(
+        ["ansible-vault", "encrypt", "--vault-password-file", str(password), str(vaulted)],
+        check=True,
+        capture_output=True,
+    )
+    assert not leaks(vaulted.read_text(), clean_lab)
+    strace = shutil.which("strace")
+    assert strace, "strace is one of the packages that tests/lib/bootstrap.sh installs"
+    manager_trace, control_trace = tmp_path / "manager.trace", tmp_path / "control.trace"
+    options = ["--seccomp-bpf", "-f", "-y", "-s", "200000", "-e", "trace=write,pwrite64,writev,sendfile"]
+    sshd = clean_lab.inside("europe-1", "sh", "-c", "echo $(pgrep -o -x sshd)")
+    watcher = subprocess.Popen(
+        [
+            strace,
+            "-f",
+            "-y",
+            "-s",
+            "200000",
+            "-e",
+            "trace=write,pwrite64,writev",
+            "-o",
+            str(manager_trace),
+            "-p",
+            _outside(sshd),
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert watcher.stderr is not None
+    assert "attached" in watcher.stderr.readline()
+    try:
+        result = subprocess.run(
+            [
+                *(strace, *options, "-o", str(control_trace)),
+                *("ansible-playbook", "-i", INVENTORY, DEPLOY, "--limit", "region-europe"),
+                *("-e", f"@{vaulted}", "--vault-password-file", str(password)),
+            ],
+            env=play.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        watcher.terminate()
+        watcher.wait()
+    assert result.returncode == 0, result.stdout
+    needle = key.splitlines()[1][:40]
+    written = {"control": _targets(control_trace, needle), "manager": _targets(manager_trace, needle)}
+    for side, targets in written.items():
+        assert targets, f"{side}: the key must have passed through a pipe or socket, or the watch saw nothing"
+        files = [target for target in targets if target.startswith("/") and not target.startswith("/dev/")]
+        assert not files, side
+
+
+def _targets(trace: Path, needle: str) -> set[str]:
+    """What each write that held the needle went to: a path, a pipe, a socket."""
+    found = set()
+    for line in trace.read_text(errors="replace").splitlines():
+        if needle in line:
+            match = re.search(r"(?:write|pwrite64|writev)\(\d+<(.*?)>, ", line)
+            if match:
+                found.add(match[1])
+    return found
+
+
+def _outside(pid: str) -> str:
+    """The id, in the machine's own process namespace, of a process that a node knows by this id."""
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            lines = dict(line.partition(":")[::2] for line in status.read_text().splitlines())
+            ids = lines.get("NSpid", "").split()
+            if len(ids) > 1 and ids[-1] == pid and lines["Name"].strip() == "sshd" and _is_in(ids[0], "europe-1"):
+                return ids[0]
+        except OSError:
+            continue
+    raise AssertionError("found no sshd of europe-1")
+
+
+def _is_in(pid: str, node: str) -> bool:
+    name = subprocess.run(["nsenter", "-t", pid, "-u", "hostname"], capture_output=True, text=True, check=False)
+    return name.stdout.strip() == node
+
+
+def test_process_arguments_hold_no_secret(clean_lab: Lab, play: Play) -> None:
+    """The command lines of everything that ran are in the trace of execve."""
+    trace = Path(subprocess.run(["mktemp"], capture_output=True, text=True, check=True).stdout.strip())
+    try:
+        result = subprocess.run(
+            [
+                *("strace", "--seccomp-bpf", "-f", "-s", "200000", "-v", "-e", "trace=execve", "-o", str(trace)),
+                *("ansible-playbook", "-i", INVENTORY, DEPLOY, "--limit", "region-europe"),
+            ],
+            env=play.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 0, result.stdout
+        text = trace.read_text(errors="replace")
+        assert "ansible-playbook" in text
+        assert not leaks(text, clean_lab)
+    finally:
+        trace.unlink()
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_over(lab: Lab) -> t.Iterator[None]:
+    """After each test, no file of Ansible's temporary folders on either side holds a secret."""
+    yield
+    for folder in (Path.home() / ".ansible" / "tmp", Path("/dev/shm")):
+        for path in folder.rglob("*"):
+            if path.is_file():
+                assert not leaks(path.read_text(errors="replace"), lab), path
+    left = lab.inside("europe-1", "sh", "-c", "find /root/.ansible /tmp -type f -exec cat {} + 2>/dev/null; true")
+    assert not leaks(left, lab)
