@@ -352,6 +352,7 @@ class CacheChanger:
             self._restore(moves, step.retired)
             raise
         self._move(moves)
+        self._have_the_last_word({move.account: self._target_id(step) for move in moves})
 
     def _restore(self, moves: t.Iterable[Move], retired: t.Iterable[ContentCache] = ()) -> None:
         """Bring back the entries that were deleted, under new ids, and their users."""
@@ -362,7 +363,14 @@ class CacheChanger:
                 restored = self._registry.create_content_cache(cache.name, cache.host, known)
                 self.progress.restored.append(restored)
                 ids[cache.id] = restored.id
-        self.failed_moves.update(self._assign({move.account: ids[move.before.id] for move in moves}))
+        targets = {move.account: ids[move.before.id] for move in moves}
+        self.failed_moves.update(self._assign(targets))
+        self._have_the_last_word(targets)
+
+    def _have_the_last_word(self, targets: t.Mapping[str, str | None]) -> None:
+        """Make sure that no reset which timed out is carried out after the write that followed it."""
+        late = self._registry.wait_for_late_writes(targets)
+        self.failed_moves.update(self._assign({account: targets[account] for account in late}))
 
     def _moves_failure(self) -> Failure:
         name, failure = next(iter(sorted(self.failed_moves.items())))

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 import typing as t
 from urllib.parse import quote
 
-from ansible_collections.dtr.cache.plugins.module_utils.answers import Answer, looks_like_html
+from ansible_collections.dtr.cache.plugins.module_utils.answers import Answer, looks_like_html, server_errors
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.transport import (
     Fate,
@@ -28,6 +29,9 @@ _CACHES = "/api/v0/content_caches"
 _ACCOUNTS = "/enzi/v0/accounts"
 # The default of 10 (UCP swagger) would cost a thousand requests for ten thousand accounts; servers take large limits.
 _PAGE_SIZE = 1000
+
+# What gateways make of the one documented status of a success varies.
+_SUCCESS = (200, 201, 202, 204)
 
 LOCAL = "local"
 """The pseudo region of DTR's web interface: no cache. No real cache may have this name, in any capitalisation."""
@@ -77,6 +81,7 @@ class Registry:
         self._transport = transport
         self._local_ids: frozenset[str] = frozenset()
         self._unset_form = 0
+        self._late_until: dict[str, float] = {}
 
     # Content caches
 
@@ -130,9 +135,31 @@ class Registry:
     def delete_content_cache(self, cache_id: str) -> None:
         """Remove a cache; one that is gone already is fine.
 
-        DTR swagger, DeleteContentCache, documents both 204 and 404 C(NO_SUCH_CONTENT_CACHE) for that case.
+        DTR swagger, DeleteContentCache, documents both 204 and 404 C(NO_SUCH_CONTENT_CACHE) for that case. After any
+        other answer the list tells whether the cache is gone.
+
+        Raises:
+            Failure: The cache is still there.
         """
-        self._transport.request("DELETE", f"{_CACHES}/{_segment(cache_id)}", expect=(200, 202, 204, 404))
+        path = f"{_CACHES}/{_segment(cache_id)}"
+        try:
+            answer = self._transport.request("DELETE", path, expect=(*_SUCCESS, 404))
+        except Failure as failure:
+            if not _leaves_doubt(failure) or self._is_listed(cache_id):
+                raise
+            return
+        gone = answer.status == 204 or any(code == "NO_SUCH_CONTENT_CACHE" for code, _text in server_errors(answer))
+        if not gone and self._is_listed(cache_id):
+            raise Failure(
+                "NOT_APPLIED",
+                f"DELETE {answer.url} answered {answer.status}, but DTR still lists the cache.",
+                http_status=answer.status,
+                url=answer.url,
+                hint="Run the task again.",
+            )
+
+    def _is_listed(self, cache_id: str) -> bool:
+        return any(cache.id == cache_id for cache in self.content_caches())
 
     def _post_content_cache(self, name: str, host: str) -> ContentCache:
         answer = self._transport.attempt("POST", _CACHES, body={"name": name, "host": host}, expect=(200, 201))
@@ -194,6 +221,19 @@ class Registry:
                 hint="Run the task again; something else may be changing the same account.",
             )
 
+    def wait_for_late_writes(self, usernames: t.Iterable[str]) -> list[str]:
+        """Wait until no write of these users that timed out can be expected to take effect any more.
+
+        Such a write may be carried out after one that was sent later. As nobody knows how long a server takes, it is
+        given the time-out once more.
+
+        Returns: The users it was about, whose settings have to be written once more.
+        """
+        late = [name for name in usernames if name in self._late_until]
+        if late:
+            time.sleep(max(0.0, max(self._late_until.pop(name) for name in late) - time.monotonic()))
+        return late
+
     def _unset_user_cache(self, username: str) -> None:
         """Try each form that may mean "none", beginning with the one that worked last; the form is not published."""
         forms = self._unset_forms()
@@ -223,7 +263,12 @@ class Registry:
 
     def _patch_user_cache(self, username: str, form: Json) -> str | None:
         """The setting after the change, from the answer or read back."""
-        answer = self._transport.request("PATCH", _settings_path(username), body=form, expect=(200, 202, 204))
+
+        def note(lost: Lost) -> None:
+            if lost.fate is Fate.PENDING:
+                self._late_until[username] = time.monotonic() + self._transport.timeout
+
+        answer = self._transport.request("PATCH", _settings_path(username), body=form, expect=_SUCCESS, on_lost=note)
         settings = _settings_in(answer)
         return self.user_cache(username) if settings is None else self._cache_id(settings)
 

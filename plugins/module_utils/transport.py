@@ -171,7 +171,7 @@ class Transport:
         body: t.Any = None,
         headers: t.Mapping[str, str] | None = None,
         expect: t.Container[int] = (200,),
-        retries: int | None = None,
+        on_lost: t.Callable[[Lost], None] | None = None,
     ) -> Answer:
         """Send a request until it is answered or the retries are used up.
 
@@ -182,18 +182,20 @@ class Transport:
             body: What to send as JSON; C(None) sends no body.
             headers: Further headers; they win over the usual ones.
             expect: The statuses that are an answer; any other one raises. A status in here is never retried.
-            retries: Instead of the number given to the constructor.
+            on_lost: Called with each attempt that got no usable answer.
 
         Raises:
             Failure: The server's own code, or one of C(CONNECTION_FAILED), C(TIMEOUT), C(TLS_...),
                 C(UNEXPECTED_REDIRECT), C(NOT_AUTHENTICATED), C(NOT_AUTHORIZED), C(NOT_FOUND), C(HTTP_...). For a POST,
                 whose repetition may do the same thing twice, C(OUTCOME_UNKNOWN) when the answer was lost.
         """
-        patience = self.patience(method, path, retries)
+        patience = self.patience(method, path)
         while True:
             try:
                 return self.attempt(method, path, query=query, body=body, headers=headers, expect=expect)
             except Lost as lost:
+                if on_lost:
+                    on_lost(lost)
                 if method == "POST" and lost.fate is not Fate.NOT_PROCESSED:
                     raise outcome_unknown(lost) from None
                 patience.wait(lost)
@@ -244,9 +246,9 @@ class Transport:
             except Lost as lost:
                 patience.wait(lost)
 
-    def patience(self, method: str, path: str, retries: int | None = None) -> Patience:
+    def patience(self, method: str, path: str) -> Patience:
         """What is left of retries and time for one request that is about to be sent."""
-        return Patience(self, f"{method} {self._shown(path)}", self.retries if retries is None else retries)
+        return Patience(self, f"{method} {self._shown(path)}")
 
     def _open(
         self,
@@ -374,10 +376,10 @@ class Transport:
 class Patience:
     """The attempts and the time that are left for one request."""
 
-    def __init__(self, transport: Transport, request: str, retries: int) -> None:
+    def __init__(self, transport: Transport, request: str) -> None:
         self._transport = transport
         self._request = request
-        self._retries = retries
+        self._retries = transport.retries
         self._used = 0
         self._deadline = time.monotonic() + transport.backoff.budget
 
