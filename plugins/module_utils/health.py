@@ -73,6 +73,7 @@ _CACHE_WORDS = Words(
     chain_file="the cache's certificate file (dtr_cache_certificate)",
     renew="Renew the cache's certificate, and let the cache take it up (playbook dtr.cache.rotate).",
     name="Use a host name that the certificate covers, or have the cache's certificate issued for this one.",
+    client_certificate="Take clientcas out of the cache's configuration (http.tls): Docker clients send it none.",
 )
 _DTR_WORDS = Words(
     server="DTR",
@@ -81,6 +82,7 @@ _DTR_WORDS = Words(
     chain_file="DTR's certificate (settings of DTR, domain and proxies)",
     renew="Renew DTR's certificate in the settings of DTR.",
     name="Use a host name that DTR's certificate covers, or have it issued for this one.",
+    client_certificate="Set client_cert and client_key to a certificate signed by the CA that DTR trusts for clients.",
 )
 
 

@@ -71,6 +71,7 @@ class Words(t.NamedTuple):
         chain_file: Where its certificates come from.
         renew: How its certificate is renewed.
         name: How host name and certificate are made to agree.
+        client_certificate: When the server wants another client certificate than it gets, or one at all.
     """
 
     server: str
@@ -79,6 +80,7 @@ class Words(t.NamedTuple):
     chain_file: str
     renew: str
     name: str
+    client_certificate: str
 
 
 class Endpoint(t.NamedTuple):
@@ -301,7 +303,9 @@ class _Visit:
                 else "."
             )
             return self._blocked("tls", f"port {self._origin.port} speaks {what}", hint)
-        return self._blocked("tls", f"the server {verdict.reason}", verdict.hint)
+        about_client = verdict.code.startswith("TLS_CLIENT_CERTIFICATE")
+        hint = self._words.client_certificate if about_client else verdict.hint
+        return self._blocked("tls", f"the server {verdict.reason}", hint)
 
     def _cut_off(self) -> _Blocked:
         return self._blocked(

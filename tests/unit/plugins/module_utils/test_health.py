@@ -1,0 +1,272 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What answers and registrations mean, which cause is told first, and that there is always a result in time."""
+
+from __future__ import annotations
+
+import threading
+import time
+import typing as t
+
+import pytest
+from ansible_collections.dtr.cache.plugins.module_utils import health
+from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
+from ansible_collections.dtr.cache.plugins.module_utils.health import (
+    CACHE_TO_DTR,
+    CLIENT_TO_CACHE,
+    CLIENT_TO_DTR,
+    Cache,
+    Condition,
+    Dtr,
+)
+from ansible_collections.dtr.cache.plugins.module_utils.probes import Check, Endpoint, Look, Seen
+from ansible_collections.dtr.cache.plugins.module_utils.registry import ContentCache
+
+REGISTRY = {"docker-distribution-api-version": "registry/2.0"}
+ASIA = Cache("region-asia", "https://asia.example.com", None)
+
+
+def seen(status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> Seen:
+    return Seen(status, headers or {}, body)
+
+
+class TestApi:
+    @pytest.mark.parametrize("answer", [seen(200, b"{}", REGISTRY), seen(200, b"{}\n"), seen(200, b"", REGISTRY)])
+    def test_a_cache(self, answer: Seen) -> None:
+        assert health.judge_api(answer).ok
+
+    @pytest.mark.parametrize(
+        ("answer", "told", "hint"),
+        [
+            (seen(200, b"<html>"), "no Docker registry", "host and port"),
+            (seen(404), "no Docker registry", "host and port"),
+            (seen(401, b"", REGISTRY), "wants to know who asks", "not DTR's"),
+            (seen(503), "503", "log"),
+            ("no answer within 10 seconds", "no answer within 10 seconds", "log"),
+        ],
+    )
+    def test_something_else(self, answer: Seen | str, told: str, hint: str) -> None:
+        check = health.judge_api(answer)
+        assert not check.ok
+        assert told in check.detail
+        assert hint in (check.hint or "")
+
+
+class TestUpstream:
+    @pytest.mark.parametrize("status", [401, 403, 404])
+    def test_reached(self, status: int) -> None:
+        check = health.judge_upstream(seen(status))
+        assert check.ok
+        assert check.edge == CACHE_TO_DTR
+
+    @pytest.mark.parametrize(
+        ("answer", "hint"),
+        [
+            (seen(503), "upstreams and cas"),
+            (seen(502), "upstreams and cas"),
+            (seen(500), "storage"),
+            (seen(200), "content cache's"),
+            ("no answer within 20 seconds", "firewalls"),
+        ],
+    )
+    def test_not_reached(self, answer: Seen | str, hint: str) -> None:
+        check = health.judge_upstream(answer)
+        assert not check.ok
+        assert hint in (check.hint or "")
+
+
+class TestPing:
+    @pytest.mark.parametrize("body", [b'{"Error": "", "Healthy": true}', b'{"healthy": true}'])
+    def test_healthy(self, body: bytes) -> None:
+        assert health.judge_ping(seen(200, body)).ok
+
+    @pytest.mark.parametrize(
+        ("answer", "told"),
+        [
+            (seen(503, b'{"Error": "rethinkdb: no quorum", "Healthy": false}'), "(rethinkdb: no quorum)"),
+            (seen(200, b'{"Error": "", "Healthy": false}'), "(no reason given)"),
+            (seen(503, b"<html>"), "503"),
+            (seen(200, b"<html>"), "as no DTR does"),
+            (seen(200, b"{}"), "as no DTR does"),
+            (seen(404), "as no DTR does"),
+            ("the connection is closed without an answer", "closed without an answer"),
+        ],
+    )
+    def test_not_healthy(self, answer: Seen | str, told: str) -> None:
+        check = health.judge_ping(answer)
+        assert not check.ok
+        assert told in check.detail
+        assert check.hint
+
+
+def registered(*entries: tuple[str, str]) -> list[ContentCache]:
+    return [ContentCache(str(number), name, host) for number, (name, host) in enumerate(entries)]
+
+
+class TestRegistration:
+    @pytest.mark.parametrize("host", ["https://asia.example.com", "https://ASIA.example.com:443/"])
+    def test_as_it_should_be(self, host: str) -> None:
+        assert health._registration(ASIA, registered(("region-asia", host), ("other", "https://other"))).ok
+
+    def test_another_name_for_it_is_told(self) -> None:
+        check = health._registration(ASIA, registered(("region-asia", ASIA.url), ("old-asia", ASIA.url)))
+        assert check.ok
+        assert check.detail.endswith(", as is old-asia")
+
+    @pytest.mark.parametrize(
+        ("entries", "told"),
+        [
+            ([], "no content cache named region-asia"),
+            ([("region-asia", "https://old.example.com")], "DTR sends to https://old.example.com, which is not"),
+            ([("region-asia", "not a url:x")], "which is not"),
+            ([("region-asia", ASIA.url), ("region-asia", ASIA.url)], "2 content caches named region-asia"),
+        ],
+    )
+    def test_wrong(self, entries: list[tuple[str, str]], told: str) -> None:
+        check = health._registration(ASIA, registered(*entries))
+        assert not check.ok
+        assert told in check.detail
+        assert "dtr.cache.content_caches" in (check.hint or "")
+
+    def test_not_readable(self) -> None:
+        check = health._registration(ASIA, Failure("NOT_AUTHENTICATED", "Refused.", hint="Check the password."))
+        assert not check.ok
+        assert (check.detail, check.hint) == ("the registered caches cannot be read: Refused.", "Check the password.")
+
+
+class TestCause:
+    @pytest.mark.parametrize(
+        ("wrong", "cause"),
+        [
+            ([(CACHE_TO_DTR, "upstream"), (CLIENT_TO_DTR, "tcp")], (CLIENT_TO_DTR, "tcp")),
+            ([(CACHE_TO_DTR, "upstream"), (CLIENT_TO_CACHE, "api")], (CLIENT_TO_CACHE, "api")),
+            ([(CLIENT_TO_CACHE, "validity"), (CLIENT_TO_CACHE, "clock")], (CLIENT_TO_CACHE, "clock")),
+            ([(CLIENT_TO_DTR, "registration"), (CACHE_TO_DTR, "upstream")], (CACHE_TO_DTR, "upstream")),
+            ([], None),
+        ],
+    )
+    def test_before_its_consequences(self, wrong: list[tuple[str, str]], cause: tuple[str, str] | None) -> None:
+        checks = [Check(CLIENT_TO_CACHE, "tcp", True, "connected")]
+        checks += [Check(edge, name, False, "wrong.", "Mend it.") for edge, name in wrong]
+        found = health.likely_cause(checks)
+        assert (found and (found.edge, found.check)) == cause
+
+    def test_verdict_names_each_cache(self) -> None:
+        bad = Check(CLIENT_TO_CACHE, "tcp", False, "port 443 refuses connections.", "Start it.")
+        also = Check(CACHE_TO_DTR, "upstream", False, "no.", None)
+        conditions = [
+            Condition(ASIA, [bad, also]),
+            Condition(ASIA._replace(name="region-europe"), [bad._replace(ok=True)]),
+            Condition(ASIA._replace(name="region-us"), [also]),
+        ]
+        assert health.verdict(conditions) == (
+            "2 of 3 caches are not healthy. region-asia: client->cache, tcp: port 443 refuses connections. Start it. "
+            "(1 more checks failed) region-us: cache->DTR, upstream: no."
+        )
+        assert health.verdict(conditions[1:2]) is None
+
+    def test_a_cache_is_not_blamed_for_a_dtr_that_is_down(self) -> None:
+        upstream = Check(CACHE_TO_DTR, "upstream", False, "no.", "Look at cas.")
+        down = Check(CLIENT_TO_DTR, "tcp", False, "refused.", "Start DTR.")
+        assert health._without_follow_ups([upstream, down])[0].hint == (
+            "DTR does not answer this machine either: mend that first, and look again."
+        )
+        untrusted = down._replace(check="chain")
+        assert health._without_follow_ups([upstream, untrusted])[0].hint == "Look at cas."
+
+
+class Stage:
+    """Stands in for the looks at servers: what each URL shows, one look after the other, the last one for ever."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **shows: list[bool | float]) -> None:
+        self.shows = shows
+        self.looks: list[str] = []
+        monkeypatch.setattr(health, "look_at", self.look_at)
+        monkeypatch.setattr(health, "_PAUSE_SECONDS", 0.05)
+
+    def look_at(self, endpoint: Endpoint, _step: float) -> Look:
+        name = endpoint.url.removeprefix("https://")
+        self.looks.append(name)
+        shows = self.shows[name]
+        show = shows.pop(0) if len(shows) > 1 else shows[0]
+        if not isinstance(show, bool):
+            time.sleep(show)
+            show = True
+        return Look([Check(endpoint.edge, "tcp", show, "as the test wants")], None, 30, 0.01)
+
+    def examine(self, names: t.Iterable[str], **options: t.Any) -> dict[str, Condition]:
+        settings = {"min_days": 14, "timeout": 5.0, "wait": False, **options}
+        dtr = Dtr("https://dtr", None, [], health.unverified, settings.pop("content_caches", None))
+        with_dtr = dtr if "dtr" in self.shows else None
+        caches = [Cache(name, f"https://{name}", None) for name in names]
+        return {each.cache.name: each for each in health.examine(caches, with_dtr, **settings)}
+
+
+class TestExamine:
+    def test_each_cache_and_dtr_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        stage = Stage(monkeypatch, a=[True], b=[False], dtr=[True])
+        found = stage.examine(["a", "b"])
+        assert sorted(stage.looks) == ["a", "b", "dtr"]
+        assert {name: condition.healthy for name, condition in found.items()} == {"a": True, "b": False}
+        assert [check.edge for check in found["a"].checks] == [CLIENT_TO_CACHE, CLIENT_TO_DTR]
+
+    def test_registrations_are_read_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked: list[int] = []
+
+        def content_caches() -> list[ContentCache]:
+            asked.append(1)
+            return registered(("a", "https://a"))
+
+        found = Stage(monkeypatch, a=[True], b=[True], dtr=[True]).examine(["a", "b"], content_caches=content_caches)
+        assert asked == [1]
+        assert [found[name].checks[-1].ok for name in "ab"] == [True, False]
+
+    def test_no_word_about_registrations_of_a_dtr_that_is_down(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        stage = Stage(monkeypatch, a=[True], dtr=[False])
+        found = stage.examine(["a"], content_caches=lambda: registered())
+        assert [check.check for check in found["a"].checks] == ["tcp", "tcp"]
+
+    def test_many_that_hang_cost_one_time_out(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        names = [f"c{number}" for number in range(100)]
+        hang: dict[str, list[bool | float]] = {
+            name: [30.0] if number % 2 else [True] for number, name in enumerate(names)
+        }
+        stage = Stage(monkeypatch, **hang)
+        began = time.monotonic()
+        found = stage.examine(names, timeout=0.5)
+        assert time.monotonic() - began < 1.5
+        assert list(found) == names
+        assert [found[name].healthy for name in names[:4]] == [True, False, True, False]
+        assert [check.check for check in found["c1"].checks] == ["finished"]
+
+    def test_waits_until_all_are_healthy(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        stage = Stage(monkeypatch, a=[True], b=[False, False, True])
+        found = stage.examine(["a", "b"], wait=True)
+        assert all(condition.healthy for condition in found.values())
+        assert sorted(stage.looks) == ["a", "b", "b", "b"]
+
+    def test_waits_no_longer_than_the_time_out(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        stage = Stage(monkeypatch, a=[False])
+        began = time.monotonic()
+        assert not stage.examine(["a"], wait=True, timeout=0.5)["a"].healthy
+        assert time.monotonic() - began < 1.5
+        assert len(stage.looks) > 2
+
+    def test_the_last_whole_look_counts(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        stage = Stage(monkeypatch, a=[False, 30.0])
+        found = stage.examine(["a"], wait=True, timeout=0.5)
+        assert [check.check for check in found["a"].checks] == ["tcp"]
+
+
+class TestSideBySide:
+    def test_an_error_comes_out(self) -> None:
+        def broken() -> None:
+            raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            health.side_by_side({"broken": broken}, 5)
+
+    def test_what_hangs_is_left_behind(self) -> None:
+        never = threading.Event()
+        assert health.side_by_side({"a": lambda: 1, "b": never.wait}, 0.2) == {"a": 1}
+        never.set()

@@ -1,0 +1,198 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module cache_health as a task runs it, against a DTR and caches over TLS."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.dtr.cache.tests.unit.support.modules import run_module
+from ansible_collections.dtr.cache.tests.unit.support.web import Identity, Reply, Request, Site, make_identity, serve
+
+PASSWORD = "s3cret-of-the-test"
+
+
+class Fleet(t.NamedTuple):
+    """A DTR and a cache with their CAs."""
+
+    dtr: Site
+    dtr_ca: Identity
+    cache: Site
+    cache_ca: Identity
+    upstream: dict[str, int]
+    folder: Path
+
+    def run(self, **options: t.Any) -> dict[str, t.Any]:
+        settings = {
+            "url": self.dtr.url,
+            "username": "alice",
+            "password": PASSWORD,
+            "ca_certificate": self.dtr_ca.pem,
+            "caches": [self.entry()],
+            "timeout": 5,
+            **options,
+        }
+        return run_module("cache_health", **{name: value for name, value in settings.items() if value is not None})
+
+    def entry(self, **changes: t.Any) -> dict[str, t.Any]:
+        entry = {"name": "region-asia", "url": self.cache.url, "ca_certificate": self.cache_ca.pem, **changes}
+        return {name: value for name, value in entry.items() if value is not None}
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> t.Iterator[Fleet]:
+    dtr_ca, cache_ca = make_identity("DTR's CA", ca=True), make_identity("The caches' CA", ca=True)
+    upstream = {"status": 401}
+
+    def as_cache(request: Request) -> Reply:
+        if request.path == "/v2/":
+            return Reply(200, b"{}", {"Docker-Distribution-Api-Version": "registry/2.0"})
+        return Reply(upstream["status"])
+
+    def as_dtr(request: Request) -> Reply:
+        if request.path == "/_ping":
+            return Reply(200, b'{"Error": "", "Healthy": true}')
+        if "Authorization" not in request.headers:
+            return Reply(401)
+        entries = [{"id": "1", "name": "region-asia", "host": cache.url}]
+        return Reply(200, json.dumps(entries).encode(), {"Content-Type": "application/json"})
+
+    with contextlib.ExitStack() as stack:
+        contexts = []
+        for name, ca in (("dtr", dtr_ca), ("cache", cache_ca)):
+            folder = tmp_path / name
+            folder.mkdir()
+            contexts.append(make_identity(name, ca).server_context(folder))
+        dtr = stack.enter_context(serve(as_dtr, contexts[0]))
+        cache = stack.enter_context(serve(as_cache, contexts[1]))
+        yield Fleet(dtr, dtr_ca, cache, cache_ca, upstream, tmp_path)
+
+
+def edges(result: dict[str, t.Any]) -> dict[str, list[str]]:
+    """The checks of each edge of the first cache."""
+    found: dict[str, list[str]] = {}
+    for check in result["caches"][0]["checks"]:
+        found.setdefault(check["edge"], []).append(check["check"])
+    return found
+
+
+def failures(result: dict[str, t.Any]) -> list[tuple[str, str]]:
+    return [(check["edge"], check["check"]) for check in result["caches"][0]["checks"] if not check["ok"]]
+
+
+def test_healthy(fleet: Fleet) -> None:
+    result = fleet.run()
+    server = ["name_resolution", "tcp", "tls", "chain", "host_name", "validity", "api"]
+    assert result["healthy"]
+    assert not result["changed"]
+    assert edges(result) == {
+        "client->cache": server,
+        "cache->DTR": ["upstream"],
+        "client->DTR": [*server, "registration"],
+    }
+    (cache,) = result["caches"]
+    assert (cache["name"], cache["url"], cache["healthy"], cache["days_left"]) == (
+        "region-asia",
+        fleet.cache.url,
+        True,
+        29,
+    )
+    assert cache["certificate"]["issuer"] == "CN=The caches' CA"
+    assert set(cache["checks"][0]) == {"edge", "check", "ok", "detail", "hint"}
+
+
+def test_check_mode_is_the_same(fleet: Fleet) -> None:
+    assert fleet.run(check=True)["healthy"]
+
+
+def test_the_cache_gets_no_credentials(fleet: Fleet) -> None:
+    fleet.run()
+    assert {each.path.partition("/blobs/")[0] for each in fleet.cache.requests} == {
+        "/v2/",
+        "/v2/dtr-cache-health/probe",
+    }
+    assert not any("Authorization" in each.headers for each in fleet.cache.requests)
+
+
+def test_without_dtr(fleet: Fleet) -> None:
+    result = fleet.run(url=None, username=None, password=None, ca_certificate=None)
+    assert list(edges(result)) == ["client->cache", "cache->DTR"]
+    assert result["healthy"]
+
+
+def test_without_an_account_registrations_are_left_out(fleet: Fleet) -> None:
+    assert "registration" not in edges(fleet.run(username=None, password=None))["client->DTR"]
+    assert "registration" not in edges(fleet.run(check_registration=False))["client->DTR"]
+
+
+def test_cas_as_paths(fleet: Fleet) -> None:
+    path = fleet.folder / "caches-ca.pem"
+    path.write_text(fleet.cache_ca.pem)
+    assert fleet.run(caches=[fleet.entry(ca_certificate=None, ca_path=str(path))])["healthy"]
+
+
+def test_a_client_that_was_not_told_of_the_caches_ca(fleet: Fleet) -> None:
+    result = fleet.run(caches=[fleet.entry(ca_certificate=None)])
+    assert result["failed"]
+    assert failures(result) == [("client->cache", "chain")]
+    assert "(trusted: CN=DTR's CA)" in result["msg"]
+
+
+def test_a_cache_that_shares_dtrs_ca(fleet: Fleet) -> None:
+    result = fleet.run(caches=[fleet.entry(url=fleet.dtr.url, ca_certificate=None)])
+    assert ("client->cache", "chain") not in failures(result)
+
+
+def test_upstream_out_of_reach(fleet: Fleet) -> None:
+    fleet.upstream["status"] = 503
+    result = fleet.run()
+    assert failures(result) == [("cache->DTR", "upstream")]
+    assert result["failure"]["code"] == "UNHEALTHY"
+    assert result["msg"].startswith("1 of 1 caches are not healthy. region-asia: cache->DTR, upstream: ")
+    assert not result["healthy"]
+
+
+def test_not_registered(fleet: Fleet) -> None:
+    assert failures(fleet.run(caches=[fleet.entry(name="region-mars")])) == [("client->DTR", "registration")]
+
+
+def test_one_bad_cache_among_good_ones(fleet: Fleet) -> None:
+    gone = fleet.entry(name="gone", url="https://127.0.0.1:1")
+    result = fleet.run(caches=[fleet.entry(), gone], check_registration=False)
+    assert [cache["healthy"] for cache in result["caches"]] == [True, False]
+    assert result["msg"].startswith("1 of 2 caches are not healthy. gone: client->cache, tcp: port 1 refuses")
+
+
+def test_dtrs_certificate_is_not_judged_without_validation(fleet: Fleet) -> None:
+    stranger = make_identity("stranger", ca=True)
+    assert failures(fleet.run(ca_certificate=stranger.pem)) == [("client->DTR", "chain")]
+    assert fleet.run(ca_certificate=stranger.pem, validate_certs=False)["healthy"]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"timeout": 0}, "timeout: 0 is not a number of seconds above 0."),
+        ({"caches": [{"name": "a", "url": "ftp://a"}]}, "caches: ftp://a is not an https URL."),
+        ({"caches": [{"name": "a", "url": "https://"}]}, "'https://' is not the URL of a server."),
+        ({"caches": [{"name": "a", "url": "https://a"}] * 2}, "caches: a is there more than once."),
+        (
+            {"caches": [{"name": "a", "url": "https://a", "ca_path": "/nowhere"}]},
+            "caches: a: ca_path: /nowhere cannot be used: no such file or directory.",
+        ),
+        ({"caches": [{"name": "a", "url": "https://a", "ca_path": "/x", "ca_certificate": "x"}]}, "parameters are mut"),
+    ],
+)
+def test_one_clear_sentence(fleet: Fleet, options: dict[str, t.Any], told: str) -> None:
+    result = fleet.run(**options)
+    assert result["failed"]
+    assert result["msg"].startswith(told)
+    assert fleet.cache.requests == []
+
+
+def test_password_is_nowhere(fleet: Fleet) -> None:
+    assert PASSWORD not in json.dumps([fleet.run(), fleet.run(password=f"{PASSWORD}-wrong", url="https://127.0.0.1:1")])
