@@ -211,6 +211,8 @@ class _Visit:
         self._words = endpoint.words
         self._checks: list[Check] = []
         self._chain: list[x509.Certificate] = []
+        # Before Python 3.10 only the server's own certificate is to be seen.
+        self._whole = True
         self._days_left: int | None = None
         self._seconds: float | None = None
 
@@ -276,7 +278,9 @@ class _Visit:
     def _speaks_tls(self) -> None:
         try:
             with self._handshake(self._endpoint.client_context()) as connection:
-                self._chain = [_load_der(each) for each in _sent(connection)]
+                sent = _chain_by(connection, "get_unverified_chain")
+                self._whole = bool(sent)
+                self._chain = [_load_der(each) for each in sent or [connection.getpeercert(binary_form=True) or b""]]
                 version = connection.version()
         except _TIME_OUTS:
             raise self._blocked(
@@ -332,12 +336,12 @@ class _Visit:
             self._is_valid(verified or self._chain)
 
     def _chain_is_trusted(self, trust: ssl.SSLContext) -> list[x509.Certificate]:
-        """Check the chain, and return it up to the trusted CA, where Python can tell it."""
+        """Check the chain, and return it up to the trusted CA, which Python tells from 3.10 on."""
         trust.verify_flags |= _NO_CHECK_TIME
         trust.check_hostname = False
         try:
             with self._handshake(trust) as connection:
-                verified = [_load_der(each) for each in _verified(connection)]
+                verified = [_load_der(each) for each in _chain_by(connection, "get_verified_chain")]
         except ssl.SSLCertVerificationError as error:
             self._checks.append(self._untrusted(error))
             return []
@@ -352,7 +356,7 @@ class _Visit:
                 "Docker Engine accepts any order, some other TLS clients do not.",
             )
         else:
-            self._good("chain", f"{len(self._chain)} sent, trusted up to {_name((verified or self._chain)[-1])}")
+            self._good("chain", f"trusted by way of {_name(verified[-1])}" if verified else "trusted")
         return verified
 
     def _untrusted(self, error: ssl.SSLCertVerificationError) -> Check:
@@ -372,6 +376,12 @@ class _Visit:
         elif any(anchor.subject == last.issuer for anchor in self._endpoint.anchors):
             detail = f"{_name(last)} is signed by another CA of the name {issuer} than the trusted one"
             hint = f"The CA was made anew: trust the one that signed the certificate, {self._words.trust}."
+        elif not self._whole:
+            detail = "the certificate does not lead to a trusted CA"
+            hint = (
+                f"Trust the CA that {issuer} is or comes from {self._words.trust}, and check that intermediate "
+                f"certificates are in {self._words.chain_file}."
+            )
         else:
             seen = f" (trusted: {trusted})" if trusted else ""
             detail = f"{issuer}, the issuer of {_name(last)}, is neither sent by the server nor trusted{seen}"
@@ -500,17 +510,8 @@ def _after_clocks(check: Check) -> Check:
     )
 
 
-def _sent(connection: ssl.SSLSocket) -> list[bytes]:
-    """The certificates as the server sent them, in DER; before Python 3.10 only the first one can be had."""
-    return _chain_by(connection, "get_unverified_chain") or [t.cast("bytes", connection.getpeercert(binary_form=True))]
-
-
-def _verified(connection: ssl.SSLSocket) -> list[bytes]:
-    """The certificates from the server's to the trusted one, or none before Python 3.10."""
-    return _chain_by(connection, "get_verified_chain")
-
-
 def _chain_by(connection: ssl.SSLSocket, method: str) -> list[bytes]:
+    """A chain of certificates in DER, or nothing before Python 3.10."""
     # Public from Python 3.13 on; the same method of the inner object gives certificate objects from 3.10 on.
     if hasattr(connection, method):
         return list(getattr(connection, method)())

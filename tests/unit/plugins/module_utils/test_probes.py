@@ -104,7 +104,7 @@ class TestGoodServers:
         context = chain_context(authority.folder, leaf, authority.lower, authority.upper)
         look = look_at_server(context, authority.root)
         assert failed(look) == {}
-        assert "3 sent" in next(check.detail for check in look.checks if check.check == "chain")
+        assert [each.detail for each in look.checks if each.check == "chain"] == ["trusted by way of CN=root"]
 
     def test_an_intermediate_as_the_trusted_ca(self, authority: Authority) -> None:
         context = make_identity("server", authority.lower).server_context(authority.folder)
@@ -218,6 +218,28 @@ class TestCertificates:
         look = look_at_server(leaf.server_context(authority.folder), stranger)
         assert set(failed(look)) == {"chain", "host_name", "validity"}
         assert look.checks[-1].ok
+
+
+class TestOldPython:
+    """Before 3.10 Python shows nothing but the server's own certificate."""
+
+    @pytest.fixture(autouse=True)
+    def no_chains(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(probes, "_chain_by", lambda _connection, _method: [])
+
+    def test_healthy(self, authority: Authority) -> None:
+        context = chain_context(
+            authority.folder, make_identity("server", authority.lower), authority.lower, authority.upper
+        )
+        look = look_at_server(context, authority.root)
+        assert failed(look) == {}
+        assert look.days_left == 29
+
+    def test_nothing_is_said_of_what_cannot_be_seen(self, authority: Authority) -> None:
+        context = chain_context(authority.folder, make_identity("server", authority.lower), authority.upper)
+        detail, hint = only_failure(look_at_server(context, authority.root), "chain")
+        assert detail == "the certificate does not lead to a trusted CA."
+        assert "intermediate certificates" in hint
 
 
 class TestClocks:
