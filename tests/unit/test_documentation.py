@@ -1,0 +1,86 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the pages say is what the code does: links, examples, the example inventory, licences and metadata."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+PROJECT = Path(__file__).parents[2]
+PAGES = sorted([*PROJECT.glob("*.md"), *(PROJECT / "docs").glob("*.md")])
+ANY_SECRET = "x"
+
+
+def fenced(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_files_that_exist(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+        if not target.startswith("https://"):
+            assert (page.parent / target).exists(), target
+
+
+PLAYBOOKS = [
+    (page.name, number, example)
+    for page in PAGES
+    for number, example in enumerate(fenced(page, "yaml"))
+    if isinstance(yaml.safe_load(example), list)
+]
+
+
+@pytest.mark.parametrize(("page", "number", "example"), PLAYBOOKS)
+def test_example_playbooks_are_sound(page: str, number: int, example: str, tmp_path: Path) -> None:
+    playbook = tmp_path / "playbook.yml"
+    playbook.write_text(example)
+    result = subprocess.run(
+        ["ansible-playbook", "--syntax-check", "-i", str(PROJECT / "inventory" / "example"), str(playbook)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_there_are_example_playbooks() -> None:
+    assert len(PLAYBOOKS) >= 2
+
+
+def test_example_inventories_use_variables_that_exist() -> None:
+    known = yaml.safe_load((PROJECT / "roles/settings/meta/argument_specs.yml").read_text())["argument_specs"]["main"]
+    examples = [example for page in PAGES for example in fenced(page, "yaml")]
+    examples += [path.read_text(encoding="utf-8") for path in (PROJECT / "inventory" / "example").rglob("*.yml")]
+    used = {name for text in examples for name in re.findall(r"^ *(dtr_cache_[a-z_]+):", text, re.MULTILINE)}
+    assert used
+    assert used <= set(known["options"])
+
+
+def test_the_example_fleet_has_three_regions_with_different_needs() -> None:
+    hosts = yaml.safe_load((PROJECT / "inventory/example/hosts.yml").read_text())["dtr_caches"]["hosts"]
+    assert len(hosts) == 3
+    for host in hosts:
+        assert (PROJECT / "inventory/example/host_vars" / f"{host}.yml").exists()
+
+
+def test_each_dtr_module_is_in_the_action_group_and_each_engine_module_in_its_own() -> None:
+    groups = yaml.safe_load((PROJECT / "meta/runtime.yml").read_text())["action_groups"]
+    for module in (PROJECT / "plugins" / "modules").glob("*.py"):
+        text = module.read_text(encoding="utf-8")
+        for group, fragment in (("dtr", "dtr.cache.registry"), ("engine", "dtr.cache.engine")):
+            assert (f"- {fragment}\n" in text) == (module.stem in groups[group]), f"{module.stem} and {group}"
+
+
+def test_every_file_says_its_licence() -> None:
+    suffixes = {".py", ".yml", ".sh", ".md", ".toml", ".go"}
+    tracked = subprocess.run(["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+    for name in tracked.splitlines():
+        path = PROJECT / name
+        if path.suffix in suffixes and path.exists() and path.stat().st_size and name != "CHANGELOG.md":
+            head = path.read_text(encoding="utf-8")[:800]
+            assert "SPDX-License-Identifier: GPL-3.0-or-later" in head, name
