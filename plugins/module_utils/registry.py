@@ -30,6 +30,9 @@ _ACCOUNTS = "/enzi/v0/accounts"
 # The default of 10 (UCP swagger) would cost a thousand requests for ten thousand accounts; servers take large limits.
 _PAGE_SIZE = 1000
 
+# How often the list is looked at while a late entry may still come.
+_LOOKS = 6
+
 # What gateways make of the one documented status of a success varies.
 _SUCCESS = (200, 201, 202, 204)
 
@@ -167,22 +170,31 @@ class Registry:
 
     def _look_for(self, name: str, known_ids: t.Collection[str], patience: Patience, lost: Lost) -> ContentCache | None:
         """The entry of a request whose answer got lost, or C(None) when it is safe to send the request again."""
-        while True:
-            failure = None
-            try:
-                patience.wait(lost)
-            except Failure as given_up:
-                failure = given_up
-            try:
-                found = self._settled(name, known_ids)
-            except Failure:
-                raise outcome_unknown(lost) from None
-            if found is not None:
-                return found
-            if failure is not None:
-                raise outcome_unknown(lost) if lost.fate is Fate.PENDING else failure
-            if lost.fate is not Fate.PENDING:
-                return None
+        given_up = None
+        try:
+            patience.wait(lost)
+        except Failure as failure:
+            given_up = failure
+        try:
+            found = self._settled(name, known_ids)
+            if found is None and lost.fate is Fate.PENDING:
+                found = self._await_late(name, known_ids)
+        except Failure:
+            raise outcome_unknown(lost) from None
+        if found is None and lost.fate is Fate.PENDING:
+            raise outcome_unknown(lost)
+        if found is None and given_up is not None:
+            raise given_up
+        return found
+
+    def _await_late(self, name: str, known_ids: t.Collection[str]) -> ContentCache | None:
+        """The entry of a request that the server may still be working on; it is given the time-out once more."""
+        end = time.monotonic() + self._transport.timeout
+        found = None
+        while found is None and time.monotonic() < end:
+            time.sleep(self._transport.timeout / _LOOKS)
+            found = self._settled(name, known_ids)
+        return found
 
     def _settled(self, name: str, known_ids: t.Collection[str]) -> ContentCache | None:
         """The new entry with this name, if there is one; a second one, from a late answer, is removed."""
@@ -305,15 +317,6 @@ class Registry:
         """A team's members, or C(None) if there is no such organisation or team."""
         return self._members(f"{_ACCOUNTS}/{_segment(org)}/teams/{_segment(team)}/members")
 
-    def org_teams(self, org: str) -> list[str] | None:
-        """The names of an organisation's teams, or C(None) if there is no such organisation."""
-        try:
-            return [str(entry.get("name", "")) for entry in self._pages(_teams_path(org), "teams", _name_of)]
-        except Failure as failure:
-            if failure.http_status == 404:
-                return None
-            raise
-
     def _members(self, path: str) -> list[Account] | None:
         """Members are ordered, and pages begin, by the user's id (UCP swagger, C(/accounts/{org}/members))."""
         try:
@@ -423,10 +426,6 @@ def _segment(text: str) -> str:
 
 def _settings_path(username: str) -> str:
     return f"/api/v0/accounts/{_segment(username)}/settings"
-
-
-def _teams_path(org: str) -> str:
-    return f"{_ACCOUNTS}/{_segment(org)}/teams"
 
 
 def _leaves_doubt(failure: Failure) -> bool:

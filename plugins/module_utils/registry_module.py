@@ -58,6 +58,7 @@ def run_registry_module(
         supports_check_mode=True,
     )
     try:
+        _check_connection(module.params, authenticated)
         result = work(module)
     except Failure as failure:
         module.fail_json(**_shown(module, failure.as_result()))
@@ -86,13 +87,23 @@ class Connection:
         self._transport.close()
 
 
-def _transport(params: t.Mapping[str, t.Any], overrides: t.Mapping[str, t.Any]) -> Transport:
-    concurrency = params.get("concurrency", 1)
+def _check_connection(params: t.Mapping[str, t.Any], authenticated: bool) -> None:
+    """What an argument spec cannot say; an empty variable counts as one that is missing."""
+    if bool(params["username"]) != bool(params["password"]):
+        raise Failure("INVALID_INPUT", "username and password are required together, and one of them is empty.")
+    if authenticated and not params["username"] and not params["client_cert"]:
+        raise Failure("INVALID_INPUT", "username or client_cert is required, and both are empty.")
     if params["timeout"] <= 0:
         raise Failure("INVALID_INPUT", f"timeout: {params['timeout']:g} is not a number of seconds above 0.")
     if params["retries"] < 0:
         raise Failure("INVALID_INPUT", f"retries: {params['retries']} is not a number from 0 on.")
-    if not 1 <= concurrency <= _MAX_CONCURRENCY:
-        raise Failure("INVALID_INPUT", f"concurrency: {concurrency} is not a number from 1 to {_MAX_CONCURRENCY}.")
+    if not 1 <= params.get("concurrency", 1) <= _MAX_CONCURRENCY:
+        raise Failure(
+            "INVALID_INPUT", f"concurrency: {params['concurrency']} is not a number from 1 to {_MAX_CONCURRENCY}."
+        )
+
+
+def _transport(params: t.Mapping[str, t.Any], overrides: t.Mapping[str, t.Any]) -> Transport:
     options = {name: params[name] for name in connection_argument_spec() if name != "url"}
+    concurrency = params.get("concurrency", 1)
     return Transport(params["url"], concurrency=concurrency, **{**options, **overrides})

@@ -130,7 +130,7 @@ class Transport:
         self._server = urlsplit(self.base_url).netloc
         self._prefix = urlsplit(self.base_url).path
         self._headers = {"Accept": "application/json", "User-Agent": USER_AGENT}
-        if username is not None and password is not None:
+        if username and password:
             pair = base64.b64encode(f"{username}:{password}".encode()).decode("ascii")
             self._headers["Authorization"] = f"Basic {pair}"
         self._json_headers = {**self._headers, "Content-Type": "application/json"}

@@ -1,0 +1,353 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The API client against a DTR in memory that holds every request against the published API."""
+
+from __future__ import annotations
+
+import threading
+import typing as t
+
+import pytest
+from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
+from ansible_collections.dtr.cache.plugins.module_utils.registry import Account, Registry
+from ansible_collections.dtr.cache.plugins.module_utils.transport import Backoff, Transport
+from ansible_collections.dtr.cache.tests.unit.support.dtr import Dtr, error, once, reply_json, violation
+from ansible_collections.dtr.cache.tests.unit.support.web import Reply, Request, Site, serve
+
+HOST = "https://cache.example.org"
+
+
+class Client(t.NamedTuple):
+    registry: Registry
+    transport: Transport
+    site: Site
+    dtr: Dtr
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> t.Iterator[Client]:
+    dtr = Dtr("alice", "bob", "carol")
+    with serve(dtr) as site:
+        transport = Transport(
+            site.url, username="admin", password="x", timeout=0.5, backoff=Backoff(base=0.05, cap=0.3, budget=20)
+        )
+        yield Client(Registry(transport), transport, site, dtr)
+    assert dtr.violations == []
+
+
+class TestContentCaches:
+    def test_create_list_delete(self, client: Client) -> None:
+        created = client.registry.create_content_cache("asia", HOST, ())
+        assert client.registry.content_caches() == [created]
+        client.registry.delete_content_cache(created.id)
+        assert client.registry.content_caches() == []
+
+    def test_the_pseudo_cache_is_left_out(self, client: Client) -> None:
+        local = client.dtr.add_cache("Local", "", "alice")
+        client.dtr.add_cache("asia", HOST)
+        assert [cache.name for cache in client.registry.content_caches()] == ["asia"]
+        assert client.dtr.settings["alice"] == local
+        assert client.registry.user_cache("alice") is None
+
+    def test_an_empty_list_may_be_null(self, client: Client) -> None:
+        client.dtr.fault = once("GET", "content_caches", Reply(200, b"null"))
+        assert client.registry.content_caches() == []
+
+    @pytest.mark.parametrize("body", [b"{}", b'"x"', b"[1]", b'[{"id": "1"}]', b'[{"id":"","name":"a","host":"b"}]'])
+    def test_lists_of_another_shape(self, client: Client, body: bytes) -> None:
+        client.dtr.fault = once("GET", "content_caches", Reply(200, body))
+        with pytest.raises(Failure) as raised:
+            client.registry.content_caches()
+        assert raised.value.code == "UNEXPECTED_ANSWER"
+
+    @pytest.mark.parametrize("acts", [True, False])
+    @pytest.mark.parametrize(
+        "reply",
+        [Reply(drop=True), Reply(502), Reply(503), Reply(504), Reply(200, b"x", length=9)],
+        ids=["drop", "502", "503", "504", "cut"],
+    )
+    def test_no_lost_answer_leaves_two_entries(self, client: Client, reply: Reply, acts: bool) -> None:
+        client.dtr.fault = once("POST", "content_caches", reply, acts=acts)
+        if reply.status == 504 and not acts:
+            # The server may still be at work, so nothing is sent again.
+            with pytest.raises(Failure) as raised:
+                client.registry.create_content_cache("asia", HOST, ())
+            assert raised.value.code == "OUTCOME_UNKNOWN"
+            return
+        created = client.registry.create_content_cache("asia", HOST, ())
+        assert [cache["id"] for cache in client.dtr.caches] == [created.id]
+        assert client.site.count("POST") == (1 if acts else 2)
+
+    @pytest.mark.parametrize(
+        "reply", [Reply(201), Reply(201, b"{"), Reply(201, b"<html>"), Reply(201, b"{}"), error(500, "INTERNAL_ERROR")]
+    )
+    def test_an_entry_behind_a_useless_answer_is_found(self, client: Client, reply: Reply) -> None:
+        client.dtr.fault = once("POST", "content_caches", reply, acts=True)
+        created = client.registry.create_content_cache("asia", HOST, ())
+        assert [cache["id"] for cache in client.dtr.caches] == [created.id]
+
+    def test_an_error_without_an_entry_is_told(self, client: Client) -> None:
+        client.dtr.fault = once("POST", "content_caches", error(500, "INTERNAL_ERROR"))
+        with pytest.raises(Failure) as raised:
+            client.registry.create_content_cache("asia", HOST, ())
+        assert raised.value.code == "INTERNAL_ERROR"
+        assert client.site.count("POST") == 1
+
+    def test_an_entry_that_comes_after_the_time_out(self, client: Client) -> None:
+        release = threading.Event()
+
+        def slow(request: Request, act: t.Callable[[], Reply]) -> Reply | None:
+            if request.method != "POST":
+                return None
+            release.wait(0.8)
+            return act()
+
+        client.dtr.fault = slow
+        created = client.registry.create_content_cache("asia", HOST, ())
+        release.set()
+        assert [cache["id"] for cache in client.dtr.caches] == [created.id]
+        assert client.site.count("POST") == 1
+
+    def test_a_late_second_entry_is_removed(self, client: Client) -> None:
+        def late(request: Request, act: t.Callable[[], Reply]) -> Reply | None:
+            if request.method != "POST":
+                return None
+            if client.site.count("POST") == 1:
+                return Reply(drop=True)
+            act()
+            return act()
+
+        client.dtr.fault = late
+        created = client.registry.create_content_cache("asia", HOST, ())
+        assert [cache["id"] for cache in client.dtr.caches] == [created.id]
+
+    def test_entries_that_were_there_are_not_taken_for_the_new_one(self, client: Client) -> None:
+        old = client.dtr.add_cache("asia", "https://old.example.org")
+        client.dtr.fault = once("POST", "content_caches", Reply(drop=True))
+        created = client.registry.create_content_cache("asia", HOST, {old})
+        assert created.id != old
+        assert len(client.dtr.caches) == 2
+
+    def test_a_server_that_stays_away_leaves_the_outcome_unknown(self, client: Client) -> None:
+        client.dtr.fault = lambda _request, _act: Reply(drop=True)
+        with pytest.raises(Failure) as raised:
+            client.registry.create_content_cache("asia", HOST, ())
+        assert raised.value.code == "OUTCOME_UNKNOWN"
+        assert client.site.count("POST") == 1
+
+    def test_refused_for_good(self, client: Client) -> None:
+        client.dtr.is_admin = False
+        with pytest.raises(Failure) as raised:
+            client.registry.create_content_cache("asia", HOST, ())
+        assert raised.value.code == "NOT_AUTHORIZED"
+        assert "administrator" in (raised.value.hint or "")
+
+    def test_what_is_gone_is_deleted(self, client: Client) -> None:
+        client.registry.delete_content_cache("no-such-id")
+
+    @pytest.mark.parametrize(
+        "reply", [Reply(200), Reply(200, b"<html>"), error(500, "INTERNAL_ERROR"), Reply(404, b"<html>")]
+    )
+    def test_a_deletion_in_doubt_is_looked_up(self, client: Client, reply: Reply) -> None:
+        cache = client.dtr.add_cache("asia", HOST)
+        client.dtr.fault = once("DELETE", "content_caches", reply)
+        with pytest.raises(Failure):
+            client.registry.delete_content_cache(cache)
+        assert client.dtr.ids == {cache}
+        client.dtr.fault = once("DELETE", "content_caches", reply, acts=True)
+        client.registry.delete_content_cache(cache)
+        assert client.dtr.ids == set()
+
+    def test_a_lost_deletion_is_sent_again(self, client: Client) -> None:
+        cache = client.dtr.add_cache("asia", HOST)
+        client.dtr.fault = once("DELETE", "content_caches", Reply(drop=True), acts=True)
+        client.registry.delete_content_cache(cache)
+        assert client.dtr.ids == set()
+
+
+class TestSettings:
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"{}",
+            b'{"ContentCacheUUID": ""}',
+            b'{"ContentCacheUUID": null}',
+            b'{"contentcacheuuid": "Local"}',
+            b'{"CONTENTCACHEUUID": 7}',
+        ],
+    )
+    def test_forms_of_none(self, client: Client, body: bytes) -> None:
+        client.dtr.fault = once("GET", "settings", Reply(200, body))
+        assert client.registry.user_cache("alice") is None
+
+    @pytest.mark.parametrize("key", ["ContentCacheUUID", "contentCacheUUID", "contentcacheuuid"])
+    def test_any_capitalisation(self, client: Client, key: str) -> None:
+        client.dtr.fault = once("GET", "settings", reply_json({key: "u-1"}))
+        assert client.registry.user_cache("alice") == "u-1"
+
+    @pytest.mark.parametrize("answers_patch", [True, False])
+    def test_a_write_is_read_back_unless_the_answer_says_it(self, client: Client, answers_patch: bool) -> None:
+        client.dtr.answers_patch = answers_patch
+        cache = client.dtr.add_cache("asia", HOST)
+        client.registry.set_user_cache("alice", cache)
+        assert client.dtr.settings == {"alice": cache}
+        assert client.site.count("GET") == (0 if answers_patch else 1)
+
+    def test_a_write_that_does_not_take_effect(self, client: Client) -> None:
+        cache = client.dtr.add_cache("asia", HOST)
+        client.dtr.fault = once("PATCH", "settings", Reply(200))
+        with pytest.raises(Failure) as raised:
+            client.registry.set_user_cache("alice", cache)
+        assert raised.value.code == "NOT_APPLIED"
+
+    @pytest.mark.parametrize("unset_by", ["", None, "omitted", "local"])
+    def test_each_way_to_unset_is_found_and_remembered(self, client: Client, unset_by: str | None) -> None:
+        client.dtr.unset_by = unset_by
+        client.dtr.add_cache("asia", HOST, "alice", "bob")
+        client.registry.set_user_cache("alice", None)
+        before = client.site.count("PATCH")
+        client.registry.set_user_cache("bob", None)
+        assert client.dtr.settings == {}
+        assert client.site.count("PATCH") == before + 1
+
+    def test_unset_by_the_id_of_the_pseudo_cache(self, client: Client) -> None:
+        client.dtr.unset_by = client.dtr.add_cache("local", "")
+        client.dtr.add_cache("asia", HOST, "alice")
+        client.registry.content_caches()
+        client.registry.set_user_cache("alice", None)
+        assert client.dtr.settings == {}
+
+    def test_a_server_that_cannot_unset(self, client: Client) -> None:
+        client.dtr.unset_by = object()
+        cache = client.dtr.add_cache("asia", HOST, "alice")
+        with pytest.raises(Failure, match=r'"contentCacheUUID": "".: INVALID_USER_SETTINGS') as raised:
+            client.registry.set_user_cache("alice", None)
+        assert raised.value.code == "UNSET_REFUSED"
+        assert client.dtr.settings == {"alice": cache}
+
+    def test_unknown_user(self, client: Client) -> None:
+        with pytest.raises(Failure) as raised:
+            client.registry.user_cache("zoe")
+        assert raised.value.code == "NO_SUCH_USER"
+
+    def test_names_are_quoted(self, client: Client) -> None:
+        client.dtr.add_user("a%20b%2Fc%3F")
+        assert client.registry.user_cache("a b/c?") is None
+
+    def test_writes_that_timed_out_are_waited_for_once(self, client: Client) -> None:
+        cache = client.dtr.add_cache("asia", HOST)
+        client.dtr.fault = once("PATCH", "alice", Reply(504))
+        client.registry.set_user_cache("alice", cache)
+        client.registry.set_user_cache("bob", cache)
+        assert client.registry.wait_for_late_writes(["alice", "bob"]) == ["alice"]
+        assert client.registry.wait_for_late_writes(["alice", "bob"]) == []
+
+
+class TestAccounts:
+    @pytest.mark.parametrize("paging", ["body", "header", "none"])
+    @pytest.mark.parametrize("page_limit", [1, 2, 7, 1000])
+    def test_all_pages(self, client: Client, paging: str, page_limit: int) -> None:
+        for number in range(12):
+            client.dtr.add_user(f"user{number:02}")
+        client.dtr.add_org("engineering", core=["alice", "bob", "carol", "user01"])
+        client.dtr.paging = paging
+        # A server that names no marker has to be asked from the last entry on, which a page of one never gets past.
+        client.dtr.page_limit = 2 if paging == "none" and page_limit == 1 else page_limit
+        names = [account.name for account in client.registry.users()]
+        assert names == sorted(name for name in client.dtr.accounts if name != "engineering")
+        members = client.registry.team_members("engineering", "core") or []
+        assert [member.name for member in members] == ["alice", "bob", "carol", "user01"]
+
+    def test_a_last_page_that_names_itself(self, client: Client) -> None:
+        page = reply_json({"accounts": [{"name": "alice"}], "nextPageStart": "alice", "resourceCount": 1})
+        client.dtr.fault = lambda request, _act: page if "enzi" in request.path else None
+        assert list(client.registry.users()) == [Account("alice")]
+
+    def test_a_list_that_is_stuck_half_way(self, client: Client) -> None:
+        pages = [
+            reply_json({"accounts": [{"name": "alice"}], "nextPageStart": "bob", "resourceCount": 9}),
+            reply_json({"accounts": [{"name": "bob"}], "nextPageStart": "bob", "resourceCount": 9}),
+        ]
+        client.dtr.fault = lambda _request, _act: pages.pop(0)
+        with pytest.raises(Failure, match="after 2 of 9 entries"):
+            list(client.registry.users())
+
+    def test_states(self, client: Client) -> None:
+        client.dtr.add_user("dave", isActive=False)
+        client.dtr.add_org("engineering", core=["dave"])
+        assert client.registry.account("dave") == Account("dave", is_active=False)
+        assert client.registry.account("engineering") == Account("engineering", is_org=True)
+        assert client.registry.account("zoe") is None
+        assert client.registry.org_members("engineering") == [Account("dave", is_active=False)]
+        assert client.registry.org_members("sales") is None
+        assert client.registry.team_members("engineering", "none") is None
+
+    def test_not_allowed_to_look(self, client: Client) -> None:
+        client.dtr.fault = once("GET", "members", error(403, "NOT_AUTHORIZED"), times=9)
+        with pytest.raises(Failure):
+            client.registry.org_members("engineering")
+        with pytest.raises(Failure):
+            client.registry.team_members("engineering", "core")
+
+    def test_lists_of_another_shape(self, client: Client) -> None:
+        client.dtr.fault = once("GET", "enzi", reply_json({"users": []}))
+        with pytest.raises(Failure, match="not a list of accounts"):
+            list(client.registry.users())
+        client.dtr.fault = once("GET", "enzi", reply_json({"accounts": None}))
+        assert list(client.registry.users()) == []
+
+
+class TestState:
+    def test_health(self, client: Client) -> None:
+        assert client.registry.ping() == (True, "")
+        client.dtr.healthy = False
+        assert client.registry.ping() == (False, "rethinkdb")
+        assert client.transport.warnings == []
+
+    @pytest.mark.parametrize(
+        ("reply", "health"),
+        [
+            (Reply(200), (True, "")),
+            (Reply(503), (False, "no reason given")),
+            (Reply(503, b"<html>"), (False, "an HTML page instead of the state")),
+            (Reply(200, b'{"healthy": false, "error": "garant"}'), (False, "garant")),
+        ],
+    )
+    def test_other_forms_of_health(self, client: Client, reply: Reply, health: tuple[bool, str]) -> None:
+        client.dtr.fault = once("GET", "_ping", reply)
+        assert client.registry.ping() == health
+
+    def test_what_only_administrators_see(self, client: Client) -> None:
+        assert client.registry.cluster_status() is not None
+        assert client.registry.settings() is not None
+        client.dtr.is_admin = False
+        assert client.registry.cluster_status() is None
+        assert client.registry.settings() is None
+
+    @pytest.mark.parametrize("reply", [Reply(404), Reply(403), Reply(200), Reply(200, b"[]"), Reply(200, b"{}")])
+    def test_no_version(self, client: Client, reply: Reply) -> None:
+        client.dtr.fault = once("GET", "version", reply)
+        assert client.registry.version() is None
+
+    def test_access_tokens(self, client: Client) -> None:
+        client.dtr.fault = once("POST", "api_tokens", reply_json({"token": "t", "hashedToken": "h"}))
+        assert client.registry.create_api_token("alice", "label") == ("t", "h")
+        assert client.site.requests[-1].query == {"username": ["alice"]}
+        client.registry.delete_api_token("h")
+
+
+def test_the_contract_catches_what_it_should() -> None:
+    json_headers = {"Content-Type": "application/json"}
+    good = Request("POST", "/api/v0/content_caches", {}, json_headers, b'{"name": "a", "host": "b"}')
+    assert violation(good) is None
+    for bad in (
+        good._replace(method="PUT"),
+        good._replace(headers={}),
+        good._replace(body=b'{"name": "a"}'),
+        good._replace(body=b'{"name": "a", "host": "b", "id": "c"}'),
+        good._replace(body=b'{"name": "a", "host": 1}'),
+        good._replace(query={"x": ["y"]}),
+        Request("GET", "/api/v0/accounts", {}, {}, b""),
+        Request("DELETE", "/api/v0/content_caches/1", {}, {}, b"{}"),
+    ):
+        assert violation(bad), bad

@@ -1,0 +1,438 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The modules that talk to DTR, from their options to their results, against a DTR in memory."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.dtr.cache.plugins.module_utils import transport
+from ansible_collections.dtr.cache.tests.unit.support.dtr import Dtr, error, once
+from ansible_collections.dtr.cache.tests.unit.support.modules import run_module
+from ansible_collections.dtr.cache.tests.unit.support.web import Identity, Reply, Request, Site, make_identity, serve
+from cryptography.hazmat.primitives import hashes
+
+PASSWORD = "s3cret-of-the-modules"
+ASIA = {"name": "asia", "host": "https://asia.example.org:443"}
+ALL = (
+    "content_caches",
+    "content_caches_info",
+    "cache_assignments",
+    "cache_assignments_info",
+    "registry_info",
+    "registry_ca_info",
+)
+REQUIRED: dict[str, dict[str, t.Any]] = {"cache_assignments": {"assignments": []}}
+
+
+class Lab(t.NamedTuple):
+    dtr: Dtr
+    site: Site
+
+    def run(self, module: str, **options: t.Any) -> dict[str, t.Any]:
+        return run_module(module, **{"url": self.site.url, "username": "admin", "password": PASSWORD, **options})
+
+    @property
+    def writes(self) -> int:
+        return sum(self.site.count(method) for method in ("POST", "PATCH", "DELETE"))
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    fast = transport.Backoff(base=0.01, cap=0.02, budget=5)
+    monkeypatch.setitem(transport.Transport.__init__.__kwdefaults__ or {}, "backoff", fast)
+    for name in ("URL", "USERNAME", "PASSWORD", "CA_PATH", "CLIENT_CERT", "CLIENT_KEY", "VALIDATE_CERTS"):
+        monkeypatch.delenv(f"DTR_{name}", raising=False)
+
+
+@pytest.fixture
+def lab() -> t.Iterator[Lab]:
+    dtr = Dtr("alice", "bob", "carol")
+    dtr.add_user("dave", isActive=False)
+    dtr.add_org("engineering", core=["alice", "dave"], web=["bob"])
+    with serve(dtr) as site:
+        yield Lab(dtr, site)
+    assert dtr.violations == []
+
+
+class TestContentCaches:
+    def test_from_nothing(self, lab: Lab) -> None:
+        announced = lab.run("content_caches", caches=[ASIA], check=True)
+        assert lab.writes == 0
+        made = lab.run("content_caches", caches=[ASIA])
+        assert announced["changed"]
+        assert made["changed"]
+        assert [cache["host"] for cache in announced["created"]] == [cache["host"] for cache in made["created"]]
+        assert made["content_caches"] == lab.dtr.caches
+        assert not lab.run("content_caches", caches=[ASIA])["changed"]
+
+    def test_the_diff_is_given_when_asked_for(self, lab: Lab) -> None:
+        lab.dtr.add_cache("asia", "https://old.example.org", "alice")
+        assert "diff" not in lab.run("content_caches", caches=[ASIA], check=True)
+        diff = lab.run("content_caches", caches=[ASIA], check=True, _ansible_diff=True)["diff"]
+        assert diff["before"]["accounts"] == {"alice": "asia (https://old.example.org)"}
+        assert diff["after"] == {
+            "content_caches": [ASIA],
+            "accounts": {"alice": "asia (https://asia.example.org:443)"},
+        }
+
+    def test_one_list_and_one_write_a_difference(self, lab: Lab) -> None:
+        fleet = [{"name": f"cache-{number}", "host": f"https://cache-{number}.example.org"} for number in range(100)]
+        lab.run("content_caches", caches=fleet)
+        assert (lab.site.count("GET"), lab.site.count("POST")) == (1, 100)
+        lab.site.requests.clear()
+        fleet[7]["state"] = "absent"
+        lab.run("content_caches", caches=fleet, reassign=False)
+        assert [request.method for request in lab.site.requests] == ["GET", "DELETE"]
+
+    def test_replacing_moves_inactive_accounts_as_well(self, lab: Lab) -> None:
+        lab.dtr.add_cache("asia", "https://old.example.org", "alice", "dave")
+        result = lab.run("content_caches", caches=[ASIA])
+        assert [lab.dtr.host_of(user) for user in ("alice", "bob", "dave")] == [ASIA["host"], None, ASIA["host"]]
+        assert [entry["name"] for entry in result["reassigned"]] == ["alice", "dave"]
+        assert result["replaced"][0]["before"]["host"] == "https://old.example.org"
+        assert (result["created"], result["deleted"]) == ([], [])
+
+    def test_removing_resets_first(self, lab: Lab) -> None:
+        lab.dtr.add_cache("asia", ASIA["host"], "alice")
+        result = lab.run("content_caches", caches=[{"name": "asia", "state": "absent"}])
+        assert lab.dtr.settings == {}
+        assert result["reassigned"][0]["after"] == "local"
+        methods = [request.method for request in lab.site.requests if request.method in ("PATCH", "DELETE")]
+        assert methods == ["PATCH", "DELETE"]
+
+    def test_purge(self, lab: Lab) -> None:
+        lab.dtr.add_cache("europe", "https://europe.example.org")
+        lab.dtr.add_cache("local", "")
+        result = lab.run("content_caches", caches=[ASIA], purge=True)
+        assert [cache["name"] for cache in lab.dtr.caches] == ["local", "asia"]
+        assert [cache["name"] for cache in result["deleted"]] == ["europe"]
+
+    def test_without_reassigning(self, lab: Lab) -> None:
+        lab.dtr.add_cache("asia", "https://old.example.org", "alice")
+        result = lab.run("content_caches", caches=[ASIA], reassign=False)
+        assert lab.site.count("PATCH") == 0
+        assert "names nothing" in str(result["warnings"])
+
+    def test_duplicates_are_resolved_or_told(self, lab: Lab) -> None:
+        lab.dtr.add_cache("asia", "https://old.example.org", "alice")
+        lab.dtr.add_cache("asia", "https://ASIA.example.org/", "bob")
+        assert "several caches named asia" in str(lab.run("content_caches", caches=[])["warnings"])
+        result = lab.run("content_caches", caches=[ASIA])
+        assert [cache["host"] for cache in lab.dtr.caches] == ["https://ASIA.example.org/"]
+        assert lab.dtr.host_of("alice") == lab.dtr.host_of("bob") == "https://ASIA.example.org/"
+        assert [cache["host"] for cache in result["deleted"]] == ["https://old.example.org"]
+
+    def test_what_was_done_before_a_failure_is_told(self, lab: Lab) -> None:
+        lab.dtr.add_cache("asia", "https://old.example.org", "alice", "bob")
+        lab.dtr.fault = once("PATCH", "bob", error(500, "INTERNAL_ERROR"), times=99)
+        result = lab.run("content_caches", caches=[ASIA])
+        assert result["failure"]["code"] == "ACCOUNTS_NOT_MOVED"
+        assert result["changed"]
+        assert [entry["name"] for entry in result["reassigned"]] == ["alice"]
+        assert [entry["name"] for entry in result["failed_accounts"]] == ["bob"]
+        assert lab.dtr.host_of("bob") == "https://old.example.org"
+        lab.dtr.fault = None
+        again = lab.run("content_caches", caches=[ASIA])
+        assert [entry["name"] for entry in again["reassigned"]] == ["bob"]
+        assert len(lab.dtr.caches) == 1
+
+    def test_nothing_is_touched_when_settings_cannot_be_read(self, lab: Lab) -> None:
+        lab.dtr.add_cache("asia", "https://old.example.org", "alice")
+        lab.dtr.fault = once("GET", "bob/settings", error(500, "INTERNAL_ERROR"))
+        result = lab.run("content_caches", caches=[ASIA])
+        assert result["failure"]["code"] == "SETTINGS_UNREADABLE"
+        assert lab.writes == 0
+
+    def test_a_user_who_vanishes_meanwhile_is_no_failure(self, lab: Lab) -> None:
+        lab.dtr.add_cache("asia", "https://old.example.org", "alice", "bob")
+        lab.dtr.fault = once("PATCH", "bob", error(404, "NO_SUCH_USER"))
+        assert "failed" not in lab.run("content_caches", caches=[ASIA])
+
+
+class TestCacheAssignments:
+    def test_from_nothing(self, lab: Lab) -> None:
+        lab.dtr.add_cache("asia", ASIA["host"])
+        wanted = [{"cache": "asia", "accounts": ["carol"], "teams": ["engineering/core"]}]
+        announced = lab.run("cache_assignments", assignments=wanted, check=True)
+        assert lab.writes == 0
+        result = lab.run("cache_assignments", assignments=wanted)
+        assert result["changed_accounts"] == announced["changed_accounts"]
+        assert [entry["name"] for entry in result["changed_accounts"]] == ["alice", "carol"]
+        assert lab.dtr.host_of("alice") == lab.dtr.host_of("carol") == ASIA["host"]
+        again = lab.run("cache_assignments", assignments=wanted)
+        assert (again["changed"], again["unchanged"]) == (False, 2)
+
+    def test_only_what_differs_is_written(self, lab: Lab) -> None:
+        lab.dtr.add_cache("asia", ASIA["host"], "alice")
+        lab.run("cache_assignments", assignments=[{"cache": "asia", "everyone": True}])
+        assert lab.site.count("PATCH") == 2
+
+    def test_named_accounts_do_not_cost_the_whole_list(self, lab: Lab) -> None:
+        lab.dtr.add_cache("asia", ASIA["host"])
+        lab.run("cache_assignments", assignments=[{"cache": "asia", "accounts": ["alice"]}])
+        assert lab.site.count("GET", "/enzi/v0/accounts") == 0
+
+    def test_many_named_accounts_are_looked_up_in_the_list(self, lab: Lab) -> None:
+        names = [f"user{number:03}" for number in range(101)]
+        for name in names:
+            lab.dtr.add_user(name)
+        result = lab.run(
+            "cache_assignments", assignments=[{"cache": "local", "accounts": [*names, "engineering", "x"]}]
+        )
+        assert lab.site.count("GET", "/enzi/v0/accounts") == 1
+        assert result["problems"] == [
+            "engineering is an organisation, to be named under orgs",
+            "there is no account x",
+        ]
+
+    def test_exclusive(self, lab: Lab) -> None:
+        lab.dtr.add_cache("asia", ASIA["host"], "bob", "dave")
+        lab.run("cache_assignments", assignments=[{"cache": "asia", "accounts": ["alice"]}], exclusive=True)
+        assert lab.dtr.settings.keys() == {"alice", "dave"}
+
+    def test_dangling_is_repaired(self, lab: Lab) -> None:
+        lab.dtr.settings["alice"] = "gone-id"
+        result = lab.run("cache_assignments", assignments=[{"cache": "local", "accounts": ["alice"]}])
+        assert result["changed_accounts"] == [{"name": "alice", "before": "gone-id (dangling)", "after": "local"}]
+        assert lab.dtr.settings == {}
+
+    def test_partial_failure(self, lab: Lab) -> None:
+        lab.dtr.add_cache("asia", ASIA["host"])
+        lab.dtr.fault = once("PATCH", "bob", error(500, "INTERNAL_ERROR"))
+        wanted = [{"cache": "asia", "everyone": True}]
+        result = lab.run("cache_assignments", assignments=wanted)
+        assert result["failed"]
+        assert [entry["name"] for entry in result["changed_accounts"]] == ["alice", "carol"]
+        assert [(entry["name"], entry["code"]) for entry in result["failed_accounts"]] == [("bob", "INTERNAL_ERROR")]
+        assert result["unchanged"] == 0
+        again = lab.run("cache_assignments", assignments=wanted)
+        assert [entry["name"] for entry in again["changed_accounts"]] == ["bob"]
+
+    def test_a_revoked_password_is_not_tried_on_every_account(self, lab: Lab) -> None:
+        for number in range(200):
+            lab.dtr.add_user(f"user{number:03}")
+        lab.dtr.add_cache("asia", ASIA["host"])
+        lab.dtr.fault = lambda request, _act: error(401, "NOT_AUTHENTICATED") if request.method == "PATCH" else None
+        result = lab.run("cache_assignments", assignments=[{"cache": "asia", "everyone": True}], concurrency=4)
+        assert len(result["failed_accounts"]) == 203
+        assert lab.site.count("PATCH") <= 8
+
+    def test_inactive_accounts_are_left_out_with_a_warning(self, lab: Lab) -> None:
+        lab.dtr.add_cache("asia", ASIA["host"])
+        result = lab.run("cache_assignments", assignments=[{"cache": "asia", "accounts": ["dave"]}])
+        assert result["inactive"] == ["dave"]
+        assert "dave" in str(result["warnings"])
+        assert lab.writes == 0
+
+    def test_caches_that_are_only_planned(self, lab: Lab) -> None:
+        options = {"assignments": [{"cache": "asia", "accounts": ["alice"]}], "planned_caches": ["asia", "asia"]}
+        announced = lab.run("cache_assignments", check=True, **options)
+        assert announced["changed_accounts"] == [{"name": "alice", "before": "local", "after": "asia"}]
+        assert lab.run("cache_assignments", **options)["problems"] == ["there is no cache asia"]
+
+
+class TestInfo:
+    def test_content_caches(self, lab: Lab) -> None:
+        lab.dtr.add_cache("b", "https://b")
+        lab.dtr.add_cache("a", "https://z")
+        lab.dtr.add_cache("a", "https://a")
+        result = lab.run("content_caches_info")
+        assert [cache["host"] for cache in result["content_caches"]] == ["https://a", "https://z", "https://b"]
+        assert result["duplicates"] == ["a"]
+
+    def test_assignments(self, lab: Lab) -> None:
+        lab.dtr.add_cache("asia", ASIA["host"], "alice", "dave")
+        lab.dtr.settings["bob"] = "gone"
+        result = lab.run("cache_assignments_info")
+        assert result["by_cache"] == {"asia": ["alice", "dave"], "local": ["carol"]}
+        assert result["dangling"] == ["bob"]
+        assert lab.run("cache_assignments_info", accounts=["alice"])["by_cache"]["asia"] == ["alice"]
+
+    def test_assignments_of_unknown_accounts(self, lab: Lab) -> None:
+        result = lab.run("cache_assignments_info", accounts=["alice", "zoe"])
+        assert [entry["code"] for entry in result["failed_accounts"]] == ["NO_SUCH_USER"]
+        assert result["by_cache"]["local"] == ["alice"]
+
+    def test_registry(self, lab: Lab) -> None:
+        result = lab.run("registry_info")
+        assert (result["healthy"], result["version"], result["read_only"]) == (True, "2.7.4", False)
+        assert result["replicas"] == [
+            {"id": "f4c1e1a0b2d3", "health": "OK", "read_only": False, "timestamp": "2020-06-01T12:00:00Z"}
+        ]
+
+    def test_registry_for_others_than_administrators(self, lab: Lab) -> None:
+        lab.dtr.is_admin = False
+        result = lab.run("registry_info")
+        assert (result["healthy"], result["read_only"], result["replicas"]) == (True, None, None)
+
+    def test_an_unhealthy_registry_is_an_answer(self, lab: Lab) -> None:
+        lab.dtr.healthy = False
+        lab.dtr.fault = lambda request, _act: error(500, "INTERNAL_ERROR") if "/api/" in request.path else None
+        result = lab.run("registry_info")
+        assert (result["healthy"], result["error"], result["features"]) == (False, "rethinkdb", None)
+
+    def test_bad_credentials_are_a_failure_even_then(self, lab: Lab) -> None:
+        lab.dtr.healthy = False
+        lab.dtr.fault = lambda request, _act: error(401, "NOT_AUTHENTICATED") if "/api/" in request.path else None
+        assert lab.run("registry_info")["failure"]["code"] == "NOT_AUTHENTICATED"
+
+
+class TestConnection:
+    def test_options_from_the_environment(self, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("DTR_URL", lab.site.url)
+        monkeypatch.setenv("DTR_USERNAME", "admin")
+        monkeypatch.setenv("DTR_PASSWORD", PASSWORD)
+        assert run_module("content_caches_info")["content_caches"] == []
+
+    def test_retries_are_warnings(self, lab: Lab) -> None:
+        lab.dtr.fault = once("GET", "content_caches", Reply(503))
+        result = lab.run("content_caches_info")
+        assert f"GET {lab.site.url}/api/v0/content_caches: 503 Service Unavailable" in str(result["warnings"])
+
+    def test_retries_are_warnings_of_a_failure_as_well(self, lab: Lab) -> None:
+        lab.dtr.fault = once("GET", "content_caches", Reply(503), times=9)
+        result = lab.run("content_caches_info", retries=1)
+        assert result["failure"]["http_status"] == 503
+        assert "0 of 1 retries left" in str(result["warnings"])
+
+    @pytest.mark.parametrize("module", ALL)
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"url": "ftp://dtr.example.org"}, "not a scheme"),
+            ({"url": "https://admin:pw@dtr.example.org"}, "credentials do not belong"),
+            ({"url": "http://dtr.example.org"}, "plain http"),
+            ({"url": "https://"}, "names no host"),
+            ({"timeout": 0}, "timeout"),
+            ({"retries": -1}, "retries"),
+            ({"ca_path": "/nonexistent/ca.pem"}, "ca_path"),
+            ({"ca_certificate": "junk"}, "ca_certificate"),
+            ({"ca_path": "/a", "ca_certificate": "b"}, "mutually exclusive"),
+            ({"username": None}, "username and password are required together"),
+            ({"password": ""}, "username and password are required together"),
+            ({"client_key": "/a"}, "client_cert"),
+            ({"retries": "many"}, "retries"),
+            ({"timeout": "long"}, "timeout"),
+            ({"validate_certs": "maybe"}, "validate_certs"),
+        ],
+    )
+    def test_bad_options(self, lab: Lab, module: str, options: dict[str, t.Any], message: str) -> None:
+        result = lab.run(module, **REQUIRED.get(module, {}), **options)
+        assert result["failed"]
+        assert message in result["msg"]
+        assert "Traceback" not in json.dumps(result)
+        assert lab.site.requests == []
+
+    @pytest.mark.parametrize("module", ALL[:-1])
+    def test_somebody_has_to_ask(self, lab: Lab, module: str) -> None:
+        options = {"url": lab.site.url, **REQUIRED.get(module, {})}
+        assert "required: username, client_cert" in run_module(module, **options)["msg"]
+        assert "required" in run_module(module, username="", password="", **options)["msg"]
+        assert lab.site.requests == []
+
+    @pytest.mark.parametrize("module", ["content_caches", "cache_assignments", "cache_assignments_info"])
+    @pytest.mark.parametrize("concurrency", [0, -1, 1000])
+    def test_concurrency_has_bounds(self, lab: Lab, module: str, concurrency: int) -> None:
+        result = lab.run(module, **REQUIRED.get(module, {}), concurrency=concurrency)
+        assert "concurrency" in result["msg"]
+
+    @pytest.mark.parametrize("module", ALL[:-1])
+    @pytest.mark.parametrize(
+        ("reply", "code"),
+        [
+            (error(401, "NOT_AUTHENTICATED"), "NOT_AUTHENTICATED"),
+            (error(403, "NOT_AUTHORIZED"), "NOT_AUTHORIZED"),
+            (Reply(302, b"", {"Location": "/api/v0/openid/begin"}), "NOT_AUTHENTICATED"),
+            (Reply(301, b"", {"Location": "https://elsewhere.example.org/"}), "UNEXPECTED_REDIRECT"),
+            (Reply(200, b"<html>"), "UNEXPECTED_ANSWER"),
+            (Reply(200), "UNEXPECTED_ANSWER"),
+            (Reply(200, b'[{"id"'), "UNEXPECTED_ANSWER"),
+            (Reply(500), "HTTP_500"),
+            (Reply(502, b"<html>"), "HTTP_502"),
+            (Reply(drop=True), "CONNECTION_FAILED"),
+        ],
+    )
+    def test_servers_that_do_not_answer_as_they_should(self, lab: Lab, module: str, reply: Reply, code: str) -> None:
+        def fault(request: Request, _act: t.Callable[[], Reply]) -> Reply | None:
+            return None if request.path == "/_ping" else reply
+
+        lab.dtr.fault = fault
+        result = lab.run(module, retries=1, **REQUIRED.get(module, {}))
+        assert result["failed"]
+        assert result["failure"]["code"] == code
+        assert result["failure"]["message"] in result["msg"]
+        assert PASSWORD not in json.dumps(result)
+        assert "Traceback" not in json.dumps(result)
+
+
+class TestRegistryCa:
+    AUTHORITY = make_identity("DTR's CA", ca=True)
+
+    @pytest.fixture
+    def lab(self, tmp_path: Path) -> t.Iterator[Lab]:
+        dtr = Dtr()
+        dtr.ca = self.AUTHORITY.pem
+        with serve(dtr, make_identity("dtr", self.AUTHORITY).server_context(tmp_path)) as site:
+            yield Lab(dtr, site)
+        assert all("Authorization" not in request.headers for request in site.requests)
+
+    def fingerprint(self, identity: Identity) -> str:
+        return identity.certificate.fingerprint(hashes.SHA256()).hex(":").upper()
+
+    def test_on_first_use(self, lab: Lab) -> None:
+        result = lab.run("registry_ca_info")
+        assert result["pem"] == self.AUTHORITY.pem
+        assert result["trusted_by"] == "first_use"
+        assert "taken on trust at first use" in str(result["warnings"])
+
+    def test_pinned(self, lab: Lab) -> None:
+        result = lab.run("registry_ca_info", fingerprint=self.fingerprint(self.AUTHORITY))
+        assert result["trusted_by"] == "fingerprint"
+        assert "warnings" not in result
+
+    def test_with_a_known_ca(self, lab: Lab) -> None:
+        result = lab.run("registry_ca_info", ca_certificate=self.AUTHORITY.pem)
+        assert result["trusted_by"] == "ca"
+        assert "warnings" not in result
+
+    def test_another_pin(self, lab: Lab) -> None:
+        other = make_identity("Other", ca=True)
+        result = lab.run("registry_ca_info", fingerprint=self.fingerprint(other))
+        assert result["failure"]["code"] == "FINGERPRINT_MISMATCH"
+
+    def test_the_pinned_one_and_a_stranger(self, lab: Lab) -> None:
+        lab.dtr.ca += make_identity("Stranger", ca=True).pem
+        result = lab.run("registry_ca_info", fingerprint=self.fingerprint(self.AUTHORITY))
+        assert result["failure"]["code"] == "FINGERPRINT_MISMATCH"
+
+    def test_a_ca_that_did_not_sign_the_connection(self, lab: Lab) -> None:
+        stranger = make_identity("Stranger", ca=True)
+        lab.dtr.ca = stranger.pem
+        for options in ({}, {"fingerprint": self.fingerprint(stranger)}):
+            assert lab.run("registry_ca_info", **options)["failure"]["code"] == "CA_DOES_NOT_FIT"
+
+    def test_another_known_ca(self, lab: Lab) -> None:
+        result = lab.run("registry_ca_info", ca_certificate=make_identity("Other", ca=True).pem)
+        assert result["failure"]["code"] == "TLS_UNKNOWN_AUTHORITY"
+
+    @pytest.mark.parametrize(
+        ("ca", "code"),
+        [
+            ("", "INVALID_CERTIFICATE"),
+            ("<html>", "INVALID_CERTIFICATE"),
+            ("-----BEGIN CERTIFICATE-----", "INVALID_CERTIFICATE"),
+            (make_identity("leaf").pem, "NOT_A_CA"),
+            (make_identity("old", ca=True, days=(-9, -1)).pem, "CA_EXPIRED"),
+        ],
+    )
+    def test_what_is_no_ca(self, lab: Lab, ca: str, code: str) -> None:
+        lab.dtr.ca = ca
+        assert lab.run("registry_ca_info")["failure"]["code"] == code
+
+    def test_a_pin_that_is_none(self, lab: Lab) -> None:
+        assert lab.run("registry_ca_info", fingerprint="ab:cd")["failure"]["code"] == "INVALID_FINGERPRINT"
+        assert lab.site.requests == []
