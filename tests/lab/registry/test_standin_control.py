@@ -42,6 +42,28 @@ def test_the_state_can_be_set_up_without_any_check(admin: Client) -> None:
         admin.standin.control.request("PUT", "/state", {"content_caches": []})
 
 
+def test_the_journal_tells_every_change_in_order(admin: Client) -> None:
+    control = admin.standin.control
+    cache = admin.create_cache()
+    admin.set_cache("bob", cache)
+    admin.set_cache("alice", cache)
+    admin.set_cache("alice", "")
+    admin.set_cache("alice", "refused")
+    control.behave(delete_clears_settings=True)
+    admin("DELETE", f"/api/v0/content_caches/{cache}")
+    admin("DELETE", f"/api/v0/content_caches/{cache}")
+    assert control.journal() == [
+        ("create", cache, "region-asia"),
+        ("set", "bob", cache),
+        ("set", "alice", cache),
+        ("unset", "alice", ""),
+        ("unset", "bob", ""),
+        ("delete", cache, "region-asia"),
+    ]
+    control.reset(data=True)
+    assert control.journal() == []
+
+
 def test_accounts_can_be_added_and_switched_off(admin: Client) -> None:
     control = admin.standin.control
     control.put_account("mallory", full_name="Mallory", password="secret")

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import typing as t
 import urllib.parse
@@ -16,6 +17,7 @@ from .errors import ApiError
 LOCAL = "local"
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_JOURNAL_LENGTH = 200_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +35,9 @@ class ContentCaches:
     def __init__(self) -> None:
         self.by_id: dict[str, ContentCache] = {}
         self.settings: dict[str, str] = {}
+        #: Every change in the order in which it took effect: C(create) and C(delete) with a cache's id, C(set) and
+        #: C(unset) with an account and, for C(set), the id.
+        self.journal: collections.deque[tuple[str, str, str]] = collections.deque(maxlen=_JOURNAL_LENGTH)
 
     def create(self, name: str, host: str, behaviours: Behaviours) -> ContentCache:
         """Registers a cache.
@@ -50,6 +55,7 @@ class ContentCaches:
             raise ApiError("INVALID_CONTENT_CACHE", {"host": "exists already"})
         cache = ContentCache(str(uuid.uuid4()), name, host)
         self.by_id[cache.id] = cache
+        self.journal.append(("create", cache.id, cache.name))
         return cache
 
     def delete(self, cache_id: str, behaviours: Behaviours) -> None:
@@ -58,10 +64,14 @@ class ContentCaches:
         Raises:
             ApiError: It does not exist, where the behaviours tell that.
         """
-        if self.by_id.pop(cache_id, None) is None and behaviours.delete_missing == 404:
+        cache = self.by_id.pop(cache_id, None)
+        if cache is None and behaviours.delete_missing == 404:
             raise ApiError("NO_SUCH_CONTENT_CACHE")
         if behaviours.delete_clears_settings:
-            self.settings = {name: held for name, held in self.settings.items() if held != cache_id}
+            for name in [name for name, held in self.settings.items() if held == cache_id]:
+                self._unset(name)
+        if cache is not None:
+            self.journal.append(("delete", cache_id, cache.name))
 
     def set_account(self, name: str, form: t.Mapping[str, t.Any], behaviours: Behaviours) -> None:
         """Applies a `forms.UserSettings` to an account.
@@ -73,9 +83,14 @@ class ContentCaches:
         if effect == "refused":
             raise ApiError("INVALID_USER_SETTINGS", {"contentCacheUUID": cache_id})
         if effect == "unsets":
-            self.settings.pop(name, None)
+            self._unset(name)
         elif effect == "sets":
             self.settings[name] = t.cast("str", cache_id)
+            self.journal.append(("set", name, cache_id))
+
+    def _unset(self, name: str) -> None:
+        self.settings.pop(name, None)
+        self.journal.append(("unset", name, ""))
 
     def cache_of(self, name: str) -> ContentCache | None:
         """The cache that an account pulls from; none when it has none or when that was deleted."""

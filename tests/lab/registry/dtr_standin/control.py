@@ -16,6 +16,8 @@ GET /requests              counts by method, route and status; with ?recent=N th
 DELETE /requests           forgets the counts and the recent requests
 GET /state                 {content_caches: [{id, name, host}], settings: {account: id}}: only settings that are set
 PUT /state                 replaces that, without any check: duplicates and dangling ids can be set up
+GET /journal               [[what, cache id or account, detail]]: each change of caches and settings since the data was
+                           reset or replaced, at most 200,000 (`caches.ContentCaches.journal`)
 POST /accounts             {name, full_name, is_active, is_admin, password}: adds a user, or replaces one of that name
 =========================  ==================================================================================
 
@@ -60,6 +62,7 @@ class Control:
                 web.delete("/requests", self.forget_requests),
                 web.get("/state", self.state),
                 web.put("/state", self.replace_state),
+                web.get("/journal", self.journal),
                 web.post("/accounts", self.put_account),
             ]
         )
@@ -118,6 +121,9 @@ class Control:
         body = await _object(request)
         self._site.restore({"content_caches": body["content_caches"], "settings": body["settings"]})
         return await self.state(request)
+
+    async def journal(self, _request: web.Request) -> web.Response:
+        return json_response(list(self._site.caches.journal))
 
     async def put_account(self, request: web.Request) -> web.Response:
         body = await _object(request)

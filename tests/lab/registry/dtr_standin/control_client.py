@@ -64,6 +64,10 @@ class Control:
     def set_state(self, content_caches: list[dict[str, str]], settings: dict[str, str]) -> None:
         self.request("PUT", "/state", {"content_caches": content_caches, "settings": settings})
 
+    def journal(self) -> list[tuple[str, str, str]]:
+        """Every change of caches and settings in the order in which it took effect."""
+        return [(what, subject, detail) for what, subject, detail in self.request("GET", "/journal")]
+
     def requests(self, recent: int = 0) -> dict[str, t.Any]:
         return t.cast("dict[str, t.Any]", self.request("GET", f"/requests?recent={recent}"))
 
