@@ -13,7 +13,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.dtr.cache.plugins.module_utils import certificates
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.plugin_utils import leaf
-from ansible_collections.dtr.cache.plugins.plugin_utils.settings import SWARM, Settings
+from ansible_collections.dtr.cache.plugins.plugin_utils.settings import MANAGER, SWARM, Settings
 from ansible_collections.dtr.cache.plugins.plugin_utils.variables import settings_of_host
 
 MODULE = "dtr.cache.preflight"
@@ -30,7 +30,7 @@ class ActionModule(ActionBase):
         variables = task_vars or {}
         needs = self._task.args["needs"]
         settings, problems = settings_of_host(variables, self._templar, self._loader, needs)
-        if SWARM in needs:
+        if SWARM in needs or MANAGER in needs:
             problems += self._swarm_problems(settings, variables)
         if problems:
             result.update(_failed(settings.name or variables["inventory_hostname"], problems))
@@ -87,4 +87,5 @@ def public_settings(settings: Settings, now: datetime.datetime) -> dict[str, t.A
         "ca_certificate": settings.ca_certificate,
         "assignments": settings.assignments,
         "verify_image": settings.verify_image,
+        "confirm_removal": settings.confirm_removal,
     }

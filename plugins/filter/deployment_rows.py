@@ -36,6 +36,7 @@ import collections
 import typing as t
 
 MEGABYTE = 10**6
+REGISTRATION_WORDS = {"created": "registered", "replaced": "re-registered", "deleted": "unregistered"}
 
 
 def deployment_rows(hosts: t.Iterable[t.Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:
@@ -74,14 +75,21 @@ def _pulled(result: t.Mapping[str, t.Any]) -> str | None:
 
 
 def _changed(host: t.Mapping[str, t.Any]) -> str:
-    kinds = collections.Counter(step["kind"] for step in host.get("__dtr_cache_steps") or [])
-    parts = [f"{count} {kind.replace('_', ' ')}{'s' if count > 1 else ''}" for kind, count in kinds.items()]
+    steps = host.get("__dtr_cache_steps") or []
+    parts = _counted(step["kind"] for step in steps if step["action"] != "remove")
+    parts += [f"{part} removed" for part in _counted(step["kind"] for step in steps if step["action"] == "remove")]
     registration = host.get("__dtr_cache_registration") or {}
-    parts += [word for key, word in (("created", "registered"), ("replaced", "re-registered")) if registration.get(key)]
-    moved = len((host.get("__dtr_cache_assigned") or {}).get("changed_accounts") or [])
-    if moved:
-        parts.append(f"{moved} account{'s' if moved > 1 else ''} assigned")
+    parts += [word for key, word in REGISTRATION_WORDS.items() if registration.get(key)]
+    assigned = (host.get("__dtr_cache_assigned") or {}).get("changed_accounts") or []
+    for accounts, word in ((assigned, "assigned"), (registration.get("reassigned") or [], "moved")):
+        parts += [f"{part} {word}" for part in _counted("account" for _account in accounts)]
     return ", ".join(parts) or "nothing"
+
+
+def _counted(kinds: t.Iterable[str]) -> list[str]:
+    """Such as C(1 node label) and C(3 secrets), in the order of their first appearance."""
+    counts = collections.Counter(kind.replace("_", " ") for kind in kinds)
+    return [f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in counts.items()]
 
 
 def _result(host: t.Mapping[str, t.Any]) -> str:

@@ -18,19 +18,27 @@ from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 
 View = dict[str, t.Any]
 
+# The labels by which configs and secrets of a stack are known, and which file of the deployment each one is.
+STACK_LABEL = "dtr.cache.stack"
+FILE_LABEL = "dtr.cache.file"
+
 NANOSECONDS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 BYTES = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 
 @dataclasses.dataclass(frozen=True)
 class WantedStack:
-    """What should be there: node labels by host name, names of configs and secrets, and the stack's definition."""
+    """What should be there: node labels by host name, names of configs and secrets, and the stack's definition.
+
+    C(keep_versions) is how many superseded objects of each file stay for a rollback.
+    """
 
     name: str
     node_labels: t.Mapping[str, t.Mapping[str, str]]
     configs: t.Sequence[str]
     secrets: t.Sequence[str]
     definition: t.Mapping[str, t.Any]
+    keep_versions: int = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,16 +69,41 @@ def plan(swarm: Swarm, wanted: WantedStack) -> Plan:
         )
     result = Plan([], {}, {})
     for node, labels in wanted.node_labels.items():
-        _plan_labels(result, node, swarm.nodes[node]["Spec"].get("Labels") or {}, labels)
-    _plan_objects(result, "config", swarm.configs, wanted.configs)
-    _plan_objects(result, "secret", swarm.secrets, wanted.secrets)
-    views = {
-        name: wanted_service(wanted.name, service, wanted.definition)
-        for name, service in wanted.definition["services"].items()
-    }
-    for name, view in views.items():
+        for label, value in labels.items():
+            _plan_label(result, swarm, node, label, value)
+    dedicated = {label for labels in wanted.node_labels.values() for label in labels}
+    for node in sorted(set(swarm.nodes) - set(wanted.node_labels)):
+        for label in sorted(dedicated):
+            _plan_label(result, swarm, node, label, None)
+    for name in wanted.configs:
+        _plan_object(result, "config", name, swarm.configs, present=True)
+    for name in wanted.secrets:
+        _plan_object(result, "secret", name, swarm.secrets, present=True)
+    for name, service in (wanted.definition.get("services") or {}).items():
+        view = wanted_service(wanted.name, service, wanted.definition)
         live = swarm.services.get(name)
         _plan_service(result, f"{wanted.name}_{name}", live_service(live["Spec"]) if live else None, view)
+    if wanted.configs or wanted.secrets:
+        for name in _outdated(swarm.configs, wanted.name, wanted.configs, wanted.keep_versions):
+            _plan_object(result, "config", name, swarm.configs, present=False)
+        for name in _outdated(swarm.secrets, wanted.name, wanted.secrets, wanted.keep_versions):
+            _plan_object(result, "secret", name, swarm.secrets, present=False)
+    return result
+
+
+def plan_removal(swarm: Swarm, wanted: WantedStack) -> Plan:
+    """The steps after which nothing of a stack is left: services, configs and secrets, and the labels of its nodes."""
+    result = Plan([], {}, {})
+    for name, live in swarm.services.items():
+        _plan_service(result, f"{wanted.name}_{name}", live_service(live["Spec"]), None)
+    for name in _outdated(swarm.configs, wanted.name, (), 0):
+        _plan_object(result, "config", name, swarm.configs, present=False)
+    for name in _outdated(swarm.secrets, wanted.name, (), 0):
+        _plan_object(result, "secret", name, swarm.secrets, present=False)
+    for node, labels in wanted.node_labels.items():
+        for label in labels:
+            if node in swarm.nodes:
+                _plan_label(result, swarm, node, label, None)
     return result
 
 
@@ -235,36 +268,46 @@ def _mount(kind: str, source: str, target: str, options: t.Mapping[str, str] | N
     return f"{kind} {source} at {target}" + (f" ({listed})" if listed else "")
 
 
-def _plan_labels(result: Plan, node: str, present: t.Mapping[str, str], wanted: t.Mapping[str, str]) -> None:
-    for label, value in wanted.items():
-        if present.get(label) != value:
-            result.steps.append({"kind": "node_label", "action": "set", "name": node, "detail": f"{label}={value}"})
-            result.before.setdefault("node_labels", {}).setdefault(node, {})[label] = present.get(label)
-            result.after.setdefault("node_labels", {}).setdefault(node, {})[label] = value
+def _plan_label(result: Plan, swarm: Swarm, node: str, label: str, value: str | None) -> None:
+    """A label that a node must have with this value, or must not have."""
+    present = (swarm.nodes[node]["Spec"].get("Labels") or {}).get(label)
+    if present == value:
+        return
+    action, detail = ("remove", label) if value is None else ("set", f"{label}={value}")
+    result.steps.append({"kind": "node_label", "action": action, "name": node, "detail": detail})
+    result.before.setdefault("node_labels", {}).setdefault(node, {})[label] = present
+    result.after.setdefault("node_labels", {}).setdefault(node, {})[label] = value
 
 
-def _plan_objects(result: Plan, kind: str, present: t.Container[str], wanted: t.Sequence[str]) -> None:
-    for name in wanted:
-        if name not in present:
-            result.steps.append({"kind": kind, "action": "create", "name": name, "detail": ""})
-            result.before.setdefault(f"{kind}s", {})[name] = "absent"
-            result.after.setdefault(f"{kind}s", {})[name] = "present"
+def _plan_object(result: Plan, kind: str, name: str, existing: t.Container[str], *, present: bool) -> None:
+    if (name in existing) == present:
+        return
+    result.steps.append({"kind": kind, "action": "create" if present else "remove", "name": name, "detail": ""})
+    states = ("absent", "present") if present else ("present", "absent")
+    for side, state in zip((result.before, result.after), states):
+        side.setdefault(f"{kind}s", {})[name] = state
 
 
-def _plan_service(result: Plan, name: str, live: View | None, wanted: View) -> None:
+def _outdated(
+    existing: t.Mapping[str, t.Mapping[str, t.Any]], stack: str, wanted: t.Collection[str], keep: int
+) -> list[str]:
+    """The superseded objects of a stack, without the newest few of each file."""
+    by_file: dict[str, list[tuple[str, str]]] = {}
+    for name, item in existing.items():
+        labels = item["Spec"].get("Labels") or {}
+        if labels.get(STACK_LABEL) == stack and name not in wanted:
+            by_file.setdefault(labels.get(FILE_LABEL, ""), []).append((item["CreatedAt"], name))
+    return sorted(name for versions in by_file.values() for _created, name in sorted(versions, reverse=True)[keep:])
+
+
+def _plan_service(result: Plan, name: str, live: View | None, wanted: View | None) -> None:
     if live == wanted:
         return
-    before = live or {}
-    different = [key for key in sorted({*before, *wanted}) if before.get(key) != wanted.get(key)]
-    result.steps.append(
-        {
-            "kind": "service",
-            "action": "create" if live is None else "update",
-            "name": name,
-            "detail": "" if live is None else ", ".join(different),
-        }
-    )
-    result.before.setdefault("services", {})[name] = (
-        "absent" if live is None else {key: before.get(key) for key in different}
-    )
-    result.after.setdefault("services", {})[name] = {key: wanted.get(key) for key in different}
+    before, after = live or {}, wanted or {}
+    different = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
+    action = "create" if live is None else "remove" if wanted is None else "update"
+    detail = ", ".join(different) if action == "update" else ""
+    result.steps.append({"kind": "service", "action": action, "name": name, "detail": detail})
+    for side, view in ((result.before, live), (result.after, wanted)):
+        shown = "absent" if view is None else {key: view.get(key) for key in different}
+        side.setdefault("services", {})[name] = shown

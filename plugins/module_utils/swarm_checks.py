@@ -19,14 +19,13 @@ MODULES_NEEDED = {"jsondiff": "python3-jsondiff", "yaml": "python3-yaml (PyYAML)
 
 
 def swarm_problems(engine: Engine, nodes: t.Sequence[str], port: int, publish_mode: str, stack_name: str) -> list[str]:
-    """Everything in the Swarm, and on the host that this runs on, that stands against a deployment."""
+    """Everything in the Swarm that stands against a deployment."""
     present = {node["Description"]["Hostname"]: node for node in engine.nodes().values()}
     services = engine.all_services()
     dedicated = {name: present[name] for name in nodes if name in present}
     unused = {name: node for name, node in dedicated.items() if node["ID"] not in _nodes_of(engine, stack_name)}
     own_mesh = any(_stack_of(service) == stack_name and "ingress" in _modes_of(service, port) for service in services)
     return [
-        *missing_requirements(),
         *unknown_nodes(nodes, present),
         *nodes_not_ready(dedicated),
         *port_holders(services, port, publish_mode, stack_name),

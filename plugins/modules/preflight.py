@@ -19,11 +19,11 @@ options:
   needs:
     description:
       - The parts of a deployment that must be complete. Variables of other parts are checked when they are set.
-      - V(cache) is its name and address, V(registry) the DTR, V(certificate) the cache's certificate and key, V(swarm)
-        the nodes and the Swarm itself.
+      - V(cache) is its name and address, V(registry) the DTR, V(certificate) the cache's certificate and key,
+        V(manager) a manager that can be used, V(swarm) the nodes and the port as well.
     type: list
     elements: str
-    choices: [cache, registry, certificate, swarm]
+    choices: [cache, registry, certificate, manager, swarm]
     required: true
   nodes:
     description: Filled in on the control node. Host names of the nodes to dedicate.
@@ -76,7 +76,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dtr.cache.plugins.module_utils.engine import Engine
 from ansible_collections.dtr.cache.plugins.module_utils.engine_module import ENGINE_ARGUMENT_SPEC, run
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.swarm_checks import swarm_problems
+from ansible_collections.dtr.cache.plugins.module_utils.swarm_checks import missing_requirements, swarm_problems
 
 
 def main() -> None:
@@ -86,7 +86,7 @@ def main() -> None:
             "needs": {
                 "type": "list",
                 "elements": "str",
-                "choices": ["cache", "registry", "certificate", "swarm"],
+                "choices": ["cache", "registry", "certificate", "manager", "swarm"],
                 "required": True,
             },
             "nodes": {"type": "list", "elements": "str", "default": []},
@@ -103,8 +103,11 @@ def main() -> None:
             engine.require_manager()
         except Failure as failure:
             return {"problems": [failure.as_result()["msg"]]}
-        params = {key: module.params[key] for key in ("nodes", "port", "publish_mode", "stack_name")}
-        return {"problems": swarm_problems(engine, **params)}
+        problems = missing_requirements()
+        if "swarm" in module.params["needs"]:
+            params = {key: module.params[key] for key in ("nodes", "port", "publish_mode", "stack_name")}
+            problems += swarm_problems(engine, **params)
+        return {"problems": problems}
 
     run(module, work)
 

@@ -20,8 +20,19 @@ options:
     description: The stack's name.
     type: str
     required: true
+  state:
+    description:
+      - V(present) plans what makes the Swarm as it is wanted.
+      - V(absent) plans the removal of the stack's services, of all its configs and secrets (known by the label
+        C(dtr.cache.stack)), and of O(node_labels) from the nodes that are named there.
+    type: str
+    choices: [present, absent]
+    default: present
   node_labels:
-    description: Labels that nodes must have, as a dictionary of host names, each with a dictionary of labels.
+    description:
+      - Labels that nodes must have, as a dictionary of host names, each with a dictionary of labels.
+      - Other nodes must not have a label of that name, since the stack's placement goes by it. Other labels do not
+        matter.
     type: dict
     default: {}
   configs:
@@ -34,10 +45,14 @@ options:
     type: list
     elements: str
     default: []
+  keep_versions:
+    description: How many superseded configs and secrets of each file of the deployment stay for a rollback.
+    type: int
+    default: 2
   definition:
-    description: The stack's definition, the data of a C(docker-stack.yml).
+    description: The stack's definition, the data of a C(docker-stack.yml). Without one, no service is looked at.
     type: dict
-    required: true
+    default: {}
 extends_documentation_fragment:
   - dtr.cache.engine
   - dtr.cache.attributes
@@ -86,7 +101,7 @@ steps:
       description: V(node_label), V(config), V(secret) or V(service).
       type: str
     action:
-      description: V(set), V(create) or V(update).
+      description: V(set), V(create), V(update) or V(remove).
       type: str
     name:
       description: The node, config, secret or service.
@@ -104,13 +119,14 @@ settled:
   type: bool
 """
 
+import dataclasses
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dtr.cache.plugins.module_utils.convergence import CONVERGED, judge
 from ansible_collections.dtr.cache.plugins.module_utils.engine import Engine
 from ansible_collections.dtr.cache.plugins.module_utils.engine_module import ENGINE_ARGUMENT_SPEC, run
-from ansible_collections.dtr.cache.plugins.module_utils.stack import WantedStack, plan
+from ansible_collections.dtr.cache.plugins.module_utils.stack import WantedStack, plan, plan_removal
 
 
 def main() -> None:
@@ -118,21 +134,22 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "required": True},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "node_labels": {"type": "dict", "default": {}},
             "configs": {"type": "list", "elements": "str", "default": []},
             "secrets": {"type": "list", "elements": "str", "no_log": False, "default": []},
-            "definition": {"type": "dict", "required": True},
+            "keep_versions": {"type": "int", "default": 2},
+            "definition": {"type": "dict", "default": {}},
             **ENGINE_ARGUMENT_SPEC,
         },
         supports_check_mode=True,
     )
-    wanted = WantedStack(
-        **{key: module.params[key] for key in ("name", "node_labels", "configs", "secrets", "definition")}
-    )
+    wanted = WantedStack(**{field.name: module.params[field.name] for field in dataclasses.fields(WantedStack)})
 
     def work(engine: Engine) -> dict[str, t.Any]:
         engine.require_manager()
-        result = plan(engine.read_swarm(wanted.name), wanted)
+        make_plan = plan if module.params["state"] == "present" else plan_removal
+        result = make_plan(engine.read_swarm(wanted.name), wanted)
         return {
             "changed": module.check_mode and bool(result.steps),
             "steps": result.steps,

@@ -16,6 +16,7 @@ import typing as t
 from urllib.parse import urlsplit
 
 import yaml
+from ansible_collections.dtr.cache.plugins.module_utils.stack import FILE_LABEL, STACK_LABEL
 from ansible_collections.dtr.cache.plugins.plugin_utils.settings import Settings, carries_credentials
 
 CONFIG = "config"
@@ -25,9 +26,6 @@ CONFIG_FILE = "config.yml"
 CERTIFICATE_FILE = "cache.cert.pem"
 KEY_FILE = "cache.key.pem"
 SECRETS_FOLDER = "/run/secrets"
-
-STACK_LABEL = "dtr.cache.stack"
-FILE_LABEL = "dtr.cache.file"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -48,7 +48,8 @@ CACHE = "cache"
 REGISTRY = "registry"
 CERTIFICATE = "certificate"
 SWARM = "swarm"
-NEEDS = (CACHE, REGISTRY, CERTIFICATE, SWARM)
+MANAGER = "manager"
+NEEDS = (CACHE, REGISTRY, CERTIFICATE, SWARM, MANAGER)
 
 STORAGE_BACKENDS = ("filesystem", "s3", "azure", "gcs", "swift", "oss", "inmemory")
 STORAGE_OPTIONS = ("cache", "delete", "maintenance", "redirect")
@@ -97,6 +98,7 @@ class Settings:
     update_config: dict[str, t.Any]
     assignments: dict[str, t.Any]
     verify_image: str | None
+    confirm_removal: str
 
     @property
     def url(self) -> str:
@@ -174,11 +176,14 @@ def read_settings(
         update_config=reader.mapping("update_config"),
         assignments=_read_assignments(reader),
         verify_image=_read_verify_image(reader),
+        confirm_removal=reader.text("confirm_removal"),
     )
     reader.boolean("registry_validate_certs")
     reader.boolean("with_registry_auth")
     reader.choice("resolve_image", ("always", "changed", "never"))
     reader.integer("timeout", 1, 86400)
+    reader.integer("keep_versions", 0, 100)
+    reader.integer("min_days", 0, 3650)
     return settings, reader.problems
 
 

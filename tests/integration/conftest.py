@@ -58,12 +58,14 @@ class Run(t.NamedTuple):
                 changed.add(task)
         return changed
 
-    def summary(self) -> list[str]:
-        """The rows of the table at the end."""
-        after = self.output.partition("TASK [Show the summary]")[2].partition("PLAY RECAP")[0]
-        return [
-            json.loads(line.strip().rstrip(",")) for line in after.splitlines() if line.strip().startswith('"region-')
+    def regions(self) -> dict[str, dict[str, str]]:
+        """The table at the end, by region and heading."""
+        shown = self.output.partition("TASK [Show the summary]")[2].partition("PLAY RECAP")[0]
+        lines = [
+            json.loads(line.strip().rstrip(",")) for line in shown.splitlines() if line.strip().startswith('"region')
         ]
+        headings, *rows = [re.split(r"\s{2,}", line) for line in lines]
+        return {row[0]: dict(zip(headings, row, strict=True)) for row in rows}
 
 
 class Lab:

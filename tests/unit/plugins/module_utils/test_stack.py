@@ -17,6 +17,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.stack import (
     duration,
     live_service,
     plan,
+    plan_removal,
     wanted_service,
 )
 
@@ -107,12 +108,17 @@ def node(**labels: str) -> dict[str, t.Any]:
     return {"Spec": {"Labels": labels}}
 
 
+def item(file: str, created: str = "2026-01-01", stack: str = "dtr-cache") -> dict[str, t.Any]:
+    labels = {"dtr.cache.stack": stack, "dtr.cache.file": file}
+    return {"CreatedAt": created, "Spec": {"Labels": labels}}
+
+
 def swarm(spec: dict[str, t.Any] | None, **changes: t.Any) -> Swarm:
     parts: dict[str, t.Any] = {
         "nodes": {"worker-1": node(**{"dtr.cache": "true", "rack": "7"}), "worker-2": node()},
         "services": {"cache": {"Spec": spec}} if spec else {},
-        "configs": {"dtr-cache_config.yml_1": {}},
-        "secrets": {"dtr-cache_cache.key.pem_1": {}},
+        "configs": {"dtr-cache_config.yml_1": item("config.yml")},
+        "secrets": {"dtr-cache_cache.key.pem_1": item("cache.key.pem")},
     }
     return Swarm(**{**parts, **changes})
 
@@ -195,6 +201,50 @@ def test_a_lost_label_is_set_again_and_others_are_left_alone() -> None:
     result = plan(swarm(LIVE_SPEC, nodes=nodes), wanted())
     assert [step["name"] for step in result.steps] == ["worker-1"]
     assert result.before == {"node_labels": {"worker-1": {"dtr.cache": None}}}
+
+
+def test_the_label_is_taken_from_a_node_that_is_not_dedicated_any_more() -> None:
+    nodes = {"worker-1": node(**{"dtr.cache": "true"}), "worker-2": node(**{"dtr.cache": "true", "rack": "7"})}
+    (step,) = plan(swarm(LIVE_SPEC, nodes=nodes), wanted()).steps
+    assert step == {"kind": "node_label", "action": "remove", "name": "worker-2", "detail": "dtr.cache"}
+
+
+def test_superseded_objects_go_but_for_the_newest_few_of_each_file() -> None:
+    secrets = {
+        "dtr-cache_cache.key.pem_1": item("cache.key.pem", "2026-01-05"),
+        "dtr-cache_cache.key.pem_a": item("cache.key.pem", "2026-01-04"),
+        "dtr-cache_cache.key.pem_b": item("cache.key.pem", "2026-01-03"),
+        "dtr-cache_cache.key.pem_c": item("cache.key.pem", "2026-01-02"),
+        "dtr-cache_cache.cert.pem_a": item("cache.cert.pem", "2026-01-01"),
+        "other_cache.key.pem_a": item("cache.key.pem", "2026-01-01", stack="other"),
+        "somebody-elses": {"CreatedAt": "2026-01-01", "Spec": {"Name": "somebody-elses"}},
+    }
+
+    def removed(keep: int) -> list[str]:
+        steps = plan(swarm(LIVE_SPEC, secrets=secrets), wanted(keep_versions=keep)).steps
+        assert all(step["action"] == "remove" for step in steps)
+        return [step["name"].removeprefix("dtr-cache_") for step in steps]
+
+    assert removed(2) == ["cache.key.pem_c"]
+    assert removed(3) == []
+    assert removed(0) == ["cache.cert.pem_a", "cache.key.pem_a", "cache.key.pem_b", "cache.key.pem_c"]
+
+
+def test_a_removal_takes_everything_of_the_stack_and_nothing_else() -> None:
+    full = swarm(
+        LIVE_SPEC,
+        secrets={"a": item("x"), "b": item("x", stack="other"), "c": {"CreatedAt": "2026", "Spec": {"Labels": None}}},
+    )
+    steps = plan_removal(
+        full, wanted(node_labels={"worker-1": {"dtr.cache": "true"}, "gone": {"dtr.cache": "true"}})
+    ).steps
+    assert [(step["kind"], step["action"], step["name"]) for step in steps] == [
+        ("service", "remove", "dtr-cache_cache"),
+        ("config", "remove", "dtr-cache_config.yml_1"),
+        ("secret", "remove", "a"),
+        ("node_label", "remove", "worker-1"),
+    ]
+    assert plan_removal(swarm(None, configs={}, secrets={}, nodes={"worker-1": node()}), wanted()) == Plan([], {}, {})
 
 
 def test_unknown_nodes_are_named_together() -> None:

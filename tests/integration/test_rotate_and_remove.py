@@ -1,0 +1,127 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""New certificates in a running cache, and a cache that is taken away: nothing of it stays, nothing else goes."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import typing as t
+
+import pytest
+from cryptography import x509
+
+from .authority import Authority
+from .conftest import Lab, Play
+
+HOST = "cache-europe.lab.test"
+ONLY = ("--limit", "region-europe")
+
+
+@pytest.fixture(scope="module")
+def deployed(lab: Lab, play: Play) -> dict[str, t.Any]:
+    lab.clean()
+    run = play("dtr.cache.deploy", *ONLY)
+    assert run.code == 0, run.output
+    return lab.snapshot()
+
+
+def presented(host: str) -> x509.Certificate:
+    """The certificate that the cache shows to a client."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with socket.create_connection((host, 443), 10) as plain, context.wrap_socket(plain, server_hostname=host) as tls:
+        data = tls.getpeercert(binary_form=True)
+    assert data is not None
+    return x509.load_der_x509_certificate(data)
+
+
+def files(names: t.Iterable[str]) -> dict[str, int]:
+    """How many versions there are of each file of the deployment."""
+    counts: dict[str, int] = {}
+    for name in names:
+        file = name.removeprefix("dtr-cache_").rpartition("_")[0]
+        counts[file] = counts.get(file, 0) + 1
+    return counts
+
+
+def test_rotation_brings_the_new_certificate_and_keeps_the_old_objects(
+    deployed: dict[str, t.Any], lab: Lab, play: Play
+) -> None:
+    authority = Authority()
+    for turn in (1, 2, 3):
+        new = authority.issue(HOST)
+        variables = {
+            "dtr_cache_certificate": new.chain,
+            "dtr_cache_private_key": new.key,
+            "dtr_cache_ca_certificate": authority.root,
+        }
+        announced = play("dtr.cache.rotate", *ONLY, "--check", **variables)
+        assert announced.code == 0, announced.output
+        run = play("dtr.cache.rotate", *ONLY, **variables)
+        assert run.code == 0, run.output
+        assert new.key.splitlines()[1] not in run.output
+        assert presented(HOST) == x509.load_pem_x509_certificate(new.certificate.encode())
+        versions = files(lab.snapshot()["europe-1"]["secrets"])
+        # The one in use and two for a rollback; the CA of the registry has not changed.
+        assert versions == {"dtr.cert.pem": 1, "cache.cert.pem": min(turn + 1, 3), "cache.key.pem": min(turn + 1, 3)}
+        assert announced.regions()["region-europe"]["changed"] == run.regions()["region-europe"]["changed"]
+        again = play("dtr.cache.rotate", *ONLY, **variables)
+        assert again.total("changed") == 0, again.changed_tasks()
+
+
+def test_a_bad_new_certificate_is_refused_while_the_old_one_serves(
+    deployed: dict[str, t.Any], lab: Lab, play: Play
+) -> None:
+    before, serving = lab.snapshot(), presented(HOST)
+    new = Authority().issue(HOST)
+    run = play(
+        "dtr.cache.rotate", *ONLY, dtr_cache_certificate=new.chain, dtr_cache_private_key=Authority().issue(HOST).key
+    )
+    assert run.code != 0
+    assert "the private key belongs to another certificate" in run.output
+    assert lab.snapshot() == before
+    assert presented(HOST) == serving
+
+
+def test_nothing_is_removed_without_the_name(deployed: dict[str, t.Any], lab: Lab, play: Play) -> None:
+    before = lab.snapshot()
+    for variables in ({}, {"dtr_cache_confirm_removal": "region-asia"}, {"dtr_cache_confirm_removal": "yes"}):
+        run = play("dtr.cache.remove", *ONLY, **variables)
+        assert run.code != 0
+        assert "dtr_cache_confirm_removal=region-europe" in run.output
+    assert lab.snapshot() == before
+
+
+def test_a_removal_takes_everything_and_only_that(deployed: dict[str, t.Any], lab: Lab, play: Play) -> None:
+    confirmed = {"dtr_cache_confirm_removal": "region-europe"}
+    client = lab.engine("europe-1")
+    client.configs.create(name="somebody-elses", data=b"x")
+    lab.inside("europe-1", "docker", "node", "update", "--label-add", "rack=7", "europe-1")
+    before = lab.snapshot()
+    announced = play("dtr.cache.remove", *ONLY, "--check", "--diff", **confirmed)
+    assert announced.code == 0, announced.output
+    assert lab.snapshot() == before
+
+    run = play("dtr.cache.remove", *ONLY, **confirmed)
+    assert run.code == 0, run.output
+    after = lab.snapshot()
+    assert after["registry"] == {"content_caches": [], "settings": {}}
+    assert after["europe-1"] == {
+        "labels": {"europe-1": {"rack": "7"}},
+        "configs": ["somebody-elses"],
+        "secrets": [],
+        "services": {},
+    }
+    assert not [network for network in client.networks.list() if network.name.startswith("dtr-cache")]
+    planned = {"dtr.cache.removal : Plan the removal"}
+    assert announced.changed_tasks() - planned == run.changed_tasks() - {
+        "dtr.cache.removal : Remove the stack, and wait until its network is gone"
+    }
+    assert "unregistered, 1 account moved" in run.regions()["region-europe"]["changed"]
+
+    again = play("dtr.cache.remove", *ONLY, **confirmed)
+    assert again.code == 0, again.output
+    assert again.total("changed") == 0
+    lab.clean()
