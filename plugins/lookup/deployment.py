@@ -33,8 +33,8 @@ EXAMPLES = r"""
 RETURN = r"""
 _raw:
   description:
-    - Without a term, one dictionary with C(configs) and C(secrets) (lists of C(name), C(file) and C(labels)), and
-      C(definition).
+    - Without a term, one dictionary with C(configs) and C(secrets) (lists of C(name), C(file) and C(labels)),
+      C(definition), and C(review) (the texts of the documented file tree by path).
     - With terms, their contents.
   type: list
   elements: raw
@@ -46,11 +46,15 @@ from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.dtr.cache.plugins.plugin_utils.deployment import (
     CONFIG,
+    CONFIG_FILE,
     SECRET,
     SwarmObject,
+    config_for_review,
     stack_definition,
+    stack_text,
     swarm_objects,
 )
+from ansible_collections.dtr.cache.plugins.plugin_utils.settings import Settings
 from ansible_collections.dtr.cache.plugins.plugin_utils.variables import settings_of_host
 
 
@@ -70,6 +74,7 @@ class LookupModule(LookupBase):
                     "configs": _named(objects, CONFIG),
                     "secrets": _named(objects, SECRET),
                     "definition": stack_definition(settings, objects),
+                    "review": _review(settings, objects),
                 }
             ]
         contents = {item.file: item.data for item in objects}
@@ -77,6 +82,12 @@ class LookupModule(LookupBase):
         if unknown:
             raise AnsibleLookupError(f"The deployment has no file {', '.join(unknown)}; it has {', '.join(contents)}.")
         return [contents[term] for term in terms]
+
+
+def _review(settings: Settings, objects: t.Sequence[SwarmObject]) -> dict[str, str]:
+    """The documented file tree, as text by path, without anything secret."""
+    public = {f"certs/{item.file}": item.data for item in objects if item.file.endswith(".cert.pem")}
+    return {"docker-stack.yml": stack_text(settings, objects), CONFIG_FILE: config_for_review(settings), **public}
 
 
 def _named(objects: t.Iterable[SwarmObject], kind: str) -> list[dict[str, t.Any]]:

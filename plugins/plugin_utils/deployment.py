@@ -17,7 +17,11 @@ from urllib.parse import urlsplit
 
 import yaml
 from ansible_collections.dtr.cache.plugins.module_utils.stack import FILE_LABEL, STACK_LABEL
-from ansible_collections.dtr.cache.plugins.plugin_utils.settings import Settings, carries_credentials
+from ansible_collections.dtr.cache.plugins.plugin_utils.settings import (
+    CREDENTIAL_KEYS,
+    Settings,
+    carries_credentials,
+)
 
 CONFIG = "config"
 SECRET = "secret"
@@ -69,6 +73,16 @@ def registry_config(settings: Settings) -> dict[str, t.Any]:
 def config_text(settings: Settings) -> str:
     """The cache's C(config.yml) as text, the same for the same settings."""
     return yaml.safe_dump(registry_config(settings), sort_keys=False, default_flow_style=False)
+
+
+def config_for_review(settings: Settings) -> str:
+    """The cache's C(config.yml) with a word in the place of each secret."""
+    return yaml.safe_dump(_redacted(registry_config(settings)), sort_keys=False, default_flow_style=False)
+
+
+def stack_text(settings: Settings, objects: t.Sequence[SwarmObject]) -> str:
+    """The cache's C(docker-stack.yml) as text."""
+    return yaml.safe_dump(stack_definition(settings, objects), sort_keys=False, default_flow_style=False)
 
 
 def swarm_objects(settings: Settings, registry_ca: str | None) -> list[SwarmObject]:
@@ -148,6 +162,13 @@ def merged(base: t.Mapping[str, t.Any], extra: t.Mapping[str, t.Any]) -> dict[st
         known = result.get(key)
         result[key] = merged(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
     return result
+
+
+def _redacted(value: t.Any) -> t.Any:
+    if isinstance(value, dict):
+        hidden = CREDENTIAL_KEYS | {"secret"}
+        return {key: "(secret)" if key in hidden and item else _redacted(item) for key, item in value.items()}
+    return [_redacted(item) for item in value] if isinstance(value, list) else value
 
 
 def _authority_files(settings: Settings) -> list[str]:

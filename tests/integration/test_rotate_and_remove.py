@@ -52,7 +52,7 @@ def test_rotation_brings_the_new_certificate_and_keeps_the_old_objects(
     authority = Authority()
     for turn in (1, 2, 3):
         new = authority.issue(HOST)
-        variables = {
+        variables: dict[str, t.Any] = {
             "dtr_cache_certificate": new.chain,
             "dtr_cache_private_key": new.key,
             "dtr_cache_ca_certificate": authority.root,
@@ -87,15 +87,15 @@ def test_a_bad_new_certificate_is_refused_while_the_old_one_serves(
 
 def test_nothing_is_removed_without_the_name(deployed: dict[str, t.Any], lab: Lab, play: Play) -> None:
     before = lab.snapshot()
-    for variables in ({}, {"dtr_cache_confirm_removal": "region-asia"}, {"dtr_cache_confirm_removal": "yes"}):
-        run = play("dtr.cache.remove", *ONLY, **variables)
+    for confirmation in ("", "region-asia", "yes"):
+        run = play("dtr.cache.remove", *ONLY, dtr_cache_confirm_removal=confirmation)
         assert run.code != 0
         assert "dtr_cache_confirm_removal=region-europe" in run.output
     assert lab.snapshot() == before
 
 
 def test_a_removal_takes_everything_and_only_that(deployed: dict[str, t.Any], lab: Lab, play: Play) -> None:
-    confirmed = {"dtr_cache_confirm_removal": "region-europe"}
+    confirmed: dict[str, t.Any] = {"dtr_cache_confirm_removal": "region-europe"}
     client = lab.engine("europe-1")
     client.configs.create(name="somebody-elses", data=b"x")
     lab.inside("europe-1", "docker", "node", "update", "--label-add", "rack=7", "europe-1")
@@ -114,7 +114,7 @@ def test_a_removal_takes_everything_and_only_that(deployed: dict[str, t.Any], la
         "secrets": [],
         "services": {},
     }
-    assert not [network for network in client.networks.list() if network.name.startswith("dtr-cache")]
+    assert not [network for network in client.networks.list() if (network.name or "").startswith("dtr-cache")]
     planned = {"dtr.cache.removal : Plan the removal"}
     assert announced.changed_tasks() - planned == run.changed_tasks() - {
         "dtr.cache.removal : Remove the stack, and wait until its network is gone"

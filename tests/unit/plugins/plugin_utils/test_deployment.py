@@ -163,6 +163,20 @@ def test_names_fit_and_tell_nothing_of_the_content() -> None:
     assert not any(mark in CACHE.key_pem for mark in marks)
 
 
+def test_what_is_rendered_for_review_holds_no_secret() -> None:
+    settings = settings_with(
+        http_secret="s" * 32,
+        storage={"s3": {"bucket": "b", "secretkey": "hush"}},
+        config_extra={"redis": {"password": "p4ss"}},
+    )
+    text = deployment.config_for_review(settings)
+    assert not any(secret in text for secret in ("s" * 32, "hush", "p4ss"))
+    review, real = yaml.safe_load(text), deployment.registry_config(settings)
+    assert review["http"]["secret"] == "(secret)"
+    assert review["middleware"] == real["middleware"]
+    assert review["http"]["tls"] == real["http"]["tls"]
+
+
 def test_an_object_does_not_show_its_data() -> None:
     for item in deployment.swarm_objects(settings_with(), CA.pem):
         assert item.data not in repr(item)
