@@ -49,7 +49,11 @@ REGISTRY = "registry"
 CERTIFICATE = "certificate"
 SWARM = "swarm"
 MANAGER = "manager"
-NEEDS = (CACHE, REGISTRY, CERTIFICATE, SWARM, MANAGER)
+ADDRESS = "address"
+PORT = "port"
+NEEDS = (CACHE, REGISTRY, CERTIFICATE, SWARM, MANAGER, ADDRESS, PORT)
+
+CLIENT_RUNTIMES = ("docker", "containerd")
 
 STORAGE_BACKENDS = ("filesystem", "s3", "azure", "gcs", "swift", "oss", "inmemory")
 STORAGE_OPTIONS = ("cache", "delete", "maintenance", "redirect")
@@ -60,6 +64,8 @@ CREDENTIAL_KEYS = frozenset(
 
 _HOST_LABEL = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
 _HOST = re.compile(rf"{_HOST_LABEL}(\.{_HOST_LABEL})*\.?")
+# The first part of an image's reference, and a folder below /etc/docker/certs.d.
+_REFERENCE_HOST = re.compile(rf"({_HOST_LABEL}(\.{_HOST_LABEL})*|\[[0-9A-Fa-f:]+\])(:[0-9]{{1,5}})?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _DURATION = re.compile(r"[1-9][0-9]*(ns|us|µs|ms|s|m|h)")
 _STACK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
@@ -99,6 +105,10 @@ class Settings:
     assignments: dict[str, t.Any]
     verify_image: str | None
     confirm_removal: str
+    allowed_networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
+    client_registries: tuple[str, ...]
+    client_runtimes: tuple[str, ...]
+    client_cas: tuple[str, ...]
 
     @property
     def url(self) -> str:
@@ -135,7 +145,7 @@ def read_settings(
     name = _read_name(reader, CACHE in needs or REGISTRY in needs)
     host = _read_host(reader, CACHE in needs)
     port = reader.integer("port", 1, 65535) or 443
-    registry_url = _read_registry_url(reader, REGISTRY in needs)
+    registry_url = _read_registry_url(reader, needs)
     registry_ca, fingerprint = _read_registry_ca(reader)
     nodes = tuple(reader.items("nodes", SWARM in needs, "the host names of the Swarm nodes to dedicate to the cache"))
     _check_unique(reader, "nodes", nodes)
@@ -176,6 +186,10 @@ def read_settings(
         update_config=reader.mapping("update_config"),
         assignments=_read_assignments(reader),
         verify_image=_read_verify_image(reader),
+        allowed_networks=_read_allowed_networks(reader),
+        client_registries=_read_client_registries(reader, registry_url),
+        client_runtimes=_read_client_runtimes(reader),
+        client_cas=_read_authorities(reader, "client_cas"),
         confirm_removal=reader.text("confirm_removal"),
     )
     reader.boolean("registry_validate_certs")
@@ -185,6 +199,7 @@ def read_settings(
         reader.text(name)
     reader.choice("resolve_image", ("always", "changed", "never"))
     reader.integer("timeout", 1, 86400)
+    reader.choice("client_trust_state", ("present", "absent"))
     reader.integer("keep_versions", 0, 100)
     reader.integer("min_days", 0, 3650)
     return settings, reader.problems
@@ -210,7 +225,7 @@ class _Reader:
         self.problems.append(f"{name}: {sentence}")
 
     def raw(self, name: str) -> t.Any:
-        value = self._variables.get(PREFIX + name)
+        value = _plain(self._variables.get(PREFIX + name))
         return None if value is None or value == "" else value
 
     def text(self, name: str, required: bool = False, meaning: str = "") -> str:
@@ -285,6 +300,18 @@ def as_items(value: t.Any) -> list[str]:
     return [text for text in (str(item).strip() for item in values) if text]
 
 
+def _plain(value: t.Any) -> t.Any:
+    """The same without the types by which ansible-core marks where a value came from: YAML cannot represent them."""
+    if isinstance(value, t.Mapping):
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    for kind in (bool, int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
+    return value
+
+
 def _as_text(value: t.Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
@@ -337,11 +364,12 @@ def _check_url(reader: _Reader, name: str, url: str) -> None:
         reader.problem(name, f"{url!r} must end after the host and its port")
 
 
-def _read_registry_url(reader: _Reader, required: bool) -> str:
+def _read_registry_url(reader: _Reader, needs: t.Collection[str]) -> str:
+    required = REGISTRY in needs or ADDRESS in needs
     url = reader.text("registry_url", required, "the address of the DTR, such as https://dtr.example.org")
     if url:
         _check_url(reader, "registry_url", url)
-    if required:
+    if REGISTRY in needs:
         reader.text("registry_username", True, "an administrator of the DTR (or the environment's DTR_USERNAME)")
         reader.text("registry_password", True, "its password or an access token (or the environment's DTR_PASSWORD)")
     return url.rstrip("/")
@@ -422,14 +450,19 @@ def _read_upstreams(reader: _Reader) -> tuple[tuple[str, ...], tuple[str, ...]]:
     upstreams = reader.items("upstreams")
     for upstream in upstreams:
         _check_url(reader, "upstreams", upstream)
-    authorities = reader.raw("upstream_cas") or []
+    return tuple(url.rstrip("/") for url in upstreams), _read_authorities(reader, "upstream_cas")
+
+
+def _read_authorities(reader: _Reader, name: str) -> tuple[str, ...]:
+    """A list of CAs, each a PEM text or a path; one alone may be given as text."""
+    authorities = reader.raw(name) or []
     if isinstance(authorities, str):
         authorities = [authorities] if "-----BEGIN" in authorities else as_items(authorities)
     pems = []
     for authority in authorities:
-        pems.append(reader.pem("upstream_cas", str(authority)))
-        _load_certificates(reader, "upstream_cas", pems[-1])
-    return tuple(url.rstrip("/") for url in upstreams), tuple(pems)
+        pems.append(reader.pem(name, str(authority)))
+        _load_certificates(reader, name, pems[-1])
+    return tuple(pems)
 
 
 def _read_storage(reader: _Reader) -> dict[str, t.Any]:
@@ -495,3 +528,38 @@ def _read_verify_image(reader: _Reader) -> str | None:
             "verify_image", f"{image!r} is not an image in the DTR, written namespace/repository:tag without the host"
         )
     return image or None
+
+
+def _read_allowed_networks(reader: _Reader) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    networks = []
+    for text in reader.items("allowed_networks"):
+        try:
+            networks.append(ipaddress.ip_network(text))
+        except ValueError as error:
+            hint = f"; did you mean {_network_of(text)}?" if "host bits" in str(error) else ""
+            reader.problem("allowed_networks", f"{text!r} is not a network such as 198.51.100.0/24{hint}")
+    return tuple(dict.fromkeys(networks))
+
+
+def _network_of(address: str) -> str:
+    return str(ipaddress.ip_network(address, strict=False))
+
+
+def _read_client_registries(reader: _Reader, registry_url: str) -> tuple[str, ...]:
+    """What stands before the first slash of an image's reference, by which Docker looks for the CAs to trust."""
+    names = reader.items("client_registries")
+    for name in names:
+        if not _REFERENCE_HOST.fullmatch(name):
+            reader.problem("client_registries", f"{name!r} is not the host[:port] of an image's reference")
+    if names:
+        return tuple(dict.fromkeys(names))
+    host = registry_url.partition("://")[2]
+    # Who writes the usual port in the address may leave it out in a reference.
+    return (host, host[: -len(":443")]) if host.endswith(":443") else (host,)
+
+
+def _read_client_runtimes(reader: _Reader) -> tuple[str, ...]:
+    runtimes = reader.items("client_runtimes")
+    for unknown in sorted(set(runtimes) - set(CLIENT_RUNTIMES)):
+        reader.problem("client_runtimes", f"{unknown!r} is none of {', '.join(CLIENT_RUNTIMES)}")
+    return tuple(runtimes)

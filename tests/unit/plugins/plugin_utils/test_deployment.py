@@ -177,6 +177,16 @@ def test_what_is_rendered_for_review_holds_no_secret() -> None:
     assert review["http"]["tls"] == real["http"]["tls"]
 
 
+class Marked(str):
+    """Text as ansible-core 2.19 and later hand it over."""
+
+
+def test_marked_text_becomes_plain_yaml() -> None:
+    extra = {Marked("log"): {Marked("level"): Marked("debug"), "hooks": [Marked("a")]}}
+    config = yaml.safe_load(deployment.config_text(settings_with(config_extra=extra)))
+    assert config["log"] == {"level": "debug", "hooks": ["a"]}
+
+
 def test_an_object_does_not_show_its_data() -> None:
     for item in deployment.swarm_objects(settings_with(), CA.pem):
         assert item.data not in repr(item)

@@ -144,6 +144,19 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ({"assignments": {"users": ["alice"]}}, "dtr_cache_assignments: users is unknown"),
     ({"assignments": {"teams": ["backend"]}}, "team 'backend' must be written organisation/team"),
     ({"verify_image": "dtr.example.org/a/b"}, "dtr_cache_verify_image: "),
+    ({"allowed_networks": ["not-a-network"]}, "dtr_cache_allowed_networks: 'not-a-network' is not a network such as"),
+    (
+        {"allowed_networks": "10.1.2.3/8"},
+        "'10.1.2.3/8' is not a network such as 198.51.100.0/24; did you mean 10.0.0.0/8?",
+    ),
+    (
+        {"client_registries": ["https://dtr.example.org"]},
+        "dtr_cache_client_registries: 'https://dtr.example.org' is not",
+    ),
+    ({"client_registries": ["../docker"]}, "dtr_cache_client_registries: '../docker' is not the host[:port]"),
+    ({"client_runtimes": ["podman"]}, "dtr_cache_client_runtimes: 'podman' is none of docker, containerd"),
+    ({"client_cas": ["missing.pem"]}, "dtr_cache_client_cas: missing.pem cannot be read"),
+    ({"client_trust_state": "gone"}, "dtr_cache_client_trust_state: 'gone' is none of present, absent"),
     ({"blob_til": "24h"}, "dtr_cache_blob_til: is no variable of dtr.cache; did you mean dtr_cache_blob_ttl?"),
 ]
 
