@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import typing as t
 
 from ansible.errors import AnsibleConnectionFailure
@@ -63,6 +64,12 @@ def _failed(cache: str, problems: t.Sequence[str]) -> dict[str, t.Any]:
     return {**failure.as_result(), "msg": failure.message + listed, "failed": True}
 
 
+def _named_authorities(settings: Settings) -> dict[str, str]:
+    """The CAs of caches by the name of the file that a client keeps each in; their order does not matter."""
+    authorities = [pem for pem in (settings.ca_certificate, *settings.client_cas) if pem]
+    return {f"dtr-cache.cache-ca.{hashlib.sha256(pem.encode()).hexdigest()[:12]}.crt": pem for pem in authorities}
+
+
 def public_settings(settings: Settings, now: datetime.datetime) -> dict[str, t.Any]:
     """What later tasks and the summary need of the settings; nothing in it is a secret."""
     certificate = None
@@ -87,5 +94,12 @@ def public_settings(settings: Settings, now: datetime.datetime) -> dict[str, t.A
         "ca_certificate": settings.ca_certificate,
         "assignments": settings.assignments,
         "verify_image": settings.verify_image,
+        "allowed_networks": {
+            f"ipv{version}": [str(network) for network in settings.allowed_networks if network.version == version]
+            for version in (4, 6)
+        },
+        "client_registries": list(settings.client_registries),
+        "client_runtimes": list(settings.client_runtimes),
+        "client_authorities": _named_authorities(settings),
         "confirm_removal": settings.confirm_removal,
     }

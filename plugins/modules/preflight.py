@@ -21,9 +21,10 @@ options:
       - The parts of a deployment that must be complete. Variables of other parts are checked when they are set.
       - V(cache) is its name and address, V(registry) the DTR, V(certificate) the cache's certificate and key,
         V(manager) a manager that can be used, V(swarm) the nodes and the port as well.
+      - V(address) is the DTR's address alone, V(port) the cache's port alone.
     type: list
     elements: str
-    choices: [cache, registry, certificate, manager, swarm]
+    choices: [cache, registry, certificate, manager, swarm, address, port]
     required: true
   nodes:
     description: Filled in on the control node. Host names of the nodes to dedicate.

@@ -536,13 +536,10 @@ def _read_allowed_networks(reader: _Reader) -> tuple[ipaddress.IPv4Network | ipa
         try:
             networks.append(ipaddress.ip_network(text))
         except ValueError as error:
-            hint = f"; did you mean {_network_of(text)}?" if "host bits" in str(error) else ""
+            meant = ipaddress.ip_network(text, strict=False) if "host bits" in str(error) else None
+            hint = f"; did you mean {meant}?" if meant else ""
             reader.problem("allowed_networks", f"{text!r} is not a network such as 198.51.100.0/24{hint}")
     return tuple(dict.fromkeys(networks))
-
-
-def _network_of(address: str) -> str:
-    return str(ipaddress.ip_network(address, strict=False))
 
 
 def _read_client_registries(reader: _Reader, registry_url: str) -> tuple[str, ...]:
@@ -551,9 +548,9 @@ def _read_client_registries(reader: _Reader, registry_url: str) -> tuple[str, ..
     for name in names:
         if not _REFERENCE_HOST.fullmatch(name):
             reader.problem("client_registries", f"{name!r} is not the host[:port] of an image's reference")
-    if names:
-        return tuple(dict.fromkeys(names))
     host = registry_url.partition("://")[2]
+    if names or not host:
+        return tuple(dict.fromkeys(names))
     # Who writes the usual port in the address may leave it out in a reference.
     return (host, host[: -len(":443")]) if host.endswith(":443") else (host,)
 

@@ -204,6 +204,41 @@ def test_text_serves_as_a_list() -> None:
     assert as_items(None) == []
 
 
+def test_networks_are_read_once_each_and_in_their_shortest_form() -> None:
+    settings, problems = read(allowed_networks="198.51.100.7, 2001:DB8:0::/32\n198.51.100.7/32")
+    assert problems == []
+    assert [str(network) for network in settings.allowed_networks] == ["198.51.100.7/32", "2001:db8::/32"]
+
+
+@pytest.mark.parametrize(
+    ("url", "given", "names"),
+    [
+        ("https://dtr.example.org/", [], ("dtr.example.org",)),
+        ("https://dtr.example.org:4443", [], ("dtr.example.org:4443",)),
+        ("https://dtr.example.org:443", [], ("dtr.example.org:443", "dtr.example.org")),
+        ("https://[2001:db8::1]:8443", [], ("[2001:db8::1]:8443",)),
+        (
+            "https://dtr.example.org",
+            ["registry.example.org", "192.0.2.1:443"],
+            ("registry.example.org", "192.0.2.1:443"),
+        ),
+    ],
+)
+def test_a_client_knows_the_registry_as_image_references_write_it(
+    url: str, given: list[str], names: tuple[str, ...]
+) -> None:
+    settings, problems = read(registry_url=url, client_registries=given)
+    assert problems == []
+    assert settings.client_registries == names
+
+
+def test_a_client_needs_nothing_of_the_cache_but_its_authority() -> None:
+    unset = dict.fromkeys(("name", "host", "nodes", "certificate", "private_key", "registry_username"))
+    settings, problems = read(needs=["address"], **unset, ca_certificate=CA.pem, client_cas=[CACHE.pem])
+    assert problems == []
+    assert (settings.ca_certificate, settings.client_cas) == (CA.pem, (CACHE.pem,))
+
+
 def test_the_http_secret_is_stable_and_depends_on_key_and_cache() -> None:
     first = read()[0].http_secret
     assert read()[0].http_secret == first
