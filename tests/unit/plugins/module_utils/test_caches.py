@@ -168,7 +168,7 @@ def test_servers_that_refuse_a_second_entry_with_the_name_end_up_the_same(situat
     ids = {cache.id for cache in unique}
     settings = {user: cache_id if cache_id in ids else None for user, cache_id in situation.settings.items()}
     situation = situation._replace(current=unique, settings=settings)
-    free, strict = (FakeRegistry(situation.current, situation.settings) for _ in range(2))
+    free, strict = (FakeRegistry(situation.current, situation.settings) for _each in range(2))
     strict.refuses = lambda name, _host: any(cache.name == name for cache in strict.caches)
     carry_out(situation, free)
     announced, reported = carry_out(situation, strict)
