@@ -10,6 +10,7 @@ setting holds the old id has to follow before the old entry goes.
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import typing as t
 from urllib.parse import urlsplit
@@ -273,6 +274,7 @@ class CacheChanger:
     The order is: create all new entries, move the users, delete the old entries. An old entry whose users could not all
     be moved stays. Where DTR refuses a second entry with the same name or host, the users are without a cache, and
     so pull from DTR, while the old entry makes room; if the new one is refused even then, the old one is restored.
+    Names that exchange their hosts make room together, all others one after the other, so that few wait at a time.
     """
 
     def __init__(self, registry: Registry, current: t.Sequence[ContentCache], concurrency: int) -> None:
@@ -293,8 +295,8 @@ class CacheChanger:
         for step in steps:
             if step not in postponed:
                 self._delete(step, moves)
-        for step in postponed:
-            self._swap(step, [move for move in moves if move.step == step])
+        for group in entangled(postponed):
+            self._swap(group, [move for move in moves if move.step in group])
         if self.failed_moves:
             raise self._moves_failure()
 
@@ -339,33 +341,60 @@ class CacheChanger:
                 self._registry.delete_content_cache(cache.id)
                 self.progress.deleted.append(cache)
 
-    def _swap(self, step: CacheStep, moves: t.Sequence[Move]) -> None:
+    def _swap(self, steps: t.Sequence[CacheStep], moves: t.Sequence[Move]) -> None:
         """Replace entries that have to make room first."""
         self.failed_moves.update(self._assign({move.account: None for move in moves}))
         if any(move.account in self.failed_moves for move in moves):
             self._restore(moves)
             return
         try:
-            self._delete(step, moves)
-            self._create(step)
+            for step in steps:
+                self._delete(step, moves)
+            for step in steps:
+                self._create(step)
         except Failure:
-            self._restore(moves, step.retired)
+            self._withdraw(steps)
+            self._restore(moves, [cache for step in steps for cache in step.retired])
             raise
         self._move(moves)
-        self._have_the_last_word({move.account: self._target_id(step) for move in moves})
+        self._have_the_last_word({move.account: self._target_id(move.step) for move in moves})
+
+    def _withdraw(self, steps: t.Iterable[CacheStep]) -> None:
+        """Delete new entries, which nobody pulls from yet, where an old one that comes back may need their room."""
+        for step in steps:
+            if step.name in self.progress.created:
+                with contextlib.suppress(Failure):
+                    self._registry.delete_content_cache(self.progress.created[step.name].id)
+                    del self.progress.created[step.name]
 
     def _restore(self, moves: t.Iterable[Move], retired: t.Iterable[ContentCache] = ()) -> None:
         """Bring back the entries that were deleted, under new ids, and their users."""
-        ids = {move.before.id: move.before.id for move in moves}
+        ids: dict[str, str] = {move.before.id: move.before.id for move in moves}
         for cache in retired:
             if cache in self.progress.deleted:
                 known = {each.id for each in (*self._current, *caches_after(self._current, self.progress))}
-                restored = self._registry.create_content_cache(cache.name, cache.host, known)
+                try:
+                    restored = self._registry.create_content_cache(cache.name, cache.host, known)
+                except Failure as failure:
+                    self._strand([move for move in moves if move.before == cache], failure)
+                    ids.pop(cache.id, None)
+                    continue
                 self.progress.restored.append(restored)
                 ids[cache.id] = restored.id
-        targets = {move.account: ids[move.before.id] for move in moves}
+        targets = {move.account: ids[move.before.id] for move in moves if move.before.id in ids}
         self.failed_moves.update(self._assign(targets))
         self._have_the_last_word(targets)
+
+    def _strand(self, moves: t.Iterable[Move], failure: Failure) -> None:
+        """Tell of users whose cache is gone where they belong: no later run could know it."""
+        for account, cache, _step in moves:
+            self.failed_moves[account] = Failure(
+                failure.code,
+                f"It pulled from {cache.name} ({cache.host}), which could not be restored, and pulls from DTR itself "
+                f"now: {failure.message}",
+                http_status=failure.http_status,
+                url=failure.url,
+            )
 
     def _have_the_last_word(self, targets: t.Mapping[str, str | None]) -> None:
         """Make sure that no reset which timed out is carried out after the write that followed it."""
@@ -382,6 +411,20 @@ class CacheChanger:
             url=failure.url,
             hint="Run the task again: it goes on where this run stopped.",
         )
+
+
+def entangled(steps: t.Iterable[CacheStep]) -> list[list[CacheStep]]:
+    """The steps in groups, within which one's old entry stands in the way of another's new one."""
+    groups: list[list[CacheStep]] = []
+    for step in steps:
+        near = [group for group in groups if any(_hinder(step, other) for other in group)]
+        apart = [group for group in groups if group not in near]
+        groups = [*apart, [*(other for group in near for other in group), step]]
+    return groups
+
+
+def _hinder(one: CacheStep, other: CacheStep) -> bool:
+    return any(_in_the_way(a, cache) for a, b in ((one, other), (other, one)) for cache in b.retired)
 
 
 def _in_the_way(step: CacheStep, cache: ContentCache) -> bool:

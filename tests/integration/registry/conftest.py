@@ -20,7 +20,7 @@ from ansible_collections.dtr.cache.plugins.module_utils import transport
 from ansible_collections.dtr.cache.tests.unit.support.modules import run_module
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "lab" / "registry"))
-import standin_harness as harness  # noqa: E402
+import standin_harness as harness
 
 Json = dict[str, t.Any]
 
@@ -44,10 +44,16 @@ class Registry:
             "password": standin.passwords["admin"],
             "ca_path": str(standin.ca),
         }
+        #: So few that opening the connections does not take most of the time.
+        self.concurrency = 3
 
     def run(self, module: str, *, check: bool = False, **options: t.Any) -> Json:
-        """The result of a module with the admin's connection, unless the options say otherwise."""
-        return run_module(module, check=check, _ansible_diff=True, **{**self.connection, **options})
+        """The result of a module with the admin's connection, unless the options say otherwise; C(None) leaves out."""
+        common = {**self.connection, "_ansible_diff": True}
+        if "assignments" in module or module == "content_caches":
+            common["concurrency"] = self.concurrency
+        given = {name: value for name, value in {**common, **options}.items() if value is not None}
+        return run_module(module, check=check, **given)
 
     def set_up(self, caches: t.Mapping[str, tuple[str, str]], settings: t.Mapping[str, str]) -> None:
         """Caches as name and host by id, and the id of each account's cache, without any check."""
@@ -69,16 +75,11 @@ class Registry:
         """The server's state once nothing is under way any more, however late it is."""
         end = time.monotonic() + 20
         while self.control.requests()["in_flight"] and time.monotonic() < end:
-            time.sleep(0.02)
+            time.sleep(0.003)
         return self.control.state()
 
     def writes(self) -> int:
         return sum(self.control.count(method) for method in WRITES)
-
-    def accounts(self) -> list[str]:
-        """All users."""
-        users = harness.Client(self.standin, "admin").get("/enzi/v0/accounts?filter=users&limit=99999").json()
-        return [account["name"] for account in users["accounts"]]
 
     @contextlib.contextmanager
     def nothing_is_written(self) -> t.Iterator[None]:

@@ -188,15 +188,22 @@ SCENARIOS: dict[str, Scenario] = {
 
 
 def comparable(result: Json) -> Json:
-    """A result without what only the server can know before it is done: ids."""
+    """A result without what only the server can know before it is done: ids, and how it writes hosts."""
     kept = {key: value for key, value in result.items() if key not in ("invocation", "warnings", "deprecations")}
-    return t.cast("Json", _without_new_ids(kept))
+    return t.cast("Json", _foreseeable(kept))
 
 
-def _without_new_ids(value: t.Any) -> t.Any:
+def _foreseeable(value: t.Any) -> t.Any:
     if isinstance(value, dict):
-        return {key: _without_new_ids(item) for key, item in value.items() if key != "id"}
-    return [_without_new_ids(item) for item in value] if isinstance(value, list) else value
+        return {key: _foreseeable(item) for key, item in value.items() if key != "id"}
+    if isinstance(value, str) and value.startswith("http"):
+        return canonical_host(value)
+    return [_foreseeable(item) for item in value] if isinstance(value, list) else value
+
+
+def warnings_of(result: Json) -> list[str]:
+    """The texts of a result's warnings; newer versions of ansible-core hand them over with more."""
+    return [warning if isinstance(warning, str) else warning["event"]["msg"] for warning in result.get("warnings", [])]
 
 
 def moments(registry: Registry, scenario: Scenario) -> Moments:

@@ -17,6 +17,9 @@ import typing as t
 import urllib.error
 import urllib.request
 
+# The address is the lab's own: a proxy from the environment must not come in between.
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
 
 class ControlError(Exception):
     """The server refused a request; the text is its reason."""
@@ -97,10 +100,8 @@ class Control:
             data=None if body is None else json.dumps(body).encode(),
             headers={"X-Control-Secret": self._secret, "Content-Type": "application/json"},
         )
-        # The address is the lab's own: a proxy from the environment must not come in between.
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(request, timeout=60) as answer:
+            with _OPENER.open(request, timeout=60) as answer:
                 text = answer.read()
         except urllib.error.HTTPError as error:
             raise ControlError(f"{method} {path}: {error.code} {error.read().decode(errors='replace')}") from error
