@@ -46,29 +46,35 @@ def files(names: t.Iterable[str]) -> dict[str, int]:
     return counts
 
 
-def test_rotation_brings_the_new_certificate_and_keeps_the_old_objects(
+def test_rotation_brings_the_new_certificate_and_keeps_two_old_versions(
     deployed: dict[str, t.Any], lab: Lab, play: Play
 ) -> None:
     authority = Authority()
-    for turn in (1, 2, 3):
+    for versions in (2, 3, 3):
         new = authority.issue(HOST)
         variables: dict[str, t.Any] = {
             "dtr_cache_certificate": new.chain,
             "dtr_cache_private_key": new.key,
             "dtr_cache_ca_certificate": authority.root,
         }
-        announced = play("dtr.cache.rotate", *ONLY, "--check", **variables)
-        assert announced.code == 0, announced.output
         run = play("dtr.cache.rotate", *ONLY, **variables)
         assert run.code == 0, run.output
         assert new.key.splitlines()[1] not in run.output
         assert presented(HOST) == x509.load_pem_x509_certificate(new.certificate.encode())
-        versions = files(lab.snapshot()["europe-1"]["secrets"])
-        # The one in use and two for a rollback; the CA of the registry has not changed.
-        assert versions == {"dtr.cert.pem": 1, "cache.cert.pem": min(turn + 1, 3), "cache.key.pem": min(turn + 1, 3)}
-        assert announced.regions()["region-europe"]["changed"] == run.regions()["region-europe"]["changed"]
-        again = play("dtr.cache.rotate", *ONLY, **variables)
-        assert again.total("changed") == 0, again.changed_tasks()
+        # The one in use and those for a rollback; the CA of the registry has not changed.
+        found = files(lab.snapshot()["europe-1"]["secrets"])
+        assert found == {"dtr.cert.pem": 1, "cache.cert.pem": versions, "cache.key.pem": versions}
+    again = play("dtr.cache.rotate", *ONLY, **variables)
+    assert again.total("changed") == 0, again.changed_tasks()
+
+
+def test_a_check_of_a_rotation_tells_what_the_rotation_does(deployed: dict[str, t.Any], lab: Lab, play: Play) -> None:
+    before = lab.snapshot()
+    announced = play("dtr.cache.rotate", *ONLY, "--check", "--diff", dtr_cache_blob_ttl="48h")
+    assert announced.code == 0, announced.output
+    assert lab.snapshot() == before
+    done = play("dtr.cache.rotate", *ONLY, dtr_cache_blob_ttl="48h")
+    assert announced.regions()["region-europe"]["changed"] == done.regions()["region-europe"]["changed"]
 
 
 def test_a_bad_new_certificate_is_refused_while_the_old_one_serves(
