@@ -17,6 +17,7 @@ import typing as t
 
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.fan_out import failed_accounts, fan_out
+from ansible_collections.dtr.cache.plugins.module_utils.progress import Progress
 from ansible_collections.dtr.cache.plugins.module_utils.registry import (
     LOCAL,
     Account,
@@ -28,6 +29,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.registry import (
 # Up to so many named accounts are looked up one by one; beyond that, reading the list of all accounts is cheaper.
 _LOOKED_UP = 100
 _SHOWN_PROBLEMS = 50
+_UNTOLD = Progress(None)
 
 
 class Assignment(t.NamedTuple):
@@ -320,21 +322,25 @@ def _all(
 
 
 def read_settings(
-    registry: Registry, accounts: t.Iterable[str], concurrency: int
+    registry: Registry, accounts: t.Collection[str], concurrency: int, progress: Progress = _UNTOLD
 ) -> tuple[dict[str, str | None], dict[str, Failure]]:
     """The cache ids of the accounts, and the accounts that could not be read."""
-    results = fan_out(registry.user_cache, accounts, concurrency, registry.hopeless)
+    read = progress.counted("read", len(accounts), registry.user_cache)
+    results = fan_out(read, accounts, concurrency, registry.hopeless)
     return results.done, results.failed
 
 
-def apply_changes(registry: Registry, changes: t.Iterable[Change], concurrency: int) -> dict[str, Failure]:
+def apply_changes(
+    registry: Registry, changes: t.Iterable[Change], concurrency: int, progress: Progress = _UNTOLD
+) -> dict[str, Failure]:
     """Write the changes, one request an account; returns the accounts for which that failed."""
     targets = {change.account: change.after for change in changes}
 
     def write(account: str) -> None:
         registry.set_user_cache(account, targets[account])
 
-    return fan_out(write, targets, concurrency, registry.hopeless).failed
+    counted = progress.counted("written", len(targets), write)
+    return fan_out(counted, targets, concurrency, registry.hopeless).failed
 
 
 def partial_failure(failed: t.Mapping[str, Failure], done: str, result: dict[str, t.Any]) -> Failure:

@@ -61,6 +61,12 @@ options:
     type: list
     elements: str
     default: []
+  progress_path:
+    description:
+      - Filled in on the control node. The file in which the module tells how many accounts it has read and written.
+      - Where people read the output, a line with these numbers is written to the standard error every five seconds.
+        Nothing is told when the module runs on another host than the control node.
+    type: path
 extends_documentation_fragment:
   - dtr.cache.registry
   - dtr.cache.registry.concurrency
@@ -169,6 +175,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dtr.cache.plugins.module_utils import assignments as model
+from ansible_collections.dtr.cache.plugins.module_utils.progress import Progress
 from ansible_collections.dtr.cache.plugins.module_utils.registry import ContentCache
 from ansible_collections.dtr.cache.plugins.module_utils.registry_module import (
     Connection,
@@ -193,6 +200,7 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
     },
     "exclusive": {"type": "bool", "default": False},
     "planned_caches": _NAMES,
+    "progress_path": {"type": "path"},
     **concurrency_argument_spec(),
 }
 
@@ -202,7 +210,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
     concurrency = params["concurrency"]
     assignments = model.parse_assignments(params["assignments"])
-    with Connection(module) as registry:
+    with Connection(module) as registry, Progress(params["progress_path"]) as progress:
         caches = registry.content_caches()
         if module.check_mode:
             caches += _planned(params["planned_caches"], caches)
@@ -210,10 +218,10 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         claims = model.resolve(assignments, caches, directory, params["exclusive"])
         if claims.inactive:
             module.warn(f"Inactive accounts are left out: {', '.join(claims.inactive)}.")
-        settings, failed = model.read_settings(registry, claims.wanted, concurrency)
+        settings, failed = model.read_settings(registry, claims.wanted, concurrency, progress)
         changes = model.plan_assignments(claims.wanted, settings)
         if not module.check_mode:
-            failed.update(model.apply_changes(registry, changes, concurrency))
+            failed.update(model.apply_changes(registry, changes, concurrency, progress))
             changes = [change for change in changes if change.account not in failed]
     result = model.report(changes, failed, caches, len(claims.wanted))
     result["inactive"] = claims.inactive
