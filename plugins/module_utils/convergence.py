@@ -10,9 +10,13 @@ after a rollback, and C(docker service ls) counts a task of a node that is down 
 from __future__ import annotations
 
 import dataclasses
+import datetime
+import re
 import typing as t
 
 from ansible_collections.dtr.cache.plugins.module_utils.engine import Moment, Raw
+from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
+from ansible_collections.dtr.cache.plugins.module_utils.stack import live_service, wanted_service
 
 CONVERGED = "converged"
 ROLLED_BACK = "rolled_back"
@@ -24,18 +28,31 @@ TIMED_OUT = "timed_out"
 # A task whose restart did not help twice will not be helped by a fourth start.
 FAILURES_TO_GIVE_UP = 3
 ENDED_BADLY = ("failed", "rejected", "orphaned")
+ENDED = ("complete", "shutdown", "remove", *ENDED_BADLY)
 # Swarm's scheduler says so at once, and takes it back within seconds when a label has just been set.
 SECONDS_WITHOUT_NODE = 10
 # A container that stops right after its start was running for a moment.
 SECONDS_STABLE = 3
+# One that has failed already may fail again: longer than Swarm's delay of 5 seconds before a restart.
+SECONDS_STABLE_AFTER_FAILURE = 15
+# Swarm puts another task in the place of one that has ended within a second, if it does at all.
+SECONDS_WITHOUT_SUCCESSOR = 3
+
+_EXIT = re.compile(r"task: non-zero exit \((\d+)\)")
+_CONSTRAINT = re.compile(r"\s*(\S+?)\s*(==|!=)\s*(.*?)\s*")
+_TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?Z")
 
 
 @dataclasses.dataclass(frozen=True)
 class Judgement:
-    """A verdict with its reason in one sentence; no verdict while it is still open."""
+    """A verdict with its reason in one sentence; no verdict while it is still open.
+
+    A verdict counts when it has been given for C(hold) seconds without a break.
+    """
 
     verdict: str | None
     reason: str
+    hold: float = 0
 
 
 @dataclasses.dataclass
@@ -48,20 +65,33 @@ class Outcome:
     timeline: list[dict[str, t.Any]]
 
 
-def judge(moment: Moment) -> Judgement:
-    """What one look says. C(converged) and C(no_node) still have to hold for a while."""
+def judge(
+    moment: Moment,
+    *,
+    definition: t.Mapping[str, t.Any] | None = None,
+    old_failures: t.Collection[str] = (),
+) -> Judgement:
+    """What one look says.
+
+    Args:
+        moment: What was seen.
+        definition: The stack's definition, where it is known. A service that is as it declares was not rolled back by
+            the deployment in question, whatever the Engine remembers of an earlier one.
+        old_failures: Ids of tasks that ended badly before anybody waited; they do not count.
+    """
     if not moment.services:
         return Judgement(None, "the stack has no service yet")
-    open_reasons = []
+    judgements = []
     for name, service in moment.services.items():
-        judgement = _judge_service(name, service, moment)
+        judgement = _judge_service(name, service, moment, definition or {}, old_failures)
         if judgement.verdict not in (CONVERGED, None):
             return judgement
-        if judgement.verdict is None:
-            open_reasons.append(judgement.reason)
+        judgements.append(judgement)
+    open_reasons = [judgement.reason for judgement in judgements if judgement.verdict is None]
     if open_reasons:
         return Judgement(None, "; ".join(open_reasons))
-    return Judgement(CONVERGED, "every replica runs what the stack declares, on a node that is ready")
+    hold = max(judgement.hold for judgement in judgements)
+    return Judgement(CONVERGED, "every replica runs what the stack declares, on a node that is ready", hold)
 
 
 def wait(
@@ -71,25 +101,42 @@ def wait(
     clock: t.Callable[[], float],
     sleep: t.Callable[[float], None],
     interval: float = 0.5,
+    definition: t.Mapping[str, t.Any] | None = None,
 ) -> Outcome:
-    """Look again and again until there is a verdict, at the latest when the time (in seconds) is over."""
+    """Look again and again until there is a verdict, at the latest when the time (in seconds) is over.
+
+    A look that fails does not end the wait: a manager may be away for a moment, or the Swarm without a leader.
+
+    Raises:
+        Failure: The Engine gave no answer at all in this time.
+    """
     start = clock()
     timeline: list[dict[str, t.Any]] = []
-    since: dict[str, float] = {}
+    moment: Moment | None = None
+    old_failures: set[str] = set()
+    verdict, since = None, start
     while True:
-        moment = look()
-        judgement = judge(moment)
-        now = clock() - start
+        try:
+            seen = look()
+        except Failure as failure:
+            if moment is None and clock() - start >= timeout:
+                raise
+            judgement = Judgement(None, failure.message)
+        else:
+            if moment is None:
+                old_failures = {task["ID"] for task in seen.tasks if task["Status"]["State"] in ENDED_BADLY}
+            moment = seen
+            judgement = judge(moment, definition=definition, old_failures=old_failures)
+        now = clock()
         if not timeline or timeline[-1]["event"] != judgement.reason:
-            timeline.append({"second": round(now, 1), "event": judgement.reason})
-        if judgement.verdict not in since:
-            since = {judgement.verdict: now} if judgement.verdict else {}
-        held = now - since[judgement.verdict] if judgement.verdict else 0.0
-        if judgement.verdict and held >= _seconds_to_hold(judgement.verdict):
-            return Outcome(judgement.verdict, judgement.reason, moment, timeline)
-        if now >= timeout:
+            timeline.append({"second": round(now - start, 1), "event": judgement.reason})
+        if judgement.verdict != verdict:
+            verdict, since = judgement.verdict, now
+        if moment is not None and verdict and now - since >= judgement.hold:
+            return Outcome(verdict, judgement.reason, moment, timeline)
+        if moment is not None and now - start >= timeout:
             reason = f"not settled after {timeout:g} seconds: {judgement.reason}"
-            timeline.append({"second": round(now, 1), "event": reason})
+            timeline.append({"second": round(now - start, 1), "event": reason})
             return Outcome(TIMED_OUT, reason, moment, timeline)
         sleep(interval)
 
@@ -97,20 +144,43 @@ def wait(
 def task_rows(moment: Moment) -> list[dict[str, t.Any]]:
     """The newest task of each replica and each task that ended badly, as the result shows them."""
     rows = []
-    for task in sorted(moment.tasks, key=lambda task: t.cast(str, task["CreatedAt"]), reverse=True):
-        state = task["Status"]["State"]
-        if task["DesiredState"] == "running" or state in ENDED_BADLY:
-            status = task["Status"]
+    for task in sorted(moment.tasks, key=_created, reverse=True):
+        if task["DesiredState"] in ("ready", "running") or task["Status"]["State"] in ENDED_BADLY:
             rows.append(
                 {
                     "node": _node_name(task, moment),
-                    "state": state,
-                    "error": status.get("Err", ""),
-                    "exit_code": (status.get("ContainerStatus") or {}).get("ExitCode"),
+                    "state": task["Status"]["State"],
+                    "error": task["Status"].get("Err", ""),
+                    "exit_code": _exit_code(task),
                     "image": task["Spec"]["ContainerSpec"]["Image"],
                 }
             )
     return rows
+
+
+def failed_tasks(moment: Moment) -> dict[str, list[str]]:
+    """The ids of the tasks that ended badly, by the ids of their services, the newest last."""
+    found: dict[str, list[str]] = {service["ID"]: [] for service in moment.services.values()}
+    for task in sorted(moment.tasks, key=_created):
+        if task["Status"]["State"] in (*ENDED_BADLY, "complete") and task["ServiceID"] in found:
+            found[task["ServiceID"]].append(task["ID"])
+    return found
+
+
+def gap_seconds(moment: Moment) -> float | None:
+    """For how many seconds no replica took requests in the last update of the services; None without an update.
+
+    By the Engine's own times: a replica serves from the moment when its container runs until Swarm asks it to stop,
+    which with C(stop-first) is when the task in its place is made. One that still answers its last requests does not
+    count, nor does one that failed. The clocks of the nodes should agree.
+    """
+    gaps = []
+    for service in moment.services.values():
+        update = service.get("UpdateStatus") or {}
+        if update.get("StartedAt"):
+            tasks = [task for task in moment.tasks if task["ServiceID"] == service["ID"]]
+            gaps.append(_gap(service, tasks, moment, _seconds(update["StartedAt"])))
+    return round(max(gaps), 1) if gaps else None
 
 
 def stale_objects(moment: Moment, stack: str, configs: t.Mapping[str, Raw], secrets: t.Mapping[str, Raw]) -> list[str]:
@@ -126,40 +196,121 @@ def stale_objects(moment: Moment, stack: str, configs: t.Mapping[str, Raw], secr
     return [name for _created, name in sorted(own)]
 
 
-def _seconds_to_hold(verdict: str) -> float:
-    return {CONVERGED: SECONDS_STABLE, NO_NODE: SECONDS_WITHOUT_NODE}.get(verdict, 0)
-
-
-def _judge_service(name: str, service: Raw, moment: Moment) -> Judgement:
+def _judge_service(
+    name: str, service: Raw, moment: Moment, definition: t.Mapping[str, t.Any], old_failures: t.Collection[str]
+) -> Judgement:
     update = service.get("UpdateStatus") or {}
     state = update.get("State", "")
-    if state in ("rollback_started", "rollback_completed"):
-        return Judgement(ROLLED_BACK, f"service {name} was rolled back: {update.get('Message', '')}")
-    if state in ("paused", "rollback_paused"):
-        return Judgement(PAUSED, f"the update of service {name} is paused: {update.get('Message', '')}")
     tasks = [task for task in moment.tasks if task["ServiceID"] == service["ID"]]
+    if state == "rollback_started":
+        return Judgement(None, f"service {name} is being rolled back: {update.get('Message', '')}")
+    if state == "rollback_completed" and not _is_as_declared(name, service, definition):
+        cause = _cause(_failures_since(update, tasks), moment) or update.get("Message", "")
+        return Judgement(ROLLED_BACK, f"service {name} was rolled back and is as it was before, because {cause}")
     current = [task for task in tasks if _is_current(task, service)]
-    failed = [task for task in current if task["Status"]["State"] in ENDED_BADLY]
-    if len(failed) >= FAILURES_TO_GIVE_UP:
-        return Judgement(TASK_FAILED, _failure_sentence(name, failed, moment))
     replicas = ((service["Spec"].get("Mode") or {}).get("Replicated") or {}).get("Replicas", 0)
     running = [task for task in current if _runs(task, moment)]
+    failed = [task for task in current if task["Status"]["State"] in ENDED_BADLY]
     if len(running) >= replicas and state != "updating":
-        return Judgement(CONVERGED, f"service {name}: {len(running)}/{replicas} run")
-    ended = [task for task in current if task["Status"]["State"] == "complete"]
-    if ended and not [task for task in current if task["DesiredState"] == "running"]:
-        return Judgement(
-            TASK_FAILED, f"service {name}: its container on {_node_name(ended[0], moment)} ended by itself"
-        )
-    homeless = [task for task in current if "no suitable node" in task["Status"].get("Err", "")]
-    if homeless:
-        error = homeless[0]["Status"]["Err"]
-        return Judgement(NO_NODE, f"service {name}: no node can take {len(homeless)} of {replicas} replicas: {error}")
-    lost = [task for task in current if task["Status"]["State"] == "running" and not _runs(task, moment)]
+        hold = SECONDS_STABLE_AFTER_FAILURE if failed else SECONDS_STABLE
+        return Judgement(CONVERGED, f"service {name}: {len(running)}/{replicas} run", hold)
+    if state in ("paused", "rollback_paused"):
+        cause = _cause(_failures_since(update, tasks), moment) or update.get("Message", "")
+        going_back = " on its way back" if state == "rollback_paused" else ""
+        return Judgement(PAUSED, f"the update of service {name} is paused{going_back}, because {cause}")
+    failed = [task for task in failed if task["ID"] not in old_failures]
+    if len(failed) >= FAILURES_TO_GIVE_UP:
+        return Judgement(TASK_FAILED, f"service {name}: {len(failed)} tasks failed, the last {_cause(failed, moment)}")
+    return (
+        _without_successor(name, current, moment)
+        or _without_node(name, service, current, tasks, moment)
+        or Judgement(None, _progress(name, current, running, replicas, moment))
+    )
+
+
+def _without_successor(name: str, current: t.Sequence[Raw], moment: Moment) -> Judgement | None:
+    """The service's containers ended, and nothing is there to take their place."""
+    ended = [task for task in current if task["Status"]["State"] in ("complete", *ENDED_BADLY)]
+    if not ended or any(task["DesiredState"] in ("ready", "running") for task in current):
+        return None
+    last = max(ended, key=_created)
+    if last["Status"]["State"] == "complete":
+        reason = f"its container on {_node_name(last, moment)} ended by itself"
+    else:
+        reason = f"it is not started again {_cause([last], moment)}"
+    return Judgement(TASK_FAILED, f"service {name}: {reason}", SECONDS_WITHOUT_SUCCESSOR)
+
+
+def _without_node(
+    name: str, service: Raw, current: t.Sequence[Raw], tasks: t.Sequence[Raw], moment: Moment
+) -> Judgement | None:
+    """No node can take a replica. One that an ending replica still occupies will be free in a moment."""
+    homeless = [
+        task
+        for task in current
+        if "no suitable node" in task["Status"].get("Err", "") and task["DesiredState"] in ("ready", "running")
+    ]
+    if not homeless:
+        return None
+    ending = [
+        task
+        for task in tasks
+        if task["DesiredState"] == "shutdown" and task["Status"]["State"] not in ENDED and _is_ready(task, moment)
+    ]
+    if ending:
+        return Judgement(None, f"service {name}: the replica on {_node_name(ending[0], moment)} finishes its requests")
+    error = homeless[0]["Status"]["Err"]
+    obstacle = _obstacle(service, moment)
+    reason = f"{obstacle} ({error})" if obstacle else error
+    return Judgement(
+        NO_NODE, f"service {name}: no node takes {_count(len(homeless), 'replica')}: {reason}", SECONDS_WITHOUT_NODE
+    )
+
+
+def _obstacle(service: Raw, moment: Moment) -> str:
+    """What keeps the nodes that the placement names from taking tasks; empty when Swarm's own words must do."""
+    constraints = (service["Spec"]["TaskTemplate"].get("Placement") or {}).get("Constraints") or []
+    meant = [node for node in moment.nodes.values() if all(_meets(node, constraint) for constraint in constraints)]
+    if not meant:
+        return f"no node has {' and '.join(constraints)}"
+    words = []
+    for node in meant:
+        state, availability = node["Status"]["State"], node["Spec"]["Availability"]
+        if state != "ready":
+            words.append(f"node {node['Description']['Hostname']} is {state}")
+        elif availability != "active":
+            words.append(f"node {node['Description']['Hostname']} is set to {availability}")
+    return ", ".join(words)
+
+
+def _meets(node: Raw, constraint: str) -> bool:
+    """Whether a node meets a placement constraint; one of a kind that is not known here keeps no node away."""
+    match = _CONSTRAINT.fullmatch(constraint)
+    if not match:
+        return True
+    key, operator, wanted = match.groups()
+    if key.startswith("node.labels."):
+        value = (node["Spec"].get("Labels") or {}).get(key[len("node.labels.") :], "")
+    elif key in ("node.hostname", "node.role", "node.id"):
+        known = {"node.hostname": node["Description"]["Hostname"], "node.role": node["Spec"]["Role"]}
+        value = known.get(key) or node["ID"]
+    else:
+        return True
+    return (str(value).lower() == wanted.lower()) == (operator == "==")
+
+
+def _progress(name: str, current: t.Sequence[Raw], running: t.Sequence[Raw], replicas: int, moment: Moment) -> str:
+    lost = [task for task in current if task["Status"]["State"] == "running" and not _is_ready(task, moment)]
     if lost:
-        return Judgement(None, f"service {name}: node {_node_name(lost[0], moment)} of a replica is not ready")
+        return f"service {name}: node {_node_name(lost[0], moment)} of a replica is not ready"
     states = ", ".join(sorted({task["Status"]["State"] for task in current})) or "no task yet"
-    return Judgement(None, f"service {name}: {len(running)}/{replicas} run ({states})")
+    return f"service {name}: {len(running)}/{replicas} run ({states})"
+
+
+def _is_as_declared(name: str, service: Raw, definition: t.Mapping[str, t.Any]) -> bool:
+    declared = (definition.get("services") or {}).get(name)
+    stack = service["Spec"]["Name"].removesuffix(f"_{name}") if declared else ""
+    return declared is not None and live_service(service["Spec"]) == wanted_service(stack, declared, definition)
 
 
 def _is_current(task: Raw, service: Raw) -> bool:
@@ -170,13 +321,12 @@ def _is_current(task: Raw, service: Raw) -> bool:
 
 
 def _runs(task: Raw, moment: Moment) -> bool:
+    return task["Status"]["State"] == "running" and task["DesiredState"] == "running" and _is_ready(task, moment)
+
+
+def _is_ready(task: Raw, moment: Moment) -> bool:
     node = moment.nodes.get(task.get("NodeID", ""))
-    return (
-        task["Status"]["State"] == "running"
-        and task["DesiredState"] == "running"
-        and node is not None
-        and node["Status"]["State"] == "ready"
-    )
+    return node is not None and node["Status"]["State"] == "ready"
 
 
 def _node_name(task: Raw, moment: Moment) -> str:
@@ -184,10 +334,66 @@ def _node_name(task: Raw, moment: Moment) -> str:
     return str(node["Description"]["Hostname"]) if node else ""
 
 
-def _failure_sentence(name: str, failed: t.Sequence[Raw], moment: Moment) -> str:
-    last = max(failed, key=lambda task: t.cast(str, task["Status"]["Timestamp"]))
-    status = last["Status"]
-    exit_code = (status.get("ContainerStatus") or {}).get("ExitCode")
-    suffix = f" (exit code {exit_code})" if exit_code else ""
-    error = status.get("Err") or "no reason given"
-    return f"service {name}: {len(failed)} tasks failed, the last on {_node_name(last, moment)}: {error}{suffix}"
+def _exit_code(task: Raw) -> int | None:
+    """The exit code of a container that has ended; the Engine reports 0 for those that never ran or still do."""
+    code: int | None = (task["Status"].get("ContainerStatus") or {}).get("ExitCode")
+    return code if task["Status"]["State"] in ("complete", "failed") else None
+
+
+def _failures_since(update: Raw, tasks: t.Sequence[Raw]) -> list[Raw]:
+    """The tasks that ended badly in this update; after a rollback they are no longer what the service declares."""
+    begun = _seconds(update["StartedAt"]) if update.get("StartedAt") else 0.0
+    return [task for task in tasks if task["Status"]["State"] in ENDED_BADLY and _created(task) >= begun]
+
+
+def _cause(failed: t.Sequence[Raw], moment: Moment) -> str:
+    """Where the last of some failed tasks failed, and why; empty without one."""
+    if not failed:
+        return ""
+    last = max(failed, key=_created)
+    error = last["Status"].get("Err") or "no reason was given"
+    exit_code = _EXIT.fullmatch(error)
+    words = f"the container ended with exit code {exit_code[1]}" if exit_code else error
+    return f"on {_node_name(last, moment)}: {words}"
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def _created(task: Raw) -> float:
+    return _seconds(task["CreatedAt"])
+
+
+def _seconds(timestamp: str) -> float:
+    """Seconds since 1970 of one of the Engine's timestamps, which have up to nine digits after the point."""
+    match = _TIMESTAMP.fullmatch(timestamp)
+    if not match:
+        return 0.0
+    whole = datetime.datetime.strptime(match[1], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=datetime.timezone.utc)
+    return whole.timestamp() + float(match[2] or 0)
+
+
+def _gap(service: Raw, tasks: t.Sequence[Raw], moment: Moment, begun: float) -> float:
+    """The seconds after C(begun) in which no task served, up to the moment when the last one began to."""
+    order = (service["Spec"].get("UpdateConfig") or {}).get("Order", "stop-first")
+    served = []
+    for task in tasks:
+        since = _seconds(task["Status"]["Timestamp"])
+        if _runs(task, moment):
+            served.append((since, float("inf")))
+        elif task["Status"]["State"] in ("running", "shutdown", "complete") and _created(task) < begun:
+            successors = [
+                _created(other)
+                for other in tasks
+                if other.get("Slot") == task.get("Slot") and _created(other) > _created(task)
+            ]
+            asked = min(successors, default=since) if order == "stop-first" else since
+            served.append((_created(task), min(asked, since) if task["Status"]["State"] != "running" else asked))
+    if not served:
+        return 0.0
+    gap, reached = 0.0, begun
+    for start, end in sorted(served):
+        gap += max(0.0, start - reached)
+        reached = max(reached, end)
+    return gap

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 import traceback
 import typing as t
 
@@ -25,6 +26,8 @@ except ImportError:
 NAMESPACE_LABEL = "com.docker.stack.namespace"
 
 Raw = t.Mapping[str, t.Any]
+
+_QUERY = re.compile(r"\?[^\s\"]+")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,15 +122,23 @@ class Engine:
         with self._explained():
             return {node["ID"]: node for node in self._client.nodes()}
 
-    def last_log_lines(self, service_id: str, lines: int) -> list[str]:
-        """The end of a service's log, of all its tasks; empty when the log cannot be read."""
+    def last_log_lines(self, service_id: str, tasks: t.Collection[str], lines: int) -> list[str]:
+        """The end of the log of some of a service's tasks; empty when the log cannot be read.
+
+        Query strings are left out: in the cache's log of requests they carry signatures.
+        """
         try:
             with self._explained():
-                text = self._client.service_logs(service_id, stdout=True, stderr=True, tail=str(lines), is_tty=False)
+                text = self._client.service_logs(
+                    service_id, details=True, stdout=True, stderr=True, tail=str(lines), is_tty=False
+                )
                 chunks = [text] if isinstance(text, bytes) else list(text)
         except Failure:
             return []
-        return b"".join(chunks).decode(errors="replace").splitlines()[-lines:]
+        # Each line begins with labels, C(com.docker.swarm.node.id=...,com.docker.swarm.task.id=... MESSAGE).
+        found = [line.partition(" ") for line in b"".join(chunks).decode(errors="replace").splitlines()]
+        own = [message for labels, _space, message in found if labels.rpartition("task.id=")[2] in tasks]
+        return [_QUERY.sub("?...", message) for message in own[-lines:]]
 
     @contextlib.contextmanager
     def _explained(self) -> t.Iterator[None]:

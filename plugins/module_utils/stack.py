@@ -82,7 +82,7 @@ def plan(swarm: Swarm, wanted: WantedStack) -> Plan:
     for name, service in (wanted.definition.get("services") or {}).items():
         view = wanted_service(wanted.name, service, wanted.definition)
         live = swarm.services.get(name)
-        _plan_service(result, f"{wanted.name}_{name}", live_service(live["Spec"]) if live else None, view)
+        _plan_service(result, f"{wanted.name}_{name}", _live_view(live) if live else None, view)
     if wanted.configs or wanted.secrets:
         for name in _outdated(swarm.configs, wanted.name, wanted.configs, wanted.keep_versions):
             _plan_object(result, "config", name, swarm.configs, present=False)
@@ -168,6 +168,14 @@ def live_service(spec: t.Mapping[str, t.Any]) -> View:
         limits=_live_resources(resources.get("Limits")),
         reservations=_live_resources(resources.get("Reservations")),
     )
+
+
+def _live_view(service: t.Mapping[str, t.Any]) -> View:
+    """The view of a live service; an update that stands still is a difference, which deploying again sets going."""
+    view = live_service(service["Spec"])
+    if (service.get("UpdateStatus") or {}).get("State") in ("paused", "rollback_paused"):
+        view["update"] = "paused"
+    return view
 
 
 def duration(value: str | int | None) -> int | None:

@@ -14,6 +14,7 @@ description:
   - Looks at the services, tasks and nodes of a stack until there is a verdict, at the latest after O(timeout) seconds.
   - A replica counts only when it runs what the service declares now, on a node that is ready.
   - Fails with any verdict but V(converged), and says why in one sentence.
+  - A look that fails, since the manager is away or the Swarm has no leader for a moment, does not end the wait.
 options:
   name:
     description: The stack's name.
@@ -23,6 +24,13 @@ options:
     description: Seconds to wait at the most.
     type: int
     default: 300
+  definition:
+    description:
+      - The stack's definition as it was deployed, the data of a C(docker-stack.yml).
+      - Without it, a rollback that the Engine remembers gives the verdict V(rolled_back). With it, it does so only when
+        the services are not what the definition declares; a rollback of an earlier deployment does not count then.
+    type: dict
+    default: {}
 extends_documentation_fragment:
   - dtr.cache.engine
   - dtr.cache.attributes
@@ -47,8 +55,8 @@ RETURN = r"""
 verdict:
   description:
     - V(converged) - every replica runs what the stack declares.
-    - V(rolled_back) - the Engine went back to the service as it was before.
-    - V(paused) - the Engine stopped in the middle of an update.
+    - V(rolled_back) - the Engine went back to the service as it was before, and has finished that.
+    - V(paused) - the Engine stopped in the middle of an update, and not every replica runs.
     - V(task_failed) - the container ends or cannot start.
     - V(no_node) - no node fits the placement constraints and has its resources and ports free.
     - V(timed_out) - none of these within O(timeout).
@@ -64,7 +72,7 @@ tasks:
     node: {description: Host name of the node., type: str}
     state: {description: State as the Engine names it., type: str}
     error: {description: The Engine's reason., type: str}
-    exit_code: {description: Exit code of the container., type: int}
+    exit_code: {description: Exit code of a container that has ended., type: int}
     image: {description: The task's image., type: str}
 timeline:
   description: What was seen, each change once.
@@ -80,10 +88,18 @@ stale:
   type: list
   elements: str
 log:
-  description: The last lines of the service's log.
+  description: The last lines that the container which failed last wrote to its log, without query strings.
   returned: when the verdict is V(task_failed), V(rolled_back) or V(paused)
   type: list
   elements: str
+gap_seconds:
+  description:
+    - For how many seconds no replica took requests during the last update of the stack, by the Engine's own times;
+      V(0) when one replica always did.
+    - A replica that only finishes the requests which it has does not count. The clocks of the nodes should agree.
+  returned: when the stack was updated since it was created
+  type: float
+  sample: 1.2
 """
 
 import time
@@ -91,24 +107,30 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dtr.cache.plugins.module_utils import convergence
-from ansible_collections.dtr.cache.plugins.module_utils.engine import Engine
+from ansible_collections.dtr.cache.plugins.module_utils.engine import Engine, Moment
 from ansible_collections.dtr.cache.plugins.module_utils.engine_module import ENGINE_ARGUMENT_SPEC, run
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 
 LOG_LINES = 20
 HINTS = {
-    convergence.TASK_FAILED: "The log lines in this result tell more.",
-    convergence.ROLLED_BACK: "The service runs as before; the log lines in this result tell more.",
-    convergence.PAUSED: "Mend the cause and deploy again; the log lines in this result tell more.",
+    convergence.TASK_FAILED: "The log lines and tasks in this result tell more.",
+    convergence.ROLLED_BACK: "Mend the cause and deploy again; what ran before still runs.",
+    convergence.PAUSED: "Mend the cause and deploy again.",
     convergence.NO_NODE: "Look at the nodes' labels, states and published ports: docker node ls, docker service ls",
     convergence.TIMED_OUT: "The timeline in this result tells how far it came; a longer timeout may be needed.",
 }
 
 
-def settle(engine: Engine, stack: str, timeout: int) -> dict[str, t.Any]:
+def settle(engine: Engine, stack: str, timeout: int, definition: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Wait for the stack's verdict; any but V(converged) is a failure with all that was seen."""
     engine.require_manager()
-    outcome = convergence.wait(lambda: engine.look_at(stack), timeout=timeout, clock=time.monotonic, sleep=time.sleep)
+    outcome = convergence.wait(
+        lambda: engine.look_at(stack),
+        timeout=timeout,
+        clock=time.monotonic,
+        sleep=time.sleep,
+        definition=definition,
+    )
     swarm = engine.read_swarm(stack)
     verdict = outcome.verdict
     result: dict[str, t.Any] = {
@@ -117,13 +139,27 @@ def settle(engine: Engine, stack: str, timeout: int) -> dict[str, t.Any]:
         "timeline": outcome.timeline,
         "stale": convergence.stale_objects(outcome.moment, stack, swarm.configs, swarm.secrets),
     }
+    gap = convergence.gap_seconds(outcome.moment)
+    if gap is not None:
+        result["gap_seconds"] = gap
     if verdict == convergence.CONVERGED:
         return {"changed": False, **result}
-    if verdict in (convergence.TASK_FAILED, convergence.ROLLED_BACK, convergence.PAUSED):
-        services = outcome.moment.services.values()
-        result["log"] = [line for service in services for line in engine.last_log_lines(service["ID"], LOG_LINES)]
     message = f"Stack {stack} did not settle: {outcome.reason}."
+    if verdict in (convergence.TASK_FAILED, convergence.ROLLED_BACK, convergence.PAUSED):
+        result["log"] = _log_of_failure(engine, outcome.moment)
+        if result["log"]:
+            message += f" The container's log ends with: {result['log'][-1]}"
     raise Failure(verdict.upper(), message, hint=HINTS[verdict], **result)
+
+
+def _log_of_failure(engine: Engine, moment: Moment) -> list[str]:
+    """The end of the log of the newest failed task that wrote one: a task that never started wrote none."""
+    for service, tasks in convergence.failed_tasks(moment).items():
+        for task in reversed(tasks):
+            lines = engine.last_log_lines(service, [task], LOG_LINES)
+            if lines:
+                return lines
+    return []
 
 
 def main() -> None:
@@ -132,11 +168,13 @@ def main() -> None:
         argument_spec={
             "name": {"type": "str", "required": True},
             "timeout": {"type": "int", "default": 300},
+            "definition": {"type": "dict", "default": {}},
             **ENGINE_ARGUMENT_SPEC,
         },
         supports_check_mode=True,
     )
-    run(module, lambda engine: settle(engine, module.params["name"], module.params["timeout"]))
+    params = module.params
+    run(module, lambda engine: settle(engine, params["name"], params["timeout"], params["definition"]))
 
 
 if __name__ == "__main__":

@@ -150,10 +150,11 @@ def main() -> None:
         engine.require_manager()
         make_plan = plan if module.params["state"] == "present" else plan_removal
         result = make_plan(engine.read_swarm(wanted.name), wanted)
+        state = judge(engine.look_at(wanted.name), definition=wanted.definition)
         return {
             "changed": module.check_mode and bool(result.steps),
             "steps": result.steps,
-            "settled": judge(engine.look_at(wanted.name)).verdict == CONVERGED,
+            "settled": state.verdict == CONVERGED,
             "diff": result.diff(),
         }
 
