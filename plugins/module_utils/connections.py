@@ -11,6 +11,7 @@ redirects, none of which credentials should meet.
 from __future__ import annotations
 
 import base64
+import collections
 import contextlib
 import http.client
 import ipaddress
@@ -45,10 +46,10 @@ class Connections:
         self._context = context
         self._timeout = timeout
         self._size = size
-        self._lock = threading.Lock()
-        self._freed = threading.Condition(self._lock)
-        self._taken = 0
-        self._idle: list[tuple[http.client.HTTPConnection, float]] = []
+        self._idle: collections.deque[tuple[http.client.HTTPConnection, float]] = collections.deque()
+        self._freed = threading.Condition()
+        self._opened = 0
+        self._waiting = 0
         self.proxy = _proxy_for(self._server.hostname or "") if self._server.scheme == "https" else None
 
     def take(self, *, new: bool = False) -> http.client.HTTPConnection:
@@ -61,11 +62,11 @@ class Connections:
         Raises:
             OSError: There is no connection to be had.
         """
-        with self._lock:
-            while self._taken >= self._size:
-                self._freed.wait()
-            self._taken += 1
-            connection, since = self._idle.pop() if self._idle else (self._new(), 0.0)
+        try:
+            # Without a lock, which threads that hold it while the interpreter switches would make a queue of.
+            connection, since = self._idle.pop()
+        except IndexError:
+            connection, since = self._open_or_wait()
         try:
             if connection.sock is not None and (new or time.monotonic() - since > _IDLE_SECONDS):
                 connection.close()
@@ -80,16 +81,30 @@ class Connections:
 
     def give_back(self, connection: http.client.HTTPConnection) -> None:
         """Keep a connection, closed or open, for the next request."""
-        with self._lock:
-            self._taken -= 1
-            self._idle.append((connection, time.monotonic()))
-            self._freed.notify()
+        self._idle.append((connection, time.monotonic()))
+        if self._waiting:
+            with self._freed:
+                self._freed.notify()
 
     def close(self) -> None:
         """Close the idle connections."""
-        with self._lock:
-            for connection, _since in self._idle:
-                connection.close()
+        for connection, _since in list(self._idle):
+            connection.close()
+
+    def _open_or_wait(self) -> tuple[http.client.HTTPConnection, float]:
+        with self._freed:
+            if self._opened < self._size:
+                self._opened += 1
+                return self._new(), 0.0
+            # Counted before the look and not after it, so that whoever gives back meanwhile knows of this thread.
+            self._waiting += 1
+            try:
+                while True:
+                    with contextlib.suppress(IndexError):
+                        return self._idle.pop()
+                    self._freed.wait()
+            finally:
+                self._waiting -= 1
 
     def _new(self) -> http.client.HTTPConnection:
         host = self._server.hostname or ""

@@ -453,6 +453,8 @@ def _object(answer: Answer) -> Json:
 
 def _json_object(answer: Answer) -> Json | None:
     """The object in an answer that may as well have none."""
+    if not answer.body:
+        return None
     try:
         document = json.loads(answer.body)
     except ValueError:

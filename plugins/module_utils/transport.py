@@ -189,7 +189,8 @@ class Transport:
                 C(UNEXPECTED_REDIRECT), C(NOT_AUTHENTICATED), C(NOT_AUTHORIZED), C(NOT_FOUND), C(HTTP_...). For a POST,
                 whose repetition may do the same thing twice, C(OUTCOME_UNKNOWN) when the answer was lost.
         """
-        patience = self.patience(method, path)
+        begin = time.monotonic()
+        patience: Patience | None = None
         while True:
             try:
                 return self.attempt(method, path, query=query, body=body, headers=headers, expect=expect)
@@ -198,6 +199,7 @@ class Transport:
                     on_lost(lost)
                 if method == "POST" and lost.fate is not Fate.NOT_PROCESSED:
                     raise outcome_unknown(lost) from None
+                patience = patience or self.patience(method, path, begin)
                 patience.wait(lost)
 
     def attempt(
@@ -246,9 +248,9 @@ class Transport:
             except Lost as lost:
                 patience.wait(lost)
 
-    def patience(self, method: str, path: str) -> Patience:
-        """What is left of retries and time for one request that is about to be sent."""
-        return Patience(self, f"{method} {self._shown(path)}")
+    def patience(self, method: str, path: str, begin: float | None = None) -> Patience:
+        """What is left of retries and time for one request, begun now or at a moment of the monotonic clock."""
+        return Patience(self, f"{method} {self._shown(path)}", time.monotonic() if begin is None else begin)
 
     def _open(
         self,
@@ -376,12 +378,12 @@ class Transport:
 class Patience:
     """The attempts and the time that are left for one request."""
 
-    def __init__(self, transport: Transport, request: str) -> None:
+    def __init__(self, transport: Transport, request: str, begin: float) -> None:
         self._transport = transport
         self._request = request
         self._retries = transport.retries
         self._used = 0
-        self._deadline = time.monotonic() + transport.backoff.budget
+        self._deadline = begin + transport.backoff.budget
 
     def wait(self, lost: Lost) -> None:
         """Pause before the next attempt.
