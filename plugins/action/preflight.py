@@ -93,6 +93,7 @@ def public_settings(settings: Settings, now: datetime.datetime) -> dict[str, t.A
         "certificate": certificate,
         "ca_certificate": settings.ca_certificate,
         "assignments": settings.assignments,
+        "assignments_exclusive": settings.assignments_exclusive,
         "verify_image": settings.verify_image,
         "allowed_networks": {
             f"ipv{version}": [str(network) for network in settings.allowed_networks if network.version == version]

@@ -261,6 +261,12 @@ def report(
     }
 
 
+def covered(wanted: t.Mapping[str, str | None], caches: t.Iterable[ContentCache]) -> dict[str, int]:
+    """How many accounts each cache shall have, by its name."""
+    names = {cache.id: cache.name for cache in caches}
+    return dict(sorted(collections.Counter(cache_label(cache_id, names) for cache_id in wanted.values()).items()))
+
+
 def by_cache(settings: t.Mapping[str, str | None], caches: t.Iterable[ContentCache]) -> dict[str, t.Any]:
     """Who pulls from where, as the info module answers it.
 

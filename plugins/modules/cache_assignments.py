@@ -142,6 +142,11 @@ unchanged:
   returned: success, and after a partial failure
   type: int
   sample: 9998
+covered:
+  description: How many accounts the assignments give to each cache, V(local) for none.
+  returned: success, and after a partial failure
+  type: dict
+  sample: {region-asia: 1200, local: 8800}
 failed_accounts:
   description: The accounts that could not be read or changed.
   returned: success, and after a partial failure
@@ -224,6 +229,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
             failed.update(model.apply_changes(registry, changes, concurrency, progress))
             changes = [change for change in changes if change.account not in failed]
     result = model.report(changes, failed, caches, len(claims.wanted))
+    result["covered"] = model.covered(claims.wanted, caches)
     result["inactive"] = claims.inactive
     if failed:
         raise model.partial_failure(failed, "assigned", result)

@@ -103,6 +103,7 @@ class Settings:
     resources: dict[str, t.Any]
     update_config: dict[str, t.Any]
     assignments: dict[str, t.Any]
+    assignments_exclusive: bool
     verify_image: str | None
     confirm_removal: str
     allowed_networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
@@ -185,6 +186,7 @@ def read_settings(
         resources=reader.mapping("resources"),
         update_config=reader.mapping("update_config"),
         assignments=_read_assignments(reader),
+        assignments_exclusive=reader.boolean("assignments_exclusive"),
         verify_image=_read_verify_image(reader),
         allowed_networks=_read_allowed_networks(reader),
         client_registries=_read_client_registries(reader, registry_url),

@@ -143,6 +143,10 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ({"timeout": "5m"}, "dtr_cache_timeout: '5m' is not a whole number"),
     ({"assignments": {"users": ["alice"]}}, "dtr_cache_assignments: users is unknown"),
     ({"assignments": {"teams": ["backend"]}}, "team 'backend' must be written organisation/team"),
+    (
+        {"assignments_exclusive": "some"},
+        "dtr_cache_assignments_exclusive: 'some' is neither true nor false",
+    ),
     ({"verify_image": "dtr.example.org/a/b"}, "dtr_cache_verify_image: "),
     ({"allowed_networks": ["not-a-network"]}, "dtr_cache_allowed_networks: 'not-a-network' is not a network such as"),
     (

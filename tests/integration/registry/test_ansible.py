@@ -1,0 +1,440 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""By C(ansible-playbook), as users run it: options from everywhere, secrets, progress, and C(dtr.cache.assign)."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import subprocess
+import threading
+import typing as t
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.dtr.cache.tests.unit.support.modules import run_module
+
+from .conftest import Json, Registry, harness
+
+PROJECT = Path(__file__).resolve().parents[3]
+NETRC_PASSWORD = "a-password-that-only-netrc-has"
+WRONG_PASSWORD = "a-wrong-password-of-the-test"
+EUROPE = "https://cache-europe.example.org:443"
+ASIA = "https://cache-asia.example.org:443"
+
+
+class Run(t.NamedTuple):
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def output(self) -> str:
+        return self.stdout + self.stderr
+
+
+class Ansible:
+    """Runs playbooks with every folder that Ansible writes into below one of the test's own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.home = folder / "home"
+        self.home.mkdir()
+        linked = folder / "collections" / "ansible_collections" / "dtr"
+        linked.mkdir(parents=True)
+        (linked / "cache").symlink_to(PROJECT)
+        unwanted = ("ANSIBLE_", "DTR_", "PYTHONPATH", "NETRC")
+        self.environment = {key: value for key, value in os.environ.items() if not key.startswith(unwanted)} | {
+            "ANSIBLE_COLLECTIONS_PATH": str(linked.parents[1]),
+            "ANSIBLE_LOCAL_TEMP": str(self.home / "local"),
+            "ANSIBLE_REMOTE_TEMP": str(self.home / "remote"),
+            "ANSIBLE_LOG_PATH": str(self.home / "ansible.log"),
+            "ANSIBLE_CACHE_PLUGIN": "ansible.builtin.jsonfile",
+            "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(self.home / "facts"),
+            "ANSIBLE_NOCOLOR": "1",
+            # Older versions of ansible-core always show how a module was called.
+            "ANSIBLE_INJECT_INVOCATION": "1",
+            "HOME": str(self.home),
+            "TMPDIR": str(self.home),
+        }
+
+    def start(
+        self,
+        playbook: str | list[Json],
+        *options: str,
+        inventory: Json | None = None,
+        env: t.Mapping[str, str] | None = None,
+        **variables: t.Any,
+    ) -> subprocess.Popen[str]:
+        """What holds secrets for the run lies outside of the folders that are searched for them."""
+        inputs = self.folder / f"inputs-{len(list(self.folder.iterdir()))}"
+        inputs.mkdir()
+        if not isinstance(playbook, str):
+            (inputs / "playbook.yml").write_text(yaml.safe_dump(playbook))
+            playbook = str(inputs / "playbook.yml")
+        (inputs / "hosts.yml").write_text(yaml.safe_dump(inventory or {"all": {"hosts": {"localhost": {}}}}))
+        (inputs / "extra.json").write_text(json.dumps(variables))
+        return subprocess.Popen(
+            ["ansible-playbook", "-i", str(inputs / "hosts.yml"), playbook, "-e", f"@{inputs}/extra.json", *options],
+            env={**self.environment, **(env or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, playbook: str | list[Json], *options: str, **more: t.Any) -> Run:
+        return finished(self.start(playbook, *options, **more))
+
+    def written(self) -> dict[str, str]:
+        """All that the runs left in their folders."""
+        return {str(path): path.read_text(errors="replace") for path in self.home.rglob("*") if path.is_file()}
+
+
+def finished(process: subprocess.Popen[str]) -> Run:
+    stdout, stderr = process.communicate(timeout=120)
+    return Run(process.returncode, stdout, stderr)
+
+
+@pytest.fixture
+def ansible(tmp_path: Path) -> Ansible:
+    return Ansible(tmp_path)
+
+
+def play(*tasks: Json, **keywords: t.Any) -> list[Json]:
+    return [
+        {
+            "hosts": "localhost",
+            "gather_facts": False,
+            "vars": {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"},
+            "tasks": list(tasks),
+            **keywords,
+        }
+    ]
+
+
+class Elsewhere:
+    """A server on another port that takes note of all that reaches it."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, dict[str, str]]] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                outer.requests.append((self.path, dict(self.headers.items())))
+                body = b"[]"
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.send_header("Set-Cookie", "session=stolen")
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_args: t.Any) -> None:
+                """What came is in C(requests)."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+
+@pytest.fixture
+def elsewhere() -> t.Iterator[Elsewhere]:
+    site = Elsewhere()
+    thread = threading.Thread(target=site.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    yield site
+    site.server.shutdown()
+    site.server.server_close()
+    thread.join()
+
+
+def fragments(secrets: t.Iterable[str]) -> list[str]:
+    """Each secret, alone and as part of what basic authentication sends."""
+    found = []
+    for secret in secrets:
+        found.append(secret)
+        # Base64 depends on where in its groups of three a secret begins.
+        for shift in ("", "a", "ab", "admin:", "bob:"):
+            encoded = base64.b64encode((shift + secret).encode()).decode()
+            found.append(encoded[4 if shift else 0 : -4])
+    return found
+
+
+def leaks(texts: t.Mapping[str, str], secrets: t.Iterable[str]) -> list[tuple[str, str]]:
+    return [(name, part) for part in fragments(secrets) for name, text in texts.items() if part in text]
+
+
+def test_no_way_to_fail_shows_a_secret(registry: Registry, ansible: Ansible, elsewhere: Elsewhere) -> None:
+    """All of it in one run at -vvvv: its output, log, cached facts and left-over files are searched."""
+    client = harness.Client(registry.standin, "admin")
+    token = client("POST", "/api/v0/api_tokens?username=admin", {"tokenLabel": "test"}).json()["token"]
+    registry.control.put_account("bob", full_name="Bob", password="the-password-of-bob-in-the-test")
+    key = registry.client.key_file.read_text()
+    secrets = [
+        registry.connection["password"],
+        token,
+        WRONG_PASSWORD,
+        "the-password-of-bob-in-the-test",
+        *key.splitlines()[1:-1],
+    ]
+    for fault in (
+        {"action": "html"},
+        {"action": "redirect", "url": f"{elsewhere.url}/content_caches?token={token}"},
+        {"action": "redirect", "url": "/login"},
+        {"action": "status", "status": 500},
+        {"action": "status", "status": 503},
+        {"action": "drop"},
+        {"action": "delay", "seconds": 0.5},
+        {"action": "cut_json"},
+        {"action": "empty"},
+    ):
+        registry.control.fault(**fault, method="GET", path="content_caches$", count=1)
+
+    def failing(name: str, **options: t.Any) -> Json:
+        module = {"timeout": 0.3, "retries": 0, **options}
+        return {"name": name, "dtr.cache.content_caches_info": module, "ignore_errors": True, "register": "last"}
+
+    faulty = ["html", "redirect", "log-in", "500", "503", "drop", "time-out", "half", "empty"]
+    run = ansible.run(
+        play(
+            *(failing(f"fails: {name}") for name in faulty),
+            failing("fails: wrong password", password="{{ wrong }}"),
+            failing("fails: bad CA", ca_path="{{ wrong_ca }}"),
+            failing("fails: in the URL", url="https://admin:{{ wrong }}@127.0.0.1:9"),
+            failing("fails: other key", client_cert="{{ certificate }}", client_key="{{ other_key }}"),
+            {
+                "name": "fails: no admin",
+                "dtr.cache.content_caches": {
+                    "caches": [{"name": "region-asia", "host": ASIA}],
+                    "username": "bob",
+                    "password": "{{ bob }}",
+                },
+                "ignore_errors": True,
+            },
+            {
+                "name": "by token",
+                "dtr.cache.content_caches": {
+                    "caches": [{"name": "region-asia", "host": ASIA}],
+                    "password": "{{ token }}",
+                },
+                "diff": True,
+            },
+            {
+                "name": "by certificate",
+                "dtr.cache.cache_assignments": {
+                    "assignments": [{"cache": "region-asia", "accounts": ["alice"]}],
+                    "client_cert": "{{ certificate }}",
+                    "client_key": "{{ key }}",
+                    "username": "",
+                    "password": "",
+                },
+            },
+            {"dtr.cache.cache_assignments_info": {}, "register": "last"},
+            {"ansible.builtin.set_fact": {"kept": "{{ last }}", "cacheable": True}},
+            {"ansible.builtin.debug": {"var": "kept"}},
+            module_defaults={
+                "group/dtr.cache.dtr": {
+                    "url": "{{ url }}",
+                    "username": "admin",
+                    "password": "{{ password }}",
+                    "ca_path": "{{ ca }}",
+                }
+            },
+        ),
+        "-vvvv",
+        url=registry.standin.url,
+        password=registry.connection["password"],
+        wrong=WRONG_PASSWORD,
+        bob="the-password-of-bob-in-the-test",
+        token=token,
+        ca=str(registry.standin.ca),
+        wrong_ca=str(registry.client.certificate_file),
+        certificate=str(registry.client.certificate_file),
+        key=str(registry.client.key_file),
+        other_key=str(registry.standin.ca.with_name("ca.key.pem")),
+    )
+    assert run.code == 0, run.output
+    ignored = re.search(r"ignored=(\d+)", run.stdout)
+    assert ignored is not None
+    assert int(ignored[1]) == len(faulty) + 5, run.output
+    assert registry.settings() == {"alice": "region-asia"}
+    assert elsewhere.requests == []
+    texts = {"stdout": run.stdout, "stderr": run.stderr, **ansible.written()}
+    assert any("region-asia" in text for name, text in texts.items() if "/facts/" in name)
+    assert "content_caches" in texts[str(ansible.home / "ansible.log")]
+    assert not leaks(texts, secrets)
+    assert "Traceback" not in run.output
+
+
+def test_a_netrc_is_never_read(
+    registry: Registry, elsewhere: Elsewhere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither in place of credentials that are given, nor where there are none; and no cookie is sent back."""
+    netrc = tmp_path / ".netrc"
+    netrc.write_text(f"machine 127.0.0.1 login admin password {NETRC_PASSWORD}\ndefault login x password y\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(netrc))
+    given = {"url": elsewhere.url, "username": "admin", "password": "given"}
+    assert run_module("content_caches_info", **given)["content_caches"] == []
+    assert "failed" in run_module("registry_ca_info", url=elsewhere.url)
+    assert run_module("cache_assignments_info", **given)["accounts"] == []
+    headers = [headers for _path, headers in elsewhere.requests]
+    expected = "Basic " + base64.b64encode(b"admin:given").decode()
+    assert [each.get("Authorization") for each in headers] == [expected, None, *[expected] * (len(headers) - 2)]
+    assert len(headers) > 2
+    assert not any("Cookie" in each for each in headers)
+
+
+def test_the_environment_and_a_certificate_alone_are_enough(registry: Registry, ansible: Ansible) -> None:
+    """Twice in one run: once all options by the environment, once without user and password."""
+    everything = {
+        "DTR_URL": registry.standin.url,
+        "DTR_USERNAME": "admin",
+        "DTR_PASSWORD": registry.connection["password"],
+        "DTR_CA_PATH": str(registry.standin.ca),
+    }
+    certified = {
+        "DTR_URL": registry.standin.url,
+        "DTR_CA_PATH": str(registry.standin.ca),
+        "DTR_CLIENT_CERT": str(registry.client.certificate_file),
+        "DTR_CLIENT_KEY": str(registry.client.key_file),
+    }
+    run = ansible.run(
+        play(
+            {
+                "dtr.cache.content_caches": {"caches": [{"name": "region-asia", "host": ASIA}]},
+                "environment": everything,
+                "no_log": True,
+            },
+            {
+                "dtr.cache.content_caches": {"caches": [{"name": "region-asia", "host": ASIA}]},
+                "environment": certified,
+            },
+        ),
+        "--diff",
+    )
+    assert run.code == 0, run.output
+    assert "ok=2    changed=1" in run.stdout
+    assert registry.caches() == [("region-asia", ASIA)]
+
+
+PROGRESS = re.compile(r"^cache_assignments \(localhost\): \d+ of 34 accounts (read|written)$", re.MULTILINE)
+
+
+def test_a_long_assignment_shows_that_it_lives_where_people_read(registry: Registry, ansible: Ansible) -> None:
+    """Side by side with the usual output and with one that programs read, also in check mode."""
+    registry.set_up({"e1": ("region-europe", EUROPE)}, {})
+    registry.control.fault("delay", method="GET", path="/settings$", seconds=0.18)
+    assign = {
+        "dtr.cache.cache_assignments": {
+            **registry.connection,
+            "assignments": [{"cache": "region-europe", "everyone": True}],
+            "concurrency": 1,
+        }
+    }
+    runs = {
+        name: ansible.start(play(assign), *options, env={"ANSIBLE_STDOUT_CALLBACK": callback})
+        for name, callback, options in (
+            ("people", "ansible.builtin.default", ["--check"]),
+            ("programs", "ansible.posix.json", ["--check"]),
+        )
+    }
+    people, programs = (finished(process) for process in runs.values())
+    assert people.code == programs.code == 0, people.output + programs.output
+    assert PROGRESS.search(people.stderr), people.stderr
+    assert "accounts read" not in people.stdout
+    assert len(json.loads(programs.stdout)["plays"]) == 1
+    assert "accounts read" not in programs.stderr
+    assert not list(ansible.home.rglob("*progress*"))
+
+
+def fleet(registry: Registry, **regions: Json) -> Json:
+    """An inventory of regions that share the stand-in; hosts need not be reached."""
+    shared = {
+        "dtr_cache_registry_url": registry.standin.url,
+        "dtr_cache_registry_username": "admin",
+        "dtr_cache_registry_password": registry.connection["password"],
+        "dtr_cache_registry_ca": str(registry.standin.ca),
+    }
+    hosts = {
+        f"manager-{region}": {
+            "ansible_host": "192.0.2.1",
+            "dtr_cache_name": f"region-{region}",
+            "dtr_cache_assignments": claims,
+        }
+        for region, claims in regions.items()
+    }
+    return {"dtr_caches": {"hosts": hosts, "vars": shared}}
+
+
+@pytest.fixture
+def two_regions(registry: Registry) -> Registry:
+    caches = {"a1": ("region-asia", ASIA), "e1": ("region-europe", EUROPE)}
+    registry.set_up(caches, {"alice": "e1", "heidi": "a1", "ivan": "a1"})
+    return registry
+
+
+def rows(run: Run) -> list[list[str]]:
+    """The cells of the summary."""
+    after = run.stdout.partition("TASK [Show the summary]")[2].partition("\nTASK")[0]
+    lines = json.loads(after[after.index("[\n") : after.rindex("]") + 1])
+    return [re.split(r"\s{2,}", line) for line in lines if not line.startswith("-")]
+
+
+def test_the_fleet_is_assigned_in_one_go(two_regions: Registry, ansible: Ansible) -> None:
+    inventory = fleet(two_regions, asia={"accounts": "alice, bob"}, europe={"teams": ["research/genomics"]})
+    with two_regions.nothing_is_written():
+        check = ansible.run("dtr.cache.assign", "--check", inventory=inventory)
+    assert check.code == 0, check.output
+    run = ansible.run("dtr.cache.assign", inventory=inventory)
+    assert run.code == 0, run.output
+    assert two_regions.settings() == {
+        **dict.fromkeys(("alice", "bob", "heidi", "ivan"), "region-asia"),
+        **dict.fromkeys(("erin", "frank"), "region-europe"),
+    }
+    assert two_regions.control.count("GET", "content_caches") == 2
+    assert (
+        rows(run)
+        == rows(check)
+        == [
+            ["region", "accounts", "arrived", "left", "result"],
+            ["region-asia", "2", "2", "0", "ok"],
+            ["region-europe", "2", "2", "1", "ok"],
+            ["local", "0", "0", "3", "ok"],
+        ]
+    )
+
+
+def test_an_account_that_two_regions_claim_is_found(two_regions: Registry, ansible: Ansible) -> None:
+    inventory = fleet(two_regions, asia={"accounts": ["carol"]}, europe={"teams": ["engineering/backend"]})
+    with two_regions.nothing_is_written():
+        run = ansible.run("dtr.cache.assign", inventory=inventory)
+    assert run.code != 0
+    assert "carol is claimed by region-asia and region-europe" in run.stdout
+    assert [row[-1] for row in rows(run)[1:]] == ["no result", "no result"]
+
+
+def test_a_fleet_resets_only_what_no_region_claims(two_regions: Registry, ansible: Ansible) -> None:
+    inventory = fleet(two_regions, asia={"accounts": ["alice"]}, europe={"accounts": ["erin"]})
+    with two_regions.nothing_is_written():
+        limited = ansible.run(
+            "dtr.cache.assign", "--limit", "manager-asia", inventory=inventory, dtr_cache_assignments_exclusive=True
+        )
+    assert limited.code != 0
+    assert "run the playbook without --limit" in limited.stdout
+    run = ansible.run("dtr.cache.assign", inventory=inventory, dtr_cache_assignments_exclusive="yes")
+    assert run.code == 0, run.output
+    assert two_regions.settings() == {"alice": "region-asia", "erin": "region-europe", "ivan": "region-asia"}
+    assert ["local", "32", "1", "1", "ok"] in rows(run)
+
+
+def test_a_region_with_bad_settings_stops_the_whole_fleet(two_regions: Registry, ansible: Ansible) -> None:
+    inventory = fleet(two_regions, asia={"users": ["alice"]}, europe={"accounts": ["erin"]})
+    with two_regions.nothing_is_written():
+        run = ansible.run("dtr.cache.assign", inventory=inventory)
+    assert run.code != 0
+    assert "dtr_cache_assignments: users is unknown" in run.stdout
