@@ -122,6 +122,7 @@ def wanted_service(stack: str, service: t.Mapping[str, t.Any], definition: t.Map
         secrets=_wanted_files(service, definition, "secrets"),
         mounts=sorted(_wanted_mount(stack, volume, definition) for volume in service.get("volumes") or []),
         environment=dict(sorted((service.get("environment") or {}).items())),
+        stop_grace_period=_grace_view(duration(service.get("stop_grace_period"))),
         restart_policy=(deploy.get("restart_policy") or {}).get("condition", "any"),
         update_config=_update_view(
             parallelism=(deploy.get("update_config") or {}).get("parallelism"),
@@ -157,6 +158,7 @@ def live_service(spec: t.Mapping[str, t.Any]) -> View:
         secrets={item["File"]["Name"]: item["SecretName"] for item in container.get("Secrets") or []},
         mounts=sorted(_live_mount(mount) for mount in container.get("Mounts") or []),
         environment=dict(sorted(item.partition("=")[::2] for item in container.get("Env") or [])),
+        stop_grace_period=_grace_view(container.get("StopGracePeriod")),
         restart_policy=(task.get("RestartPolicy") or {}).get("Condition", "any"),
         update_config=_update_view(
             parallelism=update.get("Parallelism"),
@@ -221,6 +223,11 @@ def _update_view(
         "monitor": _seconds(monitor or 5 * 10**9),
         "order": order or "stop-first",
     }
+
+
+def _grace_view(nanoseconds: int | None) -> str:
+    """The time to end, with what the Engine does where nothing is said."""
+    return _seconds(10 * 10**9 if nanoseconds is None else nanoseconds)
 
 
 def _seconds(nanoseconds: int) -> str:

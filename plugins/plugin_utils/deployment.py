@@ -16,7 +16,7 @@ import typing as t
 from urllib.parse import urlsplit
 
 import yaml
-from ansible_collections.dtr.cache.plugins.module_utils.stack import FILE_LABEL, STACK_LABEL
+from ansible_collections.dtr.cache.plugins.module_utils.stack import FILE_LABEL, STACK_LABEL, duration
 from ansible_collections.dtr.cache.plugins.plugin_utils.settings import (
     CREDENTIAL_KEYS,
     Settings,
@@ -30,6 +30,12 @@ CONFIG_FILE = "config.yml"
 CERTIFICATE_FILE = "cache.cert.pem"
 KEY_FILE = "cache.key.pem"
 SECRETS_FOLDER = "/run/secrets"
+
+# How long a replica that is asked to stop may finish the requests it has. It takes no new ones meanwhile: more time
+# helps those who pull large layers over slow lines, and makes the gap longer where there is one replica only.
+DRAIN_TIMEOUT = "30s"
+# The Engine kills a container that has not ended this long after the last request had to be finished.
+SECONDS_TO_END = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +66,7 @@ def registry_config(settings: Settings) -> dict[str, t.Any]:
             "addr": f"0.0.0.0:{settings.port}",
             "secret": settings.http_secret,
             "host": settings.url if settings.port != 443 else f"https://{settings.host}",
+            "draintimeout": DRAIN_TIMEOUT,
             "tls": {
                 "certificate": f"{SECRETS_FOLDER}/{CERTIFICATE_FILE}",
                 "key": f"{SECRETS_FOLDER}/{KEY_FILE}",
@@ -135,6 +142,7 @@ def stack_definition(settings: Settings, objects: t.Sequence[SwarmObject]) -> di
         "image": settings.image,
         "entrypoint": ["/start.sh", f"{SECRETS_FOLDER}/{CONFIG_FILE}" if config_is_secret else f"/{CONFIG_FILE}"],
         "ports": [_port(settings)],
+        "stop_grace_period": _stop_grace_period(settings),
         "deploy": deploy,
         "configs": [{"source": item.file, "target": f"/{item.file}"} for item in objects if item.kind == CONFIG],
         "secrets": [{"source": item.file, "target": item.file} for item in objects if item.kind == SECRET],
@@ -179,6 +187,17 @@ def _authority_files(settings: Settings) -> list[str]:
 
 def _with_port(url: str) -> str:
     return url if urlsplit(url).port else f"{url}:443"
+
+
+def _stop_grace_period(settings: Settings) -> str:
+    """Longer than the registry's own time for its last requests, which C(config_extra) may have set.
+
+    Raises:
+        Failure: C(INVALID_INPUT) when that is no duration.
+    """
+    http = registry_config(settings)["http"]
+    drain = duration(http.get("draintimeout") if isinstance(http, dict) else None) or 0
+    return f"{drain // 10**9 + SECONDS_TO_END}s"
 
 
 def _port(settings: Settings) -> str | dict[str, t.Any]:

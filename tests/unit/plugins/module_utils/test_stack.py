@@ -30,6 +30,7 @@ DEFINITION: dict[str, t.Any] = {
             "ports": [{"mode": "host", "protocol": "tcp", "published": 443, "target": 443}],
             "environment": {"REGISTRY_LOG_LEVEL": "info"},
             "volumes": ["layers:/var/lib/registry"],
+            "stop_grace_period": "40s",
             "deploy": {
                 "replicas": 2,
                 "placement": {"constraints": ["node.labels.dtr.cache == true"]},
@@ -56,6 +57,7 @@ LIVE_SPEC: dict[str, t.Any] = {
             "Labels": {"com.docker.stack.namespace": "dtr-cache"},
             "Command": ["/start.sh", "/config.yml"],
             "Env": ["REGISTRY_LOG_LEVEL=info"],
+            "StopGracePeriod": 40000000000,
             "Privileges": {"CredentialSpec": None, "SELinuxContext": None},
             "Mounts": [
                 {
@@ -174,6 +176,7 @@ def change(path: str, value: t.Any) -> dict[str, t.Any]:
         ("TaskTemplate.ContainerSpec.Mounts", [], "mounts"),
         ("TaskTemplate.ContainerSpec.Secrets", [], "secrets"),
         ("TaskTemplate.ContainerSpec.Configs", None, "configs"),
+        ("TaskTemplate.ContainerSpec.StopGracePeriod", None, "stop_grace_period"),
         ("TaskTemplate.Placement.Constraints", ["node.role == manager"], "constraints"),
         ("TaskTemplate.RestartPolicy.Condition", "any", "restart_policy"),
         ("TaskTemplate.Resources", {}, "limits"),
@@ -194,6 +197,20 @@ def test_each_change_by_hand_is_found_and_shown_alone(path: str, value: t.Any, p
     assert result.steps == [{"kind": "service", "action": "update", "name": "dtr-cache_cache", "detail": part}]
     assert list(result.before["services"]["dtr-cache_cache"]) == [part]
     assert list(result.after["services"]["dtr-cache_cache"]) == [part]
+
+
+@pytest.mark.parametrize("state", ["paused", "rollback_paused"])
+def test_an_update_that_stands_still_is_set_going_again(state: str) -> None:
+    live = swarm(LIVE_SPEC, services={"cache": {"Spec": LIVE_SPEC, "UpdateStatus": {"State": state}}})
+    result = plan(live, wanted())
+    assert [(step["action"], step["detail"]) for step in result.steps] == [("update", "update")]
+    assert result.before["services"] == {"dtr-cache_cache": {"update": "paused"}}
+
+
+@pytest.mark.parametrize("state", ["updating", "completed", "rollback_completed"])
+def test_any_other_state_of_an_update_is_no_difference(state: str) -> None:
+    live = swarm(LIVE_SPEC, services={"cache": {"Spec": LIVE_SPEC, "UpdateStatus": {"State": state}}})
+    assert plan(live, wanted()).steps == []
 
 
 def test_a_lost_label_is_set_again_and_others_are_left_alone() -> None:

@@ -39,6 +39,7 @@ def test_config_yml_is_the_documented_one() -> None:
             "addr": "0.0.0.0:443",
             "secret": "s" * 32,
             "host": "https://cache.example.org",
+            "draintimeout": "30s",
             "tls": {"certificate": "/run/secrets/cache.cert.pem", "key": "/run/secrets/cache.key.pem"},
         },
         "middleware": {
@@ -63,6 +64,7 @@ def test_docker_stack_yml_is_the_documented_one_but_for_external_names() -> None
     assert service["image"] == "docker/dtr-content-cache:2.7.6"
     assert service["entrypoint"] == ["/start.sh", "/config.yml"]
     assert service["ports"] == ["443:443"]
+    assert service["stop_grace_period"] == "40s"
     assert service["deploy"] == {
         "replicas": 1,
         "placement": {"constraints": ["node.labels.dtr.cache == true"]},
@@ -71,6 +73,14 @@ def test_docker_stack_yml_is_the_documented_one_but_for_external_names() -> None
     assert [item["target"] for item in service["configs"]] == ["/config.yml"]
     assert [item["target"] for item in service["secrets"]] == ["dtr.cert.pem", "cache.cert.pem", "cache.key.pem"]
     assert set(definition["secrets"]) == {"dtr.cert.pem", "cache.cert.pem", "cache.key.pem"}
+
+
+@pytest.mark.parametrize(
+    ("http", "grace"),
+    [({"draintimeout": "2m"}, "130s"), ({"draintimeout": 10**9}, "11s"), ({"draintimeout": 0}, "10s")],
+)
+def test_a_replica_has_longer_to_end_than_for_its_last_requests(http: dict[str, t.Any], grace: str) -> None:
+    assert deployed(config_extra={"http": http})["services"]["cache"]["stop_grace_period"] == grace
 
 
 def test_another_port_stands_in_both_files() -> None:
