@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback
@@ -57,12 +58,22 @@ def run_registry_module(
         required_one_of=[("username", "client_cert")] if authenticated else [],
         supports_check_mode=True,
     )
+    module.no_log_values.update(_passwords_in_urls(module.params))
     try:
         _check_connection(module.params, authenticated)
         result = work(module)
     except Failure as failure:
         module.fail_json(**_shown(module, failure.as_result()))
     module.exit_json(**_shown(module, result))
+
+
+def _passwords_in_urls(value: t.Any) -> t.Iterator[str]:
+    """Passwords where they do not belong: they are refused, but Ansible can show how a module was called."""
+    if isinstance(value, str):
+        yield from re.findall(r"://[^/\s:]*:([^/\s]+)@", value)
+    elif isinstance(value, (dict, list)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _passwords_in_urls(item)
 
 
 def _shown(module: AnsibleModule, result: dict[str, t.Any]) -> dict[str, t.Any]:

@@ -204,6 +204,11 @@ def test_no_way_to_fail_shows_a_secret(registry: Registry, ansible: Ansible, els
             failing("fails: wrong password", password="{{ wrong }}"),
             failing("fails: bad CA", ca_path="{{ wrong_ca }}"),
             failing("fails: in the URL", url="https://admin:{{ wrong }}@127.0.0.1:9"),
+            {
+                "name": "fails: in the URL of a cache",
+                "dtr.cache.content_caches": {"caches": [{"name": "a", "host": "https://a:{{ wrong }}@cache"}]},
+                "ignore_errors": True,
+            },
             failing("fails: other key", client_cert="{{ certificate }}", client_key="{{ other_key }}"),
             {
                 "name": "fails: no admin",
@@ -259,7 +264,7 @@ def test_no_way_to_fail_shows_a_secret(registry: Registry, ansible: Ansible, els
     assert run.code == 0, run.output
     ignored = re.search(r"ignored=(\d+)", run.stdout)
     assert ignored is not None
-    assert int(ignored[1]) == len(faulty) + 5, run.output
+    assert int(ignored[1]) == len(faulty) + 6, run.output
     assert registry.settings() == {"alice": "region-asia"}
     assert elsewhere.requests == []
     texts = {"stdout": run.stdout, "stderr": run.stderr, **ansible.written()}
