@@ -27,7 +27,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: Rows with C(region), C(url), C(nodes), C(days left), C(accounts), C(pulled), C(changed) and C(result).
+  description:
+    - Rows with C(region), C(url), C(nodes), C(days left), C(accounts), C(pulled), C(changed) and C(result).
+    - Where replicas were exchanged in any region, also C(gap), the time in which none of them took requests.
   type: list
   elements: dict
 """
@@ -41,10 +43,13 @@ REGISTRATION_WORDS = {"created": "registered", "replaced": "re-registered", "del
 
 def deployment_rows(hosts: t.Iterable[t.Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:
     """The rows, in the order of the hosts."""
-    return [_row(host) for host in hosts]
+    known = list(hosts)
+    gaps = [_gap(host) for host in known]
+    shown = any(gap is not None for gap in gaps)
+    return [_row(host, {"gap": gap} if shown else {}) for host, gap in zip(known, gaps)]
 
 
-def _row(host: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+def _row(host: t.Mapping[str, t.Any], gap: t.Mapping[str, str | None]) -> dict[str, t.Any]:
     settings = host.get("__dtr_cache") or {}
     assigned = host.get("__dtr_cache_assigned") or {}
     return {
@@ -54,6 +59,7 @@ def _row(host: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         "days left": (settings.get("certificate") or {}).get("days_left"),
         "accounts": _accounts(assigned),
         "pulled": _pulled(host.get("__dtr_cache_pulled") or {}),
+        **gap,
         "changed": _changed(host),
         "result": _result(host),
     }
@@ -72,6 +78,15 @@ def _pulled(result: t.Mapping[str, t.Any]) -> str | None:
     size = sum(pull["bytes"] for pull in pulls) / MEGABYTE
     seconds = sum(pull["seconds"] for pull in pulls)
     return f"{size:.1f} MB in {seconds:.1f} s"
+
+
+def _gap(host: t.Mapping[str, t.Any]) -> str | None:
+    """How long no replica took requests while this run exchanged them; None when it exchanged none."""
+    steps = host.get("__dtr_cache_steps") or []
+    seconds = (host.get("__dtr_cache_converged") or {}).get("gap_seconds")
+    if seconds is None or not any((step["kind"], step["action"]) == ("service", "update") for step in steps):
+        return None
+    return f"{seconds:g} s" if seconds else "none"
 
 
 def _changed(host: t.Mapping[str, t.Any]) -> str:

@@ -1,0 +1,40 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the table at the end of a playbook tells of the time without a replica."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible_collections.dtr.cache.plugins.filter.deployment_rows import deployment_rows
+
+
+def host(gap: float | None, *steps: tuple[str, str]) -> dict[str, t.Any]:
+    return {
+        "inventory_hostname": "region-asia",
+        "__dtr_cache": {"name": "region-asia"},
+        "__dtr_cache_steps": [{"kind": kind, "action": action} for kind, action in steps],
+        "__dtr_cache_converged": {"changed": False} if gap is None else {"gap_seconds": gap},
+    }
+
+
+UPDATED = ("service", "update")
+
+
+@pytest.mark.parametrize(("gap", "shown"), [(1.2, "1.2 s"), (0.0, "none")])
+def test_the_gap_is_told_where_replicas_were_exchanged(gap: float, shown: str) -> None:
+    (row,) = deployment_rows([host(gap, ("secret", "create"), UPDATED)])
+    assert row["gap"] == shown
+    assert list(row)[-3:] == ["gap", "changed", "result"]
+
+
+def test_a_region_without_an_exchange_has_none_beside_one_that_has() -> None:
+    rows = deployment_rows([host(1.2, UPDATED), host(None)])
+    assert [row["gap"] for row in rows] == ["1.2 s", None]
+
+
+@pytest.mark.parametrize("steps", [[], [("service", "create")], [("node_label", "set")]])
+def test_the_gap_of_an_earlier_update_is_not_told(steps: list[tuple[str, str]]) -> None:
+    (row,) = deployment_rows([host(1.2, *steps)])
+    assert "gap" not in row
