@@ -38,6 +38,7 @@ class Swarm:
     services: dict[str, dict[str, t.Any]]  # of one stack, by name without the stack's
     configs: dict[str, dict[str, t.Any]]  # by name
     secrets: dict[str, dict[str, t.Any]]  # by name
+    networks: dict[str, dict[str, t.Any]]  # of one stack, by name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +96,10 @@ class Engine:
                 services=self.services_of(stack),
                 configs={config["Spec"]["Name"]: config for config in self._client.configs()},
                 secrets={secret["Spec"]["Name"]: secret for secret in self._client.secrets()},
+                networks={
+                    network["Name"]: network
+                    for network in self._client.networks(filters={"label": f"{NAMESPACE_LABEL}={stack}"})
+                },
             )
 
     def look_at(self, stack: str) -> Moment:

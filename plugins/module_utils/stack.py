@@ -92,10 +92,12 @@ def plan(swarm: Swarm, wanted: WantedStack) -> Plan:
 
 
 def plan_removal(swarm: Swarm, wanted: WantedStack) -> Plan:
-    """The steps after which nothing of a stack is left: services, configs and secrets, and the labels of its nodes."""
+    """The steps after which nothing of a stack is left: services, networks, configs, secrets, labels of its nodes."""
     result = Plan([], {}, {})
     for name, live in swarm.services.items():
         _plan_service(result, f"{wanted.name}_{name}", live_service(live["Spec"]), None)
+    for name in sorted(swarm.networks):
+        _plan_object(result, "network", name, swarm.networks, present=False)
     for name in _outdated(swarm.configs, wanted.name, (), 0):
         _plan_object(result, "config", name, swarm.configs, present=False)
     for name in _outdated(swarm.secrets, wanted.name, (), 0):

@@ -23,8 +23,8 @@ options:
   state:
     description:
       - V(present) plans what makes the Swarm as it is wanted.
-      - V(absent) plans the removal of the stack's services, of all its configs and secrets (known by the label
-        C(dtr.cache.stack)), and of O(node_labels) from the nodes that are named there.
+      - V(absent) plans the removal of the stack's services and networks, of all its configs and secrets (known by the
+        label C(dtr.cache.stack)), and of O(node_labels) from the nodes that are named there.
     type: str
     choices: [present, absent]
     default: present
@@ -98,7 +98,7 @@ steps:
   elements: dict
   contains:
     kind:
-      description: V(node_label), V(config), V(secret) or V(service).
+      description: V(node_label), V(config), V(secret), V(service) or V(network).
       type: str
     action:
       description: V(set), V(create), V(update) or V(remove).

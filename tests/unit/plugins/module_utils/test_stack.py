@@ -121,6 +121,7 @@ def swarm(spec: dict[str, t.Any] | None, **changes: t.Any) -> Swarm:
         "services": {"cache": {"Spec": spec}} if spec else {},
         "configs": {"dtr-cache_config.yml_1": item("config.yml")},
         "secrets": {"dtr-cache_cache.key.pem_1": item("cache.key.pem")},
+        "networks": {"dtr-cache_default": {}} if spec else {},
     }
     return Swarm(**{**parts, **changes})
 
@@ -257,11 +258,18 @@ def test_a_removal_takes_everything_of_the_stack_and_nothing_else() -> None:
     ).steps
     assert [(step["kind"], step["action"], step["name"]) for step in steps] == [
         ("service", "remove", "dtr-cache_cache"),
+        ("network", "remove", "dtr-cache_default"),
         ("config", "remove", "dtr-cache_config.yml_1"),
         ("secret", "remove", "a"),
         ("node_label", "remove", "worker-1"),
     ]
     assert plan_removal(swarm(None, configs={}, secrets={}, nodes={"worker-1": node()}), wanted()) == Plan([], {}, {})
+
+
+def test_a_network_that_is_all_that_is_left_is_removed() -> None:
+    rest = swarm(None, configs={}, secrets={}, nodes={"worker-1": node()}, networks={"dtr-cache_default": {}})
+    (step,) = plan_removal(rest, wanted()).steps
+    assert (step["kind"], step["action"], step["name"]) == ("network", "remove", "dtr-cache_default")
 
 
 def test_unknown_nodes_are_named_together() -> None:
