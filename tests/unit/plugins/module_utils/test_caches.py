@@ -11,8 +11,10 @@ import pytest
 from ansible_collections.dtr.cache.plugins.module_utils import caches
 from ansible_collections.dtr.cache.plugins.module_utils.caches import (
     CacheChanger,
+    CacheStep,
     WantedCache,
     canonical_host,
+    entangled,
     host_problem,
     parse_caches,
     plan_caches,
@@ -20,7 +22,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.caches import (
 )
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.registry import ContentCache
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 NAMES = st.sampled_from(["asia", "europe", "america"])
@@ -177,6 +179,27 @@ def test_servers_that_refuse_a_second_entry_with_the_name_end_up_the_same(situat
     assert without_new_ids(announced) == without_new_ids(reported)
 
 
+@given(situations(), st.booleans())
+def test_servers_that_refuse_a_second_entry_with_the_host_end_up_the_same(situation: Situation, names: bool) -> None:
+    current = {cache.host: cache for cache in {cache.name: cache for cache in situation.current}.values()}.values()
+    ids = {cache.id for cache in current}
+    settings = {user: cache_id if cache_id in ids else None for user, cache_id in situation.settings.items()}
+    wanted = {cache.host or cache.name: cache for cache in situation.wanted}.values()
+    left = {cache.host for cache in current if cache.name not in {each.name for each in wanted}}
+    # Hosts that another cache keeps cannot be had at all.
+    assume(situation.purge or not left & {cache.host for cache in wanted})
+    situation = Situation(list(current), list(wanted), settings, situation.purge)
+    free, strict = (FakeRegistry(situation.current, situation.settings) for _each in range(2))
+    strict.refuses = lambda name, host: any(
+        cache.host == host or (names and cache.name == name) for cache in strict.caches
+    )
+    carry_out(situation, free)
+    announced, reported = carry_out(situation, strict)
+    assert sorted(cache[1:] for cache in strict.caches) == sorted(cache[1:] for cache in free.caches)
+    assert [strict.host_of(user) for user in USERS] == [free.host_of(user) for user in USERS]
+    assert without_new_ids(announced) == without_new_ids(reported)
+
+
 def replacing(refuses: t.Callable[[FakeRegistry, str, str], bool]) -> tuple[FakeRegistry, Failure | None]:
     old = ContentCache("old", "asia", "https://old.example.org")
     settings: dict[str, str | None] = {"alice": "old", "bob": "old", "carol": None}
@@ -203,6 +226,30 @@ def test_what_is_refused_for_good_leaves_everything_as_it_was() -> None:
     assert failure is not None
     assert [cache[1:] for cache in registry.caches] == [("asia", "https://old.example.org")]
     assert [registry.host_of(user) for user in ("alice", "bob", "carol")] == ["https://old.example.org"] * 2 + [None]
+
+
+def test_users_whose_cache_cannot_come_back_are_named_with_it() -> None:
+    old = ContentCache("old", "asia", "https://old.example.org")
+    registry = FakeRegistry([old], {"alice": "old", "bob": "old"})
+    registry.refuses = lambda _name, _host: registry.caches == [old] or "delete old" in registry.log
+    steps = plan_caches([old], [WantedCache("asia", "https://new.example.org")])
+    changer = CacheChanger(t.cast(t.Any, registry), [old], 3)
+    with pytest.raises(Failure):
+        changer.run(steps, plan_moves(steps, registry.settings))
+    assert registry.settings == {"alice": None, "bob": None}
+    assert sorted(changer.failed_moves) == ["alice", "bob"]
+    assert changer.failed_moves["alice"].message.startswith("It pulled from asia (https://old.example.org)")
+
+
+def test_only_names_that_exchange_their_hosts_make_room_together() -> None:
+    def step(name: str, host: str, old: str) -> CacheStep:
+        return CacheStep(name, host, None, (ContentCache(f"id-{name}", name, old),))
+
+    swapped = [step("a", "https://2", "https://1"), step("b", "https://1", "https://2")]
+    chained = [step("c", "https://4", "https://3"), step("d", "https://5", "https://4")]
+    alone = step("e", "https://7", "https://6")
+    groups = entangled([swapped[0], chained[0], alone, swapped[1], chained[1]])
+    assert sorted(sorted(each.name for each in group) for group in groups) == [["a", "b"], ["c", "d"], ["e"]]
 
 
 def test_a_user_who_cannot_be_reset_stops_the_exchange() -> None:

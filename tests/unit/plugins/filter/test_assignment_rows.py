@@ -1,0 +1,68 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the table at the end of an assignment tells of each region."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.dtr.cache.plugins.filter.assignment_rows import assignment_rows
+
+RESULT = {
+    "covered": {"region-asia": 3, "local": 7},
+    "changed_accounts": [
+        {"name": "alice", "before": "local", "after": "region-asia"},
+        {"name": "bob", "before": "region-europe", "after": "local"},
+    ],
+    "failed_accounts": [],
+}
+
+
+def host(region: str, registry: str = "https://dtr", result: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+    skipped = {"skipped": True, "changed": False}
+    settings = {"name": region, "registry_url": registry}
+    return {
+        "inventory_hostname": f"manager-{region}",
+        "__dtr_cache": settings,
+        "__dtr_cache_assigned": result or skipped,
+    }
+
+
+def cells(rows: list[dict[str, t.Any]]) -> list[tuple[t.Any, ...]]:
+    return [tuple(row.values()) for row in rows]
+
+
+def test_one_host_has_the_result_of_all() -> None:
+    rows = assignment_rows([host("region-asia", result=RESULT), host("region-europe")])
+    assert list(rows[0]) == ["region", "accounts", "arrived", "left", "result"]
+    assert cells(rows) == [
+        ("region-asia", 3, 1, 0, "ok"),
+        ("region-europe", 0, 0, 1, "ok"),
+        ("local", 7, 1, 1, "ok"),
+    ]
+
+
+def test_each_registry_has_a_result_of_its_own() -> None:
+    failed = [{"name": "carol"}, {"name": "dave"}]
+    other = {"covered": {"region-oz": 4}, "changed_accounts": [], "failed_accounts": failed}
+    rows = assignment_rows(
+        [
+            host("region-asia", result=RESULT),
+            host("region-oz", "https://other", other),
+            host("region-europe"),
+            host("region-africa", "https://third"),
+        ]
+    )
+    assert [(row["region"], row["result"]) for row in rows] == [
+        ("region-asia", "ok"),
+        ("region-europe", "ok"),
+        ("local", "ok"),
+        ("region-oz", "2 accounts failed"),
+        ("region-africa", "no result"),
+    ]
+
+
+def test_a_host_that_was_not_reached_has_no_numbers() -> None:
+    assert cells(assignment_rows([{"inventory_hostname": "manager-asia"}])) == [
+        ("manager-asia", None, None, None, "no result")
+    ]
