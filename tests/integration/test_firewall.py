@@ -1,0 +1,277 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""C(firewall) on the cache's node: who reaches the port and who does not, by real connections from other nodes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+import typing as t
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from .conftest import LAB, PROJECT, Lab, Play, Run
+from .firewalld import Machine
+from .nodes import add_hosts
+
+sys.path.insert(0, str(PROJECT / "tests" / "lab"))
+from labkit.nodes import first_process
+from labkit.topology import node_named
+
+NODE, CLIENT, OTHER = "asia-2", "client", "asia-3"
+CONTROL_NET, CLIENT_NET, OTHER_NET = "198.18.57.1/32", "198.18.57.41", "198.18.57.16/29"
+LINK_LOCAL = "fe80::/10"
+SCRIPT = "/usr/local/sbin/dtr-cache-firewall-443"
+ROLE = [{"hosts": "cache_nodes", "gather_facts": False, "roles": ["dtr.cache.firewall"]}]
+RULES = "iptables-save -t filter; ip6tables-save -t filter"
+
+Limit = t.Callable[..., Run]
+
+
+@pytest.fixture(scope="module")
+def cache(lab: Lab, play: Play) -> Iterator[Lab]:
+    """A lab with a cache on asia-2, published on this node itself."""
+    lab.clean()
+    run = play("dtr.cache.deploy", "--limit", "region-asia")
+    assert run.code == 0, run.output
+    _give_the_node_a_folder_of_its_own(lab)
+    yield lab
+    lab.inside(NODE, "umount", "/usr/local/sbin")
+    lab.clean()
+
+
+def _give_the_node_a_folder_of_its_own(lab: Lab) -> None:
+    # The machine's /usr/local/sbin is the nodes' as well; this one is on the node's own disk and survives its restart.
+    lab.inside(NODE, "sh", "-c", "mkdir -p /run/lab/sbin && mount --bind /run/lab/sbin /usr/local/sbin")
+
+
+@pytest.fixture
+def limit(cache: Lab, play: Play, tmp_path: Path) -> Iterator[Limit]:
+    """Runs the role on asia-2 with a list of networks. No limit is left behind."""
+    hosts = add_hosts(cache, tmp_path, "cache_nodes", [NODE])
+
+    def run(networks: t.Sequence[str], *options: str, **variables: t.Any) -> Run:
+        return play(ROLE, *hosts, "--diff", *options, dtr_cache_allowed_networks=networks, **variables)
+
+    yield run
+    assert run([]).code == 0
+
+
+def reaches(lab: Lab, node: str, address: str = "198.18.57.22", port: int = 443) -> str:
+    """What becomes of a request to the cache: C(200), or C(refused), or C(timeout)."""
+    url = f"https://{address}:{port}/v2/"
+    curl = f"curl -gsk --max-time 4 -o /dev/null -w '%{{http_code}}' '{url}' || echo \" $?\""
+    said = lab.inside(node, "sh", "-c", curl)
+    return {"000 7": "refused", "000 28": "timeout"}.get(said, said)
+
+
+def rules(lab: Lab, node: str = NODE) -> list[str]:
+    """The rules of both families without their counters."""
+    return [line for line in lab.inside(node, "sh", "-c", RULES).splitlines() if line[:1] not in "#:"]
+
+
+def test_only_the_allowed_networks_reach_the_port(cache: Lab, limit: Limit) -> None:
+    untouched = rules(cache)
+    assert reaches(cache, CLIENT) == reaches(cache, OTHER) == "200"
+
+    announced = limit([OTHER_NET, CONTROL_NET], "--check")
+    assert announced.code == 0, announced.output
+    assert rules(cache) == untouched
+    run = limit([OTHER_NET, CONTROL_NET])
+    assert run.code == 0, run.output
+    assert announced.changed_tasks() == run.changed_tasks()
+    assert f"+-A DTR-CACHE-443 -s {OTHER_NET} -j RETURN" in run.output, "the difference is shown"
+    assert (reaches(cache, CLIENT), reaches(cache, OTHER)) == ("refused", "200")
+
+    limited = rules(cache)
+    for again in (limit([OTHER_NET, CONTROL_NET]), limit([OTHER_NET, CONTROL_NET], "--check")):
+        assert (again.code, again.total("changed")) == (0, 0), again.output
+    assert rules(cache) == limited
+
+    # Who is added is let in, and who is left out no longer is.
+    assert limit([CLIENT_NET, CONTROL_NET]).code == 0
+    assert (reaches(cache, CLIENT), reaches(cache, OTHER)) == ("200", "refused")
+
+    announced = limit([], "--check")
+    assert announced.total("changed") > 0
+    assert reaches(cache, OTHER) == "refused"
+    run = limit([])
+    assert announced.changed_tasks() == run.changed_tasks()
+    assert rules(cache) == untouched
+    assert reaches(cache, OTHER) == "200"
+    assert cache.inside(NODE, "ls", "/usr/local/sbin") == ""
+    assert limit([]).total("changed") == 0
+
+
+def test_rules_that_somebody_removed_are_brought_back(cache: Lab, limit: Limit) -> None:
+    assert limit([OTHER_NET]).code == 0
+    limited = rules(cache)
+    for command in ("iptables -D DTR-CACHE-443 -s 198.18.57.16/29 -j RETURN", "iptables -F DOCKER-USER"):
+        cache.inside(NODE, "sh", "-c", command)
+        announced = limit([OTHER_NET], "--check")
+        assert announced.changed_tasks() == {"dtr.cache.firewall : Bring the rules into place"}
+        assert rules(cache) != limited
+        assert limit([OTHER_NET]).code == 0
+        assert (reaches(cache, CLIENT), reaches(cache, OTHER)) == ("refused", "200")
+        assert limit([OTHER_NET]).total("changed") == 0
+
+
+def test_ipv6_is_limited_as_well(cache: Lab, limit: Limit) -> None:
+    address = cache.inside(NODE, "sh", "-c", "ip -o -6 address show dev eth0 scope link").split()[3].partition("/")[0]
+    by_ipv6 = f"[{address}%25eth0]"
+    assert reaches(cache, CLIENT, by_ipv6) == "200"
+    # Networks of one family only: nobody of the other is allowed.
+    assert limit([CLIENT_NET]).code == 0
+    assert reaches(cache, CLIENT, by_ipv6) == "refused"
+    assert limit([LINK_LOCAL]).code == 0
+    assert reaches(cache, CLIENT, by_ipv6) == "200"
+    assert reaches(cache, CLIENT) == "refused"
+    assert limit(["0.0.0.0/0", "::/0"]).code == 0
+    assert limit(["0.0.0.0/0", "::/0"]).total("changed") == 0
+    assert (reaches(cache, CLIENT), reaches(cache, CLIENT, by_ipv6)) == ("200", "200")
+
+
+@pytest.fixture
+def other_service(cache: Lab) -> Iterator[None]:
+    """Another container on the node: its own port is the cache's, and it is published as 444."""
+    image = cache.status["cache_image"]
+    serve = ["docker", "run", "--rm", "-d", "--name", "other", "-p", "444:443", "--entrypoint", "/bin/sh", image]
+    cache.inside(NODE, *serve, "-c", "mkdir /web; echo served >/web/index.html; exec httpd -f -p 443 -h /web")
+    yield
+    cache.inside(NODE, "docker", "rm", "-f", "other")
+
+
+def test_nothing_but_this_port_is_limited(cache: Lab, limit: Limit, play: Play, other_service: None) -> None:
+    assert limit([CONTROL_NET]).code == 0
+    assert reaches(cache, CLIENT) == "refused"
+    assert cache.inside(CLIENT, "curl", "-s", "--max-time", "4", "http://198.18.57.22:444/") == "served"
+    # The cache itself still reaches the DTR's port of the same number, and SSH, the Swarm and all else work.
+    run = play("dtr.cache.deploy", "--limit", "region-asia")
+    assert run.code == 0, run.output
+    assert run.regions()["region-asia"]["result"] == "ok"
+
+
+def test_a_port_of_the_routing_mesh_is_limited(cache: Lab, limit: Limit) -> None:
+    create = [
+        "docker",
+        "service",
+        "create",
+        "--detach",
+        "--no-resolve-image",
+        "--name",
+        "mesh",
+        "--publish",
+        "8443:443",
+    ]
+    where = ["--constraint", f"node.hostname=={OTHER}", "--entrypoint", "httpd", cache.status["cache_image"]]
+    cache.inside("asia-1", *create, *where, "-f", "-p", "443")
+    try:
+        mesh = "while ! iptables -t nat -S DOCKER-INGRESS | grep -q 'dport 8443'; do sleep 0.2; done"
+        cache.inside(NODE, "timeout", "60", "sh", "-c", mesh)
+        # Where the kernel lacks IPVS nothing answers, but only a limit refuses at once.
+        unlimited = reaches(cache, CLIENT, port=8443)
+        assert unlimited != "refused"
+        assert limit([OTHER_NET], dtr_cache_port=8443).code == 0
+        assert reaches(cache, CLIENT, port=8443) == "refused"
+        assert reaches(cache, OTHER, port=8443) == unlimited
+        assert reaches(cache, CLIENT) == "200", "another port is another limit"
+        assert limit([], dtr_cache_port=8443).code == 0
+        assert reaches(cache, CLIENT, port=8443) == unlimited
+    finally:
+        cache.inside("asia-1", "docker", "service", "rm", "mesh")
+
+
+def test_a_restart_of_engine_or_node_keeps_the_limit(cache: Lab, limit: Limit) -> None:
+    assert limit([OTHER_NET]).code == 0
+    init = first_process(node_named(NODE))
+    assert init is not None
+    # A node ends when its Engine does; while its first process sleeps it does not notice.
+    os.kill(init, signal.SIGSTOP)
+    cache.inside(NODE, "sh", "-c", "kill $(cat /run/docker.pid); while [ -e /run/docker.pid ]; do sleep 0.2; done")
+    cache.inside(NODE, "sh", "-c", "setsid dockerd >>/run/lab/log/dockerd.log 2>&1 </dev/null &")
+    _wait_for_the_cache(cache)
+    assert (reaches(cache, CLIENT), reaches(cache, OTHER)) == ("refused", "200")
+    assert limit([OTHER_NET]).total("changed") == 0
+
+    os.kill(init, signal.SIGKILL)
+    subprocess.run([LAB, "up"], check=True, stdout=subprocess.DEVNULL)
+    _give_the_node_a_folder_of_its_own(cache)
+    _wait_for_the_cache(cache)
+    assert not any("DTR-CACHE" in rule for rule in rules(cache)), "a new start begins with empty tables"
+    # What the unit does at each start of the Engine, where there is systemd.
+    cache.inside(NODE, SCRIPT, "apply")
+    assert (reaches(cache, CLIENT), reaches(cache, OTHER)) == ("refused", "200")
+    assert limit([OTHER_NET]).total("changed") == 0
+
+
+def _wait_for_the_cache(lab: Lab) -> None:
+    deadline = time.monotonic() + 120
+    while reaches(lab, OTHER) != "200":
+        assert time.monotonic() < deadline, "the cache does not come back"
+        time.sleep(1)
+
+
+def test_wrong_networks_are_told_at_once(cache: Lab, limit: Limit) -> None:
+    run = limit(["198.18.57.41/24", "anywhere"])
+    assert run.code != 0
+    assert "'198.18.57.41/24' is not a network such as 198.51.100.0/24; did you mean 198.18.57.0/24?" in run.output
+    assert "'anywhere' is not a network" in run.output
+    assert reaches(cache, CLIENT) == "200"
+
+
+@pytest.fixture(params=["nftables", "iptables"])
+def firewalld(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Machine]:
+    folder = tmp_path / "machine"
+    folder.mkdir()
+    machine = Machine(folder, request.param)
+    yield machine
+    machine.stop()
+
+
+def test_firewalld_brings_the_limit_back(firewalld: Machine, play: Play, tmp_path: Path) -> None:
+    playbook = tmp_path / "playbook.yml"
+    playbook.write_text(yaml.safe_dump([{**ROLE[0], "hosts": "localhost"}]))
+
+    def limit(networks: list[str], *options: str) -> Run:
+        variables = json.dumps({"dtr_cache_allowed_networks": networks})
+        command = shlex.join(["ansible-playbook", str(playbook), "-e", variables, *options])
+        done = firewalld.run(command, **play.environment)
+        assert done.returncode == 0, done.stdout
+        return Run(done.returncode, done.stdout)
+
+    def ours() -> list[str]:
+        lines = firewalld.run(RULES).stdout.splitlines()
+        # What stands in INPUT moves to INPUT_direct where firewalld uses iptables itself.
+        return [line.replace("INPUT_direct", "INPUT") for line in lines if "DTR-CACHE-443" in line and line[0] == "-"]
+
+    def told() -> str:
+        return firewalld.run(
+            "for what in chains rules; do firewall-cmd --permanent --direct --get-all-$what; done"
+        ).stdout
+
+    assert limit([OTHER_NET], "--check").changed_tasks() == limit([OTHER_NET]).changed_tasks()
+    limited = ours()
+    assert len(limited) == 9
+    assert limit([OTHER_NET]).total("changed") == 0
+    before = told()
+
+    # A change of the networks, and reloads: what is in force and what firewalld brings back are the same.
+    assert limit([CLIENT_NET]).total("changed") == 2
+    assert limit([OTHER_NET]).total("changed") == 2
+    assert told() == before
+    assert firewalld.run("firewall-cmd --reload").returncode == 0
+    assert sorted(ours()) == sorted(limited)
+    assert limit([OTHER_NET], "--check").total("changed") == 0
+
+    assert limit([]).total("changed") == 2
+    assert (ours(), told().split()) == ([], [])
+    assert firewalld.run("firewall-cmd --reload").returncode == 0
+    assert ours() == []
