@@ -9,6 +9,7 @@ one; what it did is read from the server. `test_ansible` runs some of it by C(an
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 import time
 import typing as t
@@ -53,7 +54,9 @@ class Registry:
         if "assignments" in module or module == "content_caches":
             common["concurrency"] = self.concurrency
         given = {name: value for name, value in {**common, **options}.items() if value is not None}
-        return run_module(module, check=check, **given)
+        result = run_module(module, check=check, **given)
+        assert self.connection["password"] not in json.dumps(result)
+        return result
 
     def set_up(self, caches: t.Mapping[str, tuple[str, str]], settings: t.Mapping[str, str]) -> None:
         """Caches as name and host by id, and the id of each account's cache, without any check."""

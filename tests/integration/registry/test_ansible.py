@@ -9,6 +9,7 @@ import json
 import os
 import re
 import subprocess
+import tempfile
 import threading
 import typing as t
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -100,8 +101,10 @@ def finished(process: subprocess.Popen[str]) -> Run:
 
 
 @pytest.fixture
-def ansible(tmp_path: Path) -> Ansible:
-    return Ansible(tmp_path)
+def ansible() -> t.Iterator[Ansible]:
+    # Ansible's sockets lie in here, and the path of a socket has to be short.
+    with tempfile.TemporaryDirectory(prefix="dtr-") as folder:
+        yield Ansible(Path(folder))
 
 
 def play(*tasks: Json, **keywords: t.Any) -> list[Json]:

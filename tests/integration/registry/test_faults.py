@@ -15,7 +15,7 @@ from .scenarios import SCENARIOS, Scenario, assert_never_orphaned, moments, warn
 from dtr_standin.faults import Action  # isort: skip (conftest puts it into the path)
 
 #: Patience of the modules in these tests; a fault that is late is later than that.
-PATIENT = {"timeout": 0.25, "retries": 2}
+PATIENT: Json = {"timeout": 0.25, "retries": 2}
 LATE = 0.6
 
 #: Each way to go wrong: a rule, and whether the server acts although it does not say so.
