@@ -31,8 +31,10 @@ ENDED_BADLY = ("failed", "rejected", "orphaned")
 ENDED = ("complete", "shutdown", "remove", *ENDED_BADLY)
 # Swarm's scheduler says so at once, and takes it back within seconds when a label has just been set.
 SECONDS_WITHOUT_NODE = 10
-# A container that stops right after its start was running for a moment.
-SECONDS_STABLE = 3
+# A container that stops right after its start ran for a moment. Swarm watches a new task for as long by default.
+SECONDS_STABLE = 5
+# The Engine itself has watched the tasks of an update for the time that the update policy says.
+SECONDS_STABLE_AFTER_UPDATE = 2
 # One that has failed already may fail again: longer than Swarm's delay of 5 seconds before a restart.
 SECONDS_STABLE_AFTER_FAILURE = 15
 # Swarm puts another task in the place of one that has ended within a second, if it does at all.
@@ -212,8 +214,7 @@ def _judge_service(
     running = [task for task in current if _runs(task, moment)]
     failed = [task for task in current if task["Status"]["State"] in ENDED_BADLY]
     if len(running) >= replicas and state != "updating":
-        hold = SECONDS_STABLE_AFTER_FAILURE if failed else SECONDS_STABLE
-        return Judgement(CONVERGED, f"service {name}: {len(running)}/{replicas} run", hold)
+        return Judgement(CONVERGED, f"service {name}: {len(running)}/{replicas} run", _seconds_stable(failed, state))
     if state in ("paused", "rollback_paused"):
         cause = _cause(_failures_since(update, tasks), moment) or update.get("Message", "")
         going_back = " on its way back" if state == "rollback_paused" else ""
@@ -226,6 +227,12 @@ def _judge_service(
         or _without_node(name, service, current, tasks, moment)
         or Judgement(None, _progress(name, current, running, replicas, moment))
     )
+
+
+def _seconds_stable(failed: t.Sequence[Raw], update_state: str) -> float:
+    if failed:
+        return SECONDS_STABLE_AFTER_FAILURE
+    return SECONDS_STABLE_AFTER_UPDATE if update_state == "completed" else SECONDS_STABLE
 
 
 def _without_successor(name: str, current: t.Sequence[Raw], moment: Moment) -> Judgement | None:

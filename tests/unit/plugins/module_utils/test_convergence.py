@@ -129,7 +129,7 @@ def test_a_failure_names_node_and_exit_code() -> None:
 def test_no_node_tells_what_keeps_the_nodes_that_are_meant(nodes: dict[str, t.Any], words: str) -> None:
     constraint = {"Constraints": ["node.labels.a == b"]}
     seen = moment(task("pending", node="", error=NO_NODE, spec={**SPEC, "Placement": constraint}), nodes=nodes)
-    seen.services["cache"]["Spec"]["TaskTemplate"] = {**SPEC, "Placement": constraint}  # type: ignore[index]
+    seen.services["cache"]["Spec"]["TaskTemplate"] = {**SPEC, "Placement": constraint}
     judgement = convergence.judge(seen)
     assert judgement.verdict == "no_node"
     assert words.replace("a == b", "node.labels.a == b") in judgement.reason
@@ -199,6 +199,11 @@ def test_converged_must_hold_for_a_while() -> None:
     outcome, seconds = wait([moment(task("starting")), moment(task())])
     assert outcome.verdict == "converged"
     assert seconds >= convergence.SECONDS_STABLE
+
+
+def test_what_the_engine_has_watched_itself_is_believed_sooner() -> None:
+    _outcome, seconds = wait([moment(task(), update={"State": "completed"})])
+    assert convergence.SECONDS_STABLE_AFTER_UPDATE <= seconds < convergence.SECONDS_STABLE
 
 
 def test_a_container_that_stops_after_its_start_has_not_converged() -> None:

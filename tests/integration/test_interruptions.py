@@ -1,0 +1,157 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A playbook that is killed in or after any of its steps is finished by the next run, as if nothing had happened.
+
+The kills are a chain: each run goes on from what the killed one before it has left, gets further, and is killed there.
+So each step is done once on what an interruption left behind.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+import typing as t
+
+import pytest
+
+from .conftest import INVENTORY, Lab, Play
+
+REGION = "region-europe"
+NODE = "europe-1"
+
+# The line of the output at which the run is killed, and how many seconds later.
+Moment = tuple[str, float]
+
+DEPLOY: list[Moment] = [
+    ("TASK [dtr.cache.settings : Find everything", 1.0),
+    ("TASK [dtr.cache.node_label : Label", 0.8),
+    ("TASK [dtr.cache.config_secrets : Create the Docker config", 0.8),
+    # The first of three secrets is there.
+    ("changed: [region-europe] => (item=dtr-cache_dtr.cert.pem", 0.3),
+    ("TASK [dtr.cache.stack : Deploy the stack", 1.2),
+    ("TASK [dtr.cache.stack : Wait", 1.5),
+    ("TASK [dtr.cache.registration : Register", 0.8),
+    ("TASK [dtr.cache.assignments : Let", 0.8),
+    ("TASK [dtr.cache.verification : Pull", 0.8),
+]
+REMOVE: list[Moment] = [
+    ("TASK [dtr.cache.removal : Reset", 0.7),
+    ("TASK [dtr.cache.removal : Remove the stack", 1.4),
+    ("TASK [dtr.cache.removal : Remove Docker configs", 0.8),
+    ("changed: [region-europe] => (item=dtr-cache_cache.cert.pem", 0.3),
+    ("TASK [dtr.cache.node_label : Label", 0.8),
+]
+
+
+def killed(play: Play, playbook: str, moment: Moment, *options: str) -> str:
+    """Run a playbook and kill it with all its children; returns what it printed until then."""
+    line_to_wait_for, seconds = moment
+    process = subprocess.Popen(
+        ["ansible-playbook", "-i", INVENTORY, playbook, "--limit", REGION, *options],
+        env=play.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    seen = []
+    for line in process.stdout:
+        seen.append(line)
+        if line.startswith(line_to_wait_for):
+            time.sleep(seconds)
+            break
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    assert seen[-1].startswith(line_to_wait_for), f"the run never came to {line_to_wait_for}: {''.join(seen)}"
+    return "".join(seen)
+
+
+def state_of(lab: Lab) -> dict[str, t.Any]:
+    """What a deployment makes, without what is another one each time: ids and version counters."""
+    snapshot = lab.snapshot()
+    registry, swarm = snapshot["registry"], snapshot[NODE]
+    names = {cache["id"]: cache["name"] for cache in registry["content_caches"]}
+    client = lab.engine(NODE)
+    services = {
+        service.name: {
+            "spec": service.attrs["Spec"]["TaskTemplate"]["ContainerSpec"]
+            | {"Secrets": None, "Configs": None}
+            | {
+                kind: sorted(item[key] for item in service.attrs["Spec"]["TaskTemplate"]["ContainerSpec"][kind])
+                for kind, key in (("Secrets", "SecretName"), ("Configs", "ConfigName"))
+            },
+            "running": sum(task["Status"]["State"] == "running" for task in service.tasks()),
+        }
+        for service in client.services.list()
+    }
+    networks = sorted(str(network.name) for network in client.networks.list() if "dtr-cache" in str(network.name))
+    client.close()
+    return {
+        "caches": sorted((cache["name"], cache["host"]) for cache in registry["content_caches"]),
+        "settings": {account: names[cache] for account, cache in registry["settings"].items()},
+        **{key: swarm[key] for key in ("labels", "configs", "secrets")},
+        "services": services,
+        "networks": networks,
+    }
+
+
+@pytest.fixture(scope="module")
+def undisturbed(lab: Lab, play: Play) -> dict[str, t.Any]:
+    """The states that runs without an interruption leave: nothing, deployed, removed."""
+    lab.clean()
+    run = play("dtr.cache.deploy", "--limit", REGION)
+    assert run.code == 0, run.output
+    deployed = state_of(lab)
+    run = play("dtr.cache.remove", "--limit", REGION, dtr_cache_confirm_removal=REGION)
+    assert run.code == 0, run.output
+    return {"deployed": deployed, "removed": state_of(lab)}
+
+
+def assert_nothing_secret_is_left(lab: Lab) -> None:
+    """No file of a killed run on the manager holds a piece of the private key."""
+    piece = lab.certificate("cache-europe.lab.test", "key").splitlines()[1]
+    search = f"grep -rlF -e '{piece}' /root /tmp || true"
+    assert lab.inside(NODE, "sh", "-c", search) == ""
+
+
+def test_a_deployment_that_is_killed_again_and_again(undisturbed: dict[str, t.Any], lab: Lab, play: Play) -> None:
+    for moment in DEPLOY:
+        killed(play, "dtr.cache.deploy", moment)
+    interrupted = lab.snapshot()
+    assert interrupted[NODE]["services"]
+    finished = play("dtr.cache.deploy", "--limit", REGION)
+    assert finished.code == 0, finished.output
+    assert state_of(lab) == undisturbed["deployed"]
+    assert_nothing_secret_is_left(lab)
+    assert play("dtr.cache.deploy", "--limit", REGION).total("changed") == 0
+
+
+def test_a_removal_that_is_killed_again_and_again(undisturbed: dict[str, t.Any], lab: Lab, play: Play) -> None:
+    assert state_of(lab) == undisturbed["deployed"], "the test before this one has deployed it"
+    for moment in REMOVE:
+        killed(play, "dtr.cache.remove", moment, "-e", f"dtr_cache_confirm_removal={REGION}")
+    assert state_of(lab) != undisturbed["removed"]
+    finished = play("dtr.cache.remove", "--limit", REGION, dtr_cache_confirm_removal=REGION)
+    assert finished.code == 0, finished.output
+    assert state_of(lab) == undisturbed["removed"]
+    again = play("dtr.cache.remove", "--limit", REGION, dtr_cache_confirm_removal=REGION)
+    assert (again.code, again.total("changed")) == (0, 0)
+    lab.clean()
+
+
+def test_a_network_without_its_stack_goes_with_the_next_removal(lab: Lab, play: Play) -> None:
+    """What a removal leaves that is killed between the stack's services and their network."""
+    lab.clean()
+    label = "com.docker.stack.namespace=dtr-cache"
+    lab.inside(NODE, "docker", "network", "create", "--driver", "overlay", "--label", label, "dtr-cache_default")
+    confirmed: dict[str, t.Any] = {"dtr_cache_confirm_removal": REGION}
+    announced = play("dtr.cache.remove", "--limit", REGION, "--check", **confirmed)
+    assert state_of(lab)["networks"] == ["dtr-cache_default"]
+    run = play("dtr.cache.remove", "--limit", REGION, **confirmed)
+    assert run.code == 0, run.output
+    assert state_of(lab)["networks"] == []
+    assert run.regions()[REGION]["changed"] == announced.regions()[REGION]["changed"] == "1 network removed"

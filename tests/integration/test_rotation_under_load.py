@@ -1,0 +1,99 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Certificates are exchanged while people pull: with two replicas on two nodes not one request fails."""
+
+from __future__ import annotations
+
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from .authority import Authority
+from .conftest import Lab, Play
+from .load import Load, engine_retries, engine_trusts, summary
+
+ONLY = ("--limit", "region-asia")
+HOST = "cache-asia.lab.test"
+TWO_NODES: dict[str, t.Any] = {"dtr_cache_nodes": ["asia-2", "asia-3"]}
+
+
+ROTATED = Authority()
+NEW = ROTATED.issue(HOST)
+
+
+def new_certificate() -> dict[str, t.Any]:
+    """The variables of the certificate that is rotated in, from another authority than the lab's."""
+    return {
+        "dtr_cache_certificate": NEW.chain,
+        "dtr_cache_private_key": NEW.key,
+        "dtr_cache_ca_certificate": ROTATED.root,
+    }
+
+
+def authorities(lab: Lab) -> list[str]:
+    return [Path(lab.status["certificates"]["ca"]).read_text()]
+
+
+@pytest.fixture(scope="module")
+def two_replicas(lab: Lab, play: Play) -> t.Iterator[None]:
+    lab.clean()
+    run = play("dtr.cache.deploy", *ONLY, **TWO_NODES)
+    assert run.code == 0, run.output
+    yield
+    lab.clean()
+
+
+def test_two_replicas_get_a_new_certificate_and_no_pull_fails(two_replicas: None, lab: Lab, play: Play) -> None:
+    retries = engine_retries(lab)
+    load = Load(lab, "alice", HOST, [*authorities(lab), ROTATED.root])
+    with engine_trusts(lab, ROTATED.root), load.running():
+        run = play("dtr.cache.rotate", *ONLY, **TWO_NODES, **new_certificate())
+    print(summary(load))
+    assert run.code == 0, run.output
+    assert run.regions()["region-asia"]["gap"] == "none"
+    assert load.failed == []
+    assert engine_retries(lab) == retries
+    # Both were asked, and long enough for this to say something.
+    assert min(load.count("blob", "198.18.57.22"), load.count("blob", "198.18.57.23")) > 10
+    assert load.count("pull") > 5
+
+
+def test_what_does_not_start_is_rolled_back_and_no_pull_fails(two_replicas: None, lab: Lab, play: Play) -> None:
+    before = lab.snapshot()["asia-1"]
+    # Sound for the preflight, since only the registry knows its versions of TLS.
+    unknown = {"http": {"tls": {"minimumtls": "tls9"}}}
+    load = Load(lab, "alice", HOST, [*authorities(lab), ROTATED.root])
+    with engine_trusts(lab, ROTATED.root), load.running():
+        run = play("dtr.cache.rotate", *ONLY, **TWO_NODES, **new_certificate(), dtr_cache_config_extra=unknown)
+    print(summary(load))
+    assert run.code != 0
+    assert "service cache was rolled back and is as it was before, because on asia-" in run.output
+    assert "unknown minimum TLS level 'tls9'" in run.output
+    assert load.failed == []
+    assert load.count("pull") > 5
+    after = lab.snapshot()["asia-1"]
+    assert (after["labels"], len(after["secrets"])) == (before["labels"], len(before["secrets"]))
+
+    # What the Engine remembers of it does not trouble the next run, which wants what runs.
+    again = play("dtr.cache.rotate", *ONLY, **TWO_NODES, **new_certificate())
+    assert again.code == 0, again.output
+    assert again.total("changed") == 0, again.changed_tasks()
+
+
+def test_with_one_replica_the_gap_is_measured_and_told(lab: Lab, play: Play) -> None:
+    lab.clean()
+    assert play("dtr.cache.deploy", *ONLY).code == 0
+    load = Load(lab, "alice", HOST, [*authorities(lab), ROTATED.root])
+    with engine_trusts(lab, ROTATED.root), load.running():
+        run = play("dtr.cache.rotate", *ONLY, **new_certificate())
+    assert run.code == 0, run.output
+    told = run.regions()["region-asia"]["gap"]
+    seconds = float(told.removesuffix(" s"))
+    print(told, summary(load)[:500])
+    missed = [attempt for attempt in load.attempts if attempt.what == "blob" and attempt.error]
+    assert missed, "there was nobody to answer"
+    assert all("refused" in attempt.error for attempt in missed), "who was being served was not cut off"
+    # The registry listens a moment after its container runs.
+    assert seconds - 1 <= missed[-1].started - missed[0].started <= seconds + 3
+    lab.clean()
