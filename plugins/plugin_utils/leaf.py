@@ -19,17 +19,20 @@ try:
     from cryptography import x509
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.x509.oid import ExtensionOID
 except ImportError:  # reported once, by the edge that uses this
     pass
 
 SECONDS_A_DAY = 86400
+# Go's crypto/x509 refuses a certificate on any other: the registry ends with "x509: unsupported elliptic curve".
+CURVES_OF_GO = ("secp224r1", "secp256r1", "secp384r1", "secp521r1")
 
 
 def key_problem(key_pem: str) -> str | None:
     """Why the registry could not load this private key, or None."""
     try:
-        serialization.load_pem_private_key(key_pem.encode(), password=None)
+        key = serialization.load_pem_private_key(key_pem.encode(), password=None)
     except TypeError:
         return (
             "is encrypted; the cache cannot ask for a passphrase. Decrypt it: openssl pkey -in KEY -out KEY.plain "
@@ -37,6 +40,8 @@ def key_problem(key_pem: str) -> str | None:
         )
     except (ValueError, UnsupportedAlgorithm) as error:
         return f"is not a private key in PEM ({type(error).__name__})"
+    if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name not in CURVES_OF_GO:
+        return f"is on the curve {key.curve.name}, which the registry does not know; use P-256, P-384 or P-521"
     return None
 
 

@@ -9,6 +9,8 @@ import datetime
 import pytest
 from ansible_collections.dtr.cache.plugins.plugin_utils import leaf
 from ansible_collections.dtr.cache.tests.unit.support.web import Identity, make_identity
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 HOST = "cache.example.org"
 NOW = datetime.datetime.now(datetime.timezone.utc)
@@ -111,3 +113,10 @@ def test_days_left_are_whole_days() -> None:
     end = certificate.not_valid_after_utc
     assert leaf.days_left(certificate, end - datetime.timedelta(days=2, hours=1)) == 2
     assert leaf.days_left(certificate, end + datetime.timedelta(hours=1)) == -1
+
+
+@pytest.mark.parametrize("curve", [ec.BrainpoolP256R1(), ec.SECP256K1()], ids=lambda curve: curve.name)
+def test_a_key_on_a_curve_that_go_does_not_know_is_refused(curve: ec.EllipticCurve) -> None:
+    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    key = ec.generate_private_key(curve).private_bytes(*form).decode()
+    assert f"is on the curve {curve.name}" in str(leaf.key_problem(key))
