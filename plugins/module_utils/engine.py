@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import re
 import traceback
 import typing as t
@@ -59,6 +60,10 @@ class Engine:
 
     def __init__(self, params: t.Mapping[str, t.Any]) -> None:
         self.address = params["docker_host"]
+        if params["ca_path"]:
+            # The SDK's HTTP library would trust what these name instead of the CA that was given.
+            for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+                os.environ.pop(name, None)
         with self._explained():
             self._client = docker.APIClient(
                 base_url=self.address,
