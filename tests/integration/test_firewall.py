@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from .conftest import LAB, PROJECT, Lab, Play, Run
-from .firewalld import Machine
+from .machine import Machine
 from .nodes import add_hosts
 
 sys.path.insert(0, str(PROJECT / "tests" / "lab"))
@@ -227,51 +227,84 @@ def test_wrong_networks_are_told_at_once(cache: Lab, limit: Limit) -> None:
     assert reaches(cache, CLIENT) == "200"
 
 
-@pytest.fixture(params=["nftables", "iptables"])
-def firewalld(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Machine]:
-    folder = tmp_path / "machine"
-    folder.mkdir()
-    machine = Machine(folder, request.param)
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    machine = Machine(tmp_path_factory.getbasetemp() / "machine")
     yield machine
     machine.stop()
 
 
-def test_firewalld_brings_the_limit_back(firewalld: Machine, play: Play, tmp_path: Path) -> None:
+@pytest.fixture
+def limit_machine(machine: Machine, play: Play, tmp_path: Path) -> Limit:
+    """Runs the role in the machine with systemd, firewalld and Docker."""
     playbook = tmp_path / "playbook.yml"
     playbook.write_text(yaml.safe_dump([{**ROLE[0], "hosts": "localhost"}]))
 
-    def limit(networks: list[str], *options: str) -> Run:
+    def run(networks: t.Sequence[str], *options: str) -> Run:
         variables = json.dumps({"dtr_cache_allowed_networks": networks})
         command = shlex.join(["ansible-playbook", str(playbook), "-e", variables, *options])
-        done = firewalld.run(command, **play.environment)
+        done = machine.run(command, play.environment)
         assert done.returncode == 0, done.stdout
         return Run(done.returncode, done.stdout)
 
-    def ours() -> list[str]:
-        lines = firewalld.run(RULES).stdout.splitlines()
-        # What stands in INPUT moves to INPUT_direct where firewalld uses iptables itself.
-        return [line.replace("INPUT_direct", "INPUT") for line in lines if "DTR-CACHE-443" in line and line[0] == "-"]
+    return run
 
-    def told() -> str:
-        return firewalld.run(
-            "for what in chains rules; do firewall-cmd --permanent --direct --get-all-$what; done"
-        ).stdout
 
-    assert limit([OTHER_NET], "--check").changed_tasks() == limit([OTHER_NET]).changed_tasks()
-    limited = ours()
+def limits(machine: Machine) -> list[str]:
+    """The rules of the limit that are in force. firewalld keeps those of INPUT in INPUT_direct if it uses iptables."""
+    lines = machine.said(RULES).replace("INPUT_direct", "INPUT").splitlines()
+    return sorted(line for line in lines if "DTR-CACHE-443" in line and line[0] == "-")
+
+
+def test_systemd_brings_the_limit_back_before_the_engine_starts(machine: Machine, limit_machine: Limit) -> None:
+    announced = limit_machine([OTHER_NET], "--check").changed_tasks()
+    assert limits(machine) == []
+    # A unit that is only announced cannot be enabled.
+    assert limit_machine([OTHER_NET]).changed_tasks() - announced == {"dtr.cache.firewall : Enable the unit"}
+    assert limit_machine([OTHER_NET]).total("changed") == 0
+    limited = limits(machine)
     assert len(limited) == 9
-    assert limit([OTHER_NET]).total("changed") == 0
-    before = told()
 
-    # A change of the networks, and reloads: what is in force and what firewalld brings back are the same.
-    assert limit([CLIENT_NET]).total("changed") == 2
-    assert limit([OTHER_NET]).total("changed") == 2
-    assert told() == before
-    assert firewalld.run("firewall-cmd --reload").returncode == 0
-    assert sorted(ours()) == sorted(limited)
-    assert limit([OTHER_NET], "--check").total("changed") == 0
+    machine.said("iptables -F DOCKER-USER; iptables -F INPUT; ip6tables -F; systemctl restart docker")
+    assert limits(machine) == limited
+    machine.cut_the_power()
+    assert limits(machine) == limited
+    started = "systemctl show --value -p ActiveEnterTimestampMonotonic dtr-cache-firewall-443"
+    assert int(machine.said(started)) < int(
+        machine.said("systemctl show --value -p ExecMainStartTimestampMonotonic docker")
+    )
 
-    assert limit([]).total("changed") == 2
-    assert (ours(), told().split()) == ([], [])
-    assert firewalld.run("firewall-cmd --reload").returncode == 0
-    assert ours() == []
+    assert limit_machine([]).code == 0
+    assert limits(machine) == []
+    left = machine.said(
+        "find /etc/systemd /usr/local/sbin -name 'dtr-cache*'; systemctl list-units --legend=no 'dtr-*'"
+    )
+    assert left == ""
+    assert limit_machine([]).total("changed") == 0
+
+
+@pytest.mark.parametrize("backend", ["nftables", "iptables"])
+def test_firewalld_brings_the_limit_back(machine: Machine, limit_machine: Limit, backend: str) -> None:
+    configure = f"sed -i s/^FirewallBackend=.*/FirewallBackend={backend}/ /etc/firewalld/firewalld.conf"
+    machine.said(f"{configure} && systemctl restart firewalld docker")
+
+    def direct() -> str:
+        return machine.said("for what in chains rules; do firewall-cmd --permanent --direct --get-all-$what; done")
+
+    assert limit_machine([CLIENT_NET]).code == 0
+    assert limit_machine([OTHER_NET]).code == 0
+    limited = limits(machine)
+    assert len(limited) == 9
+    # Where firewalld leaves the tables alone it is not told anything: with rules of its own in them it would not.
+    assert ("DTR-CACHE-443" in direct()) == (backend == "iptables")
+
+    machine.said("firewall-cmd --reload")
+    assert limits(machine) == limited
+    machine.said("timeout 20 sh -c 'until iptables -C FORWARD -j DOCKER-USER 2>/dev/null; do sleep 0.2; done'")
+    assert limits(machine) == limited
+    assert limit_machine([OTHER_NET]).total("changed") == 0
+
+    assert limit_machine([]).code == 0
+    assert (limits(machine), direct()) == ([], "")
+    machine.said("firewall-cmd --reload")
+    assert limits(machine) == []
