@@ -192,4 +192,11 @@ def play(tmp_path_factory: pytest.TempPathFactory) -> Play:
     (folder / "cache").symlink_to(PROJECT)
     unwanted = ("ANSIBLE_", "DTR_", "DOCKER_", "PYTHONPATH")
     environment = {key: value for key, value in os.environ.items() if not key.startswith(unwanted)}
-    return Play({**environment, "ANSIBLE_COLLECTIONS_PATH": str(folder.parents[1]), "ANSIBLE_NOCOLOR": "1"})
+    return Play(
+        {
+            **environment,
+            "ANSIBLE_COLLECTIONS_PATH": str(folder.parents[1]),
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_PIPELINING": "1",
+        }
+    )
