@@ -150,6 +150,20 @@ def test_what_has_to_make_room_first_comes_back(registry: Registry, name: str, f
     assert registry.caches() == sorted(scenario.hosts.items())
 
 
+def test_a_reset_that_is_carried_out_late_does_not_undo_what_came_after_it(registry: Registry) -> None:
+    """The reset of alice times out and is sent again; the first one takes effect when she has her new cache already."""
+    scenario = SCENARIOS[_REPLACE]
+    scenario.set_up(registry)
+    registry.control.behave(**_REFUSALS)
+    registry.control.fault("delay", method="PATCH", path="alice/settings$", seconds=1.0, count=1)
+    result = scenario.run(registry, timeout=0.6)
+    assert not result.get("failed"), result
+    registry.settled()
+    changes = [what for what, subject, _detail in registry.control.journal() if subject == "alice"]
+    assert changes == ["unset", "set", "unset", "set"]
+    assert scenario.is_reached(registry), scenario.explained(registry)
+
+
 def test_accounts_whose_cache_cannot_be_restored_are_named_with_it(registry: Registry) -> None:
     scenario = SCENARIOS[_REPLACE]
     scenario.set_up(registry)

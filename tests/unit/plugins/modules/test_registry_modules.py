@@ -327,6 +327,13 @@ class TestConnection:
         assert "Traceback" not in json.dumps(result)
         assert lab.site.requests == []
 
+    def test_a_password_in_a_url_is_not_shown_with_the_options(self, lab: Lab) -> None:
+        refused = [{"name": "asia", "host": "https://someone:pass-word-1@cache.example.org"}]
+        url = "https://someone:pass-word-2@dtr.example.org"
+        result = lab.run("content_caches", url=url, caches=refused, _ansible_inject_invocation=True)
+        assert "https://someone:********@dtr.example.org" in json.dumps(result["invocation"])
+        assert "pass-word" not in json.dumps(result)
+
     @pytest.mark.parametrize("module", ALL[:-1])
     def test_somebody_has_to_ask(self, lab: Lab, module: str) -> None:
         options = {"url": lab.site.url, **REQUIRED.get(module, {})}
