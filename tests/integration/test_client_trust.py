@@ -38,6 +38,7 @@ def cache(lab: Lab, play: Play) -> Iterator[Lab]:
     lab.inside("client", "sh", "-c", f"mv {DOCKER} /root/trusted && mount -t tmpfs tmpfs /etc/containerd")
     yield lab
     lab.inside("client", "sh", "-c", f"umount /etc/containerd; rm -rf {DOCKER}*; mv /root/trusted {DOCKER}")
+    lab.inside("client", "sh", "-c", f"docker image rm {IMAGE}; {CTR} rm --sync {IMAGE}")
     lab.clean()
 
 

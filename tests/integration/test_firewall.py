@@ -31,6 +31,8 @@ CONTROL_NET, CLIENT_NET, OTHER_NET = "198.18.57.1/32", "198.18.57.41", "198.18.5
 LINK_LOCAL = "fe80::/10"
 SCRIPT = "/usr/local/sbin/dtr-cache-firewall-443"
 ROLE = [{"hosts": "cache_nodes", "gather_facts": False, "roles": ["dtr.cache.firewall"]}]
+# What curl says of a server that answers in plain text.
+NO_TLS = "000 35"
 RULES = "iptables-save -t filter; ip6tables-save -t filter"
 
 Limit = t.Callable[..., Run]
@@ -159,34 +161,13 @@ def test_nothing_but_this_port_is_limited(cache: Lab, limit: Limit, play: Play, 
     assert run.regions()["region-asia"]["result"] == "ok"
 
 
-def test_a_port_of_the_routing_mesh_is_limited(cache: Lab, limit: Limit) -> None:
-    create = [
-        "docker",
-        "service",
-        "create",
-        "--detach",
-        "--no-resolve-image",
-        "--name",
-        "mesh",
-        "--publish",
-        "8443:443",
-    ]
-    where = ["--constraint", f"node.hostname=={OTHER}", "--entrypoint", "httpd", cache.status["cache_image"]]
-    cache.inside("asia-1", *create, *where, "-f", "-p", "443")
-    try:
-        mesh = "while ! iptables -t nat -S DOCKER-INGRESS | grep -q 'dport 8443'; do sleep 0.2; done"
-        cache.inside(NODE, "timeout", "60", "sh", "-c", mesh)
-        # Where the kernel lacks IPVS nothing answers, but only a limit refuses at once.
-        unlimited = reaches(cache, CLIENT, port=8443)
-        assert unlimited != "refused"
-        assert limit([OTHER_NET], dtr_cache_port=8443).code == 0
-        assert reaches(cache, CLIENT, port=8443) == "refused"
-        assert reaches(cache, OTHER, port=8443) == unlimited
-        assert reaches(cache, CLIENT) == "200", "another port is another limit"
-        assert limit([], dtr_cache_port=8443).code == 0
-        assert reaches(cache, CLIENT, port=8443) == unlimited
-    finally:
-        cache.inside("asia-1", "docker", "service", "rm", "mesh")
+def test_the_port_that_was_called_counts_and_not_the_containers(cache: Lab, limit: Limit, other_service: None) -> None:
+    assert reaches(cache, CLIENT, port=444) == NO_TLS
+    assert limit([OTHER_NET], dtr_cache_port=444).code == 0
+    assert (reaches(cache, CLIENT, port=444), reaches(cache, OTHER, port=444)) == ("refused", NO_TLS)
+    assert reaches(cache, CLIENT) == "200", "another port is another limit"
+    assert limit([], dtr_cache_port=444).code == 0
+    assert reaches(cache, CLIENT, port=444) == NO_TLS
 
 
 def test_a_restart_of_engine_or_node_keeps_the_limit(cache: Lab, limit: Limit) -> None:
