@@ -87,7 +87,7 @@ def main() -> None:
             "needs": {
                 "type": "list",
                 "elements": "str",
-                "choices": ["cache", "registry", "certificate", "manager", "swarm"],
+                "choices": ["cache", "registry", "certificate", "manager", "swarm", "address", "port"],
                 "required": True,
             },
             "nodes": {"type": "list", "elements": "str", "default": []},
