@@ -128,6 +128,11 @@ class Load:
     def count(self, what: str, address: str = "") -> int:
         return sum(attempt.what == what and address in ("", attempt.address) for attempt in self.attempts)
 
+    def longest_silence(self) -> float:
+        """The longest time in seconds in which no blob came to its end."""
+        ends = sorted(each.started + each.seconds for each in self.attempts if each.what == "blob" and not each.error)
+        return max(later - earlier for earlier, later in itertools.pairwise(ends))
+
     def _ask(self, path: str) -> requests.Response:
         """A request to DTR with a fresh token, redirects not followed."""
         scope = f"repository:{self._repository}:pull"

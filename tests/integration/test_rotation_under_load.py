@@ -90,10 +90,10 @@ def test_with_one_replica_the_gap_is_measured_and_told(lab: Lab, play: Play) -> 
     assert run.code == 0, run.output
     told = run.regions()["region-asia"]["gap"]
     seconds = float(told.removesuffix(" s"))
-    print(told, summary(load)[:500])
+    print(told, f"{load.longest_silence():.1f} s", summary(load)[:500])
     missed = [attempt for attempt in load.attempts if attempt.what == "blob" and attempt.error]
     assert missed, "there was nobody to answer"
     assert all("refused" in attempt.error for attempt in missed), "who was being served was not cut off"
-    # The registry listens a moment after its container runs.
-    assert seconds - 1 <= missed[-1].started - missed[0].started <= seconds + 3
+    # Some were refused, others had to wait. The registry listens a moment after its container runs.
+    assert seconds - 1 <= load.longest_silence() <= seconds + 3
     lab.clean()
