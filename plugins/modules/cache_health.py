@@ -278,7 +278,7 @@ def dtr_of(module: AnsibleModule, stack: contextlib.ExitStack) -> health.Dtr:
 def anchors_of(trust: t.Mapping[str, t.Any]) -> list[t.Any]:
     """The CAs that were given as text or as one file, for messages; none where they are not known."""
     text = trust["ca_certificate"]
-    path = os.path.expanduser(trust["ca_path"]) if trust["ca_path"] else ""
+    path = trust["ca_path"] or ""
     try:
         if not text and os.path.isfile(path):
             with open(path, encoding="utf-8", errors="replace") as file:

@@ -65,8 +65,8 @@ def task(
     }
 
 
-def moment(*tasks: dict[str, t.Any], nodes: dict[str, t.Any] = NODES, **kwargs: t.Any) -> Moment:
-    return Moment({"cache": service(**kwargs)}, tasks, nodes)
+def moment(*tasks: dict[str, t.Any], nodes: dict[str, t.Any] | None = None, **kwargs: t.Any) -> Moment:
+    return Moment({"cache": service(**kwargs)}, tasks, NODES if nodes is None else nodes)
 
 
 FAILED = task("failed", desired="shutdown", error="task: non-zero exit (1)", exit_code=1)

@@ -223,7 +223,7 @@ class TestExamine:
 
     def test_no_word_about_registrations_of_a_dtr_that_is_down(self, monkeypatch: pytest.MonkeyPatch) -> None:
         stage = Stage(monkeypatch, a=[True], dtr=[False])
-        found = stage.examine(["a"], content_caches=lambda: registered())
+        found = stage.examine(["a"], content_caches=registered)
         assert [check.check for check in found["a"].checks] == ["tcp", "tcp"]
 
     def test_many_that_hang_cost_one_time_out(self, monkeypatch: pytest.MonkeyPatch) -> None:
