@@ -39,6 +39,9 @@ SECONDS_STABLE_AFTER_UPDATE = 2
 SECONDS_STABLE_AFTER_FAILURE = 15
 # Swarm puts another task in the place of one that has ended within a second, if it does at all.
 SECONDS_WITHOUT_SUCCESSOR = 3
+# From being asked to stop until its container is: the Engine lets the routing mesh forget a replica first
+# (defaultGossipConvergeDelay in moby's daemon/cluster/executor/container/controller.go).
+SECONDS_UNTIL_STOPPED = 2
 
 _EXIT = re.compile(r"task: non-zero exit \((\d+)\)")
 _CONSTRAINT = re.compile(r"\s*(\S+?)\s*(==|!=)\s*(.*?)\s*")
@@ -172,9 +175,9 @@ def failed_tasks(moment: Moment) -> dict[str, list[str]]:
 def gap_seconds(moment: Moment) -> float | None:
     """For how many seconds no replica took requests in the last update of the services; None without an update.
 
-    By the Engine's own times: a replica serves from the moment when its container runs until Swarm asks it to stop,
-    which with C(stop-first) is when the task in its place is made. One that still answers its last requests does not
-    count, nor does one that failed. The clocks of the nodes should agree.
+    By the Engine's own times: a replica serves from the moment when its container runs until the Engine stops it, which
+    with C(stop-first) is a moment after the task in its place was made. One that still answers its last requests does
+    not count, nor does one that failed. The clocks of the nodes should agree.
     """
     gaps = []
     for service in moment.services.values():
@@ -391,12 +394,13 @@ def _gap(service: Raw, tasks: t.Sequence[Raw], moment: Moment, begun: float) -> 
             served.append((since, float("inf")))
         elif task["Status"]["State"] in ("running", "shutdown", "complete") and _created(task) < begun:
             successors = [
-                _created(other)
+                _created(other) + SECONDS_UNTIL_STOPPED
                 for other in tasks
                 if other.get("Slot") == task.get("Slot") and _created(other) > _created(task)
             ]
-            asked = min(successors, default=since) if order == "stop-first" else since
-            served.append((_created(task), min(asked, since) if task["Status"]["State"] != "running" else asked))
+            stopped = min(successors, default=since) if order == "stop-first" else since
+            still_there = task["Status"]["State"] == "running"
+            served.append((_created(task), stopped if still_there else min(stopped, since)))
     if not served:
         return 0.0
     gap, reached = 0.0, begun

@@ -99,6 +99,8 @@ class Load:
         self._session = requests.Session()
         # A bundle or proxy of the machine's environment must not come in between.
         self._session.trust_env = False
+        # Each request has a connection of its own, as those of many clients do.
+        self._session.headers["Connection"] = "close"
         self._session.verify = lab.status["registry"]["ca_path"]
         self._began = time.monotonic()
         self._stop = threading.Event()
