@@ -32,8 +32,9 @@ DEPLOY: list[Moment] = [
     ("TASK [dtr.cache.config_secrets : Create the Docker config", 0.5),
     # In the middle of three secrets.
     ("TASK [dtr.cache.config_secrets : Create the Docker secrets", 1.2),
-    ("TASK [dtr.cache.stack : Deploy the stack", 1.2),
-    ("TASK [dtr.cache.stack : Wait", 1.5),
+    ("TASK [dtr.cache.stack : Wait", 0.3),
+    # Killed here first, the stack would be there and settled before the next run could wait for it.
+    ("TASK [dtr.cache.stack : Deploy the stack", 1.0),
     ("TASK [dtr.cache.registration : Register", 0.8),
     ("TASK [dtr.cache.assignments : Let", 0.8),
     ("TASK [dtr.cache.verification : Pull", 0.8),
@@ -121,6 +122,8 @@ def assert_nothing_secret_is_left(lab: Lab) -> None:
 
 def test_a_deployment_that_is_killed_again_and_again(undisturbed: dict[str, t.Any], lab: Lab, play: Play) -> None:
     for moment in DEPLOY:
+        if "Deploy the stack" in moment[0]:
+            lab.inside(NODE, "docker", "service", "scale", "--detach", "dtr-cache_cache=0")
         killed(play, "dtr.cache.deploy", moment)
     interrupted = lab.snapshot()
     assert interrupted[NODE]["services"]
