@@ -47,7 +47,7 @@ def table(rows: t.Sequence[t.Mapping[str, t.Any]]) -> list[str]:
 
 
 def _cell(value: t.Any) -> str:
-    if value is None or value == "":
+    if value is None or value in ("", [], ()):
         return "-"
     return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
