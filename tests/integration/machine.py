@@ -136,11 +136,11 @@ class Machine:
 
     def cut_the_power(self) -> None:
         """End everything in it at once, and let it start anew from its disk."""
-        os.kill(self._first_process(), signal.SIGKILL)
+        _signal(self._first_process(), signal.SIGKILL)
         self._wait_until_it_runs()
 
     def stop(self) -> None:
-        os.kill(_child(self._process.pid), signal.SIGTERM)
+        _signal(_child(self._process.pid), signal.SIGTERM)
         self._process.wait(timeout=60)
 
     def _wait_until_it_runs(self) -> None:
@@ -156,6 +156,12 @@ class Machine:
         for _generation in ("the script", "the namespaces", "the machine"):
             pid = pid and _child(pid)
         return pid if pid and Path(f"/proc/{pid}/comm").read_text() == "systemd\n" else 0
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    # 0 would be this program with its whole group.
+    assert pid, "the machine has ended"
+    os.kill(pid, number)
 
 
 def _child(pid: int) -> int:
