@@ -74,23 +74,9 @@ options:
 extends_documentation_fragment:
   - dtr.cache.registry
   - dtr.cache.attributes
+  - dtr.cache.attributes.info_module
 requirements:
   - cryptography
-attributes:
-  check_mode:
-    support: full
-    details:
-      - This action does not modify state.
-  diff_mode:
-    support: N/A
-    details:
-      - This action does not modify state.
-  idempotent:
-    support: full
-    details:
-      - This action does not modify state.
-  action_group:
-    support: full
 """
 
 EXAMPLES = r"""

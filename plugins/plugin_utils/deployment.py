@@ -132,7 +132,8 @@ def stack_definition(settings: Settings, objects: t.Sequence[SwarmObject]) -> di
     deploy: dict[str, t.Any] = {
         "replicas": settings.replicas,
         "placement": {"constraints": [f"node.labels.{settings.product.node_label} == true"]},
-        "restart_policy": {"condition": "on-failure"},
+        # A replica that finished its requests ends with 0, also when its node restarts: on-failure would leave it down.
+        "restart_policy": {"condition": "any"},
     }
     if settings.update_config:
         deploy["update_config"] = settings.update_config

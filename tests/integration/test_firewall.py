@@ -191,8 +191,6 @@ def test_a_restart_of_engine_or_node_keeps_the_limit(cache: Lab, limit: Limit, s
     assert limit([OTHER_NET]).code == 0
     cache.inside(NODE, "sh", "-c", "kill $(cat /run/docker.pid); while [ -e /run/docker.pid ]; do sleep 0.2; done")
     cache.inside(NODE, "sh", "-c", "setsid dockerd >>/run/lab/log/dockerd.log 2>&1 </dev/null &")
-    # For Swarm the cache has ended well and need not be started again.
-    cache.inside("asia-1", "docker", "service", "update", "--force", "--detach", "dtr-cache_cache")
     _wait_for_the_cache(cache)
     assert (reaches(cache, CLIENT), reaches(cache, OTHER)) == ("refused", "200")
     assert limit([OTHER_NET]).total("changed") == 0

@@ -136,9 +136,10 @@ def test_a_deployment_that_is_killed_again_and_again(undisturbed: dict[str, t.An
 
 def test_a_removal_that_is_killed_again_and_again(undisturbed: dict[str, t.Any], lab: Lab, play: Play) -> None:
     assert state_of(lab) == undisturbed["deployed"], "the test before this one has deployed it"
-    for moment in REMOVE:
+    for number, moment in enumerate(REMOVE):
         killed(play, "dtr.cache.remove", moment, "-e", f"dtr_cache_confirm_removal={REGION}")
-    assert state_of(lab) != undisturbed["removed"]
+        # The last kills come when little is left to do, and a slow machine may have done it.
+        assert number > 2 or state_of(lab) != undisturbed["removed"], moment
     finished = play("dtr.cache.remove", "--limit", REGION, dtr_cache_confirm_removal=REGION)
     assert finished.code == 0, finished.output
     assert state_of(lab) == undisturbed["removed"]

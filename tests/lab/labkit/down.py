@@ -30,7 +30,7 @@ def down(folders: Folders, progress: Progress) -> None:
     network.forget_forwarding()
     if names.remove_from_machine():
         progress.say("names removed from /etc/hosts")
-    nodes.remove_cgroups()
+    nodes.remove_cgroups(folders)
     nodes.keep_logs(folders)
     nodes.remove_disks(folders)
     registry.forget(folders)

@@ -15,7 +15,7 @@ from requests.exceptions import RequestException
 from . import certificates
 from .files import write_file
 from .folders import Folders
-from .topology import CGROUP, ENGINE_PORT, REGISTRY, Node, Role
+from .topology import ENGINE_PORT, REGISTRY, Node, Role
 
 TLS = "/etc/docker/tls"
 SETTINGS = "etc-docker"
@@ -43,14 +43,14 @@ def install(folders: Folders, node: Node, state: str) -> None:
         write_file(tls / "ca.pem", certificates.engine_ca(folders).read_text())
         write_file(tls / "cert.pem", server.certificate.read_text())
         write_file(tls / "key.pem", server.private_key.read_text(), 0o600)
-    write_file(settings / "daemon.json", json.dumps(daemon_settings(node, state), indent=2) + "\n")
+    write_file(settings / "daemon.json", json.dumps(daemon_settings(folders, node, state), indent=2) + "\n")
 
 
-def daemon_settings(node: Node, state: str) -> dict[str, object]:
+def daemon_settings(folders: Folders, node: Node, state: str) -> dict[str, object]:
     """The node's C(daemon.json)."""
     settings: dict[str, object] = {
         "hosts": ["unix:///run/docker.sock", f"unix://{state}/docker.sock"],
-        "cgroup-parent": f"/{CGROUP}/{node.name}",
+        "cgroup-parent": f"/{folders.cgroup}/{node.name}",
         # The node has no systemd that could manage control groups, even where the machine has one.
         "exec-opts": ["native.cgroupdriver=cgroupfs"],
     }

@@ -30,6 +30,11 @@ class Folders:
         return cls(Path(os.environ.get("DTR_CACHE_LAB") or "/var/lib/dtr-cache-lab").resolve())
 
     @property
+    def cgroup(self) -> str:
+        """The control group of the containers on all nodes: labs side by side (C(tests/lab/alone)) share the machine's."""
+        return str(self.root).strip("/").replace("/", "-")
+
+    @property
     def certs(self) -> Path:
         return self.root / "certs"
 

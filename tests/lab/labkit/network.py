@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import typing as t
 from pathlib import Path
 
@@ -19,7 +20,7 @@ RULE_COMMENT = "dtr-cache-lab"
 
 
 def _links() -> set[str]:
-    return {path.name for path in Path("/sys/class/net").iterdir()}
+    return {name for _number, name in socket.if_nameindex()}
 
 
 def bridge_is_up() -> bool:

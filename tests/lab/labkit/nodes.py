@@ -18,7 +18,7 @@ from .errors import LabError
 from .files import write_file
 from .folders import LAB_SOURCE, Folders
 from .node_init import NodeSpec
-from .topology import CGROUP, Node
+from .topology import Node
 
 
 def first_process(node: Node) -> int | None:
@@ -127,9 +127,9 @@ def remove_disks(folders: Folders) -> None:
             time.sleep(0.2)
 
 
-def remove_cgroups(base: Path = Path("/sys/fs/cgroup")) -> None:
+def remove_cgroups(folders: Folders, base: Path = Path("/sys/fs/cgroup")) -> None:
     """Remove the control groups of the nodes' containers: a tree in each hierarchy."""
-    for top in (base / CGROUP, *sorted(base.glob(f"*/{CGROUP}"))):
+    for top in (base / folders.cgroup, *sorted(base.glob(f"*/{folders.cgroup}"))):
         if not top.is_dir():
             continue
         for folder, _folders, _files in os.walk(top, topdown=False):

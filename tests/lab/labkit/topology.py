@@ -21,7 +21,6 @@ NETWORK = ipaddress.IPv4Network("198.18.57.0/24")
 CONTROL_ADDRESS = ipaddress.IPv4Address("198.18.57.1")
 """The bridge's own address: the machine itself, from where Ansible runs."""
 
-CGROUP = "dtr-cache-lab"
 ENGINE_PORT = 2376
 SSH_PORT = 22
 CONTROL_PORT = 9080

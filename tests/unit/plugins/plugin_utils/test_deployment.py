@@ -68,7 +68,7 @@ def test_docker_stack_yml_is_the_documented_one_but_for_external_names() -> None
     assert service["deploy"] == {
         "replicas": 1,
         "placement": {"constraints": ["node.labels.dtr.cache == true"]},
-        "restart_policy": {"condition": "on-failure"},
+        "restart_policy": {"condition": "any"},
     }
     assert [item["target"] for item in service["configs"]] == ["/config.yml"]
     assert [item["target"] for item in service["secrets"]] == ["dtr.cert.pem", "cache.cert.pem", "cache.key.pem"]
