@@ -18,6 +18,11 @@ from pathlib import Path
 
 from .conftest import PROJECT
 
+PACKAGES = ("firewalld", "systemd-sysv")
+"""What the machine has that this one need not have; C(python -m integration.machine) in C(tests) downloads them."""
+
+INSTALL = ("apt-get", "install", "-qq", "--yes", "--no-install-recommends", *PACKAGES)
+
 # $1 is an empty folder, $2 a name; the rest are folders that the machine sees as they are. Of the units that this
 # machine has enabled none is started there, and what the kernel has only once is read only.
 START = r"""
@@ -46,7 +51,7 @@ printf '#!/bin/sh\nexit 101\n' >usr/sbin/policy-rc.d
 chmod 755 usr/sbin/policy-rc.d
 mount -t tmpfs tmpfs run
 mount -t proc proc proc
-DEBIAN_FRONTEND=noninteractive chroot . apt-get install -qq --no-install-recommends firewalld systemd-sysv
+DEBIAN_FRONTEND=noninteractive chroot . $INSTALL
 rm -rf etc/systemd/system etc/docker/daemon.json
 mkdir etc/systemd/system
 ln -s /dev/null etc/systemd/system/tmp.mount
@@ -111,7 +116,11 @@ class Machine:
         ]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [*start, "bash", "-c", START, "machine", *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [*start, "bash", "-c", START, "machine", *arguments],
+                env={**os.environ, "INSTALL": " ".join(INSTALL)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
         self._wait_until_it_runs()
 
@@ -171,3 +180,7 @@ def _child(pid: int) -> int:
     except OSError:
         return 0
     return int(children[0]) if children else 0
+
+
+if __name__ == "__main__":
+    subprocess.run([*INSTALL, "--download-only"], check=True)

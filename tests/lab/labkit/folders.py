@@ -31,7 +31,7 @@ class Folders:
 
     @property
     def cgroup(self) -> str:
-        """The control group of the containers on all nodes: labs side by side (C(tests/lab/alone)) share the machine's."""
+        """The control group of all containers. Labs side by side (C(tests/lab/alone)) share the machine's tree."""
         return str(self.root).strip("/").replace("/", "-")
 
     @property
