@@ -10,6 +10,7 @@ import hashlib
 import typing as t
 
 from ansible.errors import AnsibleConnectionFailure
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.dtr.cache.plugins.module_utils import certificates
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
@@ -33,7 +34,7 @@ class ActionModule(ActionBase):
         settings, problems = settings_of_host(variables, self._templar, self._loader, needs)
         if SWARM in needs or MANAGER in needs:
             problems += self._swarm_problems(settings, variables)
-        if problems:
+        if problems and boolean(self._task.args.get("fail", True)):
             result.update(_failed(settings.name or variables["inventory_hostname"], problems))
         else:
             result["settings"] = public_settings(settings, datetime.datetime.now(datetime.timezone.utc))
@@ -95,6 +96,7 @@ def public_settings(settings: Settings, now: datetime.datetime) -> dict[str, t.A
         "assignments": settings.assignments,
         "assignments_exclusive": settings.assignments_exclusive,
         "verify_image": settings.verify_image,
+        "min_days": settings.min_days,
         "allowed_networks": {
             f"ipv{version}": [str(network) for network in settings.allowed_networks if network.version == version]
             for version in (4, 6)

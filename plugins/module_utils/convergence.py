@@ -163,6 +163,24 @@ def task_rows(moment: Moment) -> list[dict[str, t.Any]]:
     return rows
 
 
+def running_services(moment: Moment) -> list[dict[str, t.Any]]:
+    """What each service declares, and how many replicas it has that really run, whatever they were made from."""
+    rows = []
+    for name, service in sorted(moment.services.items()):
+        view = live_service(service["Spec"])
+        running = [task for task in moment.tasks if task["ServiceID"] == service["ID"] and _runs(task, moment)]
+        rows.append(
+            {
+                "name": name,
+                "image": view.get("image"),
+                "replicas": {"wanted": view.get("replicas", 0), "running": len(running)},
+                "ports": view.get("ports", []),
+                "nodes": sorted(_node_name(task, moment) for task in running),
+            }
+        )
+    return rows
+
+
 def failed_tasks(moment: Moment) -> dict[str, list[str]]:
     """The ids of the tasks that ended badly, by the ids of their services, the newest last."""
     found: dict[str, list[str]] = {service["ID"]: [] for service in moment.services.values()}

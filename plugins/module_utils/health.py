@@ -87,12 +87,16 @@ _DTR_WORDS = Words(
 
 
 class Cache(t.NamedTuple):
-    """A cache to look at; C(trust) verifies what its clients verify, C(anchors) are the CAs in it that are known."""
+    """A cache to look at; C(trust) verifies what its clients verify, C(anchors) are the CAs in it that are known.
+
+    C(min_days) is how long its certificate has to be valid, where that differs from what all others have to.
+    """
 
     name: str
     url: str
     trust: ssl.SSLContext | None
     anchors: t.Sequence[x509.Certificate] = ()
+    min_days: int | None = None
 
 
 class Dtr(t.NamedTuple):
@@ -114,6 +118,7 @@ class Condition(t.NamedTuple):
     cache: Cache
     checks: list[Check]
     look: Look | None = None
+    look_at_dtr: Look | None = None
 
     @property
     def healthy(self) -> bool:
@@ -130,7 +135,11 @@ class Condition(t.NamedTuple):
             "checks": [check._asdict() for check in self.checks],
             "certificate": look.certificate if look else None,
             "days_left": look.days_left if look else None,
-            "seconds": look.seconds if look else None,
+            "seconds": {
+                CLIENT_TO_CACHE: look.seconds if look else None,
+                CACHE_TO_DTR: look.times.get(_NO_BLOB) if look else None,
+                CLIENT_TO_DTR: self.look_at_dtr.seconds if self.look_at_dtr else None,
+            },
         }
 
 
@@ -192,7 +201,7 @@ def _examine_once(caches: t.Sequence[Cache], dtr: Dtr | None, min_days: int, sec
         checks += to_dtr
         if registrations is not None:
             checks.append(_registration(cache, registrations))
-        conditions[cache.name] = Condition(cache, _without_follow_ups(checks), look)
+        conditions[cache.name] = Condition(cache, _without_follow_ups(checks), look, results.get("DTR"))
     return conditions
 
 
@@ -232,7 +241,14 @@ def cache_endpoint(cache: Cache, min_days: int, seconds: float) -> Endpoint:
         Question(_NO_BLOB, min(_UPSTREAM_SECONDS, seconds), judge_upstream),
     )
     return Endpoint(
-        CLIENT_TO_CACHE, cache.url, cache.trust, cache.anchors, _CACHE_WORDS, questions, min_days, unverified
+        CLIENT_TO_CACHE,
+        cache.url,
+        cache.trust,
+        cache.anchors,
+        _CACHE_WORDS,
+        questions,
+        min_days if cache.min_days is None else cache.min_days,
+        unverified,
     )
 
 
@@ -398,8 +414,12 @@ def _bad(edge: str, check: str, detail: str, hint: str | None) -> Check:
 
 def likely_cause(checks: t.Sequence[Check]) -> Check | None:
     """The failed check that most likely explains the others."""
-    failed = [check for check in checks if not check.ok]
-    return min(failed, key=_rank, default=None)
+    return next(iter(by_likelihood(checks)), None)
+
+
+def by_likelihood(checks: t.Sequence[Check]) -> list[Check]:
+    """The failed checks, that first which most likely explains the others."""
+    return sorted((check for check in checks if not check.ok), key=_rank)
 
 
 def _rank(check: Check) -> tuple[int, int, int]:

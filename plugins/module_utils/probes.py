@@ -116,12 +116,13 @@ class Question(t.NamedTuple):
 
 
 class Look(t.NamedTuple):
-    """What was found at an endpoint. C(seconds) is the time to the first answer over HTTP."""
+    """What was found at an endpoint. C(seconds) is the time to the first answer over HTTP, C(times) that by path."""
 
     checks: list[Check]
     certificate: certificates.Description | None
     days_left: int | None
     seconds: float | None
+    times: t.Mapping[str, float] = {}
 
 
 class _Blocked(Exception):
@@ -215,6 +216,7 @@ class _Visit:
         self._whole = True
         self._days_left: int | None = None
         self._seconds: float | None = None
+        self._times: dict[str, float] = {}
 
     def pay(self) -> Look:
         """Check after check, until one makes the next impossible."""
@@ -229,7 +231,7 @@ class _Visit:
         leaf = certificates.describe(self._chain[0]) if self._chain else None
         if any(check.check == "clock" for check in self._checks):
             self._checks = [_after_clocks(check) for check in self._checks]
-        return Look(self._checks, leaf, self._days_left, self._seconds)
+        return Look(self._checks, leaf, self._days_left, self._seconds, self._times)
 
     # Connection
 
@@ -448,9 +450,11 @@ class _Visit:
             except (OSError, http.client.HTTPException) as error:
                 verdict = tls.explain(error) if isinstance(error, ssl.SSLError) else None
                 seen = f"the server {verdict.reason}" if verdict else "the connection is closed without an answer"
-            if isinstance(seen, Seen) and self._seconds is None:
-                self._seconds = round(time.monotonic() - began, 4)
-                self._compare_clocks(seen)
+            if isinstance(seen, Seen):
+                self._times[question.path] = round(time.monotonic() - began, 4)
+                if self._seconds is None:
+                    self._seconds = self._times[question.path]
+                    self._compare_clocks(seen)
             self._checks.append(question.judge(seen))
 
     def _ask(self, question: Question) -> Seen:

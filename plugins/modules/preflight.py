@@ -26,6 +26,12 @@ options:
     elements: str
     choices: [cache, registry, certificate, manager, swarm, address, port]
     required: true
+  fail:
+    description:
+      - Whether the task fails when something is wrong. With V(false) what is wrong is returned beside the settings as
+        far as they could be read, for a look at a cache that must not end there.
+    type: bool
+    default: true
   nodes:
     description: Filled in on the control node. Host names of the nodes to dedicate.
     type: list
@@ -61,7 +67,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 problems:
-  description: Everything that is wrong, one sentence each. The task fails when there is any.
+  description: Everything that is wrong, one sentence each. The task fails when there is any, unless O(fail=false).
   returned: always
   type: list
   elements: str
@@ -90,6 +96,7 @@ def main() -> None:
                 "choices": ["cache", "registry", "certificate", "manager", "swarm", "address", "port"],
                 "required": True,
             },
+            "fail": {"type": "bool", "default": True},
             "nodes": {"type": "list", "elements": "str", "default": []},
             "port": {"type": "int"},
             "publish_mode": {"type": "str"},

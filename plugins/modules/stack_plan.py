@@ -117,15 +117,49 @@ settled:
       a run that was interrupted. M(dtr.cache.stack_converged) waits for it.
   returned: success
   type: bool
+reason:
+  description: Why it has settled or has not, in a few words.
+  returned: success
+  type: str
+  sample: "service cache: 1/2 run (failed, running)"
+services:
+  description: What runs now, ordered by name; also when the task failed because no plan could be made.
+  returned: when the Swarm was read
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The service's name without the stack's.
+      type: str
+      sample: cache
+    image:
+      description: The image that it declares, without a digest.
+      type: str
+      sample: docker/dtr-content-cache:2.7.6
+    replicas:
+      description: How many replicas it declares (C(wanted)), and how many run on nodes that are ready (C(running)).
+      type: dict
+      sample: {wanted: 2, running: 1}
+    ports:
+      description: The ports that it publishes, with their protocols and modes.
+      type: list
+      elements: str
+      sample: ["443:443/tcp (ingress)"]
+    nodes:
+      description: The nodes on which replicas run.
+      type: list
+      elements: str
+      sample: [worker-3]
 """
 
 import dataclasses
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.dtr.cache.plugins.module_utils.convergence import CONVERGED, judge
+from ansible_collections.dtr.cache.plugins.module_utils.convergence import CONVERGED, judge, running_services
 from ansible_collections.dtr.cache.plugins.module_utils.engine import Engine
 from ansible_collections.dtr.cache.plugins.module_utils.engine_module import ENGINE_ARGUMENT_SPEC, run
+from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.stack import WantedStack, plan, plan_removal
 
 
@@ -149,12 +183,20 @@ def main() -> None:
     def work(engine: Engine) -> dict[str, t.Any]:
         engine.require_manager()
         make_plan = plan if module.params["state"] == "present" else plan_removal
-        result = make_plan(engine.read_swarm(wanted.name), wanted)
-        state = judge(engine.look_at(wanted.name), definition=wanted.definition)
+        moment = engine.look_at(wanted.name)
+        services = running_services(moment)
+        try:
+            result = make_plan(engine.read_swarm(wanted.name), wanted)
+        except Failure as failure:
+            failure.result["services"] = services
+            raise
+        state = judge(moment, definition=wanted.definition)
         return {
             "changed": module.check_mode and bool(result.steps),
             "steps": result.steps,
             "settled": state.verdict == CONVERGED,
+            "reason": state.reason,
+            "services": services,
             "diff": result.diff(),
         }
 

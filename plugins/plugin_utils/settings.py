@@ -105,6 +105,7 @@ class Settings:
     assignments: dict[str, t.Any]
     assignments_exclusive: bool
     verify_image: str | None
+    min_days: int
     confirm_removal: str
     allowed_networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
     client_registries: tuple[str, ...]
@@ -158,6 +159,7 @@ def read_settings(
     stack_name = reader.text("stack_name") or product.stack_name
     if not _STACK_NAME.fullmatch(stack_name):
         reader.problem("stack_name", f"{stack_name!r} is not a stack's name: up to 32 letters, digits, - and _")
+    min_days = reader.integer("min_days", 0, 3650)
     settings = Settings(
         name=name,
         host=host,
@@ -188,6 +190,7 @@ def read_settings(
         assignments=_read_assignments(reader),
         assignments_exclusive=reader.boolean("assignments_exclusive"),
         verify_image=_read_verify_image(reader),
+        min_days=14 if min_days is None else min_days,
         allowed_networks=_read_allowed_networks(reader),
         client_registries=_read_client_registries(reader, registry_url),
         client_runtimes=_read_client_runtimes(reader),
@@ -197,13 +200,12 @@ def read_settings(
     reader.boolean("registry_validate_certs")
     reader.boolean("with_registry_auth")
     reader.boolean("install_requirements")
-    for name in ("docker_host", "client_bundle", "render_to"):
+    for name in ("docker_host", "client_bundle", "render_to", "status_to"):
         reader.text(name)
     reader.choice("resolve_image", ("always", "changed", "never"))
     reader.integer("timeout", 1, 86400)
     reader.choice("client_trust_state", ("present", "absent"))
     reader.integer("keep_versions", 0, 100)
-    reader.integer("min_days", 0, 3650)
     return settings, reader.problems
 
 

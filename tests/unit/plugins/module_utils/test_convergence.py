@@ -277,6 +277,23 @@ def test_rows_show_the_replicas_and_what_ended_badly() -> None:
     ]
 
 
+def test_what_runs_is_counted_on_nodes_that_are_ready_only() -> None:
+    live = service(replicas=3)
+    port = {"PublishedPort": 443, "TargetPort": 443, "Protocol": "tcp", "PublishMode": "host"}
+    live["Spec"]["EndpointSpec"] = {"Ports": [port]}
+    tasks = [task("running"), task("running", node="n2"), task("running", spec=OLD_SPEC), FAILED]
+    seen = Moment({"cache": live}, tasks, NODES)
+    assert convergence.running_services(seen) == [
+        {
+            "name": "cache",
+            "image": "cache:2",
+            "replicas": {"wanted": 3, "running": 2},
+            "ports": ["443:443/tcp (host)"],
+            "nodes": ["worker-1", "worker-1"],
+        }
+    ]
+
+
 STARTED = {"State": "completed", "StartedAt": "2026-01-01T00:01:00Z"}
 
 

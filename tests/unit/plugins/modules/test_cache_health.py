@@ -105,6 +105,27 @@ def test_healthy(fleet: Fleet) -> None:
     assert set(cache["checks"][0]) == {"edge", "check", "ok", "detail", "hint"}
 
 
+def test_each_edge_has_its_time(fleet: Fleet) -> None:
+    seconds = fleet.run()["caches"][0]["seconds"]
+    assert set(seconds) == {"client->cache", "cache->DTR", "client->DTR"}
+    assert all(0 < each < 5 for each in seconds.values())
+
+
+def test_an_edge_without_an_answer_has_no_time(fleet: Fleet) -> None:
+    gone = fleet.entry(url="https://127.0.0.1:1")
+    seconds = fleet.run(caches=[gone])["caches"][0]["seconds"]
+    assert (seconds["client->cache"], seconds["cache->DTR"]) == (None, None)
+    assert seconds["client->DTR"] is not None
+    assert fleet.run(url=None, username=None, password=None)["caches"][0]["seconds"]["client->DTR"] is None
+
+
+def test_a_cache_may_have_days_of_its_own(fleet: Fleet) -> None:
+    strict = fleet.entry(name="strict", min_days=30)
+    result = fleet.run(caches=[fleet.entry(), strict], check_registration=False)
+    assert [cache["healthy"] for cache in result["caches"]] == [True, False]
+    assert result["msg"].startswith("1 of 2 caches are not healthy. strict: client->cache, validity: ")
+
+
 def test_check_mode_is_the_same(fleet: Fleet) -> None:
     assert fleet.run(check=True)["healthy"]
 
