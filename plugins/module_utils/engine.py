@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import os
 import re
+import time
 import traceback
 import typing as t
 
@@ -149,6 +150,32 @@ class Engine:
         found = [line.partition(" ") for line in b"".join(chunks).decode(errors="replace").splitlines()]
         own = [message for labels, _space, message in found if labels.rpartition("task.id=")[2] in tasks]
         return [_QUERY.sub("?...", message) for message in own[-lines:]]
+
+    def stream_log(self, service_id: str, *, since: int, lines: int, seconds: float) -> t.Iterator[bytes]:
+        """The log of all tasks of a service as the Engine sends it, each message with its time, node and task.
+
+        Args:
+            service_id: The service.
+            since: Nothing older, in seconds since 1970.
+            lines: Of each task only so many, the newest.
+            seconds: Time after which what has come by then must do.
+        """
+        end = time.monotonic() + seconds
+        query = {"stdout": 1, "stderr": 1, "details": 1, "timestamps": 1, "follow": 0, "since": since, "tail": lines}
+        address = f"{self._client.base_url}/v{self._client.api_version}/services/{service_id}/logs"
+        with self._explained(), contextlib.ExitStack() as stack:
+            log = self._client.get(address, params=query, stream=True, timeout=max(1.0, seconds))
+            stack.callback(log.close)
+            if log.status_code != 200:
+                raise Failure(
+                    "ENGINE_ERROR",
+                    f"The Docker Engine at {self.address} does not give the log: {log.text[:500].strip()}",
+                    http_status=log.status_code,
+                )
+            for chunk in log.iter_content(64 * 1024):
+                yield chunk
+                if time.monotonic() > end:
+                    raise Failure("LOG_CUT_OFF", f"the log was not at its end after {seconds:g} seconds")
 
     @contextlib.contextmanager
     def _explained(self) -> t.Iterator[None]:

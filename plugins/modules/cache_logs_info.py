@@ -1,0 +1,171 @@
+#!/usr/bin/python
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: cache_logs_info
+short_description: Tell from the logs of a cache why it fails
+version_added: 0.1.0
+author: Contributors to the dtr.cache project (@dtr-cache)
+description:
+  - Reads the logs of a stack's services through a Swarm manager, of all tasks that the Swarm still knows, those that
+    have ended as well, and what Swarm says about tasks that it cannot start.
+  - Recognises the known causes of trouble, counts them, and shows for each one sample and what to do. Nothing else of
+    the logs is shown.
+  - Secrets in a sample (tokens, passwords, keys, query strings, which are signed) are replaced by V(***).
+  - What a client can put into a line of the log, such as its user agent, is not looked at, nor is what
+    M(dtr.cache.cache_health) causes there by itself.
+  - A log of any length is read in one pass, with little memory, and in bounded time.
+options:
+  name:
+    description: The stack's name.
+    type: str
+    required: true
+  since:
+    description:
+      - How far to look back, such as V(30m), V(2h) or V(1d), or the moment to begin with, such as
+        V(2026-01-31T12:00:00Z). By the clock of the manager.
+    type: str
+    default: 1h
+  lines:
+    description: So many lines of each task are read, the newest.
+    type: int
+    default: 20000
+  timeout:
+    description: Seconds for reading the logs. What was read by then is told.
+    type: float
+    default: 60
+extends_documentation_fragment:
+  - dtr.cache.engine
+  - dtr.cache.attributes
+  - dtr.cache.attributes.info_module
+"""
+
+EXAMPLES = r"""
+- name: Why does the cache fail?
+  dtr.cache.cache_logs_info:
+    name: dtr-cache
+    since: 2h
+  register: logs
+
+- name: Show the most likely cause and what to do
+  ansible.builtin.debug:
+    msg: "{{ logs.findings[0].summary }}: {{ logs.findings[0].hint }}"
+  when: logs.findings | length > 0
+"""
+
+RETURN = r"""
+findings:
+  description: What was recognised. What is still so stands first, and of that the most likely cause.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    cause:
+      description:
+        - A stable name of the cause, such as V(upstream_ca_unknown), V(upstream_refused), V(disk_full),
+          V(key_mismatch), V(configuration_syntax), V(secret_missing), V(image_missing) or V(no_service).
+      type: str
+      sample: upstream_ca_unknown
+    edge:
+      description:
+        - V(start) - the container does not get as far as serving.
+        - V(storage) - the cache's own storage.
+        - V(cache->DTR) - the way from the cache to its upstream.
+        - V(client->cache) - the way from clients to the cache.
+      type: str
+    summary: {description: The cause in words., type: str, sample: it does not trust the CA of DTR's certificate}
+    current:
+      description: Whether it may still be so. V(false) when the replica that met it was replaced by one that runs.
+      type: bool
+    count: {description: How often it was seen. Several lines about one request count once., type: int}
+    first_seen: {description: When it was first seen in that time., type: str, sample: "2026-01-31T11:58:02Z"}
+    last_seen: {description: When it was last seen., type: str, sample: "2026-01-31T12:04:40Z"}
+    nodes: {description: Host names of the nodes on which it was seen., type: list, elements: str}
+    sample: {description: The newest message about it., type: str}
+    hint: {description: What to do about it., type: str}
+since:
+  description: The beginning of the time that was looked at.
+  returned: success
+  type: str
+  sample: "2026-01-31T11:05:00Z"
+lines_read:
+  description: How many lines were read.
+  returned: success
+  type: int
+unread:
+  description:
+    - What could not be read, in words, such as the log of a node that is down. Empty when everything was read.
+  returned: success
+  type: list
+  elements: str
+"""
+
+import time
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.dtr.cache.plugins.module_utils import service_logs
+from ansible_collections.dtr.cache.plugins.module_utils.engine import Engine
+from ansible_collections.dtr.cache.plugins.module_utils.engine_module import ENGINE_ARGUMENT_SPEC, run
+from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
+
+
+def main() -> None:
+    """Read the logs of a stack."""
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "since": {"type": "str", "default": "1h"},
+            "lines": {"type": "int", "default": 20000},
+            "timeout": {"type": "float", "default": 60},
+            **ENGINE_ARGUMENT_SPEC,
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    run(module, lambda engine: look_into(engine, params["name"], params["since"], params["lines"], params["timeout"]))
+
+
+def look_into(engine: Engine, stack: str, since: str, lines: int, seconds: float) -> dict[str, t.Any]:
+    """What the logs and tasks of a stack tell.
+
+    Raises:
+        Failure: The Engine cannot be asked, or an option makes no sense.
+    """
+    if lines < 1 or seconds <= 0:
+        raise Failure("INVALID_INPUT", "lines and timeout have to be greater than zero.")
+    now = service_logs.moment_of(engine.require_manager()["SystemTime"])
+    begin = service_logs.since(since, now)
+    moment = engine.look_at(stack)
+    collector = service_logs.Collector()
+    end = time.monotonic() + seconds
+    if not moment.services:
+        collector.take_absence(stack, now)
+    for task in moment.tasks:
+        collector.take_task(task, begin)
+    for name, service in moment.services.items():
+        log = engine.stream_log(
+            service["ID"], since=int(begin.timestamp()), lines=lines, seconds=max(0.1, end - time.monotonic())
+        )
+        try:
+            collector.read(log)
+        except Failure as failure:
+            collector.unread[f"service {name}: {failure.message}"] = None
+    for task_id, count in collector.lines_by_task.items():
+        if count >= lines:
+            collector.unread[f"task {task_id}: only its newest {lines} lines were read; raise lines for more"] = None
+    return {
+        "changed": False,
+        "findings": collector.rows(moment.tasks, moment.nodes),
+        "since": begin.astimezone(now.tzinfo).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "lines_read": collector.lines,
+        "unread": list(collector.unread),
+    }
+
+
+if __name__ == "__main__":
+    main()
