@@ -97,6 +97,13 @@ def public_settings(settings: Settings, now: datetime.datetime) -> dict[str, t.A
         "assignments_exclusive": settings.assignments_exclusive,
         "verify_image": settings.verify_image,
         "min_days": settings.min_days,
+        "verify_repository": settings.verify_repository,
+        "warm": {
+            "images": list(settings.warm_images),
+            "repositories": list(settings.warm_repositories),
+            "platforms": list(settings.warm_platforms),
+            "concurrency": settings.warm_concurrency,
+        },
         "allowed_networks": {
             f"ipv{version}": [str(network) for network in settings.allowed_networks if network.version == version]
             for version in (4, 6)

@@ -1,7 +1,7 @@
 # Copyright: Contributors to the dtr.cache project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""DTR's C(/v2) as a client that pulls sees it: tokens, manifests, and where DTR sends for a blob.
+"""DTR's C(/v2) as a client sees it: tokens, tags, manifests, and where DTR sends for a blob.
 
 Sources: the Docker registry's "HTTP API V2" and "Token Authentication Specification"; DTR's documents on caches for the
 redirect of blobs. No redirect is followed here, so credentials and tokens never reach another host.
@@ -13,7 +13,7 @@ import re
 import threading
 import time
 import typing as t
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from ansible_collections.dtr.cache.plugins.module_utils import images
 from ansible_collections.dtr.cache.plugins.module_utils.answers import (
@@ -34,6 +34,8 @@ _DEFAULT_LIFETIME = 60
 # A token is renewed before it ends, so that it does not end on the way.
 _USED_LIFETIME = 0.75
 _DOCUMENTED_TOKEN_PATH = "/auth/token"
+_TAGS_ON_A_PAGE = 1000
+_LINK_TO_NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="?next"?')
 _CHALLENGE_FIELD = re.compile(r'(\w+)="([^"]*)"')
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
@@ -80,12 +82,18 @@ class Distribution:
         transport: Connections to DTR with the credentials of the account that pulls.
         account: Its name for messages.
         clock: Seconds that never go back.
+        actions: What tokens are asked for, besides C(pull).
     """
 
     def __init__(
-        self, transport: Transport, account: str | None = None, clock: t.Callable[[], float] = time.monotonic
+        self,
+        transport: Transport,
+        account: str | None = None,
+        clock: t.Callable[[], float] = time.monotonic,
+        actions: t.Sequence[str] = (),
     ) -> None:
         self._transport = transport
+        self._actions = ",".join(("pull", *actions))
         self._account = f"Account {account}" if account else "This client"
         self._clock = clock
         self._lock = threading.Lock()
@@ -104,7 +112,7 @@ class Distribution:
         def send(authorization: dict[str, str]) -> Answer:
             return self._transport.request("GET", path, headers={**headers, **authorization}, expect=ANSWERED)
 
-        answer = self._authorised(repository, send)
+        answer = self.authorised(repository, send)
         shown = f"{repository}{'@' if ':' in reference else ':'}{reference}"
         if answer.status == 404:
             raise Failure(
@@ -115,7 +123,7 @@ class Distribution:
                 hint="Check repository and tag; the image may not have been pushed yet, or have been pruned.",
             )
         if answer.status != 200:
-            raise self._refusal(answer, repository)
+            raise self.refusal(answer, repository)
         promised = reference if ":" in reference else answer.headers.get("Docker-Content-Digest") or ""
         digest = images.digest_of(answer.body, promised if images.is_digest(promised) else "sha256:")
         if images.is_digest(promised) and digest != promised:
@@ -142,7 +150,7 @@ class Distribution:
                 url = without_secrets(self._transport.base_url + path)
                 return Answer("GET", url, stream.status, stream.headers, body)
 
-        answer = self._authorised(repository, send)
+        answer = self.authorised(repository, send)
         if answer.status == 200:
             return None
         location = answer.headers.get("Location")
@@ -156,9 +164,44 @@ class Distribution:
                 url=answer.url,
                 hint="Push the image again.",
             )
-        raise self._refusal(answer, repository)
+        raise self.refusal(answer, repository)
 
-    def _authorised(self, repository: str, send: t.Callable[[dict[str, str]], Answer]) -> Answer:
+    def tags(self, repository: str) -> list[str]:
+        """All tags of a repository, page by page.
+
+        Raises:
+            Failure: C(NAME_UNKNOWN), C(NOT_AUTHORIZED), or any failure of the transport.
+        """
+        found: dict[str, None] = {}
+        target: str | None = f"/v2/{repository}/tags/list?n={_TAGS_ON_A_PAGE}"
+        while target:
+            answer = self._tags_page(repository, target)
+            document = answer.json()
+            tags = document.get("tags") if isinstance(document, dict) else None
+            known = len(found)
+            found.update(dict.fromkeys(str(tag) for tag in tags or ()))
+            # A server that names the same page for ever brings nothing new.
+            target = _next_page(answer, self._transport.base_url) if len(found) > known else None
+        return list(found)
+
+    def _tags_page(self, repository: str, target: str) -> Answer:
+        def send(authorization: dict[str, str]) -> Answer:
+            return self._transport.request("GET", target, headers=authorization, expect=ANSWERED)
+
+        answer = self.authorised(repository, send)
+        if answer.status == 404:
+            raise Failure(
+                "NAME_UNKNOWN",
+                f"DTR has no repository {repository}, or nothing was pushed to it.",
+                http_status=404,
+                url=without_secrets(answer.url),
+                hint="Check the repository's name.",
+            )
+        if answer.status != 200:
+            raise self.refusal(answer, repository)
+        return answer
+
+    def authorised(self, repository: str, send: t.Callable[[dict[str, str]], Answer]) -> Answer:
         """Send with a token, and once more with a new one when it is refused: it may have ended early."""
         token = self._token(repository)
         answer = send({"Authorization": f"Bearer {token}"})
@@ -178,7 +221,7 @@ class Distribution:
             self._endpoint = self._find_endpoint()
         path, service = self._endpoint
         asked_at = self._clock()
-        query = {"service": service, "scope": f"repository:{repository}:pull"}
+        query = {"service": service, "scope": f"repository:{repository}:{self._actions}"}
         answer = self._transport.request("GET", path, query=query, expect=ANSWERED)
         if answer.status != 200:
             raise failure_of(answer)
@@ -206,16 +249,18 @@ class Distribution:
         path = urlsplit(realm).path if origin_of(realm) == own else _DOCUMENTED_TOKEN_PATH
         return path, fields.get("service") or own.host
 
-    def _refusal(self, answer: Answer, repository: str) -> Failure:
+    def refusal(self, answer: Answer, repository: str, verb: str = "pull from") -> Failure:
+        """What an answer means that is no success."""
         if answer.status in (401, 403):
             codes = ", ".join(code for code, _text in server_errors(answer) if code)
             said = f"{status_text(answer.status)} ({codes})" if codes else status_text(answer.status)
+            access = "read" if verb == "pull from" else "write"
             return Failure(
                 "NOT_AUTHORIZED",
-                f"{self._account} may not pull from {repository}: DTR answered {said}.",
+                f"{self._account} may not {verb} {repository}: DTR answered {said}.",
                 http_status=answer.status,
                 url=answer.url,
-                hint="Check the repository's name, and give the account read access to it in DTR.",
+                hint=f"Check the repository's name, and give the account {access} access to it in DTR.",
             )
         if 300 <= answer.status < 400:
             target = without_secrets(urljoin(answer.url, answer.headers.get("Location") or ""))
@@ -227,3 +272,13 @@ class Distribution:
                 hint="Set the url to the address that DTR itself answers on.",
             )
         return failure_of(answer)
+
+
+def _next_page(answer: Answer, base_url: str) -> str | None:
+    """Path and query of the page that a C(Link) header names, as long as it is on the same server."""
+    found = _LINK_TO_NEXT.search(answer.headers.get("Link") or "")
+    if not found:
+        return None
+    url = urljoin(f"{base_url}/v2/", found.group(1))
+    parts = urlsplit(url)
+    return urlunsplit(("", "", parts.path, parts.query, "")) if origin_of(url) == origin_of(base_url) else None

@@ -101,6 +101,21 @@ def parse_name(text: str) -> ImageName:
     return ImageName(repository, tag or "latest")
 
 
+def parse_repository(text: str, option: str) -> str:
+    """The name of a repository on DTR.
+
+    Raises:
+        Failure: C(INVALID_INPUT), with the option's name, when it is something else.
+    """
+    if not _REPOSITORY.fullmatch(text):
+        raise Failure(
+            "INVALID_INPUT",
+            f"{option}: '{text}' does not name a repository on DTR.",
+            hint="Write namespace/repository, without the host name and without a tag.",
+        )
+    return text
+
+
 def parse_platforms(texts: t.Sequence[str]) -> tuple[str, ...]:
     """The platforms asked for, each once; C(("all",)) stands for every one.
 

@@ -9,6 +9,7 @@ import contextlib
 import itertools
 import json
 import os
+import threading
 import time
 import typing as t
 
@@ -16,7 +17,7 @@ _Item = t.TypeVar("_Item")
 _Result = t.TypeVar("_Result")
 
 # Every record replaces the one before it in a single write, so all have the same length.
-_RECORD_BYTES = 120
+_RECORD_BYTES = 200
 _SECONDS_BETWEEN_RECORDS = 0.5
 
 
@@ -63,21 +64,65 @@ class Progress:
 
         return counting
 
-    def _tell(self, doing: str, done: int, total: int) -> None:
+    def transfer(self) -> Transfer:
+        """Counts of a transfer of blobs, told like all else."""
+        return Transfer(self._tell)
+
+    def _tell(self, doing: str, done: int, total: int, **more: t.Any) -> None:
         now = time.monotonic()
         if self._file is None or (now < self._next_record and done < total):
             return
         self._next_record = now + _SECONDS_BETWEEN_RECORDS
-        record = json.dumps({"doing": doing, "done": done, "total": total})
+        record = json.dumps({"doing": doing, "done": done, "total": total, **more})
         # A full disk must not end what the task is really about.
         with contextlib.suppress(OSError):
             os.pwrite(self._file, record.ljust(_RECORD_BYTES).encode(), 0)
+
+
+class Transfer:
+    """How much of some blobs came, counted by several threads.
+
+    Args:
+        tell: Takes what is done, the number of blobs that are complete, that of all, and sizes.
+    """
+
+    def __init__(self, tell: t.Callable[..., None]) -> None:
+        self._tell = tell
+        self._lock = threading.Lock()
+        self._blobs = self._bytes = 0
+        self._blobs_in_all = self._bytes_in_all = 0
+
+    def expect(self, blobs: int, size: int) -> None:
+        """How much there will be in all."""
+        self._blobs_in_all, self._bytes_in_all = blobs, size
+
+    def received(self, size: int) -> None:
+        """Another piece came."""
+        with self._lock:
+            self._bytes += size
+        self._told()
+
+    def complete(self, unread: int = 0) -> None:
+        """A blob is done, of which a part did not have to be read."""
+        with self._lock:
+            self._blobs += 1
+            self._bytes += unread
+        self._told()
+
+    def _told(self) -> None:
+        # What broke off and is read again counts twice.
+        size = min(self._bytes, self._bytes_in_all)
+        sizes = {"bytes": size, "bytes_in_all": self._bytes_in_all}
+        self._tell("through the cache", self._blobs, self._blobs_in_all, things="blobs", **sizes)
 
 
 def sentence(record: str) -> str | None:
     """What a file holds, in words, or C(None) while there is nothing in it that can be understood."""
     try:
         told = json.loads(record)
-        return f"{told['done']:,} of {told['total']:,} accounts {told['doing']}"
+        counted = f"{told['done']:,} of {told['total']:,} {told.get('things', 'accounts')} {told['doing']}"
+        if "bytes" in told:
+            return f"{counted}, {told['bytes'] / 10**6:,.1f} of {told['bytes_in_all'] / 10**6:,.1f} MB"
+        return counted
     except (ValueError, TypeError, KeyError):
         return None

@@ -9,10 +9,8 @@ read once, in small pieces, and only its running hash is kept.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import re
-import secrets
 import threading
 import time
 import typing as t
@@ -29,17 +27,20 @@ from ansible_collections.dtr.cache.plugins.module_utils.distribution import (
 )
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.fan_out import fan_out
-from ansible_collections.dtr.cache.plugins.module_utils.registry import ContentCache, Registry
+from ansible_collections.dtr.cache.plugins.module_utils.progress import Transfer
+from ansible_collections.dtr.cache.plugins.module_utils.registry import ContentCache
 from ansible_collections.dtr.cache.plugins.module_utils.transport import Transport
 
 # Large enough that Python's share of the work is small, small enough that no layer's size matters.
 _PIECE = 256 * 1024
+# So much more before a connection breaks again, and the retries begin anew.
+_ENOUGH_TO_GO_ON = 1024 * 1024
 # An index within an index is allowed by OCI; deeper nesting than this is a mistake or an attack.
 _MOST_NESTED = 3
 # A storage backend of a cache may send on to another one of its addresses.
 _MOST_REDIRECTS = 3
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-")
-_STOPS_ALL = ("NAME_NOT_RESOLVED", "PROXY_FAILED", "NOT_AUTHENTICATED", "INVALID_INPUT")
+STOPS_ALL = ("NAME_NOT_RESOLVED", "PROXY_FAILED", "NOT_AUTHENTICATED", "INVALID_INPUT")
 
 NOT_THROUGH_CACHE = "NOT_THROUGH_CACHE"
 NOT_TRIED = "NOT_TRIED"
@@ -96,11 +97,12 @@ class _Broken(Exception):
     """A transfer that ended too early, and that can be taken up again."""
 
 
-class _Progress:
+class _Arrived:
     """How much of a blob has arrived, over all attempts."""
 
-    def __init__(self, digest: str) -> None:
+    def __init__(self, digest: str, told: Transfer) -> None:
         self._digest = digest
+        self._told = told
         self.received = 0
         self.restart()
 
@@ -112,6 +114,7 @@ class _Progress:
         self._hasher.update(piece)
         self.offset += len(piece)
         self.received += len(piece)
+        self._told.received(len(piece))
 
     @property
     def digest(self) -> str:
@@ -129,6 +132,7 @@ class Puller:
         platforms: What C(images.parse_platforms) gave.
         concurrency: The most blobs at a time.
         skip_cached: Leave a blob that the cache already has where it is.
+        transfer: Is told how much came.
         why_elsewhere: The likely cause when DTR does not send to the cache, as a sentence; asked at most once.
         clock: Seconds that never go back.
         sleep: Waits for a number of seconds.
@@ -144,6 +148,7 @@ class Puller:
         platforms: t.Sequence[str],
         concurrency: int,
         skip_cached: bool = False,
+        transfer: Transfer | None = None,
         why_elsewhere: t.Callable[[], str] | None = None,
         clock: t.Callable[[], float] = time.monotonic,
         sleep: t.Callable[[float], None] = time.sleep,
@@ -155,6 +160,7 @@ class Puller:
         self._platforms = tuple(platforms)
         self._concurrency = concurrency
         self._skip_cached = skip_cached
+        self._transfer_told = transfer or Transfer(lambda *_counts, **_sizes: None)
         self._why_elsewhere = why_elsewhere
         self._clock = clock
         self._sleep = sleep
@@ -166,10 +172,16 @@ class Puller:
         """One sentence for each retry at the cache."""
         return [warning for transport in self._transports.values() for warning in transport.warnings]
 
-    def pull(self, names: t.Sequence[str]) -> Report:
-        """Pull images, each blob once even when images share it."""
-        resolved = self._resolve_all(names)
+    def pull(self, names: t.Sequence[str], unknown: t.Mapping[str, Failure] | None = None) -> Report:
+        """Pull images, each blob once even when images share it.
+
+        Args:
+            names: The images.
+            unknown: What else was asked for, with the reason why nothing could be made of it.
+        """
+        resolved = self._resolve_all(names, unknown)
         wanted = _wanted(resolved)
+        self._transfer_told.expect(len(wanted), sum(item.blob.size for item in wanted))
         began = self._clock()
         results = fan_out(self._pull_blob, wanted, self._concurrency, self._hopeless)
         ended = self._clock()
@@ -184,6 +196,7 @@ class Puller:
             "blobs": len(came),
             "bytes": sum(pulled.received for pulled in came),
             "seconds": round(ended - began, 3),
+            **_sizes(wanted, results.done if tells else {}),
         }
         return Report(
             [_row(image, done, tells) for image in resolved],
@@ -192,31 +205,40 @@ class Puller:
             {image.name: image.failure for image in resolved if image.failure},
         )
 
-    def preview(self, names: t.Sequence[str]) -> Report:
+    def preview(self, names: t.Sequence[str], unknown: t.Mapping[str, Failure] | None = None) -> Report:
         """What C(pull) would do: manifests are read and the cache is asked what it has, but no blob is requested.
 
         Whether an unsigned answer can be trusted shows only after a pull; here it is.
         """
-        resolved = self._resolve_all(names)
-        results = fan_out(self._look, _wanted(resolved), self._concurrency, self._hopeless)
+        resolved = self._resolve_all(names, unknown)
+        wanted = _wanted(resolved)
+        results = fan_out(self._look, wanted, self._concurrency, self._hopeless)
         done = {item.blob.digest: pulled for item, pulled in results.done.items()}
         failed = {item.blob.digest: failure for item, failure in results.failed.items()}
         for image in resolved:
             image.failure = image.failure or _first_failure(image, failed)
+        coming = [item for item, looked in results.done.items() if not (self._skip_cached and looked.answered_before)]
         return Report(
             [{**_row(image, done, True), "via_cache": None} for image in resolved],
-            {"blobs": 0, "bytes": 0, "seconds": 0.0},
+            {
+                "blobs": len(coming),
+                "bytes": sum(item.blob.size for item in coming),
+                "seconds": 0.0,
+                **_sizes(wanted, results.done),
+            },
             any(pulled.answered_before is False for pulled in done.values()),
             {image.name: image.failure for image in resolved if image.failure},
         )
 
     # Manifests
 
-    def _resolve_all(self, names: t.Sequence[str]) -> list[Image]:
+    def _resolve_all(self, names: t.Sequence[str], unknown: t.Mapping[str, Failure] | None) -> list[Image]:
         parsed = {name: images.parse_name(name) for name in names}
-        results = fan_out(self._resolve, parsed, self._concurrency, lambda failure: failure.code in _STOPS_ALL)
+        results = fan_out(self._resolve, parsed, self._concurrency, lambda failure: failure.code in STOPS_ALL)
+        failed = {**results.failed, **(unknown or {})}
         return [
-            results.done[name] if name in results.done else Image(name, failure=results.failed[name]) for name in parsed
+            results.done[name] if name in results.done else Image(name, failure=failed[name])
+            for name in dict.fromkeys((*parsed, *failed))
         ]
 
     def _resolve(self, name: str) -> Image:
@@ -252,27 +274,34 @@ class Puller:
             return Pulled(elsewhere, None, 0, began, self._clock())
         before = self._answers(location, wanted.blob)
         if before and self._skip_cached:
+            self._transfer_told.complete(wanted.blob.size)
             return Pulled(None, True, 0, began, self._clock())
-        progress = _Progress(digest)
-        self._transfer(wanted, location, progress)
-        if progress.offset != wanted.blob.size or progress.digest != digest:
-            raise self._damaged(wanted, progress)
-        return Pulled(None, before, progress.received, began, self._clock())
+        arrived = _Arrived(digest, self._transfer_told)
+        self._transfer(wanted, location, arrived)
+        if arrived.offset != wanted.blob.size or arrived.digest != digest:
+            raise self._damaged(wanted, arrived)
+        self._transfer_told.complete()
+        return Pulled(None, before, arrived.received, began, self._clock())
 
-    def _transfer(self, wanted: Wanted, location: str, progress: _Progress) -> None:
+    def _transfer(self, wanted: Wanted, location: str, arrived: _Arrived) -> None:
         """Read a blob to its end, taking up again after a broken connection with a newly signed URL."""
         transport = self._transport(origin_of(location))
-        for used in range(transport.retries + 1):
+        used, held = 0, 0
+        while True:
             try:
-                self._receive(location, wanted, progress)
+                self._receive(location, wanted, arrived)
                 return
             except _Broken as broken:
                 reason = str(broken)
+            # A line that breaks every few minutes still brings a large layer, bit by bit.
+            if arrived.offset - held >= _ENOUGH_TO_GO_ON:
+                used, held = 0, arrived.offset
             left = transport.retries - used
             if not left:
                 break
+            used += 1
             transport.note_retry(f"{wanted.blob.digest} of {wanted.repository}: {reason}, {left} retries left")
-            self._sleep(transport.backoff.pause(used + 1))
+            self._sleep(transport.backoff.pause(used))
             again = self._distribution.blob_location(wanted.repository, wanted.blob.digest)
             if again is None or self._elsewhere(again):
                 break
@@ -285,23 +314,23 @@ class Puller:
             hint="Look at the cache's log, and for proxies or load balancers that end long transfers.",
         )
 
-    def _receive(self, location: str, wanted: Wanted, progress: _Progress) -> None:
+    def _receive(self, location: str, wanted: Wanted, arrived: _Arrived) -> None:
         try:
-            with self._open(location, wanted, progress) as stream:
+            with self._open(location, wanted, arrived) as stream:
                 for piece in stream.pieces(_PIECE):
-                    progress.feed(piece)
-                    if progress.offset > wanted.blob.size:
-                        raise self._damaged(wanted, progress)
+                    arrived.feed(piece)
+                    if arrived.offset > wanted.blob.size:
+                        raise self._damaged(wanted, arrived)
         except BrokenOff:
-            raise _Broken(f"the connection broke after {progress.offset} of {wanted.blob.size} bytes") from None
-        if progress.offset < wanted.blob.size:
-            raise _Broken(f"the answer ended after {progress.offset} of {wanted.blob.size} bytes")
+            raise _Broken(f"the connection broke after {arrived.offset} of {wanted.blob.size} bytes") from None
+        if arrived.offset < wanted.blob.size:
+            raise _Broken(f"the answer ended after {arrived.offset} of {wanted.blob.size} bytes")
 
-    def _open(self, location: str, wanted: Wanted, progress: _Progress) -> Stream:
-        """The answer whose body is the blob from C(progress.offset) on."""
+    def _open(self, location: str, wanted: Wanted, arrived: _Arrived) -> Stream:
+        """The answer whose body is the blob from C(arrived.offset) on."""
         headers = {"Accept": "*/*"}
-        if progress.offset:
-            headers["Range"] = f"bytes={progress.offset}-"
+        if arrived.offset:
+            headers["Range"] = f"bytes={arrived.offset}-"
         stream = self._stream(location, headers)
         for _each in range(_MOST_REDIRECTS):
             target = stream.headers.get("Location")
@@ -311,14 +340,14 @@ class Puller:
             stream.close()
             location = urljoin(location, target)
             stream = self._stream(location, headers)
-        if stream.status == 206 and _begins_at(stream, progress.offset):
+        if stream.status == 206 and _begins_at(stream, arrived.offset):
             return stream
         if stream.status == 200:
-            progress.restart()
+            arrived.restart()
             return stream
         with stream:
             if stream.status in (206, 416):
-                progress.restart()
+                arrived.restart()
                 raise _Broken("the cache does not continue where the connection broke")
             answer = Answer("GET", without_secrets(location), stream.status, stream.headers, stream.read())
         raise self._refused(answer, wanted)
@@ -437,11 +466,11 @@ class Puller:
         failure.message = f"{self._named(origin)}: {failure.message}"
         return failure
 
-    def _damaged(self, wanted: Wanted, progress: _Progress) -> Failure:
+    def _damaged(self, wanted: Wanted, arrived: _Arrived) -> Failure:
         return Failure(
             "DIGEST_MISMATCH",
             f"Cache {self._cache} sent something else than {wanted.blob.digest} of {wanted.repository}: "
-            f"{progress.offset} bytes with the digest {progress.digest} where {wanted.blob.size} bytes were expected.",
+            f"{arrived.offset} bytes with the digest {arrived.digest} where {wanted.blob.size} bytes were expected.",
             hint="The cache's storage is damaged, or something on the way changes answers.",
         )
 
@@ -450,7 +479,7 @@ class Puller:
     def _hopeless(self, failure: Failure) -> bool:
         with self._lock:
             down = any(transport.down for transport in self._transports.values())
-        return down or failure.code in _STOPS_ALL or failure.code.startswith("TLS_")
+        return down or failure.code in STOPS_ALL or failure.code.startswith("TLS_")
 
     def _transport(self, origin: Origin) -> Transport:
         with self._lock:
@@ -507,25 +536,6 @@ def likely_cause(
     )
 
 
-@contextlib.contextmanager
-def temporary_token(registry: Registry, account: str, warn: t.Callable[[str], None]) -> t.Iterator[str]:
-    """An access token of another account that is deleted again at the end, whatever happens in between."""
-    label = f"dtr.cache.cache_pull {secrets.token_hex(4)}"
-    try:
-        made = registry.create_api_token(account, label)
-    except Failure as failure:
-        if failure.http_status == 404:
-            raise Failure("NO_SUCH_USER", f"account: DTR has no user {account}.", http_status=404) from None
-        raise
-    try:
-        yield made.token
-    finally:
-        try:
-            registry.delete_api_token(made.hashed_token)
-        except Failure as failure:
-            warn(f"The access token '{label}' of account {account} was not deleted: {failure.message}")
-
-
 def failure_of_report(report: Report, cache: str) -> Failure | None:
     """One failure for all images that failed, with the rows of all images in its result."""
     if not report.failures:
@@ -563,6 +573,16 @@ def diff_of(report: Report) -> dict[str, str]:
 
 def _told(count: int | None) -> str:
     return "unknown number" if count is None else str(count)
+
+
+def _sizes(wanted: t.Sequence[Wanted], done: t.Mapping[Wanted, Pulled]) -> dict[str, int | None]:
+    """How much was wanted, and how much of it the cache had before, which is nothing where it does not tell."""
+    whole = sum(item.blob.size for item in wanted)
+    through = {wanted: pulled for wanted, pulled in done.items() if pulled.elsewhere is None}
+    if not through or any(pulled.answered_before is None for pulled in through.values()):
+        return {"wanted_bytes": whole, "cached_blobs": None, "cached_bytes": None}
+    sizes = [wanted.blob.size for wanted, pulled in through.items() if pulled.answered_before]
+    return {"wanted_bytes": whole, "cached_blobs": len(sizes), "cached_bytes": sum(sizes)}
 
 
 def _wanted(resolved: t.Iterable[Image]) -> list[Wanted]:

@@ -9,6 +9,8 @@ settings; "UCP swagger" is the accounts API of UCP 3.2, which DTR passes on belo
 
 from __future__ import annotations
 
+import datetime
+import email.utils
 import json
 import sys
 import time
@@ -63,6 +65,14 @@ class Health(t.NamedTuple):
 
     healthy: bool
     error: str
+
+
+class ListedToken(t.NamedTuple):
+    """An access token as DTR lists it; C(made_at) is C(None) where that cannot be read."""
+
+    hashed_token: str
+    label: str
+    made_at: datetime.datetime | None
 
 
 class ApiToken(t.NamedTuple):
@@ -408,6 +418,28 @@ class Registry:
         document = _object(answer)
         return ApiToken(str(document.get("token", "")), str(document.get("hashedToken", "")))
 
+    def api_tokens(self, username: str) -> tuple[list[ListedToken], datetime.datetime]:
+        """A user's access tokens, and the present by DTR's clock (DTR swagger 2.5 and newer, ListAPITokens)."""
+        found: dict[str, ListedToken] = {}
+        start = ""
+        while True:
+            query = {"username": username, "pageSize": _PAGE_SIZE, **({"pageStart": start} if start else {})}
+            answer = self._transport.request("GET", "/api/v0/api_tokens", query=query)
+            known = len(found)
+            found.update((token.hashed_token, token) for token in map(_listed_token, _array(answer)))
+            start = answer.headers.get("X-Next-Page-Start") or ""
+            if not start or len(found) == known:
+                return list(found.values()), _date_of(answer)
+
+    def delete_tag(self, repository: str, tag: str) -> None:
+        """Remove a tag; one that is gone already is fine.
+
+        The release notes of DTR 2.3 name this path; removing a manifest by its digest is gone since 2.6. What only this
+        tag referred to is collected by DTR itself.
+        """
+        path = f"/api/v0/repositories/{quote(repository)}/tags/{_segment(tag)}"
+        self._transport.request("DELETE", path, expect=(*_SUCCESS, 404))
+
     def delete_api_token(self, hashed_token: str) -> None:
         """Remove an access token (DTR swagger 2.5 and newer, DeleteAnAPIToken); one that is gone already is fine."""
         self._transport.request("DELETE", f"/api/v0/api_tokens/{_segment(hashed_token)}", expect=(200, 204, 404))
@@ -418,6 +450,23 @@ class Registry:
         Ten thousand refused log-ins could lock the account out of a directory service.
         """
         return failure.http_status == 401 or failure.code.startswith("TLS_") or self._transport.down
+
+
+def _listed_token(entry: Json) -> ListedToken:
+    moment = str(entry.get("createdAt") or "")
+    try:
+        # Python before 3.11 reads neither Z nor the nine digits of a fraction.
+        made_at = datetime.datetime.strptime(moment[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=datetime.timezone.utc)
+    except ValueError:
+        made_at = None
+    return ListedToken(str(entry.get("hashedToken") or ""), str(entry.get("tokenLabel") or ""), made_at)
+
+
+def _date_of(answer: Answer) -> datetime.datetime:
+    try:
+        return email.utils.parsedate_to_datetime(answer.headers.get("Date") or "")
+    except (TypeError, ValueError):
+        return datetime.datetime.now(datetime.timezone.utc)
 
 
 def _segment(text: str) -> str:

@@ -89,13 +89,13 @@ class Connection:
         self._overrides = overrides
 
     def __enter__(self) -> Registry:
-        self._transport = _transport(self._module.params, self._overrides)
-        return Registry(self._transport)
+        self.transport = _transport(self._module.params, self._overrides)
+        return Registry(self.transport)
 
     def __exit__(self, *exc_info: object) -> None:
-        for warning in self._transport.warnings:
+        for warning in self.transport.warnings:
             self._module.warn(warning)
-        self._transport.close()
+        self.transport.close()
 
 
 def _check_connection(params: t.Mapping[str, t.Any], authenticated: bool) -> None:

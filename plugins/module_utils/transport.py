@@ -209,17 +209,18 @@ class Transport:
         *,
         query: t.Mapping[str, t.Any] | None = None,
         body: t.Any = None,
+        content: bytes | None = None,
         headers: t.Mapping[str, str] | None = None,
         expect: t.Container[int] = (200,),
     ) -> Answer:
-        """Send a request once; the arguments are those of C(request).
+        """Send a request once; the arguments are those of C(request), and C(content) is a body that is not JSON.
 
         Raises:
             Lost: There was no answer that counts, and another attempt may get one.
             Failure: The server answered, and refused.
         """
-        data = None if body is None else json.dumps(body).encode("utf-8")
-        usual = self._headers if data is None else self._json_headers
+        data = content if body is None else json.dumps(body).encode("utf-8")
+        usual = self._headers if body is None else self._json_headers
         with self._open(method, path, query, data, {**usual, **headers} if headers else usual) as stream:
             return self._wanted(method, path, stream, self._read(method, path, stream), expect)
 

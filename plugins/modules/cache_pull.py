@@ -22,22 +22,26 @@ options:
     description:
       - The images, as C(namespace/repository:tag) or C(namespace/repository@sha256:digest), without a host name.
       - A blob that several of them share is pulled once.
+      - One of O(images) and O(repositories) is required.
     type: list
     elements: str
-    required: true
-  cache:
+    default: []
+  repositories:
     description:
-      - The cache's name in DTR, or the URL under which it is registered there.
-      - DTR has to send to this cache's registered host.
-    type: str
-    required: true
-  cache_ca_certificate:
-    description:
-      - The CA that signed the cache's certificate, as PEM text, or as the path of a PEM file or a folder of such files.
-      - It replaces the default, which is the system's trust store together with DTR's CA in O(ca_path) or
-        O(ca_certificate). That default is what a Docker Engine trusts that knows nothing of the cache.
-      - O(validate_certs=false) switches the check of the cache's certificate off as well.
-    type: str
+      - Repositories of which all images are pulled whose tags match a pattern.
+      - A pattern that no tag matches is a failure.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      repository:
+        description: The repository, as C(namespace/repository).
+        type: str
+        required: true
+      tags:
+        description: A pattern as a shell has it, where V(*) stands for any characters and V(?) for one.
+        type: str
+        default: "*"
   platforms:
     description:
       - For which platforms to pull an image that exists for several, as C(os/architecture) or
@@ -46,13 +50,6 @@ options:
     type: list
     elements: str
     default: [linux/amd64]
-  account:
-    description:
-      - Pull as this account.
-      - O(username) has to be an administrator. A temporary access token is made for the account, and deleted at the
-        end, also after a failure.
-      - Without this option O(username) itself pulls.
-    type: str
   skip_cached:
     description:
       - Do not transfer a blob that the cache says it has. DTR is still asked to send to the cache for it.
@@ -63,15 +60,22 @@ options:
     description: The most blobs to pull at a time, V(1) to V(128).
     type: int
     default: 4
+  progress_path:
+    description:
+      - Filled in on the control node. The file in which the module tells how much has come.
+      - Where people read the output, a line with these numbers is written to the standard error every five seconds.
+        Nothing is told when the module runs on another host than the control node.
+    type: path
 extends_documentation_fragment:
   - dtr.cache.registry
+  - dtr.cache.pull
   - dtr.cache.attributes
 attributes:
   check_mode:
     support: full
     details:
       - The manifests are read as O(username) and the cache is asked which blobs it has. No blob is requested and no
-        access token is made, so RV(pulls[].via_cache) stays empty.
+        access token is made, so RV(pulls[].via_cache) stays empty. RV(transferred) is what would be.
   diff_mode:
     support: full
     details:
@@ -105,6 +109,9 @@ EXAMPLES = r"""
     password: "{{ warm_asia_token }}"
     cache: https://cache-asia.example.com
     images: "{{ release_images }}"
+    repositories:
+      - repository: engineering/base
+        tags: "2.*"
     platforms: [linux/amd64, linux/arm64]
     concurrency: 8
     skip_cached: true
@@ -155,6 +162,11 @@ transferred:
     blobs: {description: Number of blobs., type: int}
     bytes: {description: Number of bytes., type: int}
     seconds: {description: Time for all of them., type: float}
+    wanted_bytes: {description: Size of all blobs of the images., type: int}
+    cached_blobs:
+      description: Number of blobs that the cache had before, V(null) when it cannot be told.
+      type: int
+    cached_bytes: {description: Number of bytes of these blobs., type: int}
 failure:
   description: What went wrong, for programs.
   returned: failure
@@ -163,7 +175,8 @@ failure:
     code:
       description:
         - V(NOT_THROUGH_CACHE), V(NOT_AUTHORIZED), V(MANIFEST_UNKNOWN), V(PLATFORM_MISSING), V(UNSUPPORTED_MANIFEST),
-          V(SIGNATURE_REFUSED), V(BLOB_UNKNOWN), V(DIGEST_MISMATCH), V(NO_SUCH_CONTENT_CACHE), V(CONNECTION_FAILED),
+          V(NO_TAG_MATCHES), V(NAME_UNKNOWN), V(SIGNATURE_REFUSED), V(BLOB_UNKNOWN),
+          V(DIGEST_MISMATCH), V(NO_SUCH_CONTENT_CACHE), V(CONNECTION_FAILED),
           V(TIMEOUT), one that begins with C(TLS_), or DTR's own code.
       type: str
     message: {description: The failure in a sentence., type: str}
@@ -172,7 +185,7 @@ failure:
     hint: {description: What to do next., type: str}
 """
 
-import contextlib
+import fnmatch
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -180,13 +193,14 @@ from ansible_collections.dtr.cache.plugins.module_utils import images, pull
 from ansible_collections.dtr.cache.plugins.module_utils.cache_transport import cache_connector
 from ansible_collections.dtr.cache.plugins.module_utils.distribution import Distribution
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.registry import Registry
+from ansible_collections.dtr.cache.plugins.module_utils.fan_out import fan_out
+from ansible_collections.dtr.cache.plugins.module_utils.progress import Progress
+from ansible_collections.dtr.cache.plugins.module_utils.pull_module import (
+    pull_argument_spec,
+    pulling_account,
+    why_elsewhere,
+)
 from ansible_collections.dtr.cache.plugins.module_utils.registry_module import Connection, run_registry_module
-from ansible_collections.dtr.cache.plugins.module_utils.transport import Transport
-
-TRUST = ("ca_path", "ca_certificate", "validate_certs")
-REQUESTS = ("timeout", "retries", "concurrency")
-CREDENTIALS = ("username", "password", "client_cert", "client_key")
 
 
 def main() -> None:
@@ -194,13 +208,21 @@ def main() -> None:
     run_registry_module(
         pull_images,
         {
-            "images": {"type": "list", "elements": "str", "required": True},
-            "cache": {"type": "str", "required": True},
-            "cache_ca_certificate": {"type": "str"},
+            **pull_argument_spec(),
+            "images": {"type": "list", "elements": "str", "default": []},
+            "repositories": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "repository": {"type": "str", "required": True},
+                    "tags": {"type": "str", "default": "*"},
+                },
+            },
             "platforms": {"type": "list", "elements": "str", "default": ["linux/amd64"]},
-            "account": {"type": "str"},
             "skip_cached": {"type": "bool", "default": False},
             "concurrency": {"type": "int", "default": 4},
+            "progress_path": {"type": "path"},
         },
     )
 
@@ -208,60 +230,64 @@ def main() -> None:
 def pull_images(module: AnsibleModule) -> dict[str, t.Any]:
     """Pull the images, or in check mode say what would be pulled."""
     params = module.params
+    if not params["images"] and not params["repositories"]:
+        raise Failure("INVALID_INPUT", "images: nothing is to be pulled; name images or repositories.")
     names = list(dict.fromkeys(params["images"]))
     for name in names:
         images.parse_name(name)
+    for entry in params["repositories"]:
+        images.parse_repository(entry["repository"], "repositories")
     platforms = images.parse_platforms(params["platforms"])
     connect = cache_connector(params)
-    with contextlib.ExitStack() as stack:
-        registry = stack.enter_context(Connection(module))
-        caches = registry.content_caches()
-        origins = pull.registered_origins(params["cache"], caches)
-        account = params["account"] or params["username"]
-        transport = as_account(module, registry, stack)
-        puller = pull.Puller(
-            Distribution(transport, account),
-            params["cache"],
-            origins,
-            connect,
-            platforms=platforms,
-            concurrency=params["concurrency"],
-            skip_cached=params["skip_cached"],
-            why_elsewhere=lambda: why_elsewhere(registry, account, origins),
-        )
-        try:
-            report = (puller.preview if module.check_mode else puller.pull)(names)
-        finally:
-            for warning in (*transport.warnings, *puller.warnings):
-                module.warn(warning)
+    with Connection(module) as registry, Progress(params["progress_path"]) as progress:
+        origins = pull.registered_origins(params["cache"], registry.content_caches())
+        with pulling_account(module, registry) as (account, distribution):
+            puller = pull.Puller(
+                distribution,
+                params["cache"],
+                origins,
+                connect,
+                platforms=platforms,
+                concurrency=params["concurrency"],
+                skip_cached=params["skip_cached"],
+                transfer=progress.transfer(),
+                why_elsewhere=lambda: why_elsewhere(registry, account, origins),
+            )
+            expanded, unknown = expand(distribution, params["repositories"], params["concurrency"])
+            try:
+                report = (puller.preview if module.check_mode else puller.pull)([*names, *expanded], unknown)
+            finally:
+                for warning in puller.warnings:
+                    module.warn(warning)
     failure = pull.failure_of_report(report, params["cache"])
     if failure:
         raise failure
     return {**pull.result_of(report), **({"diff": pull.diff_of(report)} if module._diff else {})}
 
 
-def as_account(module: AnsibleModule, registry: Registry, stack: contextlib.ExitStack) -> Transport:
-    """Connections to DTR as the account that pulls."""
-    params = module.params
-    credentials = {name: params[name] for name in CREDENTIALS}
-    account = params["account"]
-    if account and account != params["username"] and not module.check_mode:
-        token = stack.enter_context(pull.temporary_token(registry, account, module.warn))
-        module.no_log_values.add(token)
-        # With a client certificate DTR would take the certificate's account.
-        credentials = {"username": account, "password": token}
-    return Transport(params["url"], **credentials, **{name: params[name] for name in (*TRUST, *REQUESTS)})
-
-
-def why_elsewhere(registry: Registry, account: str | None, origins: t.Sequence[t.Any]) -> str:
-    """Why DTR does not send the account to the cache, as far as the account's setting tells."""
-    if account is None:
-        return "Check which cache the client certificate's account is assigned to."
-    try:
-        setting = registry.user_cache(account)
-        return pull.likely_cause(account, setting, registry.content_caches(), origins)
-    except Failure:
-        return f"Check which cache account {account} is assigned to, with dtr.cache.cache_assignments_info."
+def expand(
+    distribution: Distribution, repositories: t.Sequence[t.Mapping[str, str]], concurrency: int
+) -> tuple[list[str], dict[str, Failure]]:
+    """The images that patterns stand for, and the patterns that stand for none with the reason."""
+    wanted = list(dict.fromkeys((each["repository"], each["tags"]) for each in repositories))
+    found = fan_out(
+        distribution.tags,
+        dict.fromkeys(repository for repository, _pattern in wanted),
+        concurrency,
+        lambda failure: failure.code in pull.STOPS_ALL,
+    )
+    names: dict[str, None] = {}
+    unknown: dict[str, Failure] = {}
+    for repository, pattern in wanted:
+        chosen = sorted(tag for tag in found.done.get(repository, ()) if fnmatch.fnmatchcase(tag, pattern))
+        names.update(dict.fromkeys(f"{repository}:{tag}" for tag in chosen))
+        if not chosen:
+            unknown[f"{repository}:{pattern}"] = found.failed.get(repository) or Failure(
+                "NO_TAG_MATCHES",
+                f"No tag of {repository} matches {pattern}.",
+                hint="Correct the pattern, in which * stands for any characters, or take it off the list.",
+            )
+    return list(names), unknown
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import re
 import typing as t
 from urllib.parse import urlsplit
 
-from ansible_collections.dtr.cache.plugins.module_utils import certificates
+from ansible_collections.dtr.cache.plugins.module_utils import certificates, images
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.plugin_utils import leaf
 
@@ -106,6 +106,11 @@ class Settings:
     assignments_exclusive: bool
     verify_image: str | None
     min_days: int
+    verify_repository: str | None
+    warm_images: tuple[str, ...]
+    warm_repositories: tuple[dict[str, str], ...]
+    warm_platforms: tuple[str, ...]
+    warm_concurrency: int
     confirm_removal: str
     allowed_networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
     client_registries: tuple[str, ...]
@@ -160,6 +165,7 @@ def read_settings(
     if not _STACK_NAME.fullmatch(stack_name):
         reader.problem("stack_name", f"{stack_name!r} is not a stack's name: up to 32 letters, digits, - and _")
     min_days = reader.integer("min_days", 0, 3650)
+    warm_images, warm_repositories = _read_warm_images(reader)
     settings = Settings(
         name=name,
         host=host,
@@ -191,6 +197,11 @@ def read_settings(
         assignments_exclusive=reader.boolean("assignments_exclusive"),
         verify_image=_read_verify_image(reader),
         min_days=14 if min_days is None else min_days,
+        verify_repository=_read_verify_repository(reader),
+        warm_images=warm_images,
+        warm_repositories=warm_repositories,
+        warm_platforms=_read_warm_platforms(reader),
+        warm_concurrency=reader.integer("warm_concurrency", 1, 128) or 4,
         allowed_networks=_read_allowed_networks(reader),
         client_registries=_read_client_registries(reader, registry_url),
         client_runtimes=_read_client_runtimes(reader),
@@ -532,6 +543,59 @@ def _read_verify_image(reader: _Reader) -> str | None:
             "verify_image", f"{image!r} is not an image in the DTR, written namespace/repository:tag without the host"
         )
     return image or None
+
+
+def _read_verify_repository(reader: _Reader) -> str | None:
+    repository = reader.text("verify_repository")
+    return _repository(reader, "verify_repository", repository) if repository else None
+
+
+def _repository(reader: _Reader, name: str, repository: str) -> str:
+    try:
+        return images.parse_repository(repository, name)
+    except Failure:
+        reader.problem(name, f"{repository!r} is not a repository in the DTR, written namespace/repository")
+        return ""
+
+
+def _read_warm_images(reader: _Reader) -> tuple[tuple[str, ...], tuple[dict[str, str], ...]]:
+    """Images by their names, and repositories with a pattern of tags."""
+    given = reader.raw("warm_images")
+    entries = given if isinstance(given, list) else [given] if isinstance(given, dict) else as_items(given)
+    names: dict[str, None] = {}
+    repositories: list[dict[str, str]] = []
+    for entry in entries:
+        if isinstance(entry, dict):
+            repositories += _warm_repository(reader, entry)
+            continue
+        name = _as_text(entry).strip()
+        try:
+            images.parse_name(name)
+        except Failure:
+            reader.problem(
+                "warm_images", f"{name!r} is not an image in the DTR, written namespace/repository:tag without the host"
+            )
+        names[name] = None
+    return tuple(names), tuple(repositories)
+
+
+def _warm_repository(reader: _Reader, entry: dict[str, t.Any]) -> list[dict[str, str]]:
+    unknown = sorted(set(map(str, entry)) - {"repository", "tags"})
+    if unknown or not entry.get("repository"):
+        wrong = f"has {', '.join(unknown)}" if unknown else "has no repository"
+        reader.problem("warm_images", f"an entry {wrong}; write {{repository: namespace/repository, tags: '1.*'}}")
+        return []
+    repository = _repository(reader, "warm_images", _as_text(entry["repository"]))
+    return [{"repository": repository, "tags": pattern} for pattern in as_items(entry.get("tags")) or ["*"]]
+
+
+def _read_warm_platforms(reader: _Reader) -> tuple[str, ...]:
+    platforms = reader.items("warm_platforms") or ["linux/amd64"]
+    try:
+        return images.parse_platforms(platforms)
+    except Failure:
+        reader.problem("warm_platforms", f"{', '.join(platforms)}: write for example linux/amd64, or all")
+        return ()
 
 
 def _read_allowed_networks(reader: _Reader) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:

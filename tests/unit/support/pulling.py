@@ -95,6 +95,9 @@ class FakeDtr:
         self.settings: dict[str, str] = {"alice": "id-1", "admin": "id-1"}
         self.cache_name = "region-asia"
         self.access_tokens: dict[str, str] = {}
+        self.listed_tokens: list[dict[str, str]] = []
+        self.deletes_tags = True
+        self.refusal: t.Callable[[Request], Reply | None] = lambda _request: None
         self.location: t.Callable[[str], str | None] = self.signed
         self.site: Site
 
@@ -113,6 +116,8 @@ class FakeDtr:
         return self.add(name, manifest(config, *layers), config, *layers)
 
     def handle(self, request: Request) -> Reply:
+        if request.path.startswith("/enzi/"):
+            return self._members(request)
         if request.path.startswith("/api/"):
             return self._api(request)
         if request.path == "/auth/token":
@@ -123,8 +128,49 @@ class FakeDtr:
             realm = self.realm.format(url=self.site.url)
             challenge = f'Bearer realm="{realm}",service="dtr.test"'
             return _error(401, "UNAUTHORIZED", {"Www-Authenticate": challenge})
+        refused = self.refusal(request)
+        if refused is not None:
+            return refused
         what, reference = request.path.split("/")[-2:]
+        if request.method in ("POST", "PUT", "DELETE"):
+            return self._push(request, repository, what, reference)
+        if what == "tags":
+            return self._tags(request, repository)
         return self._manifest(repository, reference) if what == "manifests" else self._blob(reference)
+
+    def _members(self, request: Request) -> Reply:
+        if request.path != "/enzi/v0/accounts/engineering/teams/backend/members":
+            return _error(404, "NO_SUCH_TEAM")
+        names = (("zoe", False), ("alice", True))
+        members = [{"member": {"name": name, "id": name, "isOrg": False, "isActive": active}} for name, active in names]
+        return _json({"members": members, "nextPageStart": "", "resourceCount": 2})
+
+    def _push(self, request: Request, repository: str, what: str, reference: str) -> Reply:
+        if request.method == "POST":
+            return Reply(202, b"", {"Location": f"{self.site.url}/v2/{repository}/blobs/uploads/1?_state=x"})
+        if request.method == "DELETE":
+            gone = [name for name, content in self.manifests.items() if sha256(content) == reference]
+            for name in gone:
+                del self.manifests[name]
+            return Reply(202)
+        if what == "manifests":
+            self.add(f"{repository}:{reference}", request.body)
+            return Reply(201)
+        (digest,) = request.query["digest"]
+        if digest != sha256(request.body):
+            return _error(400, "DIGEST_INVALID")
+        self.blobs[digest] = request.body
+        return Reply(201)
+
+    def _tags(self, request: Request, repository: str) -> Reply:
+        """Two tags on each page."""
+        named = [name.partition(":")[2] for name in self.manifests if name.startswith(f"{repository}:")]
+        tags = sorted(tag for tag in named if ":" not in tag)
+        if not tags:
+            return _error(404, "NAME_UNKNOWN")
+        start = int(request.query.get("last", ["0"])[0])
+        link = {"Link": f'</v2/{repository}/tags/list?last={start + 2}>; rel="next"'} if len(tags) > start + 2 else {}
+        return _json({"name": repository, "tags": tags[start : start + 2]}, link)
 
     def _manifest(self, repository: str, reference: str) -> Reply:
         content = self.manifests.get(f"{repository}:{reference}")
@@ -146,6 +192,8 @@ class FakeDtr:
         if path == "content_caches":
             caches = [{"id": "id-1", "name": self.cache_name, "host": self.cache.site.url}]
             return _json([*caches, {"id": "id-2", "name": "region-europe", "host": "https://europe.example.com"}])
+        if path == "api_tokens" and request.method == "GET":
+            return _json(self.listed_tokens)
         if path == "api_tokens":
             (account,) = request.query["username"]
             if account not in self.settings:
@@ -153,8 +201,15 @@ class FakeDtr:
             self.access_tokens[f"hash-{account}"] = f"token-{account}"
             return _json({"token": f"token-{account}", "hashedToken": f"hash-{account}"})
         if path.startswith("api_tokens/"):
-            del self.access_tokens[path.partition("/")[2]]
+            hashed = path.partition("/")[2]
+            self.listed_tokens = [each for each in self.listed_tokens if each["hashedToken"] != hashed]
+            self.access_tokens.pop(hashed, None)
             return Reply(200)
+        if path.startswith("repositories/"):
+            _api, namespace, name, _tags, tag = path.split("/")
+            if self.deletes_tags:
+                self.manifests.pop(f"{namespace}/{name}:{tag}", None)
+            return Reply(204 if self.deletes_tags else 405)
         return _json({"ContentCacheUUID": self.settings[path.split("/")[1]]})
 
 
@@ -163,8 +218,8 @@ def _user(request: Request) -> str:
     return base64.b64decode(encoded).decode().partition(":")[0]
 
 
-def _json(document: t.Any) -> Reply:
-    return Reply(200, json.dumps(document).encode(), {"Content-Type": "application/json"})
+def _json(document: t.Any, headers: t.Mapping[str, str] | None = None) -> Reply:
+    return Reply(200, json.dumps(document).encode(), {"Content-Type": "application/json", **(headers or {})})
 
 
 def _error(status: int, code: str, headers: t.Mapping[str, str] | None = None) -> Reply:

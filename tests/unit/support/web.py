@@ -110,7 +110,7 @@ class _Quiet(ThreadingHTTPServer):
 def serve(behaviour: Behaviour, context: ssl.SSLContext | None = None) -> t.Iterator[Site]:
     """Serve on a free port of 127.0.0.1, with TLS when a context is given."""
     site = Site(behaviour)
-    methods = {f"do_{method}": _Handler.handle_request for method in ("GET", "HEAD", "POST", "PATCH", "DELETE")}
+    methods = {f"do_{method}": _Handler.handle_request for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")}
     server = _Quiet(("127.0.0.1", 0), type("Handler", (_Handler,), {"site": site, **methods}))
     site.port = server.server_address[1]
     if context is not None:

@@ -53,6 +53,7 @@ class Api:
             ("GET", "/admin/version", user, self.get_version),
             ("GET", "/repositories", user, self.list_repositories),
             ("GET", "/repositories/{namespace}/{reponame}/tags", user, self.list_tags),
+            ("DELETE", "/repositories/{namespace}/{reponame}/tags/{reference}", user, self.delete_tag),
         ]
         routes = [
             # aiohttp would answer HEAD too, which DTR does not document.
@@ -295,6 +296,14 @@ class Api:
         whole = request.query.get("includeManifests") == "true"
         shapes = [await self._repositories.tag_shape(repository, tag, whole) for tag in page.items]
         return json_response(shapes, headers=_page_headers(request, page))
+
+    async def delete_tag(self, request: web.Request, caller: Account) -> web.Response:
+        repository = f"{request.match_info['namespace']}/{request.match_info['reponame']}"
+        if "push" not in self._repositories.permitted(caller, repository):
+            raise ApiError("NOT_AUTHORIZED")
+        if not await self._repositories.delete_tag(repository, request.match_info["reference"]):
+            raise ApiError("NO_SUCH_TAG")
+        return web.Response(status=204)
 
     def _repository_shape(self, repository: str) -> dict[str, t.Any]:
         namespace, _, name = repository.partition("/")

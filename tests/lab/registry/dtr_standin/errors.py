@@ -22,6 +22,7 @@ ERRORS: dict[str, tuple[int, str]] = {
     "NO_SUCH_ACCOUNT": (404, "An account with the given name does not exist."),
     "NO_SUCH_API_TOKEN": (404, "An API token with the given id does not exist."),
     "NO_SUCH_CONTENT_CACHE": (404, "A content cache with the given uuid does not exist."),
+    "NO_SUCH_TAG": (404, "A tag with the given name does not exist for the given repository."),
     "NO_SUCH_REPOSITORY": (404, "A repository with the given name does not exist."),
     "NO_SUCH_TEAM": (404, "A team with the given name does not exist in the organization."),
     "NO_SUCH_USER": (404, "A user with the given name does not exist."),

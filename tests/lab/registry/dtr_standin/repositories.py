@@ -63,6 +63,18 @@ class Repositories:
             raise
         return sorted(page["tags"] or [])
 
+    async def delete_tag(self, repository: str, tag: str) -> bool:
+        """Removes a tag, and with it its manifest, which is all that the registry can do. False if it is not there."""
+        manifests = f"{self._site.upstream}/v2/{repository}/manifests"
+        async with self._session.head(f"{manifests}/{tag}", headers={"Accept": _MANIFEST_TYPES}) as answer:
+            if answer.status == 404:
+                return False
+            answer.raise_for_status()
+            digest = answer.headers["Docker-Content-Digest"]
+        async with self._session.delete(f"{manifests}/{digest}") as answer:
+            answer.raise_for_status()
+        return True
+
     async def tag_shape(self, repository: str, tag: str, whole: bool) -> dict[str, t.Any]:
         """`responses.ListTag`; C(whole) adds what is known of the manifest beside its digest."""
         headers = {"Accept": _MANIFEST_TYPES}

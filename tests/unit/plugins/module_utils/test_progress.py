@@ -61,3 +61,19 @@ def test_where_nobody_waits_nothing_is_told(tmp_path: Path, name: str | None) ->
 )
 def test_what_cannot_be_understood_is_not_shown(record: str) -> None:
     assert sentence(record) is None
+
+
+def test_a_transfer_is_told_in_blobs_and_megabytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_RECORDS", 0.0)
+    path = tmp_path / "progress"
+    path.touch()
+    with Progress(str(path)) as told:
+        transfer = told.transfer()
+        transfer.expect(2, 3_000_000_000)
+        transfer.received(1_250_000)
+        assert sentence(path.read_text()) == "0 of 2 blobs through the cache, 1.2 of 3,000.0 MB"
+        transfer.complete(unread=2_000_000_000)
+        assert sentence(path.read_text()) == "1 of 2 blobs through the cache, 2,001.2 of 3,000.0 MB"
+        # A transfer that began anew never shows more than everything.
+        transfer.received(1_500_000_000)
+    assert sentence(path.read_text()) == "1 of 2 blobs through the cache, 3,000.0 of 3,000.0 MB"

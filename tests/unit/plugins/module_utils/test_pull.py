@@ -12,7 +12,7 @@ from ansible_collections.dtr.cache.plugins.module_utils import pull
 from ansible_collections.dtr.cache.plugins.module_utils.cache_transport import CacheTransport
 from ansible_collections.dtr.cache.plugins.module_utils.distribution import Distribution, origin_of
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.registry import ApiToken, ContentCache, Registry
+from ansible_collections.dtr.cache.plugins.module_utils.registry import ContentCache
 from ansible_collections.dtr.cache.plugins.module_utils.transport import Backoff, Transport
 from ansible_collections.dtr.cache.tests.unit.support.pulling import (
     PASSWORD,
@@ -298,6 +298,24 @@ class TestBrokenTransfers:
         assert report.failures[APP].code == "CONNECTION_FAILED"
         assert "to its end" in report.failures[APP].message
 
+    def test_a_large_layer_comes_over_a_line_that_breaks_often(self, dtr: FakeDtr) -> None:
+        large = bytes(range(256)) * 40_000
+        dtr.add_image(APP, large)
+
+        def answer(request: Request, content: bytes) -> Reply | None:
+            if content != large:
+                return None
+            offset = int(request.headers.get("Range", "bytes=0-")[6:-1])
+            headers = {"Content-Range": f"bytes {offset}-{len(content) - 1}/{len(content)}"} if offset else {}
+            return Reply(
+                206 if offset else 200, content[offset : offset + 1_500_000], headers, length=len(content) - offset
+            )
+
+        dtr.cache.answer = answer
+        report = make_puller(dtr).pull([APP])
+        assert report.failures == {}
+        assert report.transferred["bytes"] == len(large) + 2
+
     def test_a_body_without_a_length_that_ends_early(self, dtr: FakeDtr) -> None:
         dtr.add_image(APP, b"layer")
         dtr.cache.answer = lambda _request, content: Reply(200, content[:4])
@@ -435,45 +453,3 @@ class TestLikelyCause:
     )
     def test_by_the_setting(self, setting: str | None, told: str) -> None:
         assert told in pull.likely_cause("alice", setting, CACHES, [origin_of("https://asia.example.com")])
-
-
-class FakeRegistry(Registry):
-    """Keeps access tokens in a set."""
-
-    def __init__(self, failure: Failure | None = None) -> None:
-        self.tokens: set[str] = set()
-        self.failure = failure
-
-    def create_api_token(self, username: str, label: str) -> ApiToken:
-        assert label.startswith("dtr.cache.cache_pull ")
-        self.tokens.add(username)
-        return ApiToken("secret", username)
-
-    def delete_api_token(self, hashed_token: str) -> None:
-        if self.failure:
-            raise self.failure
-        self.tokens.remove(hashed_token)
-
-
-class TestTemporaryToken:
-    def test_deleted_at_the_end(self) -> None:
-        registry = FakeRegistry()
-        with pull.temporary_token(registry, "alice", pytest.fail) as token:
-            assert token == "secret"
-            assert registry.tokens == {"alice"}
-        assert registry.tokens == set()
-
-    def test_deleted_after_a_failure(self) -> None:
-        registry = FakeRegistry()
-        with pytest.raises(RuntimeError), pull.temporary_token(registry, "alice", pytest.fail):
-            raise RuntimeError
-        assert registry.tokens == set()
-
-    def test_one_that_stays_is_told_without_its_secret(self) -> None:
-        warnings: list[str] = []
-        registry = FakeRegistry(Failure("TIMEOUT", "No answer."))
-        with pull.temporary_token(registry, "alice", warnings.append):
-            pass
-        (warning,) = warnings
-        assert "of account alice was not deleted: No answer." in warning
-        assert "secret" not in warning

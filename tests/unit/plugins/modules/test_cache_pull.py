@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import json
 import typing as t
+from pathlib import Path
 
 import pytest
+from ansible_collections.dtr.cache.plugins.module_utils.progress import sentence
 from ansible_collections.dtr.cache.tests.unit.support.modules import run_module
-from ansible_collections.dtr.cache.tests.unit.support.pulling import PASSWORD, FakeDtr, running
+from ansible_collections.dtr.cache.tests.unit.support.pulling import PASSWORD, FakeDtr, running, sha256
 
 APP = "engineering/app:1.0"
 
@@ -148,3 +150,75 @@ def test_retries_are_told_without_the_signature(dtr: FakeDtr) -> None:
     assert result["pulls"][0]["via_cache"]
     assert "of engineering/app: the connection broke after 1 of" in json.dumps(result["warnings"])
     assert "signature" not in json.dumps(result)
+
+
+def test_every_tag_that_matches(dtr: FakeDtr) -> None:
+    for tag in ("1.1", "1.2", "2.0", "latest"):
+        dtr.add_image(f"engineering/app:{tag}", tag.encode())
+    result = run(dtr, repositories=[{"repository": "engineering/app", "tags": "1.*"}])
+    assert [row["image"] for row in result["pulls"]] == [f"engineering/app:1.{minor}" for minor in range(3)]
+    everything = run(dtr, images=[], repositories=[{"repository": "engineering/app"}])
+    assert len(everything["pulls"]) == 5
+
+
+def test_a_pattern_that_nothing_matches_fails_beside_the_others(dtr: FakeDtr) -> None:
+    result = run(
+        dtr,
+        repositories=[
+            {"repository": "engineering/app", "tags": "9.*"},
+            {"repository": "engineering/nothing"},
+        ],
+    )
+    failures = {row["image"]: row["failure"] and row["failure"]["code"] for row in result["pulls"]}
+    assert failures == {APP: None, "engineering/app:9.*": "NO_TAG_MATCHES", "engineering/nothing:*": "NAME_UNKNOWN"}
+    assert result["transferred"]["blobs"] == 3
+    assert result["changed"]
+
+
+def test_nothing_to_pull(dtr: FakeDtr) -> None:
+    assert run(dtr, images=[])["msg"].startswith("images: nothing is to be pulled")
+
+
+@pytest.mark.parametrize(
+    ("declared", "account"),
+    [
+        ({"accounts": ["alice", "bob"], "teams": ["engineering/backend"]}, "alice"),
+        ({"teams": ["engineering/gone", "engineering/backend"]}, "alice"),
+        ({"everyone": True}, "admin"),
+        ({}, "admin"),
+    ],
+)
+def test_as_one_of_the_assigned_accounts(dtr: FakeDtr, declared: dict[str, t.Any], account: str) -> None:
+    assert run(dtr, account_of=declared)["pulls"][0]["via_cache"]
+    assert who_pulled(dtr) == {account}
+
+
+def test_a_declaration_without_an_active_account(dtr: FakeDtr) -> None:
+    assert run(dtr, account_of={"teams": ["engineering/gone"]})["failure"]["code"] == "NO_SUCH_USER"
+
+
+def test_tokens_of_killed_runs_go_with_the_next_run(dtr: FakeDtr) -> None:
+    dtr.listed_tokens = [
+        {"hashedToken": "h1", "tokenLabel": "dtr.cache.cache_pull 12ab", "createdAt": "2020-01-02T03:04:05.678901234Z"},
+        {"hashedToken": "h2", "tokenLabel": "laptop", "createdAt": "2020-01-02T03:04:05Z"},
+    ]
+    result = run(dtr, account="alice")
+    assert [each["hashedToken"] for each in dtr.listed_tokens] == ["h2"]
+    assert "warnings" not in result
+
+
+def test_what_a_check_says_of_the_transfer_is_what_comes(dtr: FakeDtr) -> None:
+    dtr.cache.stored.add(sha256(b"two"))
+    said = run(dtr, check=True, skip_cached=True)["transferred"]
+    came = run(dtr, skip_cached=True)["transferred"]
+    assert {**said, "seconds": 0} == {**came, "seconds": 0}
+    assert (came["blobs"], came["cached_blobs"], came["cached_bytes"]) == (2, 1, 3)
+    again = run(dtr, skip_cached=True)["transferred"]
+    assert (again["blobs"], again["bytes"], again["cached_bytes"]) == (0, 0, again["wanted_bytes"])
+
+
+def test_progress_is_told(dtr: FakeDtr, tmp_path: Path) -> None:
+    path = tmp_path / "progress"
+    path.touch()
+    run(dtr, progress_path=str(path))
+    assert sentence(path.read_text()) == "3 of 3 blobs through the cache, 0.0 of 0.0 MB"

@@ -149,6 +149,13 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
         "dtr_cache_assignments_exclusive: 'some' is neither true nor false",
     ),
     ({"verify_image": "dtr.example.org/a/b"}, "dtr_cache_verify_image: "),
+    ({"verify_repository": "dtr.example.org/a/b"}, "dtr_cache_verify_repository: 'dtr.example.org/a/b' is not"),
+    ({"warm_images": ["app"]}, "dtr_cache_warm_images: 'app' is not an image in the DTR"),
+    ({"warm_images": [{"repository": "app"}]}, "dtr_cache_warm_images: 'app' is not a repository in the DTR"),
+    ({"warm_images": [{"tags": "1.*"}]}, "dtr_cache_warm_images: an entry has no repository; write"),
+    ({"warm_images": {"repository": "a/b", "tag": 1}}, "dtr_cache_warm_images: an entry has tag; write"),
+    ({"warm_platforms": "amd64"}, "dtr_cache_warm_platforms: amd64: write for example linux/amd64"),
+    ({"warm_concurrency": 0}, "dtr_cache_warm_concurrency: '0' is not a whole number from 1 to 128"),
     ({"allowed_networks": ["not-a-network"]}, "dtr_cache_allowed_networks: 'not-a-network' is not a network such as"),
     (
         {"allowed_networks": "10.1.2.3/8"},
@@ -207,6 +214,19 @@ def test_text_serves_as_a_list() -> None:
     assert problems == []
     assert settings.nodes == ("worker-1", "worker-2", "worker-3")
     assert as_items(None) == []
+
+
+def test_images_to_warm_come_by_name_and_by_pattern() -> None:
+    by_pattern: list[t.Any] = [{"repository": "a/b", "tags": ["1.*", 2.0]}, {"repository": "a/c"}]
+    settings, problems = read(warm_images=["a/b:1", *by_pattern, "a/b:1"], warm_platforms="linux/arm64, linux/amd64")
+    assert problems == []
+    assert settings.warm_images == ("a/b:1",)
+    assert [tuple(each.values()) for each in settings.warm_repositories] == [
+        ("a/b", "1.*"),
+        ("a/b", "2.0"),
+        ("a/c", "*"),
+    ]
+    assert settings.warm_platforms == ("linux/arm64", "linux/amd64")
 
 
 def test_networks_are_read_once_each_and_in_their_shortest_form() -> None:
