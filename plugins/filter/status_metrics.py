@@ -1,0 +1,62 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: status_metrics
+short_description: A status report as metrics for Prometheus
+version_added: 0.1.0
+author: Contributors to the dtr.cache project (@dtr-cache)
+description:
+  - Gives the text format of Prometheus, for the textfile collector of its node exporter.
+  - Each cache has the labels C(region), C(cache) and C(registry). What is not known has no sample.
+  - The alert rules in C(docs/alerts.yml) use these metrics.
+positional: time
+options:
+  _input:
+    description: The rows that filter P(dtr.cache.status_rows#filter) gives.
+    type: list
+    elements: dict
+    required: true
+  time:
+    description: When the fleet was looked at, in ISO 8601 (without an offset it is UTC) or in seconds since 1970.
+    type: raw
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Write the metrics
+  ansible.builtin.copy:
+    content: "{{ dtr_cache_status | dtr.cache.status_metrics(now(utc=true)) }}"
+    dest: /var/lib/prometheus/node-exporter/dtr_cache.prom
+    mode: "0644"
+  delegate_to: localhost
+  run_once: true
+"""
+
+RETURN = r"""
+_value:
+  description: The metrics.
+  type: str
+"""
+
+import typing as t
+
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet import read_fleet, read_time
+from ansible_collections.dtr.cache.plugins.plugin_utils.status_metrics import render_metrics
+
+
+def status_metrics(rows: t.Any, time: t.Any) -> str:
+    """The text of the metrics."""
+    moment = read_time(time)
+    return render_metrics(read_fleet(rows, moment), moment)
+
+
+class FilterModule:
+    """Filters of the collection."""
+
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        """Names and functions."""
+        return {"status_metrics": status_metrics}

@@ -1,0 +1,201 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The rows of a status report, read into what its page and its metrics are made of.
+
+A row that lacks something gives a cache of which that is not known: a report is wanted most when much is broken.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import re
+import typing as t
+
+from ansible.errors import AnsibleFilterError
+
+EDGES = ("client->cache", "cache->DTR", "client->DTR")
+# Worst first.
+STATES = ("ill", "unknown", "healthy")
+DAY = datetime.timedelta(days=1)
+
+# What no text format can hold, or would show as nothing: control characters, halves of surrogate pairs.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+
+
+class Check(t.NamedTuple):
+    """One property that was looked at."""
+
+    edge: str
+    check: str
+    ok: bool
+    detail: str
+    hint: str
+
+
+class Edge(t.NamedTuple):
+    """One of the three ways that a pull takes."""
+
+    name: str
+    state: str
+    seconds: float | None
+    checks: t.Sequence[Check]
+
+
+class Step(t.NamedTuple):
+    """Something that a deployment would change."""
+
+    kind: str
+    action: str
+    name: str
+    detail: str
+
+
+@dataclasses.dataclass(frozen=True)
+class CacheStatus:
+    """What is known of one region's cache; C(None) is what is not."""
+
+    region: str
+    cache: str
+    url: str
+    registry_url: str
+    nodes: t.Sequence[str]
+    state: str
+    cause: str
+    hint: str
+    image: str
+    version: str
+    wanted: int | None
+    running: int | None
+    days_left: int | None
+    not_after: datetime.datetime | None
+    expires: datetime.datetime | None
+    accounts: int | None
+    dangling: t.Sequence[str]
+    registered: bool | None
+    drift: t.Sequence[Step] | None
+    edges: t.Sequence[Edge]
+
+    @property
+    def checks(self) -> list[Check]:
+        """Those of all edges."""
+        return [check for edge in self.edges for check in edge.checks]
+
+
+def read_fleet(rows: t.Any, moment: datetime.datetime) -> list[CacheStatus]:
+    """The caches of a report, worst first.
+
+    Raises:
+        AnsibleFilterError: these are no rows.
+    """
+    if isinstance(rows, (str, bytes, t.Mapping)) or not all(isinstance(row, t.Mapping) for row in rows):
+        raise AnsibleFilterError("wants the rows that filter dtr.cache.status_rows gives: a list of dictionaries")
+    caches = [_cache(row, moment) for row in rows]
+    return sorted(caches, key=lambda cache: (STATES.index(cache.state), cache.region.casefold(), cache.cache))
+
+
+def read_time(value: t.Any) -> datetime.datetime:
+    """A moment, in UTC, from its ISO 8601 text, from seconds since 1970 or from itself.
+
+    Raises:
+        AnsibleFilterError: it is none of them.
+    """
+    moment: datetime.datetime | None
+    try:
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            moment = datetime.datetime.fromtimestamp(value, datetime.timezone.utc)
+        else:
+            moment = value if isinstance(value, datetime.datetime) else _iso(value)
+    except (ValueError, OverflowError, OSError):
+        moment = None
+    if moment is None:
+        raise AnsibleFilterError(f"time: {value!r} is no time; give it as in 2026-11-24T01:40:00Z")
+    return _utc(moment)
+
+
+def clean(value: t.Any) -> str:
+    """One line of text that can be written and shown."""
+    return "" if value is None else _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", " ".join(str(value).split()))
+
+
+def _iso(value: t.Any) -> datetime.datetime | None:
+    text = str(value or "")
+    # Before Python 3.11 a Z is not understood.
+    return datetime.datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", text)) if text else None
+
+
+def _utc(moment: datetime.datetime) -> datetime.datetime:
+    return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)).astimezone(datetime.timezone.utc)
+
+
+def _cache(row: t.Mapping[str, t.Any], moment: datetime.datetime) -> CacheStatus:
+    checks = [_check(check) for check in row.get("checks") or []]
+    seconds = row.get("seconds") or {}
+    replicas = row.get("replicas") or {}
+    drift = row.get("drift")
+    not_after = _not_after(row.get("certificate") or {})
+    days_left = row.get("days_left")
+    if days_left is None and not_after is not None:
+        days_left = (not_after - moment) // DAY
+    state = row.get("state")
+    region = clean(row.get("region"))
+    return CacheStatus(
+        region=region or clean(row.get("cache")),
+        cache=clean(row.get("cache")) or region,
+        url=clean(row.get("url")),
+        registry_url=clean(row.get("registry_url")),
+        nodes=[clean(node) for node in row.get("nodes") or []],
+        state=str(state) if state in STATES else "unknown",
+        cause=clean(row.get("cause")),
+        hint=clean(row.get("hint")),
+        image=clean(row.get("image")),
+        version=clean(row.get("version")),
+        wanted=replicas.get("wanted"),
+        running=replicas.get("running"),
+        days_left=days_left,
+        not_after=not_after,
+        expires=_expires(not_after, days_left, moment),
+        accounts=row.get("accounts"),
+        dangling=[clean(account) for account in row.get("dangling") or []],
+        registered=row.get("registered"),
+        drift=None if drift is None else [_step(step) for step in drift],
+        edges=[_edge(name, [check for check in checks if check.edge == name], seconds.get(name)) for name in EDGES],
+    )
+
+
+def _check(check: t.Mapping[str, t.Any]) -> Check:
+    return Check(
+        clean(check.get("edge")),
+        clean(check.get("check")),
+        bool(check.get("ok")),
+        clean(check.get("detail")),
+        clean(check.get("hint")),
+    )
+
+
+def _step(step: t.Mapping[str, t.Any]) -> Step:
+    return Step(*(clean(step.get(key)) for key in Step._fields))
+
+
+def _edge(name: str, checks: t.Sequence[Check], seconds: t.Any) -> Edge:
+    state = "unseen" if not checks else "ok" if all(check.ok for check in checks) else "failed"
+    return Edge(name, state, None if seconds is None else float(seconds), checks)
+
+
+def _not_after(certificate: t.Mapping[str, t.Any]) -> datetime.datetime | None:
+    try:
+        moment = _iso(certificate.get("not_after"))
+    except ValueError:
+        return None
+    return None if moment is None else _utc(moment)
+
+
+def _expires(
+    not_after: datetime.datetime | None, days_left: int | None, moment: datetime.datetime
+) -> datetime.datetime | None:
+    """When clients begin to refuse the cache: days_left is of the whole chain, not_after of the cache's own."""
+    if days_left is None:
+        return not_after
+    chain_ends = moment + (days_left + 1) * DAY
+    return not_after if not_after is not None and not_after <= chain_ends + DAY else chain_ends
