@@ -13,7 +13,7 @@ description:
   - Gives the text format of Prometheus, for the textfile collector of its node exporter.
   - Each cache has the labels C(region), C(cache) and C(registry). What is not known has no sample.
   - The alert rules in C(docs/alerts.yml) use these metrics.
-positional: time
+positional: time, registries
 options:
   _input:
     description: The rows that filter P(dtr.cache.status_rows#filter) gives.
@@ -24,14 +24,21 @@ options:
     description: When the fleet was looked at, in ISO 8601 (without an offset it is UTC) or in seconds since 1970.
     type: raw
     required: true
+  registries:
+    description: The rows that filter P(dtr.cache.status_registries#filter) gives.
+    type: list
+    elements: dict
+    default: []
 """
 
 EXAMPLES = r"""
 - name: Write the metrics
   ansible.builtin.copy:
-    content: "{{ dtr_cache_status | dtr.cache.status_metrics(now(utc=true)) }}"
+    content: "{{ looked_at | dtr.cache.status_rows | dtr.cache.status_metrics(now(utc=true)) }}"
     dest: /var/lib/prometheus/node-exporter/dtr_cache.prom
     mode: "0644"
+  vars:
+    looked_at: "{{ ansible_play_hosts_all | map('extract', hostvars) }}"
   delegate_to: localhost
   run_once: true
 """
@@ -44,14 +51,14 @@ _value:
 
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.plugin_utils.fleet import read_fleet, read_time
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet import read_fleet, read_registries, read_time
 from ansible_collections.dtr.cache.plugins.plugin_utils.status_metrics import render_metrics
 
 
-def status_metrics(rows: t.Any, time: t.Any) -> str:
+def status_metrics(rows: t.Any, time: t.Any, registries: t.Any = ()) -> str:
     """The text of the metrics."""
     moment = read_time(time)
-    return render_metrics(read_fleet(rows, moment), moment)
+    return render_metrics(read_fleet(rows, moment), read_registries(registries), moment)
 
 
 class FilterModule:

@@ -14,7 +14,7 @@ description:
   - It shows how many caches are well, each cache with its state, cause and what to do, its trust edges as a picture,
     and for the fleet the time left of each certificate, the latency of each edge and the accounts of each cache.
   - Readable on a phone, on paper, in light and dark, by keyboard and by screen reader.
-positional: time
+positional: time, registries
 options:
   _input:
     description: The rows that filter P(dtr.cache.status_rows#filter) gives.
@@ -25,14 +25,21 @@ options:
     description: When the fleet was looked at, in ISO 8601 (without an offset it is UTC) or in seconds since 1970.
     type: raw
     required: true
+  registries:
+    description: The rows that filter P(dtr.cache.status_registries#filter) gives.
+    type: list
+    elements: dict
+    default: []
 """
 
 EXAMPLES = r"""
 - name: Write the page
   ansible.builtin.copy:
-    content: "{{ dtr_cache_status | dtr.cache.status_page(now(utc=true)) }}"
+    content: "{{ looked_at | dtr.cache.status_rows | dtr.cache.status_page(now(utc=true)) }}"
     dest: status.html
     mode: "0644"
+  vars:
+    looked_at: "{{ ansible_play_hosts_all | map('extract', hostvars) }}"
   delegate_to: localhost
   run_once: true
 """
@@ -45,14 +52,14 @@ _value:
 
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.plugin_utils.fleet import read_fleet, read_time
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet import read_fleet, read_registries, read_time
 from ansible_collections.dtr.cache.plugins.plugin_utils.status_page import render_page
 
 
-def status_page(rows: t.Any, time: t.Any) -> str:
+def status_page(rows: t.Any, time: t.Any, registries: t.Any = ()) -> str:
     """The text of the page."""
     moment = read_time(time)
-    return render_page(read_fleet(rows, moment), moment)
+    return render_page(read_fleet(rows, moment), read_registries(registries), moment)
 
 
 class FilterModule:

@@ -52,6 +52,25 @@ class Step(t.NamedTuple):
     detail: str
 
 
+class Problem(t.NamedTuple):
+    """Something that is not well, and what to do about it."""
+
+    cause: str
+    hint: str
+
+
+class RegistryStatus(t.NamedTuple):
+    """What is known of a DTR; C(None) is what is not."""
+
+    url: str
+    healthy: bool | None
+    read_only: bool | None
+    version: str
+    dangling: t.Sequence[str]
+    cause: str
+    hint: str
+
+
 @dataclasses.dataclass(frozen=True)
 class CacheStatus:
     """What is known of one region's cache; C(None) is what is not."""
@@ -64,6 +83,7 @@ class CacheStatus:
     state: str
     cause: str
     hint: str
+    others: t.Sequence[Problem]
     image: str
     version: str
     wanted: int | None
@@ -89,10 +109,28 @@ def read_fleet(rows: t.Any, moment: datetime.datetime) -> list[CacheStatus]:
     Raises:
         AnsibleFilterError: these are no rows.
     """
-    if isinstance(rows, (str, bytes, t.Mapping)) or not all(isinstance(row, t.Mapping) for row in rows):
-        raise AnsibleFilterError("wants the rows that filter dtr.cache.status_rows gives: a list of dictionaries")
-    caches = [_cache(row, moment) for row in rows]
+    caches = [_cache(row, moment) for row in _checked(rows, "dtr.cache.status_rows")]
     return sorted(caches, key=lambda cache: (STATES.index(cache.state), cache.region.casefold(), cache.cache))
+
+
+def read_registries(rows: t.Any) -> list[RegistryStatus]:
+    """The DTRs of a report.
+
+    Raises:
+        AnsibleFilterError: these are no rows.
+    """
+    return [
+        RegistryStatus(
+            clean(row.get("url")),
+            row.get("healthy"),
+            row.get("read_only"),
+            clean(row.get("version")),
+            [clean(account) for account in row.get("dangling") or []],
+            clean(row.get("cause")),
+            clean(row.get("hint")),
+        )
+        for row in _checked(rows, "dtr.cache.status_registries")
+    ]
 
 
 def read_time(value: t.Any) -> datetime.datetime:
@@ -117,6 +155,12 @@ def read_time(value: t.Any) -> datetime.datetime:
 def clean(value: t.Any) -> str:
     """One line of text that can be written and shown."""
     return "" if value is None else _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", " ".join(str(value).split()))
+
+
+def _checked(rows: t.Any, origin: str) -> t.Sequence[t.Mapping[str, t.Any]]:
+    if not isinstance(rows, t.Sequence) or not all(isinstance(row, t.Mapping) for row in rows):
+        raise AnsibleFilterError(f"wants the rows that filter {origin} gives: a list of dictionaries")
+    return rows
 
 
 def _iso(value: t.Any) -> datetime.datetime | None:
@@ -149,6 +193,7 @@ def _cache(row: t.Mapping[str, t.Any], moment: datetime.datetime) -> CacheStatus
         state=str(state) if state in STATES else "unknown",
         cause=clean(row.get("cause")),
         hint=clean(row.get("hint")),
+        others=[_problem(problem) for problem in (row.get("problems") or [])[1:]],
         image=clean(row.get("image")),
         version=clean(row.get("version")),
         wanted=replicas.get("wanted"),
@@ -172,6 +217,10 @@ def _check(check: t.Mapping[str, t.Any]) -> Check:
         clean(check.get("detail")),
         clean(check.get("hint")),
     )
+
+
+def _problem(problem: t.Mapping[str, t.Any]) -> Problem:
+    return Problem(clean(problem.get("cause")), clean(problem.get("hint")))
 
 
 def _step(step: t.Mapping[str, t.Any]) -> Step:

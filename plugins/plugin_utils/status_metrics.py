@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.plugin_utils.fleet import STATES, CacheStatus
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet import STATES, CacheStatus, RegistryStatus
 
 Labels = t.Mapping[str, str]
 Sample = tuple[Labels, float]
@@ -77,7 +77,28 @@ METRICS = (
 )
 
 
-def render_metrics(caches: t.Sequence[CacheStatus], moment: datetime.datetime) -> str:
+REGISTRY_METRICS: tuple[tuple[str, str, t.Callable[[RegistryStatus], float | None]], ...] = (
+    (
+        "dtr_cache_registry_healthy",
+        "Whether the DTR answers and says that it is healthy.",
+        lambda registry: bool(registry.healthy),
+    ),
+    (
+        "dtr_cache_registry_read_only",
+        "Whether the DTR takes no pushes; caches serve all the same.",
+        lambda registry: registry.read_only,
+    ),
+    (
+        "dtr_cache_registry_dangling_accounts",
+        "Accounts whose cache no longer exists and that no region declares.",
+        lambda registry: len(registry.dangling),
+    ),
+)
+
+
+def render_metrics(
+    caches: t.Sequence[CacheStatus], registries: t.Sequence[RegistryStatus], moment: datetime.datetime
+) -> str:
     """The report's text, which ends in a line break."""
     caches = _once(caches)
     lines = [
@@ -93,6 +114,13 @@ def render_metrics(caches: t.Sequence[CacheStatus], moment: datetime.datetime) -
         if samples:
             lines += _heading(metric.name, metric.help)
             lines += [_line(metric.name, labels, value) for labels, value in samples]
+    known = {registry.url: registry for registry in registries}
+    for name, text, value_of in REGISTRY_METRICS:
+        values = [(url, value_of(registry)) for url, registry in known.items()]
+        samples = [({"registry": url}, float(value)) for url, value in values if value is not None]
+        if samples:
+            lines += _heading(name, text)
+            lines += [_line(name, labels, value) for labels, value in samples]
     return "\n".join(lines) + "\n"
 
 

@@ -19,7 +19,7 @@ import re
 import typing as t
 
 import jinja2
-from ansible_collections.dtr.cache.plugins.plugin_utils.fleet import STATES, CacheStatus, Check, Edge
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet import STATES, CacheStatus, Check, Edge, RegistryStatus
 
 _FOLDER = pathlib.Path(__file__).parent
 # In a larger fleet, the cards of healthy caches are one line that opens, and a chart shows its first lines.
@@ -105,8 +105,11 @@ class Card:
         return seconds_text(self.status.edges[0].seconds)
 
 
-def render_page(caches: t.Sequence[CacheStatus], moment: datetime.datetime) -> str:
+def render_page(
+    caches: t.Sequence[CacheStatus], registries: t.Sequence[RegistryStatus], moment: datetime.datetime
+) -> str:
     """The page; the caches are in order, worst first."""
+    troubled = [registry for registry in registries if registry.cause]
     large = len(caches) > SMALL_FLEET
     cards = [Card(number, cache, large and cache.state == "healthy") for number, cache in enumerate(caches, 1)]
     counts = {state: sum(cache.state == state for cache in caches) for state in STATES}
@@ -120,10 +123,11 @@ def render_page(caches: t.Sequence[CacheStatus], moment: datetime.datetime) -> s
         groups=_groups(cards, large),
         places={card.status.state: card.status.state if large else card.id for card in reversed(cards)},
         counts=counts,
-        worst=next((state for state in STATES if counts[state]), "unknown"),
-        verdict=_verdict(counts),
+        worst="ill" if troubled else next((state for state in STATES if counts[state]), "unknown"),
+        verdict=_verdict(counts, len(troubled), len(registries)),
         causes=_common_causes(caches),
         registries=_distinct(cache.registry_url for cache in caches),
+        troubled=troubled,
         accounts=sum(known_accounts) if known_accounts else None,
         certificates=_certificates(cards),
         latencies=_latencies(cards),
@@ -208,7 +212,16 @@ def _groups(cards: t.Sequence[Card], large: bool) -> list[tuple[str, str, list[C
     return [(state.capitalize(), state, group) for state, group in groups if group]
 
 
-def _verdict(counts: t.Mapping[str, int]) -> str:
+def _verdict(counts: t.Mapping[str, int], troubled: int, registries: int) -> str:
+    verdict = _verdict_on_caches(counts)
+    if not troubled:
+        return verdict
+    whose = "the DTR is" if registries == 1 else f"{troubled} of {registries} DTRs {'is' if troubled == 1 else 'are'}"
+    well = counts["healthy"] and counts["healthy"] == sum(counts.values())
+    return f"{verdict}, {'but' if well else 'and'} {whose} not well"
+
+
+def _verdict_on_caches(counts: t.Mapping[str, int]) -> str:
     total = sum(counts.values())
     if not total:
         return "There is no cache in this report"

@@ -105,6 +105,11 @@ def untrusted(region: str = "region-europe", days: int = 9, accounts: int = 230)
         "state": "ill",
         "cause": "The cache gets nothing from its upstream: it answers 502 Bad Gateway.",
         "hint": hint,
+        "problems": [
+            {"cause": "The cache gets nothing from its upstream: it answers 502 Bad Gateway.", "hint": hint},
+            {"cause": "1 of 2 replicas run.", "hint": "Deploy it with dtr.cache.deploy."},
+            {"cause": "the Swarm is not as declared: update service (limits).", "hint": None},
+        ],
         "replicas": {"wanted": 2, "running": 1},
         "dangling": ["carol", "dave"],
         "drift": drift,
