@@ -44,12 +44,15 @@ STEP_SECONDS = 10.0
 _UPSTREAM_SECONDS = 20.0
 # Between two looks while waiting.
 _PAUSE_SECONDS = 2.0
+# Accounts that a message names.
+_NAMED = 10
 _NO_BLOB = f"/v2/dtr-cache-health/probe/blobs/sha256:{'0' * 64}"
-_LOG_HINT = "The cache's log names the reason: dtr.cache.cache_logs_info reads it."
+LOG_HINT = "The cache's log names the reason: dtr.cache.cache_logs_info reads it."
 
 # What is more likely the cause stands before what it causes.
 _EDGES = (CLIENT_TO_CACHE, CLIENT_TO_DTR, CACHE_TO_DTR)
 _CHECKS = (
+    "deployment",
     "name_resolution",
     "tcp",
     "tls",
@@ -57,11 +60,17 @@ _CHECKS = (
     "validity",
     "chain",
     "host_name",
+    "certificate",
     "api",
-    "registration",
     "upstream",
+    "pull",
     "finished",
+    "registration",
+    "read_only",
+    "assignments",
 )
+# They say nothing about whether a pull that gets to the cache is served.
+_BESIDES = ("certificate", "registration", "read_only", "assignments")
 
 _CACHE_WORDS = Words(
     server="the cache",
@@ -73,6 +82,10 @@ _CACHE_WORDS = Words(
     chain_file="the cache's certificate file (dtr_cache_certificate)",
     renew="Renew the cache's certificate, and let the cache take it up (playbook dtr.cache.rotate).",
     name="Use a host name that the certificate covers, or have the cache's certificate issued for this one.",
+    other_certificate=(
+        "The replicas run with an older secret, or something else answers at this address: run dtr.cache.deploy or "
+        "dtr.cache.rotate with the certificate that is wanted, and look at what stands before the cache."
+    ),
     client_certificate="Take clientcas out of the cache's configuration (http.tls): Docker clients send it none.",
 )
 _DTR_WORDS = Words(
@@ -87,9 +100,17 @@ _DTR_WORDS = Words(
 
 
 class Cache(t.NamedTuple):
-    """A cache to look at; C(trust) verifies what its clients verify, C(anchors) are the CAs in it that are known.
+    """A cache to look at.
 
-    C(min_days) is how long its certificate has to be valid, where that differs from what all others have to.
+    Args:
+        name: Its name in DTR.
+        url: Where clients reach it.
+        trust: Verifies what its clients verify.
+        anchors: The CAs in C(trust) that are known.
+        min_days: How long its certificate has to be valid, where that differs from what all others have to.
+        certificate: The fingerprint of the certificate that it should have, when it is known.
+        published: The ports that its stack publishes: none when there is no such stack, C(None) when that is not known.
+        pull: Asks for a blob as an assigned account does, at the URL that it is given.
     """
 
     name: str
@@ -97,12 +118,16 @@ class Cache(t.NamedTuple):
     trust: ssl.SSLContext | None
     anchors: t.Sequence[x509.Certificate] = ()
     min_days: int | None = None
+    certificate: str | None = None
+    published: t.Sequence[int] | None = None
+    pull: t.Callable[[str], Check] | None = None
 
 
 class Dtr(t.NamedTuple):
     """The DTR behind the caches.
 
-    C(content_caches) lists what it has registered, or is C(None) when nobody may ask it.
+    C(content_caches) lists what it has registered, C(read_only) tells whether nobody can push, C(dangling) lists the
+    accounts whose cache is gone; each is C(None) when nobody may ask it, or is to.
     """
 
     url: str
@@ -110,6 +135,8 @@ class Dtr(t.NamedTuple):
     anchors: t.Sequence[x509.Certificate]
     client_context: t.Callable[[], ssl.SSLContext]
     content_caches: t.Callable[[], list[ContentCache]] | None
+    read_only: t.Callable[[], bool | None] | None = None
+    dangling: t.Callable[[], list[str]] | None = None
 
 
 class Condition(t.NamedTuple):
@@ -168,39 +195,55 @@ def examine(
     latest: dict[str, Condition] = {}
     while True:
         left = [cache for cache in caches if cache.name not in latest or not latest[cache.name].healthy]
-        found = _examine_once(left, dtr, min_days, max(0.1, end - time.monotonic()))
-        # What the last, cut-off look did not get to is better told by the look before it.
-        latest.update({name: each for name, each in found.items() if name not in latest or _complete(each)})
+        began = time.monotonic()
+        found = _examine_once(left, dtr, min_days, max(0.1, end - began))
+        # What the last look had no time for is better told by the look before it.
+        short = time.monotonic() - began >= min(STEP_SECONDS, timeout, end - began) < STEP_SECONDS
+        latest.update(
+            {
+                name: each
+                for name, each in found.items()
+                if name not in latest or each.healthy or not (short and _timed_out(each))
+            }
+        )
         healthy = all(condition.healthy for condition in latest.values())
         if healthy or not wait or time.monotonic() + _PAUSE_SECONDS >= end:
             return [latest[cache.name] for cache in caches]
         time.sleep(_PAUSE_SECONDS)
 
 
-def _complete(condition: Condition) -> bool:
-    return all(check.check != "finished" for check in condition.checks)
+def _timed_out(condition: Condition) -> bool:
+    return any(check.check == "finished" or " within " in check.detail for check in condition.checks if not check.ok)
 
 
 def _examine_once(caches: t.Sequence[Cache], dtr: Dtr | None, min_days: int, seconds: float) -> dict[str, Condition]:
-    step = min(STEP_SECONDS, seconds)
+    step = min(STEP_SECONDS, max(0.1, round(seconds, 1)))
     tasks: dict[str, t.Callable[[], t.Any]] = {
         f"cache {cache.name}": functools.partial(look_at, cache_endpoint(cache, min_days, seconds), step)
         for cache in caches
     }
     if dtr is not None:
         tasks["DTR"] = functools.partial(look_at, dtr_endpoint(dtr, min_days, step), step)
-        if dtr.content_caches is not None:
-            tasks["registrations"] = functools.partial(_registrations, dtr.content_caches)
+        asked = {"registrations": dtr.content_caches, "read_only": dtr.read_only, "dangling": dtr.dangling}
+        tasks.update({name: functools.partial(_or_failure, ask) for name, ask in asked.items() if ask is not None})
+    tasks.update({f"pull {cache.name}": functools.partial(cache.pull, cache.url) for cache in caches if cache.pull})
     results = side_by_side(tasks, seconds)
     to_dtr = _of_dtr(dtr, results.get("DTR"), seconds)
     registrations = results.get("registrations") if all(check.ok for check in to_dtr) else None
+    if all(check.ok for check in to_dtr):
+        to_dtr += _state_of_dtr(results.get("read_only"), results.get("dangling"))
     conditions = {}
     for cache in caches:
         look: Look | None = results.get(f"cache {cache.name}")
         checks = list(look.checks) if look else [_unfinished(CLIENT_TO_CACHE, cache.url, seconds)]
+        if cache.published is not None:
+            checks.append(_deployment(cache, cache.published))
         checks += to_dtr
         if registrations is not None:
             checks.append(_registration(cache, registrations))
+        pull: Check | None = results.get(f"pull {cache.name}")
+        if pull is not None and all(check.ok or check.check in _BESIDES for check in checks):
+            checks.append(pull)
         conditions[cache.name] = Condition(cache, _without_follow_ups(checks), look, results.get("DTR"))
     return conditions
 
@@ -249,6 +292,7 @@ def cache_endpoint(cache: Cache, min_days: int, seconds: float) -> Endpoint:
         questions,
         min_days if cache.min_days is None else cache.min_days,
         unverified,
+        cache.certificate,
     )
 
 
@@ -261,7 +305,7 @@ def dtr_endpoint(dtr: Dtr, min_days: int, seconds: float) -> Endpoint:
 def judge_api(seen: Seen | str) -> Check:
     """The answer to C(/v2/), which a cache gives to anybody: it is a Docker registry without accounts of its own."""
     if isinstance(seen, str):
-        return _bad(CLIENT_TO_CACHE, "api", f"GET /v2/: {seen}", _LOG_HINT)
+        return _bad(CLIENT_TO_CACHE, "api", f"GET /v2/: {seen}", LOG_HINT)
     told = f"GET /v2/ answers {status_text(seen.status)}"
     is_registry = "docker-distribution-api-version" in seen.headers
     if seen.status == 200 and (is_registry or seen.body.strip() == b"{}"):
@@ -274,9 +318,7 @@ def judge_api(seen: Seen | str) -> Check:
             "Check that the URL is the cache's and not DTR's, and that the cache's configuration has no auth section.",
         )
     if seen.status in (500, 502, 503, 504):
-        return _bad(
-            CLIENT_TO_CACHE, "api", told, f"The cache, or a load balancer before it, is in trouble. {_LOG_HINT}"
-        )
+        return _bad(CLIENT_TO_CACHE, "api", told, f"The cache, or a load balancer before it, is in trouble. {LOG_HINT}")
     return _bad(CLIENT_TO_CACHE, "api", f"{told}: this is no Docker registry", "Check host and port of the URL.")
 
 
@@ -291,7 +333,7 @@ def judge_upstream(seen: Seen | str) -> Check:
             CACHE_TO_DTR,
             "upstream",
             f"asked for a blob that it does not have, the cache gives up: {seen}",
-            f"Its way to the upstream may be blocked without a word: let firewalls pass the cache's node. {_LOG_HINT}",
+            f"Its way to the upstream may be blocked without a word: let firewalls pass the cache's node. {LOG_HINT}",
         )
     told = f"asked for a blob that it does not have, the cache answers {status_text(seen.status)}"
     if seen.status in (401, 403, 404):
@@ -302,10 +344,10 @@ def judge_upstream(seen: Seen | str) -> Check:
             "upstream",
             f"{told}: it gets nothing from its upstream",
             "Check from the cache's node that DTR's name, port and certificate are as upstreams and cas of its "
-            f"configuration say. {_LOG_HINT}",
+            f"configuration say. {LOG_HINT}",
         )
     if seen.status == 500:
-        return _bad(CACHE_TO_DTR, "upstream", told, f"Its storage may be full or not writable. {_LOG_HINT}")
+        return _bad(CACHE_TO_DTR, "upstream", told, f"Its storage may be full or not writable. {LOG_HINT}")
     return _bad(
         CACHE_TO_DTR, "upstream", f"{told}, as no content cache does", "Check that the URL is a content cache's."
     )
@@ -331,9 +373,12 @@ def judge_ping(seen: Seen | str) -> Check:
     return _bad(CLIENT_TO_DTR, "api", f"{told}, as no DTR does", "Check that url is the address of DTR.")
 
 
-def _registrations(content_caches: t.Callable[[], list[ContentCache]]) -> list[ContentCache] | Failure:
+_Answer = t.TypeVar("_Answer")
+
+
+def _or_failure(ask: t.Callable[[], _Answer]) -> _Answer | Failure:
     try:
-        return content_caches()
+        return ask()
     except Failure as failure:
         return failure
 
@@ -342,6 +387,56 @@ def _of_dtr(dtr: Dtr | None, look: Look | None, seconds: float) -> list[Check]:
     if dtr is None:
         return []
     return list(look.checks) if look else [_unfinished(CLIENT_TO_DTR, dtr.url, seconds)]
+
+
+def _state_of_dtr(read_only: bool | Failure | None, dangling: list[str] | Failure | None) -> list[Check]:
+    """What DTR tells administrators of itself and of the accounts, as far as it was asked and told."""
+    checks = []
+    if read_only is True:
+        hint = (
+            "If nobody is at work on DTR, switch the read-only mode off in its settings. Images can be pulled, but not "
+            "pushed."
+        )
+        checks.append(_bad(CLIENT_TO_DTR, "read_only", "DTR is in read-only mode", hint))
+    elif read_only is False:
+        checks.append(Check(CLIENT_TO_DTR, "read_only", True, "DTR takes pushes"))
+    if isinstance(dangling, Failure):
+        message = f"the accounts' settings cannot be read: {dangling.message.rstrip('.')}"
+        checks.append(_bad(CLIENT_TO_DTR, "assignments", message, dangling.hint))
+    elif dangling:
+        named = ", ".join(dangling[:_NAMED]) + (f" and {len(dangling) - _NAMED} more" if len(dangling) > _NAMED else "")
+        checks.append(
+            _bad(
+                CLIENT_TO_DTR,
+                "assignments",
+                f"assigned to a cache that no longer exists: {named}",
+                "Assign them to a cache that exists, or to local, with dtr.cache.cache_assignments.",
+            )
+        )
+    elif dangling is not None:
+        checks.append(Check(CLIENT_TO_DTR, "assignments", True, "no account is assigned to a cache that is gone"))
+    return checks
+
+
+def _deployment(cache: Cache, published: t.Sequence[int]) -> Check:
+    """Whether the Swarm publishes the cache where clients look for it."""
+    port = origin_of(cache.url).port
+    if not published:
+        return _bad(
+            CLIENT_TO_CACHE,
+            "deployment",
+            "the Swarm has no stack that publishes this cache",
+            "Deploy it with dtr.cache.deploy; or, when it is not wanted any more, take it out of DTR with "
+            "dtr.cache.remove.",
+        )
+    if port not in published:
+        return _bad(
+            CLIENT_TO_CACHE,
+            "deployment",
+            f"clients are sent to port {port}, and the stack publishes {', '.join(map(str, published))}",
+            "Set dtr_cache_port to the port that clients are to use, and run dtr.cache.deploy.",
+        )
+    return Check(CLIENT_TO_CACHE, "deployment", True, f"the stack publishes port {port}")
 
 
 def _registration(cache: Cache, registered: list[ContentCache] | Failure) -> Check:
@@ -393,19 +488,31 @@ def _unfinished(edge: str, url: str, seconds: float) -> Check:
 
 
 def _without_follow_ups(checks: list[Check]) -> list[Check]:
-    """The checks, where a cache that gets nothing from a DTR that is down itself is not sent looking elsewhere."""
-    down = any(
-        not check.ok and check.edge == CLIENT_TO_DTR and check.check in ("tcp", "tls", "api", "finished")
-        for check in checks
-    )
-    if not down:
-        return checks
+    """The checks, where what follows from a failed one has the hint to mend that one first."""
+    failed = {(check.edge, check.check): check for check in checks if not check.ok}
+    hints: dict[tuple[str, str], str] = {}
+    if any((CLIENT_TO_DTR, check) in failed for check in ("tcp", "tls", "api", "finished")):
+        hints[CACHE_TO_DTR, "upstream"] = "DTR does not answer this machine either: mend that first, and look again."
+    here, there = failed.get((CLIENT_TO_CACHE, "clock")), failed.get((CLIENT_TO_DTR, "clock"))
+    if here and there and _direction(here) == _direction(there):
+        hints[CLIENT_TO_CACHE, "clock"] = hints[CLIENT_TO_DTR, "clock"] = (
+            "Cache and DTR agree on that: set this machine's clock right (NTP)."
+        )
+    elif here:
+        hints[CACHE_TO_DTR, "upstream"] = (
+            "Set the clock of the cache's node right first, and look again: the cache judges DTR's certificate by it."
+        )
+        if any(check.edge == CLIENT_TO_DTR and check.check == "api" and check.ok for check in checks) and not there:
+            hints[CLIENT_TO_CACHE, "clock"] = (
+                "DTR's clock agrees with this machine's: set that of the cache's node (NTP)."
+            )
     return [
-        check._replace(hint="DTR does not answer this machine either: mend that first, and look again.")
-        if check.check == "upstream" and not check.ok
-        else check
-        for check in checks
+        check if check.ok else check._replace(hint=hints.get((check.edge, check.check), check.hint)) for check in checks
     ]
+
+
+def _direction(clock: Check) -> bool:
+    return " ahead of " in clock.detail
 
 
 def _bad(edge: str, check: str, detail: str, hint: str | None) -> Check:
@@ -424,7 +531,7 @@ def by_likelihood(checks: t.Sequence[Check]) -> list[Check]:
 
 def _rank(check: Check) -> tuple[int, int, int]:
     # A registration is of no effect on what else was seen.
-    return (check.check == "registration", _EDGES.index(check.edge), _CHECKS.index(check.check))
+    return (check.check in _BESIDES, _EDGES.index(check.edge), _CHECKS.index(check.check))
 
 
 def verdict(conditions: t.Sequence[Condition]) -> str | None:

@@ -71,6 +71,7 @@ class Words(t.NamedTuple):
         chain_file: Where its certificates come from.
         renew: How its certificate is renewed.
         name: How host name and certificate are made to agree.
+        other_certificate: When it has another certificate than it should.
         client_certificate: When the server wants another client certificate than it gets, or one at all.
     """
 
@@ -81,6 +82,7 @@ class Words(t.NamedTuple):
     renew: str
     name: str
     client_certificate: str
+    other_certificate: str = ""
 
 
 class Endpoint(t.NamedTuple):
@@ -95,6 +97,7 @@ class Endpoint(t.NamedTuple):
         ask: Paths to request, each with the function that judges the answer, and the seconds it may take.
         min_days: Fewer days of validity than that are not enough.
         client_context: Makes a context that verifies nothing, with a client certificate where there is one.
+        certificate: The SHA-256 fingerprint of the certificate that the server should have, when it is known.
     """
 
     edge: str
@@ -105,6 +108,7 @@ class Endpoint(t.NamedTuple):
     ask: t.Sequence[Question]
     min_days: int
     client_context: t.Callable[[], ssl.SSLContext]
+    certificate: str | None = None
 
 
 class Question(t.NamedTuple):
@@ -212,6 +216,8 @@ class _Visit:
         self._words = endpoint.words
         self._checks: list[Check] = []
         self._chain: list[x509.Certificate] = []
+        # One for each handshake: behind one address may be several servers.
+        self._leaves: dict[bytes, None] = {}
         # Before Python 3.10 only the server's own certificate is to be seen.
         self._whole = True
         self._days_left: int | None = None
@@ -228,6 +234,7 @@ class _Visit:
             self._answers()
         except _Blocked as blocked:
             self._checks.append(blocked.check)
+        self._is_the_wanted_one()
         leaf = certificates.describe(self._chain[0]) if self._chain else None
         if any(check.check == "clock" for check in self._checks):
             self._checks = [_after_clocks(check) for check in self._checks]
@@ -270,10 +277,14 @@ class _Visit:
     def _handshake(self, context: ssl.SSLContext, seconds: float | None = None) -> ssl.SSLSocket:
         connection = self._connect(seconds or self._step)
         try:
-            return context.wrap_socket(connection, server_hostname=self._origin.host)
+            secured = context.wrap_socket(connection, server_hostname=self._origin.host)
         except BaseException:
             connection.close()
             raise
+        leaf = secured.getpeercert(binary_form=True)
+        if leaf:
+            self._leaves[leaf] = None
+        return secured
 
     # TLS
 
@@ -424,7 +435,7 @@ class _Visit:
             self._bad(
                 "validity",
                 f"not valid before {begin:%Y-%m-%d %H:%M} UTC",
-                "Compare the clocks of this machine and the CA.",
+                "Compare the clocks of this machine and the CA. When both are right, have one issued that is valid now.",
             )
         elif today > end:
             self._bad("validity", f"{whose} expired on {end:%Y-%m-%d}, {-self._days_left} days ago", self._words.renew)
@@ -437,6 +448,24 @@ class _Visit:
             )
         else:
             self._good("validity", f"until {end:%Y-%m-%d}, {self._days_left} days left")
+
+    def _is_the_wanted_one(self) -> None:
+        wanted = self._endpoint.certificate
+        if not wanted or not self._leaves:
+            return
+        found = [_load_der(leaf) for leaf in self._leaves]
+        others = [each for each in found if certificates.fingerprint(each) != wanted]
+        if not others:
+            self._good("certificate", "the one that it should have")
+            return
+        whose = f"some of {self._words.server}'s replicas have" if len(others) < len(found) else "the server has"
+        other = others[0]
+        self._bad(
+            "certificate",
+            f"{whose} another certificate than the wanted one: valid from {certificates.not_before(other):%Y-%m-%d}"
+            f" to {certificates.not_after(other):%Y-%m-%d}, SHA-256 {certificates.fingerprint(other)}",
+            self._words.other_certificate,
+        )
 
     # HTTP
 
@@ -455,7 +484,11 @@ class _Visit:
                 if self._seconds is None:
                     self._seconds = self._times[question.path]
                     self._compare_clocks(seen)
-            self._checks.append(question.judge(seen))
+            check = question.judge(seen)
+            self._checks.append(check)
+            if not check.ok:
+                # Whoever fails at the first question is not to be judged by the next.
+                break
 
     def _ask(self, question: Question) -> Seen:
         secure = self._origin.scheme == "https"

@@ -403,6 +403,22 @@ class Registry:
         answer = self._transport.request("GET", "/api/v0/meta/settings", expect=(200, 403))
         return None if answer.status == 403 else _object(answer)
 
+    def read_only(self) -> bool | None:
+        """Whether nobody can push: C(readOnlyRegistry) of the settings, or a replica that says so of itself.
+
+        C(None) for users who are no administrators, and where a version does not tell.
+        """
+        try:
+            settings = self.settings()
+            if settings is None or settings.get("readOnlyRegistry"):
+                return None if settings is None else True
+            replicas = (self.cluster_status() or {}).get("replica_readonly")
+        except Failure as failure:
+            if failure.http_status != 404:
+                raise
+            return None
+        return any(replicas.values()) if isinstance(replicas, dict) else False
+
     def ca(self) -> str:
         """The text that C(/ca) serves without authentication: DTR's CA as PEM."""
         answer = self._transport.request("GET", "/ca", headers={"Accept": "*/*"})

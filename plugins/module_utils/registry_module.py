@@ -116,5 +116,5 @@ def _check_connection(params: t.Mapping[str, t.Any], authenticated: bool) -> Non
 
 def _transport(params: t.Mapping[str, t.Any], overrides: t.Mapping[str, t.Any]) -> Transport:
     options = {name: params[name] for name in connection_argument_spec() if name != "url"}
-    concurrency = params.get("concurrency", 1)
-    return Transport(params["url"], concurrency=concurrency, **{**options, **overrides})
+    usual = {"concurrency": params.get("concurrency", 1), **options}
+    return Transport(params["url"], **{**usual, **overrides})

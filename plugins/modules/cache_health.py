@@ -44,6 +44,24 @@ options:
       min_days:
         description: The same as O(min_days) for this cache alone.
         type: int
+      certificate:
+        description:
+          - The certificate that the cache should have, as PEM text or by its SHA-256 fingerprint in any usual notation.
+          - Replicas that still run with an older secret are found with it. Without it any certificate is right that
+            clients accept.
+        type: str
+      published_ports:
+        description:
+          - The ports that the cache's stack publishes; an empty list says that there is no such stack.
+          - Without it only the cache's answers are judged.
+        type: list
+        elements: int
+      account:
+        description:
+          - An account that is assigned to this cache, to pull O(image) with. The administrator O(username) makes an
+            access token for it, which is deleted afterwards.
+          - Without it this cache is not asked for O(image).
+        type: str
   url:
     description:
       - Address of the DTR, such as V(https://dtr.example.org).
@@ -56,6 +74,23 @@ options:
       - Account to read the registered caches with; any will do. Without it registrations are not checked.
       - The environment variable E(DTR_USERNAME) is used when the option is not given.
     type: str
+  image:
+    description:
+      - Image in DTR, such as V(engineering/app:1.0). With it each cache that has an O(caches[].account) is asked
+        for the smallest layer, with DTR's signature as a Docker client has it. Only that tells a full disk and a refused signature.
+      - A layer that the cache has already says nothing about its way to DTR; a pull of a new image does.
+    type: str
+  check_accounts:
+    description:
+      - Whether no account is assigned to a cache that is gone. O(username) has to be an administrator.
+      - It costs DTR one request for each account.
+    type: bool
+    default: false
+  check_read_only:
+    description:
+      - Whether DTR's read-only mode counts as not healthy. Only an administrator is told of it.
+    type: bool
+    default: true
   wait:
     description: Look again until all caches are healthy, at the longest for O(timeout) seconds.
     type: bool
@@ -133,8 +168,9 @@ caches:
         check:
           description:
             - V(name_resolution), V(tcp), V(tls), V(chain), V(host_name), V(validity), V(clock) (only when it is wrong),
-              V(api) (C(/v2/) of the cache, C(/_ping) of DTR), V(upstream), V(registration), or V(finished) when there
-              was no result in time.
+              V(certificate) (O(caches[].certificate)), V(deployment) (O(caches[].published_ports)), V(api) (C(/v2/) of
+              the cache, C(/_ping) of DTR), V(upstream), V(pull) (O(image)), V(registration), V(read_only),
+              V(assignments) (O(check_accounts)), or V(finished) when there was no result in time.
           type: str
         ok: {description: Whether it is right., type: bool}
         detail: {description: What was seen., type: str}
@@ -159,18 +195,25 @@ caches:
 """
 
 import contextlib
+import functools
 import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
-from ansible_collections.dtr.cache.plugins.module_utils import certificates, health, tls
-from ansible_collections.dtr.cache.plugins.module_utils.distribution import origin_of
+from ansible_collections.dtr.cache.plugins.module_utils import certificates, health, images, pull_check, tls
+from ansible_collections.dtr.cache.plugins.module_utils.assignments import by_cache, partial_failure, read_settings
+from ansible_collections.dtr.cache.plugins.module_utils.cache_transport import CacheTransport
+from ansible_collections.dtr.cache.plugins.module_utils.distribution import Distribution, origin_of
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
+from ansible_collections.dtr.cache.plugins.module_utils.pull import temporary_token
+from ansible_collections.dtr.cache.plugins.module_utils.registry import Registry
 from ansible_collections.dtr.cache.plugins.module_utils.registry_module import Connection, run_registry_module
-from ansible_collections.dtr.cache.plugins.module_utils.transport import normalise_url
+from ansible_collections.dtr.cache.plugins.module_utils.transport import Transport, normalise_url
 
 CLIENT = ("client_cert", "client_key")
 TRUST = ("ca_path", "ca_certificate")
+# Accounts whose settings are read at a time.
+CONCURRENCY = 16
 
 
 def main() -> None:
@@ -188,10 +231,16 @@ def main() -> None:
                     "ca_path": {"type": "path"},
                     "ca_certificate": {"type": "str"},
                     "min_days": {"type": "int"},
+                    "certificate": {"type": "str"},
+                    "published_ports": {"type": "list", "elements": "int"},
+                    "account": {"type": "str"},
                 },
                 "mutually_exclusive": [TRUST],
             },
             "url": {"type": "str", "fallback": (env_fallback, ["DTR_URL"])},
+            "image": {"type": "str"},
+            "check_accounts": {"type": "bool", "default": False},
+            "check_read_only": {"type": "bool", "default": True},
             "wait": {"type": "bool", "default": False},
             "timeout": {"type": "float", "default": 60},
             "min_days": {"type": "int", "default": 14},
@@ -209,7 +258,7 @@ def examine(module: AnsibleModule) -> dict[str, t.Any]:
     check_options(params)
     with contextlib.ExitStack() as stack:
         conditions = health.examine(
-            [cache_of(params, entry) for entry in params["caches"]],
+            [cache_of(module, entry) for entry in params["caches"]],
             dtr_of(module, stack) if params["url"] else None,
             min_days=params["min_days"],
             timeout=params["timeout"],
@@ -235,12 +284,19 @@ def check_options(params: t.Mapping[str, t.Any]) -> None:
     for entry in params["caches"]:
         if origin_of(entry["url"]).scheme not in ("https", "http"):
             raise Failure("INVALID_INPUT", f"caches: {entry['url']} is not an https URL.")
+    if params["image"]:
+        images.parse_name(params["image"])
+    if not (params["url"] and (params["username"] or params["client_cert"])):
+        for option in ("image", "check_accounts"):
+            if params[option]:
+                raise Failure("INVALID_INPUT", f"{option}: it needs the DTR's url and an account to ask it with.")
     if params["timeout"] <= 0:
         raise Failure("INVALID_INPUT", f"timeout: {params['timeout']:g} is not a number of seconds above 0.")
 
 
-def cache_of(params: t.Mapping[str, t.Any], entry: t.Mapping[str, t.Any]) -> health.Cache:
+def cache_of(module: AnsibleModule, entry: t.Mapping[str, t.Any]) -> health.Cache:
     """A cache with the trust of its clients: its own CA, or the system's and DTR's."""
+    params = module.params
     given = {name: entry[name] for name in TRUST}
     try:
         context = tls.client_context(**(given if any(given.values()) else {name: params[name] for name in TRUST}))
@@ -249,7 +305,74 @@ def cache_of(params: t.Mapping[str, t.Any], entry: t.Mapping[str, t.Any]) -> hea
     if not any(given.values()):
         context.load_default_certs()
         given = {name: params[name] for name in TRUST}
-    return health.Cache(entry["name"], entry["url"], context, anchors_of(given), entry["min_days"])
+    return health.Cache(
+        entry["name"],
+        entry["url"],
+        context,
+        anchors_of(given),
+        entry["min_days"],
+        certificate=fingerprint_of(entry),
+        published=entry["published_ports"],
+        pull=pull_of(module, entry, given),
+    )
+
+
+def fingerprint_of(entry: t.Mapping[str, t.Any]) -> str | None:
+    """The fingerprint of the certificate that the cache should have.
+
+    Raises:
+        Failure: C(INVALID_INPUT).
+    """
+    text = entry["certificate"]
+    if not text:
+        return None
+    try:
+        if "-----BEGIN" in text:
+            return certificates.fingerprint(certificates.load_certificates(text)[0])
+        return certificates.normalise_fingerprint(text)
+    except Failure as failure:
+        raise Failure("INVALID_INPUT", f"caches: {entry['name']}: certificate: {failure.message}") from None
+
+
+def pull_of(
+    module: AnsibleModule, entry: t.Mapping[str, t.Any], trust: t.Mapping[str, t.Any]
+) -> t.Callable[[str], t.Any] | None:
+    """What asks the cache for a layer as a client does, when there is an image to ask for and an account to do so."""
+    params = module.params
+    account = entry["account"]
+    if not params["image"] or not account:
+        return None
+    options = {"timeout": step_of(params), "retries": 0, "validate_certs": True}
+    own = any(entry[name] for name in TRUST)
+    ask = pull_check.Ask(
+        params["image"],
+        account,
+        functools.partial(logged_in, module, account),
+        lambda url: CacheTransport(url, system_trust=not own, **trust, **options),
+    )
+    return functools.partial(pull_check.look, ask)
+
+
+@contextlib.contextmanager
+def logged_in(module: AnsibleModule, account: str) -> t.Iterator[Distribution]:
+    """DTR's C(/v2) as the account that pulls, by an access token where that is not who asks."""
+    params = module.params
+    options = {"timeout": step_of(params), "retries": 0}
+    credentials = {name: params[name] for name in ("username", "password", *CLIENT)}
+    with contextlib.ExitStack() as stack:
+        if account != params["username"]:
+            registry = stack.enter_context(Connection(module, **options))
+            token = stack.enter_context(temporary_token(registry, account, module.warn))
+            module.no_log_values.add(token)
+            # With a client certificate DTR would take the certificate's account.
+            credentials = {"username": account, "password": token}
+        trust = {name: params[name] for name in (*TRUST, "validate_certs")}
+        yield Distribution(Transport(params["url"], **credentials, **trust, **options), account)
+
+
+def step_of(params: t.Mapping[str, t.Any]) -> float:
+    """Seconds for one answer."""
+    return min(health.STEP_SECONDS, t.cast("float", params["timeout"]))
 
 
 def dtr_of(module: AnsibleModule, stack: contextlib.ExitStack) -> health.Dtr:
@@ -257,18 +380,37 @@ def dtr_of(module: AnsibleModule, stack: contextlib.ExitStack) -> health.Dtr:
     params = module.params
     trust = {name: params[name] for name in TRUST}
     client = {name: params[name] for name in CLIENT}
-    content_caches = None
-    if params["check_registration"] and (params["username"] or params["client_cert"]):
+    content_caches = read_only = dangling = None
+    if params["username"] or params["client_cert"]:
         # One answer in the time of a step; what is wrong with the connection, the probes say better than retries.
-        step = min(health.STEP_SECONDS, params["timeout"])
-        content_caches = stack.enter_context(Connection(module, timeout=step, retries=0)).content_caches
+        options = {"timeout": step_of(params), "retries": 0, "concurrency": CONCURRENCY}
+        registry = stack.enter_context(Connection(module, **options))
+        content_caches = registry.content_caches if params["check_registration"] else None
+        read_only = registry.read_only if params["check_read_only"] else None
+        dangling = functools.partial(dangling_accounts, registry) if params["check_accounts"] else None
     return health.Dtr(
         normalise_url(params["url"], allow_plain=True),
         tls.client_context(**trust) if params["validate_certs"] else None,
         anchors_of(trust),
         lambda: tls.client_context(validate_certs=False, **client),
         content_caches,
+        read_only,
+        dangling,
     )
+
+
+def dangling_accounts(registry: Registry) -> list[str]:
+    """The accounts whose cache is gone.
+
+    Raises:
+        Failure: C(ACCOUNTS_FAILED) when an account's setting could not be read.
+    """
+    # An account that is assigned to a new cache meanwhile is not to look as if its cache were gone: caches come last.
+    settings, failed = read_settings(registry, [account.name for account in registry.users()], CONCURRENCY)
+    failed = {name: failure for name, failure in failed.items() if failure.http_status != 404}
+    if failed:
+        raise partial_failure(failed, "read", {})
+    return t.cast("list[str]", by_cache(settings, registry.content_caches())["dangling"])
 
 
 def anchors_of(trust: t.Mapping[str, t.Any]) -> list[t.Any]:

@@ -42,20 +42,19 @@ class Issued:
 class Authority:
     """A root, and an intermediate that signs what is asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: str = "Test") -> None:
+        self._names = root_name, intermediate_name = f"{prefix} root", f"{prefix} intermediate"
         self._root_key = ec.generate_private_key(ec.SECP256R1())
         self._key = ec.generate_private_key(ec.SECP256R1())
-        root = self._sign("Test root", self._root_key, "Test root", self._root_key, authority=True)
+        root = self._sign(root_name, self._root_key, root_name, self._root_key, authority=True)
         self.root = _pem(root)
-        self.intermediate = _pem(
-            self._sign("Test intermediate", self._key, "Test root", self._root_key, authority=True)
-        )
+        self.intermediate = _pem(self._sign(intermediate_name, self._key, root_name, self._root_key, authority=True))
 
     def issue(
         self, host: str, *, begin: datetime.datetime | None = None, end: datetime.datetime | None = None
     ) -> Issued:
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = _pem(self._sign(host, key, "Test intermediate", self._key, begin=begin, end=end))
+        certificate = _pem(self._sign(host, key, self._names[1], self._key, begin=begin, end=end))
         return Issued(certificate, certificate + self.intermediate, key)
 
     @staticmethod

@@ -42,8 +42,8 @@ class Issued:
     key_file: pathlib.Path
 
 
-def issue(folder: pathlib.Path, name: str, issuer: Issued | None = None) -> Issued:
-    """A certificate for a common name and 127.0.0.1, valid for a day; without an issuer a CA of its own."""
+def issue(folder: pathlib.Path, name: str, issuer: Issued | None = None, address: str = "127.0.0.1") -> Issued:
+    """A certificate for a common name and an address, valid for a day; without an issuer a CA of its own."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
@@ -58,7 +58,7 @@ def issue(folder: pathlib.Path, name: str, issuer: Issued | None = None) -> Issu
         .not_valid_after(now + datetime.timedelta(days=1))
         .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
         .add_extension(_key_usage(authority=issuer is None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signing_key.public_key()), critical=False)
         .sign(signing_key, hashes.SHA256())
@@ -102,12 +102,12 @@ class Standin:
 
 @contextlib.contextmanager
 def running(
-    folder: pathlib.Path, upstream: str, *, accounts: int, ca: Issued, client_ca: Issued
+    folder: pathlib.Path, upstream: str, *, accounts: int, ca: Issued, client_ca: Issued, listen: str = "127.0.0.1:0"
 ) -> t.Iterator[Standin]:
     """A stand-in that serves from a folder until the context ends."""
-    server = issue(folder, "dtr", ca)
+    server = issue(folder, "dtr", ca, listen.partition(":")[0])
     state = folder / "state"
-    command = [sys.executable, str(_HERE), "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0"]
+    command = [sys.executable, str(_HERE), "--listen", listen, "--control", "127.0.0.1:0"]
     command += ["--cert", str(server.certificate_file), "--key", str(server.key_file)]
     command += ["--ca", str(ca.certificate_file), "--client-ca", str(client_ca.certificate_file)]
     command += ["--upstream", upstream, "--state", str(state), "--accounts", str(accounts)]
