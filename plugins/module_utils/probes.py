@@ -435,7 +435,7 @@ class _Visit:
             self._bad(
                 "validity",
                 f"not valid before {begin:%Y-%m-%d %H:%M} UTC",
-                "Compare the clocks of this machine and the CA. When both are right, have one issued that is valid now.",
+                "Compare the clocks of this machine and the CA; if both are right, have one issued that is valid now.",
             )
         elif today > end:
             self._bad("validity", f"{whose} expired on {end:%Y-%m-%d}, {-self._days_left} days ago", self._words.renew)

@@ -77,7 +77,8 @@ options:
   image:
     description:
       - Image in DTR, such as V(engineering/app:1.0). With it each cache that has an O(caches[].account) is asked
-        for the smallest layer, with DTR's signature as a Docker client has it. Only that tells a full disk and a refused signature.
+        for the smallest layer, with DTR's signature as a Docker client has it. Only that tells a full disk and a
+        refused signature.
       - A layer that the cache has already says nothing about its way to DTR; a pull of a new image does.
     type: str
   check_accounts:
@@ -357,7 +358,7 @@ def pull_of(
 def logged_in(module: AnsibleModule, account: str) -> t.Iterator[Distribution]:
     """DTR's C(/v2) as the account that pulls, by an access token where that is not who asks."""
     params = module.params
-    options = {"timeout": step_of(params), "retries": 0}
+    options: dict[str, t.Any] = {"timeout": step_of(params), "retries": 0}
     credentials = {name: params[name] for name in ("username", "password", *CLIENT)}
     with contextlib.ExitStack() as stack:
         if account != params["username"]:

@@ -126,7 +126,7 @@ class Node:
     def shell(self, command: str) -> str:
         code, output = self._container.exec_run(["/bin/busybox", "sh", "-c", command])
         assert code == 0, output
-        return str(output.decode())
+        return t.cast("bytes", output).decode()
 
     def filter(self, port: int, *, on: bool) -> None:
         """Let packets to a port get lost, or no longer."""
