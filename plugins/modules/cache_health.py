@@ -202,11 +202,11 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
 from ansible_collections.dtr.cache.plugins.module_utils import certificates, health, images, pull_check, tls
+from ansible_collections.dtr.cache.plugins.module_utils.access_tokens import temporary_token
 from ansible_collections.dtr.cache.plugins.module_utils.assignments import by_cache, partial_failure, read_settings
 from ansible_collections.dtr.cache.plugins.module_utils.cache_transport import CacheTransport
 from ansible_collections.dtr.cache.plugins.module_utils.distribution import Distribution, origin_of
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.pull import temporary_token
 from ansible_collections.dtr.cache.plugins.module_utils.registry import Registry
 from ansible_collections.dtr.cache.plugins.module_utils.registry_module import Connection, run_registry_module
 from ansible_collections.dtr.cache.plugins.module_utils.transport import Transport, normalise_url
