@@ -6,33 +6,32 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: observation
-short_description: How a region is, from the looks at it
+short_description: How regions are, from the looks at them
 version_added: 0.1.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
-  - Makes one row of what role P(dtr.cache.observation#role) has looked at. The role keeps it, and
+  - Makes rows of what role P(dtr.cache.observation#role) has looked at. The role keeps each with its host, and
     P(dtr.cache.status_rows#filter) takes it from there.
 options:
   _input:
-    description: The variables of the region's host.
-    type: dict
-    required: true
-  head:
-    description: The variables of the host that looked at the DTR, and at all caches of it.
-    type: dict
+    description:
+      - The variables of the hosts. The first one of all that have the same DTR has looked at that, and at all caches.
+    type: list
+    elements: dict
     required: true
 """
 
 EXAMPLES = r"""
-- name: How is this region?
-  ansible.builtin.set_fact:
-    row: "{{ hostvars[inventory_hostname] | dtr.cache.observation(hostvars[ansible_play_batch | first]) }}"
+- name: Show how the regions are
+  ansible.builtin.debug:
+    msg: "{{ ansible_play_batch | map('extract', hostvars) | dtr.cache.observation }}"
 """
 
 RETURN = r"""
 _value:
-  description: A row as P(dtr.cache.status_rows#filter) describes it.
-  type: dict
+  description: Rows as P(dtr.cache.status_rows#filter) describes them, in the order of the hosts.
+  type: list
+  elements: dict
 """
 
 import typing as t

@@ -21,6 +21,8 @@ HEALTHY = "healthy"
 ILL = "ill"
 UNKNOWN = "unknown"
 
+# A host's variable that is the same for all whose DTR is looked at together.
+DTR = "__dtr_cache_dtr"
 SERVICE = "cache"
 EDGES = ("client->cache", "cache->DTR", "client->DTR")
 _CERTIFICATE = ("subject", "issuer", "not_before", "not_after")
@@ -34,7 +36,17 @@ class Problem(t.NamedTuple):
     hint: str | None = None
 
 
-def observe(host: Variables, head: Variables) -> Row:
+def observe(hosts: t.Iterable[Variables]) -> list[Row]:
+    """The rows of the hosts that were looked at together, in their order."""
+    found: list[Row] = []
+    heads: dict[str, Variables] = {}
+    for host in hosts:
+        if DTR in host:
+            found.append(_observed(host, heads.setdefault(host[DTR], host)))
+    return found
+
+
+def _observed(host: Variables, head: Variables) -> Row:
     """The row of a region, from the variables of its host and of the head of its DTR."""
     settings = host.get("__dtr_cache") or {}
     health = _health_of(settings, head)
@@ -78,7 +90,7 @@ def _row(host: Variables) -> Row:
     row = dict(host.get("__dtr_cache_observed") or {})
     failure = host.get("__dtr_cache_failure")
     if failure or not row:
-        row = row or observe({"inventory_hostname": host["inventory_hostname"]}, {})
+        row = row or _observed({"inventory_hostname": host["inventory_hostname"]}, {})
         task = host.get("__dtr_cache_failed_task")
         told = f"the look at the region failed at {task}: {_sentence(failure)}" if failure else "it was not looked at"
         problems = [Problem(told), *(Problem(**problem) for problem in row["problems"])]
@@ -199,7 +211,7 @@ def _problems(row: Row, checks: t.Sequence[Check], host: Variables, head: Variab
     """Everything that is not well, the likeliest cause of it all first."""
     replicas = row["replicas"]
     swarm = host.get("__dtr_cache_looked_at_swarm") or {}
-    few = list(_replica_problems(replicas, swarm))
+    few = list(_replica_problems(row, swarm))
     if few and replicas["running"] == 0:
         yield from few
     for check in by_likelihood(checks):
@@ -218,18 +230,21 @@ def _problems(row: Row, checks: t.Sequence[Check], host: Variables, head: Variab
         yield Problem(f"the settings are not sound: {'; '.join(settings)}.", "Mend the variables of this region.")
 
 
-def _replica_problems(replicas: Variables | None, swarm: Variables) -> t.Iterator[Problem]:
+def _replica_problems(row: Row, swarm: Variables) -> t.Iterator[Problem]:
+    replicas = row["replicas"]
     if replicas is None or replicas["running"] == replicas["wanted"]:
         return
     told = f"{replicas['running']} of {replicas['wanted']} replicas run"
-    if not swarm["services"]:
-        yield Problem(f"{told}: the stack has no service.", "Deploy it with dtr.cache.deploy.")
-    elif swarm.get("settled") is False:
-        yield Problem(
-            _sentence(f"{told}: {swarm['reason']}"), "docker stack ps --no-trunc and the service's log tell more."
-        )
+    declared = {each["name"]: each["replicas"]["wanted"] for each in swarm["services"]}
+    if SERVICE not in declared:
+        yield Problem(f"{told}: the stack has no service for them.", "Deploy it with dtr.cache.deploy.")
+    elif declared[SERVICE] != replicas["wanted"]:
+        yield Problem(f"{told}: the service is set to {declared[SERVICE]}.", "Deploy it with dtr.cache.deploy.")
     else:
-        yield Problem(f"{told}.", "Deploy it with dtr.cache.deploy.")
+        yield Problem(
+            _sentence(f"{told}: {swarm.get('reason') or 'the Swarm gives no reason'}"),
+            "docker stack ps --no-trunc and the service's log tell more.",
+        )
 
 
 def _look_problems(row: Row, checks: t.Sequence[Check], host: Variables, head: Variables) -> t.Iterator[Problem]:
@@ -237,7 +252,7 @@ def _look_problems(row: Row, checks: t.Sequence[Check], host: Variables, head: V
     swarm = host.get("__dtr_cache_looked_at_swarm") or {}
     if swarm.get("unreachable"):
         yield Problem(
-            _sentence(f"the manager {row['region']} cannot be reached: {swarm.get('msg', '')}"),
+            _sentence(f"the manager {row['region']} cannot be reached: {_plain(swarm.get('msg'))}"),
             "Check that it is up, and Ansible's way to it (ansible_host, SSH).",
         )
     elif "steps" not in swarm and swarm:
@@ -279,7 +294,7 @@ def _dangling_problems(dangling: t.Sequence[str]) -> t.Iterator[Problem]:
 
 def _failed(what: str, result: Variables) -> Problem:
     failure = result.get("failure") or {}
-    message = failure.get("message") or result.get("msg") or "no reason was given"
+    message = failure.get("message") or _plain(result.get("msg"))
     return Problem(_sentence(f"{what}: {message}"), failure.get("hint"))
 
 
@@ -295,6 +310,11 @@ def _step_words(steps: t.Sequence[t.Mapping[str, str]]) -> list[str]:
         else:
             counts[step["action"], kind] = counts.get((step["action"], kind), 0) + 1
     return words + [f"{action} {count} {kind}{'s' if count > 1 else ''}" for (action, kind), count in counts.items()]
+
+
+def _plain(message: t.Any) -> str:
+    """What Ansible says of a task, without its word that it failed."""
+    return str(message or "no reason was given").removeprefix("Task failed: ")
 
 
 def _sentence(text: t.Any) -> str:
