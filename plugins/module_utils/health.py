@@ -17,6 +17,7 @@ import threading
 import time
 import typing as t
 
+from ansible_collections.dtr.cache.plugins.module_utils import log_causes
 from ansible_collections.dtr.cache.plugins.module_utils.answers import status_text
 from ansible_collections.dtr.cache.plugins.module_utils.distribution import origin_of
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
@@ -198,7 +199,8 @@ def examine(
         began = time.monotonic()
         found = _examine_once(left, dtr, min_days, max(0.1, end - began))
         # What the last look had no time for is better told by the look before it.
-        short = time.monotonic() - began >= min(STEP_SECONDS, timeout, end - began) < STEP_SECONDS
+        step = _step(end - began)
+        short = step < _step(timeout) and time.monotonic() - began >= step
         latest.update(
             {
                 name: each
@@ -212,12 +214,17 @@ def examine(
         time.sleep(_PAUSE_SECONDS)
 
 
+def _step(seconds: float) -> float:
+    """The time of a step when there are so many seconds for all."""
+    return min(STEP_SECONDS, max(0.1, round(seconds, 1)))
+
+
 def _timed_out(condition: Condition) -> bool:
     return any(check.check == "finished" or " within " in check.detail for check in condition.checks if not check.ok)
 
 
 def _examine_once(caches: t.Sequence[Cache], dtr: Dtr | None, min_days: int, seconds: float) -> dict[str, Condition]:
-    step = min(STEP_SECONDS, max(0.1, round(seconds, 1)))
+    step = _step(seconds)
     tasks: dict[str, t.Callable[[], t.Any]] = {
         f"cache {cache.name}": functools.partial(look_at, cache_endpoint(cache, min_days, seconds), step)
         for cache in caches
@@ -338,6 +345,10 @@ def judge_upstream(seen: Seen | str) -> Check:
     told = f"asked for a blob that it does not have, the cache answers {status_text(seen.status)}"
     if seen.status in (401, 403, 404):
         return Check(CACHE_TO_DTR, "upstream", True, f"{told}, as its upstream should")
+    # The registry writes into some of its answers what else is only in its log.
+    cause = log_causes.of_line(seen.body.decode("utf-8", "replace"), fatal=False) if seen.status >= 500 else None
+    if cause is not None:
+        return _bad(CACHE_TO_DTR, "upstream", f"{told}: {cause.summary}", cause.hint)
     if seen.status in (502, 503, 504):
         return _bad(
             CACHE_TO_DTR,

@@ -74,6 +74,12 @@ class TestUpstream:
         assert not check.ok
         assert hint in (check.hint or "")
 
+    def test_an_answer_that_tells_the_reason(self) -> None:
+        body = b'{"errors": [{"code": "UNKNOWN", "detail": "x509: certificate signed by unknown authority"}]}'
+        check = health.judge_upstream(seen(500, body))
+        assert (check.edge, check.ok) == (CACHE_TO_DTR, False)
+        assert "dtr_cache_registry_ca" in (check.hint or "")
+
 
 class TestPing:
     @pytest.mark.parametrize("body", [b'{"Error": "", "Healthy": true}', b'{"healthy": true}'])
@@ -134,6 +140,46 @@ class TestRegistration:
         assert (check.detail, check.hint) == ("the registered caches cannot be read: Refused.", "Check the password.")
 
 
+class TestDeployment:
+    @pytest.mark.parametrize(
+        ("published", "told", "hint"),
+        [
+            ([], "the Swarm has no stack that publishes this cache", "dtr.cache.deploy"),
+            ([4443, 80], "clients are sent to port 443, and the stack publishes 4443, 80", "dtr_cache_port"),
+        ],
+    )
+    def test_wrong(self, published: list[int], told: str, hint: str) -> None:
+        check = health._deployment(ASIA, published)
+        assert (check.edge, check.check, check.ok) == (CLIENT_TO_CACHE, "deployment", False)
+        assert told in check.detail
+        assert hint in (check.hint or "")
+
+    def test_right(self) -> None:
+        assert health._deployment(ASIA, [443, 80]).ok
+
+
+class TestStateOfDtr:
+    @pytest.mark.parametrize("read_only", [None, Failure("HTTP_500", "No.")])
+    def test_nothing_is_said_of_what_is_not_known(self, read_only: Failure | None) -> None:
+        assert health._state_of_dtr(read_only, None) == []
+
+    def test_all_is_well(self) -> None:
+        checks = health._state_of_dtr(False, [])
+        assert [(check.check, check.ok) for check in checks] == [("read_only", True), ("assignments", True)]
+
+    def test_few_and_many_lost_accounts(self) -> None:
+        (few,) = health._state_of_dtr(None, ["alice"])
+        assert not few.ok
+        assert few.detail == "assigned to a cache that no longer exists: alice."
+        (many,) = health._state_of_dtr(None, [f"u{number}" for number in range(12)])
+        assert many.detail.endswith("u8, u9 and 2 more.")
+
+    def test_settings_that_cannot_be_read(self) -> None:
+        (check,) = health._state_of_dtr(None, Failure("NOT_AUTHORIZED", "Not an administrator.", hint="Be one."))
+        assert (check.check, check.ok, check.hint) == ("assignments", False, "Be one.")
+        assert "cannot be read: Not an administrator" in check.detail
+
+
 class TestCause:
     @pytest.mark.parametrize(
         ("wrong", "cause"),
@@ -174,6 +220,28 @@ class TestCause:
         untrusted = down._replace(check="chain")
         assert health._without_follow_ups([upstream, untrusted])[0].hint == "Look at cas."
 
+    @pytest.mark.parametrize(
+        ("there", "hint"),
+        [
+            ("5 hours behind", "Cache and DTR agree on that: set this machine's clock right (NTP)."),
+            ("5 hours ahead of", "Set NTP."),
+            (None, "DTR's clock agrees with this machine's: set that of the cache's node (NTP)."),
+        ],
+    )
+    def test_whose_clock_is_wrong(self, there: str | None, hint: str) -> None:
+        clock = Check(
+            CLIENT_TO_CACHE, "clock", False, "the server's clock is 5 hours behind this machine's.", "Set NTP."
+        )
+        upstream = Check(CACHE_TO_DTR, "upstream", False, "no.", "Look at cas.")
+        checks = [clock, upstream, Check(CLIENT_TO_DTR, "api", True, "GET /_ping answers 200 OK")]
+        if there:
+            told = f"the server's clock is {there} this machine's."
+            checks.append(Check(CLIENT_TO_DTR, "clock", False, told, "Set NTP."))
+        found = health._without_follow_ups(checks)
+        assert found[0].hint == hint
+        blamed = found[1].hint != "Look at cas."
+        assert blamed == (there != "5 hours behind")
+
 
 class Stage:
     """Stands in for the looks at servers: what each URL shows, one look after the other, the last one for ever."""
@@ -196,9 +264,11 @@ class Stage:
 
     def examine(self, names: t.Iterable[str], **options: t.Any) -> dict[str, Condition]:
         settings = {"min_days": 14, "timeout": 5.0, "wait": False, **options}
-        dtr = Dtr("https://dtr", None, [], health.unverified, settings.pop("content_caches", None))
+        asked = [settings.pop(name, None) for name in ("content_caches", "read_only", "dangling")]
+        dtr = Dtr("https://dtr", None, [], health.unverified, *asked)
         with_dtr = dtr if "dtr" in self.shows else None
-        caches = [Cache(name, f"https://{name}", None) for name in names]
+        pull = settings.pop("pull", None)
+        caches = [Cache(name, f"https://{name}", None, pull=pull) for name in names]
         return {each.cache.name: each for each in health.examine(caches, with_dtr, **settings)}
 
 
@@ -256,6 +326,37 @@ class TestExamine:
         stage = Stage(monkeypatch, a=[False, 30.0])
         found = stage.examine(["a"], wait=True, timeout=0.5)
         assert [check.check for check in found["a"].checks] == ["tcp"]
+
+    def test_a_last_look_without_time_hides_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        refused = Check(CLIENT_TO_CACHE, "tcp", False, "port 443 refuses connections.", "Start it.")
+        hangs = Check(CLIENT_TO_CACHE, "tls", False, "there is no TLS answer within 0.3 seconds.", "Look.")
+        shows = [(0.0, refused), (10.0, hangs)]
+
+        def look_at(_endpoint: Endpoint, step: float) -> Look:
+            seconds, check = shows.pop(0)
+            time.sleep(min(seconds, step))
+            return Look([check], None, None, None)
+
+        monkeypatch.setattr(health, "look_at", look_at)
+        monkeypatch.setattr(health, "_PAUSE_SECONDS", 0.05)
+        (condition,) = health.examine([ASIA], None, min_days=14, timeout=0.4, wait=True)
+        assert shows == []
+        assert condition.checks == [refused]
+
+    def test_what_dtr_tells_is_part_of_each_cache(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        stage = Stage(monkeypatch, a=[True], b=[True], dtr=[True])
+        found = stage.examine(["a", "b"], read_only=lambda: True, dangling=list)
+        assert [[(check.check, check.ok) for check in found[name].checks[2:]] for name in "ab"] == [
+            [("read_only", False), ("assignments", True)]
+        ] * 2
+
+    @pytest.mark.parametrize(("well", "known"), [(True, True), (False, False)])
+    def test_a_pull_is_judged_only_where_all_else_is_well(
+        self, monkeypatch: pytest.MonkeyPatch, well: bool, known: bool
+    ) -> None:
+        pulled = Check(CACHE_TO_DTR, "pull", False, "full.", "Make room.")
+        found = Stage(monkeypatch, a=[well]).examine(["a"], pull=lambda _url: pulled)
+        assert (pulled in found["a"].checks) == known
 
 
 class TestSideBySide:

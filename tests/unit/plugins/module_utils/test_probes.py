@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import email.utils
+import itertools
 import socket
 import ssl
 import threading
@@ -15,7 +16,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
-from ansible_collections.dtr.cache.plugins.module_utils import health, probes, tls
+from ansible_collections.dtr.cache.plugins.module_utils import certificates, health, probes, tls
 from ansible_collections.dtr.cache.plugins.module_utils.probes import Check, Endpoint, Look, Question, Seen
 from ansible_collections.dtr.cache.tests.unit.support.web import Identity, Reply, Request, make_identity, serve
 
@@ -218,6 +219,37 @@ class TestCertificates:
         look = look_at_server(leaf.server_context(authority.folder), stranger)
         assert set(failed(look)) == {"chain", "host_name", "validity"}
         assert look.checks[-1].ok
+
+
+class TestWantedCertificate:
+    @pytest.mark.parametrize("wanted", [True, False])
+    def test_the_one_that_it_has_is_compared(self, authority: Authority, wanted: bool) -> None:
+        leaf, other = make_identity("server", authority.root), make_identity("server", authority.root)
+        fingerprint = certificates.fingerprint((leaf if wanted else other).certificate)
+        look = look_at_server(leaf.server_context(authority.folder), authority.root, certificate=fingerprint)
+        assert [check.ok for check in look.checks if check.check == "certificate"] == [wanted]
+        if not wanted:
+            detail, _hint = only_failure(look, "certificate")
+            assert detail.startswith("the server has another certificate than the wanted one")
+            assert certificates.fingerprint(leaf.certificate) in detail
+
+    def test_one_of_several_replicas_behind_an_address(self, authority: Authority) -> None:
+        leaf, other = (make_identity("server", authority.root) for _each in range(2))
+        contexts = []
+        for number, each in enumerate((leaf, other)):
+            folder = authority.folder / str(number)
+            folder.mkdir()
+            contexts.append(each.server_context(folder))
+        handshakes = itertools.count()
+
+        def in_turn(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+            connection.context = contexts[next(handshakes) % 2]
+
+        contexts[0].sni_callback = in_turn
+        with serve(fine, contexts[0]) as site:
+            made = endpoint(f"https://localhost:{site.port}", authority.root)
+            look = probes.look_at(made._replace(certificate=certificates.fingerprint(leaf.certificate)), STEP)
+        assert "some of the cache's replicas have another" in failed(look)["certificate"].detail
 
 
 class TestOldPython:

@@ -6,10 +6,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
+import ssl
+import time
 import typing as t
 from pathlib import Path
+from unittest import mock
 
 import pytest
+from ansible_collections.dtr.cache.plugins.module_utils import health
+from ansible_collections.dtr.cache.plugins.module_utils.certificates import fingerprint, load_certificates
 from ansible_collections.dtr.cache.tests.unit.support.modules import run_module
 from ansible_collections.dtr.cache.tests.unit.support.web import Identity, Reply, Request, Site, make_identity, serve
 
@@ -188,6 +194,46 @@ def test_one_bad_cache_among_good_ones(fleet: Fleet) -> None:
     assert result["msg"].startswith("1 of 2 caches are not healthy. gone: client->cache, tcp: port 1 refuses")
 
 
+@pytest.mark.parametrize("form", ["pem", "fingerprint"])
+def test_the_certificate_that_it_should_have(fleet: Fleet, form: str) -> None:
+    served = ssl.get_server_certificate(("127.0.0.1", fleet.cache.port))
+    text = {"pem": served, "fingerprint": fingerprint(load_certificates(served)[0]).upper()}[form]
+    assert fleet.run(caches=[fleet.entry(certificate=text)])["healthy"]
+    other = make_identity("cache", fleet.cache_ca)
+    text = {"pem": other.pem, "fingerprint": fingerprint(other.certificate)}[form]
+    assert failures(fleet.run(caches=[fleet.entry(certificate=text)])) == [("client->cache", "certificate")]
+
+
+def test_the_ports_that_its_stack_publishes(fleet: Fleet) -> None:
+    assert fleet.run(caches=[fleet.entry(published_ports=[fleet.cache.port])])["healthy"]
+    for ports in ([], [9]):
+        result = fleet.run(caches=[fleet.entry(published_ports=ports)])
+        assert failures(result) == [("client->cache", "deployment")]
+
+
+def test_a_hundred_caches_of_which_fifty_hang(fleet: Fleet) -> None:
+    step = 2.0
+    with contextlib.ExitStack() as stack:
+        entries = []
+        for number in range(50):
+            # The kernel accepts the connection, and nobody ever answers.
+            silent = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            entries.append(fleet.entry(name=f"hangs-{number}", url=f"https://127.0.0.1:{silent.getsockname()[1]}"))
+            entries.append(fleet.entry(name=f"serves-{number}"))
+        stack.enter_context(mock.patch.object(health, "STEP_SECONDS", step))
+        begin = time.monotonic()
+        fleet.run(caches=entries[1::2], check_registration=False, timeout=60)
+        alone = time.monotonic() - begin
+        begin = time.monotonic()
+        result = fleet.run(caches=entries, check_registration=False, timeout=60)
+        seconds = time.monotonic() - begin
+    states = {row["name"]: row["healthy"] for row in result["caches"]}
+    assert states == {entry["name"]: entry["name"].startswith("serves") for entry in entries}
+    wrong = {(check["edge"], check["check"]) for row in result["caches"] for check in row["checks"] if not check["ok"]}
+    assert wrong == {("client->cache", "tls")}
+    assert seconds < step + 2 * alone + 1, "one time-out, and what the others take"
+
+
 def test_dtrs_certificate_is_not_judged_without_validation(fleet: Fleet) -> None:
     stranger = make_identity("stranger", ca=True)
     assert failures(fleet.run(ca_certificate=stranger.pem)) == [("client->DTR", "chain")]
@@ -197,6 +243,16 @@ def test_dtrs_certificate_is_not_judged_without_validation(fleet: Fleet) -> None
 @pytest.mark.parametrize(
     ("options", "told"),
     [
+        ({"image": "a/b", "url": None}, "image: it needs the DTR's url"),
+        (
+            {"check_accounts": True, "username": None, "password": None},
+            "check_accounts: it needs the DTR's url and an account",
+        ),
+        ({"image": "no"}, "images: 'no' does not name an image on DTR."),
+        (
+            {"caches": [{"name": "a", "url": "https://a", "certificate": "12"}]},
+            "caches: a: certificate: The fingerprint is not a SHA-256 one",
+        ),
         ({"timeout": 0}, "timeout: 0 is not a number of seconds above 0."),
         ({"caches": [{"name": "a", "url": "ftp://a"}]}, "caches: ftp://a is not an https URL."),
         ({"caches": [{"name": "a", "url": "https://"}]}, "'https://' is not the URL of a server."),
