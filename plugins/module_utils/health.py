@@ -52,24 +52,25 @@ LOG_HINT = "The cache's log names the reason: dtr.cache.cache_logs_info reads it
 
 # What is more likely the cause stands before what it causes.
 _EDGES = (CLIENT_TO_CACHE, CLIENT_TO_DTR, CACHE_TO_DTR)
-_CHECKS = (
-    "deployment",
-    "name_resolution",
-    "tcp",
-    "tls",
-    "clock",
-    "validity",
-    "chain",
-    "host_name",
-    "certificate",
-    "api",
-    "upstream",
-    "pull",
-    "finished",
-    "registration",
-    "read_only",
-    "assignments",
-)
+# What each check tells. tests/lib/reference.py makes the README's table of it.
+CHECKS: dict[str, str] = {
+    "deployment": "The Swarm has a stack that publishes the port at which clients look for the cache.",
+    "name_resolution": "The host name has an address.",
+    "tcp": "The port takes connections.",
+    "tls": "TLS is spoken there, in version 1.2 or newer, and wants no client certificate that is not there.",
+    "clock": "The server's clock is off by more than five minutes; only told when it is.",
+    "validity": "No certificate of the chain has expired, expires soon, or is not valid yet.",
+    "chain": "The certificate leads to a trusted CA; none in between is missing, and their order is right.",
+    "host_name": "The certificate covers the host name.",
+    "certificate": "Every replica has the certificate that it should have.",
+    "api": "A cache answers `/v2/` as a registry without accounts does, DTR says at `/_ping` that it is healthy.",
+    "upstream": "Asked for a blob that it cannot have, the cache comes back with its upstream's refusal.",
+    "pull": "Asked for a layer with DTR's signature, the cache has it to give.",
+    "finished": "There was no result in time; only told when it is so.",
+    "registration": "DTR has exactly one cache of this name, at this URL.",
+    "read_only": "DTR takes pushes; only administrators are told.",
+    "assignments": "No account is assigned to a cache that is gone.",
+}
 # They say nothing about whether a pull that gets to the cache is served.
 _BESIDES = ("certificate", "registration", "read_only", "assignments")
 
@@ -542,7 +543,7 @@ def by_likelihood(checks: t.Sequence[Check]) -> list[Check]:
 
 def _rank(check: Check) -> tuple[int, int, int]:
     # A registration is of no effect on what else was seen.
-    return (check.check in _BESIDES, _EDGES.index(check.edge), _CHECKS.index(check.check))
+    return (check.check in _BESIDES, _EDGES.index(check.edge), list(CHECKS).index(check.check))
 
 
 def verdict(conditions: t.Sequence[Condition]) -> str | None:

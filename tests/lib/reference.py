@@ -84,7 +84,19 @@ def variables() -> str:
     return rows(["variable", "default", "meaning"], lines)
 
 
+def checks() -> str:
+    """What C(cache_health) looks at, as its code has it."""
+    source = (PROJECT / "plugins" / "module_utils" / "health.py").read_text(encoding="utf-8")
+    meanings = next(
+        ast.literal_eval(node.value)
+        for node in ast.parse(source).body
+        if isinstance(node, ast.AnnAssign) and node.value and getattr(node.target, "id", "") == "CHECKS"
+    )
+    return rows(["check", "what it tells"], ([f"`{name}`", meaning] for name, meaning in meanings.items()))
+
+
 TABLES: dict[str, t.Callable[[], str]] = {
+    "checks": checks,
     "modules": modules,
     "roles": roles,
     "playbooks": playbooks,
