@@ -12,7 +12,6 @@ import argparse
 import base64
 import contextlib
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -20,10 +19,11 @@ import time
 import typing as t
 from pathlib import Path
 
-HERE = Path(__file__).parent
-PROJECT = HERE.resolve().parents[1]
-sys.path.insert(0, str(PROJECT / "tests" / "lab" / "registry"))
-import standin_harness as harness  # noqa: E402
+import measure
+from measure import Json, Row, expect, lines
+
+sys.path.insert(0, str(measure.PROJECT / "tests" / "lab" / "registry"))
+import standin_harness as harness
 
 ACCOUNTS = 10_000
 MANY_ACCOUNTS = 50_000
@@ -32,17 +32,6 @@ LOOPED = 30
 CACHES = 100
 # The faster of a few runs, because what disturbs a run can only make it slower.
 RUNS = 2
-
-Json = dict[str, t.Any]
-
-
-class Row(t.NamedTuple):
-    """A line of the table."""
-
-    what: str
-    measured: str
-    goal: str
-    reached: bool
 
 
 class Bench:
@@ -73,26 +62,8 @@ class Bench:
         self.control.set_state([cache], dict.fromkeys(everybody, "a1") if assigned else {})
         self.control.forget_requests()
 
-    def python(self, script: str, given: Json) -> tuple[float, int, Json]:
-        """Seconds, peak kilobytes, and the answer of a script that reads and writes JSON, in a process of its own."""
-        with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as question:
-            question.write(json.dumps(given).encode())
-            question.seek(0)
-            start = time.perf_counter()
-            process = subprocess.Popen(
-                [sys.executable, str(HERE / script)], stdin=question, stdout=answer, env=self.environment
-            )
-            _pid, status, usage = os.wait4(process.pid, 0)
-            seconds = time.perf_counter() - start
-            process.returncode = os.waitstatus_to_exitcode(status)
-            answer.seek(0)
-            result = json.loads(answer.read() or b"{}")
-        if process.returncode or result.get("failed"):
-            raise RuntimeError(f"{script}: {result.get('msg', process.returncode)}")
-        return seconds, usage.ru_maxrss, result
-
     def module(self, name: str, options: Json) -> tuple[float, int, Json]:
-        return self.python("run_module.py", {"module": name, "options": options})
+        return tuple(measure.module(name, options, self.environment))
 
     def bare(self, *, writes: bool) -> float:
         """Seconds that the same requests take without any of what a module does around them."""
@@ -105,19 +76,10 @@ class Bench:
             "cache": "a1" if writes else None,
             "concurrency": CONCURRENCY,
         }
-        return self.python("bare_client.py", given)[0]
+        return measure.script("bare_client.py", given, self.environment).seconds
 
     def requests(self, method: str, route: str = "") -> int:
         return self.control.count(method, route)
-
-    def expect(self, fact: str, found: t.Any, wanted: t.Any) -> None:
-        """What a benchmark relies on.
-
-        Raises:
-            RuntimeError: It is not so, and the figure would mean something else.
-        """
-        if found != wanted:
-            raise RuntimeError(f"{fact}: {found}, not {wanted}")
 
 
 def compared(bench: Bench, what: str, *, writes: bool) -> Row:
@@ -130,9 +92,9 @@ def compared(bench: Bench, what: str, *, writes: bool) -> Row:
         seconds, _size, result = bench.module("cache_assignments", bench.everyone)
         module_times.append(seconds)
         changed = len(result["changed_accounts"])
-        bench.expect("accounts that were changed", changed > 0, writes)
-        bench.expect("writes", bench.requests("PATCH"), changed)
-        bench.expect("other writes", sum(map(bench.requests, ("POST", "PUT", "DELETE"))), 0)
+        expect("accounts that were changed", changed > 0, writes)
+        expect("writes", bench.requests("PATCH"), changed)
+        expect("other writes", sum(map(bench.requests, ("POST", "PUT", "DELETE"))), 0)
     ratio = min(module_times) / min(bare_times)
     figures = f"{ratio:.2f} times ({min(module_times):.1f} s against {min(bare_times):.1f} s)"
     return Row(what, figures, "at most 1.5 times", ratio <= 1.5)
@@ -172,7 +134,7 @@ def against_a_loop(bench: Bench) -> Row:
         },
     )
     moments = [entry["time"] for entry in bench.control.requests(recent=LOOPED)["recent"]]
-    bench.expect("items of the loop", len(moments), LOOPED)
+    expect("items of the loop", len(moments), LOOPED)
     looped = (moments[-1] - moments[0]) / (LOOPED - 1)
     figures = f"1/{looped / one:.0f} ({one * 1000:.2f} ms against {looped * 1000:.0f} ms)"
     return Row(f"assign {ACCOUNTS:,} accounts, against uri in a loop", figures, "at most 1/100", one * 100 <= looped)
@@ -181,7 +143,7 @@ def against_a_loop(bench: Bench) -> Row:
 def memory(bench: Bench) -> Row:
     bench.set_up(assigned=False)
     _seconds, size, result = bench.module("cache_assignments", bench.everyone)
-    bench.expect("accounts that were changed", len(result["changed_accounts"]), len(bench.accounts) + 8)
+    expect("accounts that were changed", len(result["changed_accounts"]), len(bench.accounts) + 8)
     megabytes = size / 1024
     return Row(f"peak memory with {MANY_ACCOUNTS:,} accounts", f"{megabytes:.0f} MB", "below 150 MB", megabytes < 150)
 
@@ -222,15 +184,6 @@ BENCHMARKS: dict[str, tuple[int, t.Callable[[Bench], Row]]] = {
 }
 
 
-def lines(rows: t.Sequence[Row]) -> t.Iterator[str]:
-    """The rows as a table."""
-    cells = [("benchmark", "measured", "goal", "")]
-    cells += [(row.what, row.measured, row.goal, "within" if row.reached else "beyond") for row in rows]
-    widths = [max(len(line[column]) for line in cells) for column in range(4)]
-    for line in cells:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(BENCHMARKS)}")
@@ -240,9 +193,7 @@ def main() -> int:
     rows = []
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dtr-cache-bench-")))
-        (folder / "ansible_collections" / "dtr").mkdir(parents=True)
-        (folder / "ansible_collections" / "dtr" / "cache").symlink_to(PROJECT)
-        environment = {**os.environ, "PYTHONPATH": str(folder), "ANSIBLE_COLLECTIONS_PATH": str(folder)}
+        environment = measure.collection_in(folder)
         ca = harness.issue(folder, "ca")
         for name in names:
             accounts, benchmark = BENCHMARKS[name]

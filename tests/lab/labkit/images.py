@@ -114,6 +114,14 @@ def push_all(folders: Folders) -> bool:
     return True
 
 
+def push(folders: Folders, wanted: Mapping[str, Image]) -> None:
+    """Push images of one's own under their names and tags."""
+    with _scratch(folders) as scratch:
+        client = _Client(folders, scratch)
+        for name, image in wanted.items():
+            client.push(name, image)
+
+
 @contextmanager
 def _scratch(folders: Folders) -> Iterator[Path]:
     """An empty folder that is gone afterwards; what a killed run left in it is removed first."""

@@ -1,0 +1,42 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Benchmarks that need the lab: real Swarms and a real cache, each figure a ratio from one run on one machine.
+
+Prints a table with the goal of each, as C(python tests/bench) does. With the lab up, C(python tests/bench/lab NAME…)
+runs some of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import pulls
+from measure import collection_in, lines
+
+# Each takes an environment in which the collection is found, and gives the rows of the table.
+BENCHMARKS = {"pulls": pulls.benchmark}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(BENCHMARKS)}")
+    names = parser.parse_args().names or list(BENCHMARKS)
+    if unknown := set(names) - set(BENCHMARKS):
+        parser.error(f"knows no {', '.join(sorted(unknown))}")
+    rows = []
+    with contextlib.ExitStack() as stack:
+        environment = collection_in(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dtr-cache-bench-"))))
+        for name in names:
+            print(f"{name} …", file=sys.stderr)
+            rows += BENCHMARKS[name](environment)
+    print("\n".join(lines(rows)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

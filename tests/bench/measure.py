@@ -1,0 +1,88 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What all benchmarks share: a process that is measured, and the table of what came out."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import typing as t
+from pathlib import Path
+
+HERE = Path(__file__).parent
+PROJECT = HERE.resolve().parents[1]
+
+Json = dict[str, t.Any]
+
+
+class Row(t.NamedTuple):
+    """A line of the table."""
+
+    what: str
+    measured: str
+    goal: str
+    reached: bool
+
+
+class Measured(t.NamedTuple):
+    """What a process took: seconds, kilobytes of memory at its peak, and its answer."""
+
+    seconds: float
+    kilobytes: int
+    result: Json
+
+
+def lines(rows: t.Sequence[Row]) -> t.Iterator[str]:
+    """The rows as a table."""
+    cells = [("benchmark", "measured", "goal", "")]
+    cells += [(row.what, row.measured, row.goal, "within" if row.reached else "beyond") for row in rows]
+    widths = [max(len(line[column]) for line in cells) for column in range(4)]
+    for line in cells:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+
+
+def script(name: str, given: Json, environment: t.Mapping[str, str]) -> Measured:
+    """A script of this folder that reads and writes JSON, in a process of its own.
+
+    Raises:
+        RuntimeError: It failed.
+    """
+    with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as question:
+        question.write(json.dumps(given).encode())
+        question.seek(0)
+        start = time.perf_counter()
+        process = subprocess.Popen([sys.executable, str(HERE / name)], stdin=question, stdout=answer, env=environment)
+        _pid, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+        answer.seek(0)
+        result = json.loads(answer.read() or b"{}")
+    if process.returncode or result.get("failed"):
+        raise RuntimeError(f"{name}: {result.get('msg', process.returncode)}")
+    return Measured(seconds, usage.ru_maxrss, result)
+
+
+def module(name: str, options: Json, environment: t.Mapping[str, str]) -> Measured:
+    """A module of the collection without anything around it."""
+    return script("run_module.py", {"module": name, "options": options}, environment)
+
+
+def collection_in(folder: Path) -> dict[str, str]:
+    """An environment in which Python and Ansible find this checkout's collection."""
+    (folder / "ansible_collections" / "dtr").mkdir(parents=True)
+    (folder / "ansible_collections" / "dtr" / "cache").symlink_to(PROJECT)
+    return {**os.environ, "PYTHONPATH": str(folder), "ANSIBLE_COLLECTIONS_PATH": str(folder)}
+
+
+def expect(fact: str, found: t.Any, wanted: t.Any) -> None:
+    """What a benchmark relies on.
+
+    Raises:
+        RuntimeError: It is not so, and the figure would mean something else.
+    """
+    if found != wanted:
+        raise RuntimeError(f"{fact}: {found}, not {wanted}")
