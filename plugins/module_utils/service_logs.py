@@ -21,6 +21,7 @@ from ansible_collections.dtr.cache.plugins.module_utils import log_causes
 from ansible_collections.dtr.cache.plugins.module_utils.engine import Raw
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.redaction import redacted
+from ansible_collections.dtr.cache.plugins.module_utils.transport import USER_AGENT
 
 # The Engine splits longer messages; of a terminal's output a line may be longer.
 _LONGEST_LINE = 64 * 1024
@@ -47,7 +48,8 @@ _UNTOLD = re.compile(
 )
 _DURATION = re.compile(r"(\d+)\s*([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-# The request by which M(dtr.cache.cache_health) looks at the way to DTR, for which DTR's refusal is what it expects.
+# DTR's refusal is what these requests of the collection expect: the one by which M(dtr.cache.cache_health) looks at the
+# way to DTR, and those by which M(dtr.cache.cache_pull) finds out what is cached. They carry no signature.
 _PROBE = "dtr-cache-health/probe"
 _REJECTED = "upstream_token_rejected"
 _ENDED = ("failed", "rejected", "orphaned", "complete")
@@ -209,8 +211,13 @@ def told_by(text: str) -> Told | None:
         " ".join([text, *rest]),
         level in ("fatal", "panic"),
         fields.get("http.request.id", ""),
-        _PROBE in (fields.get("vars.name"), fields.get("repository")),
+        _PROBE in (fields.get("vars.name"), fields.get("repository")) or _asks_what_is_cached(fields),
     )
+
+
+def _asks_what_is_cached(fields: t.Mapping[str, str]) -> bool:
+    agent, method = fields.get("http.request.useragent", ""), fields.get("http.request.method")
+    return method == "HEAD" and agent.startswith(USER_AGENT)
 
 
 def _json_fields(text: str) -> dict[str, str]:

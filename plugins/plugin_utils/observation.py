@@ -24,6 +24,7 @@ UNKNOWN = "unknown"
 # A host's variable that is the same for all whose DTR is looked at together.
 DTR = "__dtr_cache_dtr"
 SERVICE = "cache"
+REPLICAS = ("swarm", "replicas")
 EDGES = ("client->cache", "cache->DTR", "client->DTR")
 _CERTIFICATE = ("subject", "issuer", "not_before", "not_after")
 _NAMED = 5
@@ -34,6 +35,7 @@ class Problem(t.NamedTuple):
 
     cause: str
     hint: str | None = None
+    topic: tuple[str, str] = ("", "")  # what it is about, for programs: a check's edge and name, or a part of the Swarm
 
 
 def observe(hosts: t.Iterable[Variables]) -> list[Row]:
@@ -215,7 +217,8 @@ def _problems(row: Row, checks: t.Sequence[Check], host: Variables, head: Variab
     if few and replicas["running"] == 0:
         yield from few
     for check in by_likelihood(checks):
-        yield Problem(_sentence(f"{check.edge}, {check.check}: {check.detail}"), check.hint)
+        told = _sentence(f"{check.edge}, {check.check}: {check.detail}")
+        yield Problem(told, check.hint, (check.edge, check.check))
     if few and replicas["running"] > 0:
         yield from few
     yield from _look_problems(row, checks, host, head)
@@ -223,6 +226,7 @@ def _problems(row: Row, checks: t.Sequence[Check], host: Variables, head: Variab
         yield Problem(
             f"the Swarm is not as declared: {', '.join(_step_words(row['drift']))}.",
             "dtr.cache.deploy --check --diff shows the difference, dtr.cache.deploy mends it.",
+            ("swarm", "drift"),
         )
     yield from _dangling_problems(row["dangling"])
     settings = (host.get("__dtr_cache_looked_at_settings") or {}).get("problems") or []
@@ -237,13 +241,16 @@ def _replica_problems(row: Row, swarm: Variables) -> t.Iterator[Problem]:
     told = f"{replicas['running']} of {replicas['wanted']} replicas run"
     declared = {each["name"]: each["replicas"]["wanted"] for each in swarm["services"]}
     if SERVICE not in declared:
-        yield Problem(f"{told}: the stack has no service for them.", "Deploy it with dtr.cache.deploy.")
+        yield Problem(f"{told}: the stack has no service for them.", "Deploy it with dtr.cache.deploy.", REPLICAS)
     elif declared[SERVICE] != replicas["wanted"]:
-        yield Problem(f"{told}: the service is set to {declared[SERVICE]}.", "Deploy it with dtr.cache.deploy.")
+        yield Problem(
+            f"{told}: the service is set to {declared[SERVICE]}.", "Deploy it with dtr.cache.deploy.", REPLICAS
+        )
     else:
         yield Problem(
             _sentence(f"{told}: {swarm.get('reason') or 'the Swarm gives no reason'}"),
             "docker stack ps --no-trunc and the service's log tell more.",
+            REPLICAS,
         )
 
 

@@ -211,7 +211,7 @@ def read_settings(
     reader.boolean("registry_validate_certs")
     reader.boolean("with_registry_auth")
     reader.boolean("install_requirements")
-    for name in ("docker_host", "client_bundle", "render_to", "status_to"):
+    for name in ("docker_host", "client_bundle", "render_to", "status_to", "logs_since"):
         reader.text(name)
     reader.choice("resolve_image", ("always", "changed", "never"))
     reader.integer("timeout", 1, 86400)

@@ -158,6 +158,11 @@ def test_the_refusal_that_a_health_probe_provokes_does_not_count() -> None:
     rejected = next(case for case in WRITTEN if case["case"] == "run-unauthorized")["lines"]
     probe = [line.replace("eng/app", "dtr-cache-health/probe") for line in rejected]
     assert findings(framed(*map(message, probe))) == []
+    asked = [
+        line.replace("method=GET", "method=HEAD").replace("=Python-urllib/3.13", "=ansible-dtr.cache")
+        for line in rejected
+    ]
+    assert findings(framed(*map(message, asked))) == []
     untrusted = next(case for case in WRITTEN if case["case"] == "run-unknown-authority")["lines"]
     probe = [line.replace("eng/app", "dtr-cache-health/probe") for line in untrusted]
     assert [row["cause"] for row in findings(framed(*map(message, probe)))] == ["upstream_ca_unknown"]

@@ -139,6 +139,7 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ({"stack_name": "my stack"}, "dtr_cache_stack_name: 'my stack' is not a stack's name"),
     ({"resolve_image": "sometimes"}, "dtr_cache_resolve_image: 'sometimes' is none of"),
     ({"status_to": ["a", "b"]}, "dtr_cache_status_to: must be text"),
+    ({"logs_since": ["1h"]}, "dtr_cache_logs_since: must be text"),
     ({"min_days": "soon"}, "dtr_cache_min_days: 'soon' is not a whole number from 0 to 3650"),
     ({"keep_versions": "-1"}, "dtr_cache_keep_versions: '-1' is not a whole number from 0 to 100"),
     ({"timeout": "5m"}, "dtr_cache_timeout: '5m' is not a whole number"),
