@@ -41,7 +41,7 @@ _value:
     verdict:
       description: The most likely cause in one sentence.
       type: str
-      sample: it does not trust the CA of DTR's certificate.
+      sample: "cache->DTR: it does not trust the CA of DTR's certificate."
     fix: {description: What to do about it., type: str}
     causes:
       description: All causes, the most likely first.

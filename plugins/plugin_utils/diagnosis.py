@@ -69,13 +69,18 @@ class Cause:
     evidence: list[str]
     finding: Finding | None = None
 
+    @property
+    def headline(self) -> str:
+        """The cause with where it is, which the sentence of a check has already."""
+        return self.told if not self.edge or self.told.startswith(self.edge) else f"{self.edge}: {self.told}"
+
     def row(self) -> dict[str, t.Any]:
         """As the verdict shows it."""
         finding = self.finding or {}
         return {
             "cause": self.cause,
             "edge": self.edge,
-            "told": self.told,
+            "told": self.headline,
             "fix": self.fix,
             "evidence": self.evidence,
             "count": finding.get("count"),
@@ -124,7 +129,7 @@ def verdict(row: Variables, findings: t.Sequence[Finding], unread: t.Sequence[st
         "cache": row["cache"],
         "url": row["url"],
         "state": state,
-        "verdict": first.told if first else None,
+        "verdict": first.headline if first else None,
         "fix": first.fix if first else None,
         "causes": [cause.row() for cause in causes],
         "notes": [*notes, *unread],
@@ -250,8 +255,7 @@ def report(found: t.Iterable[Variables]) -> list[str]:
             f"{each['region']} ({each['cache'] or 'without a name'}) is {each['state']}.",
         ]
         for number, cause in enumerate(each["causes"], start=1):
-            edge = f"{cause['edge']}: " if cause["edge"] and not cause["told"].startswith(cause["edge"]) else ""
-            lines.append(f"  {number}. {edge}{cause['told']}")
+            lines.append(f"  {number}. {cause['told']}")
             if cause["fix"]:
                 lines.append(f"     Do: {cause['fix']}")
             lines += [f"     {text}" for text in cause["evidence"]]

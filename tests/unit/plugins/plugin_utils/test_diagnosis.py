@@ -95,7 +95,7 @@ def test_one_cause_is_told_once(topics: list[tuple[str, str]], codes: list[str],
 
 def test_the_cause_has_what_tells_so_and_what_follows() -> None:
     (cause,) = diagnosis.verdict(row(REPLICAS, NO_TCP), [finding("key_mismatch")])["causes"]
-    assert cause["told"] == "its private key is not the one of its certificate."
+    assert cause["told"] == "start: its private key is not the one of its certificate."
     assert cause["fix"] == BY_CODE["key_mismatch"].hint
     assert cause["evidence"] == [
         "The log, 3 times, the last at 2026-01-31T12:00:00Z on worker-1: the sample",
@@ -196,4 +196,6 @@ def test_the_report_is_for_a_person() -> None:
     assert lines.count("asia (region-asia) is ill.") == 2
     assert "  1. client->DTR registration is wrong." in lines
     assert diagnosis.report([diagnosis.verdict(row(), [])]) == ["Nothing is wrong, and the logs tell of no trouble."]
-    assert diagnosis.summary(found)[0]["most likely cause"] == "it does not trust the CA of DTR's certificate."
+    assert (
+        diagnosis.summary(found)[0]["most likely cause"] == "cache->DTR: it does not trust the CA of DTR's certificate."
+    )
