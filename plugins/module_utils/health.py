@@ -236,6 +236,9 @@ def _examine_once(caches: t.Sequence[Cache], dtr: Dtr | None, min_days: int, sec
         tasks.update({name: functools.partial(_or_failure, ask) for name, ask in asked.items() if ask is not None})
     tasks.update({f"pull {cache.name}": functools.partial(cache.pull, cache.url) for cache in caches if cache.pull})
     results = side_by_side(tasks, seconds)
+    late = Failure("TIMEOUT", f"There is no answer after {seconds:.0f} seconds.", hint="Raise timeout.")
+    for name in tasks.keys() & {"registrations", "dangling"}:
+        results.setdefault(name, late)
     to_dtr = _of_dtr(dtr, results.get("DTR"), seconds)
     registrations = results.get("registrations") if all(check.ok for check in to_dtr) else None
     if all(check.ok for check in to_dtr):
@@ -249,9 +252,9 @@ def _examine_once(caches: t.Sequence[Cache], dtr: Dtr | None, min_days: int, sec
         checks += to_dtr
         if registrations is not None:
             checks.append(_registration(cache, registrations))
-        pull: Check | None = results.get(f"pull {cache.name}")
-        if pull is not None and all(check.ok or check.check in _BESIDES for check in checks):
-            checks.append(pull)
+        if cache.pull and all(check.ok or check.check in _BESIDES for check in checks):
+            unknown = _bad(CACHE_TO_DTR, "pull", late.message.rstrip("."), late.hint)
+            checks.append(results.get(f"pull {cache.name}", unknown))
         conditions[cache.name] = Condition(cache, _without_follow_ups(checks), look, results.get("DTR"))
     return conditions
 

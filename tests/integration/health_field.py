@@ -109,6 +109,9 @@ class Node:
         for port, serve in caches.items():
             self._await(port, serve)
 
+    def stop(self, port: int) -> None:
+        self.shell(_stop(port))
+
     def _await(self, port: int, serve: Serve) -> None:
         end = time.monotonic() + _START_SECONDS
         while True:

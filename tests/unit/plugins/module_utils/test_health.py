@@ -350,6 +350,16 @@ class TestExamine:
             [("read_only", False), ("assignments", True)]
         ] * 2
 
+    def test_what_is_late_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def late(*_arguments: t.Any) -> t.Any:
+            time.sleep(5)
+
+        stage = Stage(monkeypatch, a=[True], dtr=[True])
+        found = stage.examine(["a"], timeout=0.3, content_caches=late, read_only=late, dangling=late, pull=late)
+        wrong = {check.check: check.detail for check in found["a"].checks if not check.ok}
+        assert list(wrong) == ["assignments", "registration", "pull"]
+        assert all("here is no answer after 0 seconds" in detail for detail in wrong.values())
+
     @pytest.mark.parametrize(("well", "known"), [(True, True), (False, False)])
     def test_a_pull_is_judged_only_where_all_else_is_well(
         self, monkeypatch: pytest.MonkeyPatch, well: bool, known: bool
