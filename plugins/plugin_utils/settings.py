@@ -55,11 +55,58 @@ NEEDS = (CACHE, REGISTRY, CERTIFICATE, SWARM, MANAGER, ADDRESS, PORT)
 
 CLIENT_RUNTIMES = ("docker", "containerd")
 
-STORAGE_BACKENDS = ("filesystem", "s3", "azure", "gcs", "swift", "oss", "inmemory")
-STORAGE_OPTIONS = ("cache", "delete", "maintenance", "redirect")
+
+@dataclasses.dataclass(frozen=True)
+class Backend:
+    """The keys of one of the registry's storage backends."""
+
+    required: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    # Of each group all or none: without them the registry takes the credentials of its environment.
+    together: tuple[str, ...] = ()
+
+
+STORAGE_BACKENDS = {
+    "filesystem": Backend(optional=("rootdirectory", "maxthreads")),
+    "s3": Backend(
+        required=("region", "bucket"),
+        together=("accesskey", "secretkey"),
+        optional=(
+            *("regionendpoint", "sessiontoken", "rootdirectory", "encrypt", "keyid", "secure", "skipverify", "v4auth"),
+            *("chunksize", "multipartcopychunksize", "multipartcopymaxconcurrency", "multipartcopythresholdsize"),
+            *("storageclass", "objectacl", "useragent", "usedualstack", "accelerate", "loglevel", "forcepathstyle"),
+        ),
+    ),
+    "azure": Backend(required=("accountname", "accountkey", "container"), optional=("realm", "rootdirectory")),
+    "gcs": Backend(
+        required=("bucket",), optional=("keyfile", "credentials", "rootdirectory", "chunksize", "maxconcurrency")
+    ),
+    "swift": Backend(
+        required=("username", "password", "authurl", "container"),
+        optional=(
+            *("tenant", "tenantid", "tenantdomain", "tenantdomainid", "domain", "domainid", "trustid", "region"),
+            *("accesskey", "secretkey", "tempurlcontainerkey", "tempurlmethods", "authversion", "endpointtype"),
+            *("insecureskipverify", "chunksize", "prefix", "rootdirectory"),
+        ),
+    ),
+    "oss": Backend(
+        required=("accesskeyid", "accesskeysecret", "region", "bucket"),
+        optional=("endpoint", "internal", "encrypt", "encryptionkeyid", "secure", "chunksize", "rootdirectory"),
+    ),
+    "inmemory": Backend(),
+}
+STORAGE_OPTIONS = {
+    "cache": ("blobdescriptor", "blobdescriptorsize"),
+    "delete": ("enabled",),
+    "maintenance": ("uploadpurging", "readonly"),
+    "redirect": ("disable",),
+}
 # Keys of the registry's configuration whose values are credentials.
 CREDENTIAL_KEYS = frozenset(
-    ("accesskey", "secretkey", "accountkey", "accesskeyid", "accesskeysecret", "password", "credentials", "private_key")
+    (
+        *("accesskey", "secretkey", "sessiontoken", "accountkey", "accesskeyid", "accesskeysecret"),
+        *("password", "credentials", "private_key"),
+    )
 )
 
 _HOST_LABEL = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
@@ -490,10 +537,41 @@ def _read_storage(reader: _Reader) -> dict[str, t.Any]:
     chosen = [backend for backend in STORAGE_BACKENDS if backend in storage]
     if len(chosen) > 1:
         reader.problem("storage", f"names {' and '.join(chosen)}; the registry takes exactly one backend")
+    for backend in chosen:
+        _check_backend(reader, backend, storage[backend])
+    for option in sorted(set(storage) & set(STORAGE_OPTIONS)):
+        _check_keys(reader, option, storage[option], STORAGE_OPTIONS[option])
     delete = storage.get("delete")
     if delete is not None and not (isinstance(delete, dict) and delete.get("enabled") is True):
         reader.problem("storage", "delete.enabled must stay true: without it a layer could never expire")
     return storage if chosen else {"filesystem": {"rootdirectory": "/var/lib/registry"}, **storage}
+
+
+def _check_backend(reader: _Reader, name: str, given: t.Any) -> None:
+    """The registry would end at once without a key that it needs, and not notice one that it does not know."""
+    backend = STORAGE_BACKENDS[name]
+    if not _check_keys(reader, name, given, (*backend.required, *backend.together, *backend.optional)):
+        return
+    present = {key for key, value in (given or {}).items() if value not in (None, "")}
+    missing = [key for key in backend.required if key not in present]
+    if missing:
+        reader.problem("storage", f"{name} needs {', '.join(missing)}")
+    lonely = [key for key in backend.together if key not in present]
+    if lonely and len(lonely) < len(backend.together):
+        reader.problem("storage", f"{name} has no {', '.join(lonely)}; {' and '.join(backend.together)} go together")
+
+
+def _check_keys(reader: _Reader, name: str, given: t.Any, known: t.Sequence[str]) -> bool:
+    """Whether a part of C(storage) is a mapping of known keys."""
+    if given is not None and not isinstance(given, dict):
+        reader.problem("storage", f"{name} must be a mapping of keys to values")
+        return False
+    unknown = sorted(str(key) for key in set(given or {}) - set(known))
+    for key in unknown:
+        similar = difflib.get_close_matches(key, known, n=1)
+        hint = f"did you mean {similar[0]}?" if similar else f"there are {', '.join(known) or 'none'}"
+        reader.problem("storage", f"{name} has no key {key}; {hint}")
+    return not unknown
 
 
 def _read_volume(reader: _Reader, storage: t.Mapping[str, t.Any]) -> str | dict[str, t.Any] | None:

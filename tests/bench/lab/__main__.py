@@ -16,10 +16,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import pulls
+import regions
 from measure import collection_in, lines
 
 # Each takes an environment in which the collection is found, and gives the rows of the table.
-BENCHMARKS = {"pulls": pulls.benchmark}
+BENCHMARKS = {"pulls": pulls.benchmark, "regions": regions.benchmark}
 
 
 def main() -> int:

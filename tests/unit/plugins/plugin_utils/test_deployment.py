@@ -114,7 +114,7 @@ def test_a_chained_cache_trusts_the_next_hop_only() -> None:
 
 
 def test_a_config_with_credentials_is_a_secret_and_the_entrypoint_follows_it() -> None:
-    definition = deployed(storage={"s3": {"bucket": "b", "region": "r", "secretkey": "x"}})
+    definition = deployed(storage={"s3": {"bucket": "b", "region": "r", "accesskey": "a", "secretkey": "x"}})
     service = definition["services"]["cache"]
     assert service["configs"] == []
     assert "configs" not in definition
@@ -176,7 +176,7 @@ def test_names_fit_and_tell_nothing_of_the_content() -> None:
 def test_what_is_rendered_for_review_holds_no_secret() -> None:
     settings = settings_with(
         http_secret="s" * 32,
-        storage={"s3": {"bucket": "b", "secretkey": "hush"}},
+        storage={"s3": {"bucket": "b", "region": "r", "accesskey": "a", "secretkey": "hush"}},
         config_extra={"redis": {"password": "p4ss"}},
     )
     text = deployment.config_for_review(settings)
@@ -201,3 +201,35 @@ def test_an_object_does_not_show_its_data() -> None:
     for item in deployment.swarm_objects(settings_with(), CA.pem):
         assert item.data not in repr(item)
         assert "PRIVATE" not in repr(item)
+
+
+@pytest.mark.parametrize(
+    ("backend", "public", "credentials"),
+    [
+        (
+            "s3",
+            {"bucket": "b", "region": "r"},
+            {"accesskey": "hush-1", "secretkey": "hush-2", "sessiontoken": "hush-3"},
+        ),
+        ("azure", {"accountname": "a", "container": "c"}, {"accountkey": "hush-1"}),
+        ("gcs", {"bucket": "b"}, {"credentials": {"private_key": "hush-1"}}),
+        ("swift", {"username": "u", "authurl": "a", "container": "c"}, {"password": "hush-1"}),
+        ("oss", {"bucket": "b", "region": "r"}, {"accesskeyid": "hush-1", "accesskeysecret": "hush-2"}),
+    ],
+)
+def test_credentials_of_a_storage_backend_stay_out_of_configs(
+    backend: str, public: dict[str, t.Any], credentials: dict[str, t.Any]
+) -> None:
+    settings = settings_with(storage={backend: {**public, **credentials}, "redirect": {"disable": True}})
+    objects = deployment.swarm_objects(settings, "ca")
+    (config,) = [item for item in objects if item.file == "config.yml"]
+    assert config.kind == "secret"
+    written = yaml.safe_load(config.data)["storage"]
+    assert written == {backend: {**public, **credentials}, "redirect": {"disable": True}, "delete": {"enabled": True}}
+    shown = deployment.config_for_review(settings) + deployment.stack_text(settings, objects) + repr(objects)
+    assert "hush" not in shown
+
+
+def test_storage_that_needs_no_credential_is_a_config() -> None:
+    settings = settings_with(storage={"s3": {"bucket": "b", "region": "r"}})
+    assert deployment.swarm_objects(settings, "ca")[0].kind == "config"

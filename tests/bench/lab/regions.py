@@ -1,0 +1,139 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How long whole playbooks take: a region against the same written with stock modules, and twenty regions in one play."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import tempfile
+import time
+import typing as t
+from pathlib import Path
+
+import yaml
+
+from measure import PROJECT, Json, Row
+
+HERE = Path(__file__).resolve().parent
+INVENTORY = PROJECT / "inventory" / "lab"
+
+# The accounts of a region: one, and as many as an office has.
+OFFICE = 50
+REGIONS = 20
+# In turns, the faster of each: what disturbs a run can only make it slower.
+RUNS = 2
+
+class Bench:
+    """The lab, and playbooks that run on it."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.folder = folder
+        self.environment = {**environment, "ANSIBLE_NOCOLOR": "1"}
+
+    def play(self, playbook: str, *options: str, inventory: Path = INVENTORY, **variables: t.Any) -> float:
+        """Seconds of a playbook that has to succeed."""
+        seconds, _output = self._run(playbook, *options, inventory=inventory, **variables)
+        return seconds
+
+    def play_again(self, playbook: str, *options: str, inventory: Path = INVENTORY, **variables: t.Any) -> float:
+        """Seconds of a playbook that has to succeed and to change nothing.
+
+        Raises:
+            RuntimeError: It changed something, and the figure would mean something else.
+        """
+        seconds, output = self._run(playbook, *options, inventory=inventory, **variables)
+        if set(re.findall(r"changed=(\d+)", output)) != {"0"}:
+            raise RuntimeError(f"{playbook} changed something: {output[-2000:]}")
+        return seconds
+
+    def _run(self, playbook: str, *options: str, inventory: Path, **variables: t.Any) -> tuple[float, str]:
+        extra = self.folder / "extra.json"
+        extra.write_text(json.dumps(variables))
+        start = time.perf_counter()
+        result = subprocess.run(
+            ["ansible-playbook", "-i", str(inventory), playbook, "-e", f"@{extra}", *options],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        seconds = time.perf_counter() - start
+        if result.returncode:
+            raise RuntimeError(f"{playbook} ended with {result.returncode}: {result.stdout[-3000:]}")
+        return seconds, result.stdout
+
+
+def users(first: int, count: int) -> list[str]:
+    """Active accounts of the stand-in that may pull."""
+    return [f"user{number:05d}" for number in range(first, first + count)]
+
+
+def against_stock_modules(bench: Bench, accounts: list[str], what: str) -> Row:
+    """A region in which nothing is to be done, against the same steps written with stock modules.
+
+    Both have a cache of their own on the same node. The collection also plans, probes and pulls, which they do not.
+    """
+    variables: Json = {"dtr_cache_assignments": {"accounts": accounts}}
+    # An account pulls from one cache only.
+    others: Json = {**variables, "dtr_cache_name": "region-stock"}
+    only = ("--limit", "region-asia")
+    ours, stock = [], []
+    for measured in (False, *[True] * RUNS):
+        bench.play("dtr.cache.deploy", *only, **variables)
+        seconds = bench.play_again("dtr.cache.deploy", *only, **variables)
+        ours += [seconds] * measured
+        bench.play(str(HERE / "stock.yml"), *only, **others)
+        seconds = bench.play_again(str(HERE / "stock.yml"), *only, **others)
+        stock += [seconds] * measured
+    ratio = min(ours) / min(stock)
+    figures = f"{ratio:.2f} times ({min(ours):.1f} s against {min(stock):.1f} s)"
+    return Row(f"{what}, nothing to do, against stock modules", figures, "at most 0.33 times", ratio <= 1 / 3)
+
+
+def one_account(bench: Bench) -> Row:
+    return against_stock_modules(bench, ["alice"], "a region of 1 account")
+
+
+def office(bench: Bench) -> Row:
+    return against_stock_modules(bench, users(1, OFFICE), f"a region of {OFFICE} accounts")
+
+
+def many_regions(bench: Bench) -> Row:
+    """Twenty hosts on the lab's two managers, each a stack, a cache and accounts of its own."""
+    inventory = bench.folder / "regions"
+    inventory.mkdir()
+    (inventory / "group_vars").symlink_to(INVENTORY / "group_vars")
+    hosts = {}
+    for number in range(REGIONS):
+        region, node = (("asia", "asia-2"), ("europe", "europe-1"))[number % 2]
+        hosts[f"region-{number:02d}"] = {
+            "ansible_host": f"{region}-1.lab.test",
+            "dtr_cache_name": f"region-{number:02d}",
+            "dtr_cache_host": f"cache-{region}.lab.test",
+            "dtr_cache_port": 9100 + number,
+            "dtr_cache_nodes": [node],
+            "dtr_cache_stack_name": f"cache-{number:02d}",
+            "dtr_cache_assignments": {"accounts": users(1 + 10 * number, 10)},
+        }
+    fleet = yaml.safe_load((INVENTORY / "hosts.yml").read_text())
+    fleet["dtr_caches"]["hosts"] = hosts
+    (inventory / "hosts.yml").write_text(yaml.safe_dump(fleet))
+    forks = ("--forks", "10")
+    bench.play("dtr.cache.deploy", *forks, inventory=inventory)
+    few = min(bench.play_again("dtr.cache.deploy", *forks, "--limit", "region-00", inventory=inventory) for _ in "12")
+    many = bench.play_again("dtr.cache.deploy", *forks, inventory=inventory)
+    each = (many - few) / (REGIONS - 1)
+    figures = f"{each:.2f} s ({many:.1f} s for {REGIONS}, {few:.1f} s for 1)"
+    return Row(f"each further of {REGIONS} regions, {os.cpu_count()} cores", figures, "at most 1.5 s", each <= 1.5)
+
+
+def benchmark(environment: dict[str, str]) -> list[Row]:
+    """All rows."""
+    rows = []
+    for measured in (one_account, office, many_regions):
+        with tempfile.TemporaryDirectory(prefix="dtr-cache-bench-") as folder:
+            rows.append(measured(Bench(Path(folder), environment)))
+    return rows

@@ -1,0 +1,159 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One cache through a fleet's life: another version, another manager, another product, a private registry.
+
+The tests are a story and run in their order: each begins with what the one before has left.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from collections.abc import Iterator
+
+import pytest
+
+from .conftest import Lab, Play, Run
+
+DEPLOY = "dtr.cache.deploy"
+ASSIGN = "dtr.cache.assign"
+ONLY = ("--limit", "region-asia")
+MANAGER, SECOND, OTHER = "asia-1", "asia-2", "asia-3"
+CACHE_IMAGE = "docker/dtr-content-cache:2.7.4"
+MSR2_IMAGE = "mirantis/dtr-content-cache:2.8.2"
+MSR3_IMAGE = "registry.mirantis.com/msr/msr-content-cache:3.0.7"
+REGISTRY = "dtr.lab.test"
+PRIVATE_IMAGE = f"{REGISTRY}/engineering/content-cache:1"
+# The Engine pauses where it would roll back by default; the rest of the policy is the collection's.
+PAUSES = {"parallelism": 1, "failure_action": "pause", "monitor": "3s"}
+MSR2 = {"dtr_cache_product": "msr2", "dtr_cache_version": ""}
+
+
+@pytest.fixture(scope="module")
+def fleet(lab: Lab, play: Play) -> Iterator[Lab]:
+    lab.clean()
+    run = play(DEPLOY, *ONLY)
+    assert run.code == 0, run.output
+    yield lab
+    lab.inside(MANAGER, "docker", "node", "demote", SECOND)
+    lab.inside(MANAGER, "docker", "logout", REGISTRY)
+    lab.clean()
+    for node in (MANAGER, SECOND, OTHER):
+        for image in (MSR2_IMAGE, MSR3_IMAGE, PRIVATE_IMAGE):
+            lab.inside(node, "sh", "-c", f"docker image rm --force {image} >/dev/null 2>&1 || true")
+
+
+def service_spec(lab: Lab, name: str = "dtr-cache_cache") -> dict[str, t.Any]:
+    client = lab.engine(MANAGER)
+    spec: dict[str, t.Any] = client.services.get(name).attrs["Spec"]
+    client.close()
+    return spec
+
+
+def running_images(lab: Lab, service: str) -> list[str]:
+    """The images of the containers that the Engines of the region run for a service."""
+    images = []
+    for node in (MANAGER, SECOND, OTHER):
+        listed = lab.inside(node, "docker", "ps", "--filter", f"name={service}", "--format", "{{.Image}}")
+        images += listed.splitlines()
+    return images
+
+
+def diff_lines(run: Run) -> list[str]:
+    """The lines that a diff takes away or adds."""
+    return [line for line in run.output.splitlines() if re.match(r"[-+](?![-+]{2} )", line)]
+
+
+def test_a_new_version_is_the_only_thing_that_its_diff_shows(fleet: Lab, play: Play) -> None:
+    run = play(DEPLOY, *ONLY, "--check", "--diff", dtr_cache_version="2.7.6")
+    assert run.code == 0, run.output
+    removed, added = diff_lines(run)
+    assert (removed[0], added[0]) == ("-", "+")
+    assert "docker/dtr-content-cache:2.7.4" in removed
+    assert removed[1:].replace("2.7.4", "2.7.6") == added[1:]
+    assert service_spec(fleet)["TaskTemplate"]["ContainerSpec"]["Image"] == CACHE_IMAGE
+
+
+def test_assignments_of_the_fleet_are_announced_made_and_left_alone(fleet: Lab, play: Play) -> None:
+    assignments = {"accounts": ["alice", "carol"]}
+    before = fleet.control.state()
+    announced = play(ASSIGN, *ONLY, "--check", "--diff", dtr_cache_assignments=assignments)
+    assert announced.code == 0, announced.output
+    assert "carol" in announced.output
+    assert fleet.control.state() == before
+    done = play(ASSIGN, *ONLY, dtr_cache_assignments=assignments)
+    assert done.code == 0, done.output
+    assert announced.changed_tasks() == done.changed_tasks() != set()
+    (cache,) = fleet.control.state()["content_caches"]
+    assert fleet.control.state()["settings"] == {"alice": cache["id"], "carol": cache["id"]}
+    writes = fleet.control.count("PATCH")
+    for options in ((), ("--check",)):
+        again = play(ASSIGN, *ONLY, *options, dtr_cache_assignments=assignments)
+        assert again.code == 0, again.output
+        assert again.total("changed") == 0, again.changed_tasks()
+    assert fleet.control.count("PATCH") == writes
+
+
+def test_a_manager_that_does_not_lead_deploys_the_second_product(fleet: Lab, play: Play) -> None:
+    fleet.inside(SECOND, "docker", "tag", CACHE_IMAGE, MSR2_IMAGE)
+    fleet.inside(MANAGER, "docker", "node", "promote", SECOND)
+    assert (
+        fleet.inside(MANAGER, "docker", "node", "inspect", SECOND, "--format", "{{.ManagerStatus.Leader}}") == "false"
+    )
+    run = play(DEPLOY, *ONLY, ansible_host=f"{SECOND}.{REGISTRY.partition('.')[2]}", **MSR2)
+    assert run.code == 0, run.output
+    assert run.regions()["region-asia"]["changed"] == "1 service"
+    assert (
+        fleet.inside(MANAGER, "docker", "node", "inspect", SECOND, "--format", "{{.ManagerStatus.Leader}}") == "false"
+    )
+    spec = service_spec(fleet)
+    assert spec["TaskTemplate"]["ContainerSpec"]["Image"] == MSR2_IMAGE
+    assert spec["TaskTemplate"]["Placement"]["Constraints"] == ["node.labels.dtr.cache == true"]
+    assert "dtr.cert.pem" in [item["File"]["Name"] for item in spec["TaskTemplate"]["ContainerSpec"]["Secrets"]]
+    assert running_images(fleet, "dtr-cache_cache") == [MSR2_IMAGE]
+    fleet.inside(MANAGER, "docker", "node", "demote", SECOND)
+    # The leader sees what the other one wrote.
+    assert play(DEPLOY, *ONLY, "--check", **MSR2).total("changed") == 0
+
+
+def test_an_update_that_paused_without_the_registrys_credentials_goes_on_with_them(fleet: Lab, play: Play) -> None:
+    password = fleet.passwords["alice"]
+    fleet.inside(OTHER, "docker", "login", "-u", "admin", "--password-stdin", REGISTRY, stdin=fleet.passwords["admin"])
+    fleet.inside(OTHER, "docker", "tag", CACHE_IMAGE, PRIVATE_IMAGE)
+    fleet.inside(OTHER, "docker", "push", "--quiet", PRIVATE_IMAGE)
+    fleet.inside(OTHER, "docker", "logout", REGISTRY)
+    # The manager may pull it; the node that is to run it has neither the image nor a password.
+    fleet.inside(MANAGER, "docker", "login", "-u", "alice", "--password-stdin", REGISTRY, stdin=password)
+    variables = {"dtr_cache_image": PRIVATE_IMAGE, "dtr_cache_update_config": PAUSES}
+    paused = play(DEPLOY, *ONLY, **variables)
+    assert paused.code != 0
+    assert "paused" in paused.regions()["region-asia"]["result"] or "is paused" in paused.output, paused.output
+    assert PRIVATE_IMAGE not in running_images(fleet, "dtr-cache_cache")
+
+    # Nothing of the definition differs: what is left to do is to go on.
+    resumed = play(DEPLOY, *ONLY, dtr_cache_with_registry_auth=True, **variables)
+    assert resumed.code == 0, resumed.output
+    assert running_images(fleet, "dtr-cache_cache") == [PRIVATE_IMAGE]
+    assert password not in resumed.output
+    assert play(DEPLOY, *ONLY, "--check", dtr_cache_with_registry_auth=True, **variables).total("changed") == 0
+
+
+def test_the_third_product_has_names_of_its_own(fleet: Lab, play: Play) -> None:
+    fleet.inside(OTHER, "docker", "tag", CACHE_IMAGE, MSR3_IMAGE)
+    run = play(
+        DEPLOY,
+        *ONLY,
+        dtr_cache_product="msr3",
+        dtr_cache_version="",
+        dtr_cache_nodes=[OTHER],
+        dtr_cache_port=8443,
+        dtr_cache_verify_image="",
+        dtr_cache_host="cache-asia.lab.test",
+    )
+    assert run.code == 0, run.output
+    spec = service_spec(fleet, "msr-cache_cache")
+    assert spec["TaskTemplate"]["ContainerSpec"]["Image"] == MSR3_IMAGE
+    assert spec["TaskTemplate"]["Placement"]["Constraints"] == ["node.labels.msr.cache == true"]
+    assert "msr.cert.pem" in [item["File"]["Name"] for item in spec["TaskTemplate"]["ContainerSpec"]["Secrets"]]
+    assert running_images(fleet, "msr-cache_cache") == [MSR3_IMAGE]
+    assert fleet.snapshot()["asia-1"]["labels"][OTHER] == {"msr.cache": "true"}
