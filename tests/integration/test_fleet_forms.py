@@ -26,7 +26,7 @@ REGISTRY = "dtr.lab.test"
 PRIVATE_IMAGE = f"{REGISTRY}/engineering/content-cache:1"
 # The Engine pauses where it would roll back by default; the rest of the policy is the collection's.
 PAUSES = {"parallelism": 1, "failure_action": "pause", "monitor": "3s"}
-MSR2 = {"dtr_cache_product": "msr2", "dtr_cache_version": ""}
+MSR2: dict[str, t.Any] = {"dtr_cache_product": "msr2", "dtr_cache_version": ""}
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def test_an_update_that_paused_without_the_registrys_credentials_goes_on_with_th
     fleet.inside(OTHER, "docker", "logout", REGISTRY)
     # The manager may pull it; the node that is to run it has neither the image nor a password.
     fleet.inside(MANAGER, "docker", "login", "-u", "alice", "--password-stdin", REGISTRY, stdin=password)
-    variables = {"dtr_cache_image": PRIVATE_IMAGE, "dtr_cache_update_config": PAUSES}
+    variables: dict[str, t.Any] = {"dtr_cache_image": PRIVATE_IMAGE, "dtr_cache_update_config": PAUSES}
     paused = play(DEPLOY, *ONLY, **variables)
     assert paused.code != 0
     assert "paused" in paused.regions()["region-asia"]["result"] or "is paused" in paused.output, paused.output
