@@ -1,6 +1,6 @@
 # Copyright: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How long whole playbooks take: a region against the same written with stock modules, and twenty regions in one play."""
+"""How long whole playbooks take: a region against the same with stock modules, and twenty regions in one play."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ import typing as t
 from pathlib import Path
 
 import yaml
-
 from measure import PROJECT, Json, Row
 
 HERE = Path(__file__).resolve().parent
@@ -25,6 +24,7 @@ OFFICE = 50
 REGIONS = 20
 # In turns, the faster of each: what disturbs a run can only make it slower.
 RUNS = 2
+
 
 class Bench:
     """The lab, and playbooks that run on it."""
