@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ansible_collections.dtr.cache.plugins.module_utils import service_logs
 from ansible_collections.dtr.cache.plugins.module_utils.certificates import fingerprint, load_certificates
 from ansible_collections.dtr.cache.tests.unit.support.modules import run_module
 
@@ -289,6 +290,7 @@ class Looked(t.NamedTuple):
     cases: dict[str, Case]
     before: Json
     after: Json
+    logs: dict[str, set[str]]
 
 
 @pytest.fixture(scope="module")
@@ -306,9 +308,8 @@ def looked(world: World) -> Looked:
     world.node.filter(ports["filtered"], on=True)
     try:
         before = world.look([{**entries[name], **case.entry} for name, case in found.items()], timeout=SECONDS)
-        # "its log says so", as the hint has it
-        for name in ("reversed", "other-key"):
-            assert "private key does not match public key" in world.node.log(ports[name])
+        # "Its log says so", as the hint has it.
+        logs = {name: told_by_log(world, ports[name]) for name in ("untrusted-upstream", "reversed", "other-key")}
         world.node.run({ports[name]: case.well for name, case in found.items() if case.well is not case.ill})
     finally:
         world.node.filter(ports["filtered"], on=False)
@@ -327,7 +328,15 @@ def looked(world: World) -> Looked:
     )
     assert repaired["changed"]
     after = world.look([{**entries[name], **case.mended} for name, case in found.items()])
-    return Looked(found, before, after)
+    return Looked(found, before, after, logs)
+
+
+def told_by_log(world: World, port: int) -> set[str]:
+    """The causes that C(cache_logs_info) knows in the log of a cache."""
+    collector = service_logs.Collector()
+    for text in world.node.log(port).splitlines():
+        collector.take_line(service_logs.Line("", "node", "task", text))
+    return set(collector.findings)
 
 
 def failed(row: Json) -> list[Check]:
@@ -359,6 +368,14 @@ def wrong_with(result: Json, name: str, case: Case) -> list[str]:
 def test_each_case_has_its_edge_its_check_its_cause_and_its_hint(looked: Looked) -> None:
     assert looked.before["failure"]["code"] == "UNHEALTHY"
     assert [text for name, case in looked.cases.items() for text in wrong_with(looked.before, name, case)] == []
+
+
+def test_the_log_that_a_hint_leads_to_names_the_reason(looked: Looked) -> None:
+    assert looked.logs == {
+        "untrusted-upstream": {"upstream_ca_unknown"},
+        "reversed": {"key_mismatch"},
+        "other-key": {"key_mismatch"},
+    }
 
 
 def test_what_the_hint_says_mends_the_case(looked: Looked) -> None:
@@ -469,7 +486,8 @@ def test_a_full_disk_and_a_refused_signature(world: World, tmp_path: Path, autho
         "refused": [(TO_UPSTREAM, "pull")],
         "strayed": [(TO_DTR, "pull")],
     }
-    assert "no space left on device" in world.node.log(PORT)
+    assert told_by_log(world, PORT) == {"disk_full"}
+    assert told_by_log(world, PORT + 1) == {"upstream_token_rejected"}
     assert "full: cache->DTR, pull: " in result["msg"]
     assert "it reaches its upstream, but cannot store or read the layer. Its storage may be full" in result["msg"]
     assert "answers 403 Forbidden: its upstream does not take the signature. Check that upstreams" in result["msg"]
@@ -498,7 +516,7 @@ def test_a_clock_that_is_off_by_a_year(world: World) -> None:
         cache.off = -YEAR
         result = world.look([entry])
         row = of(result, "late")
-        assert "certificate has expired or is not yet valid" in world.node.log(PORT)
+        assert told_by_log(world, PORT) == {"upstream_not_yet_valid"}
         assert sorted(failed(row)) == [(TO_UPSTREAM, "upstream"), (TO_CACHE, "clock")]
         hints = {check["check"]: check["hint"] for check in row["checks"] if not check["ok"]}
         assert "late: client->cache, clock: the server's clock is 365 days behind this machine's." in result["msg"]
