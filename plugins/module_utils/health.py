@@ -508,6 +508,9 @@ def _without_follow_ups(checks: list[Check]) -> list[Check]:
     hints: dict[tuple[str, str], str] = {}
     if any((CLIENT_TO_DTR, check) in failed for check in ("tcp", "tls", "api", "finished")):
         hints[CACHE_TO_DTR, "upstream"] = "DTR does not answer this machine either: mend that first, and look again."
+    other = failed.get((CLIENT_TO_CACHE, "certificate"))
+    if other and other.hint:
+        hints.update({(CLIENT_TO_CACHE, check): other.hint for check in ("validity", "chain", "host_name")})
     here, there = failed.get((CLIENT_TO_CACHE, "clock")), failed.get((CLIENT_TO_DTR, "clock"))
     if here and there and _direction(here) == _direction(there):
         hints[CLIENT_TO_CACHE, "clock"] = hints[CLIENT_TO_DTR, "clock"] = (

@@ -259,6 +259,15 @@ def cases(world: World) -> dict[str, Case]:
             serve,
             {"published_ports": [9]},
         ),
+        "older-certificate": Case(
+            [(TO_CACHE, "validity"), (TO_CACHE, "certificate")],
+            "the certificate expired on",
+            "run dtr.cache.deploy or dtr.cache.rotate with the certificate that is wanted",
+            identity(end=now - DAY),
+            serve,
+            {"certificate": good.certificate},
+            {"certificate": good.certificate},
+        ),
         "other-certificate": Case(
             [(TO_CACHE, "certificate")],
             "the server has another certificate than the wanted one",

@@ -220,6 +220,12 @@ class TestCause:
         untrusted = down._replace(check="chain")
         assert health._without_follow_ups([upstream, untrusted])[0].hint == "Look at cas."
 
+    def test_an_older_certificate_is_replaced_and_not_renewed(self) -> None:
+        expired = Check(CLIENT_TO_CACHE, "validity", False, "expired.", "Renew it.")
+        older = Check(CLIENT_TO_CACHE, "certificate", False, "another one.", "Deploy the wanted one.")
+        assert [check.hint for check in health._without_follow_ups([expired, older])] == ["Deploy the wanted one."] * 2
+        assert health._without_follow_ups([expired])[0].hint == "Renew it."
+
     @pytest.mark.parametrize(
         ("there", "hint"),
         [
