@@ -62,7 +62,7 @@ class Line(t.NamedTuple):
 
     card: Card
     text: str
-    bar: Bar | None
+    length: Bar | None
     tone: str
 
 

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import base64
-import collections
 import contextlib
+import fcntl
 import json
 import os
 import select
@@ -33,7 +33,8 @@ OPTIONS = (
     "--hide-scrollbars",
     "--remote-debugging-pipe",
 )
-SECONDS = 20.0
+# Long enough for a machine that has much else to do.
+SECONDS = 60.0
 
 Answer = dict[str, t.Any]
 
@@ -43,19 +44,29 @@ def program() -> str | None:
     return next((path for name in PROGRAMS if (path := shutil.which(name))), None)
 
 
+def _pipes() -> tuple[int, int, int, int]:
+    """Our reading and writing end, then the browser's; all of them above the two numbers that it will have."""
+    theirs_in, ours_out = os.pipe()
+    ours_in, theirs_out = os.pipe()
+    ends = (ours_in, ours_out, theirs_in, theirs_out)
+    high = tuple(fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends)
+    for end in ends:
+        os.close(end)
+    return t.cast("tuple[int, int, int, int]", high)
+
+
 class Browser:
     """One browser with one tab; C(events) keeps what the tab said since the last page was opened."""
 
     def __init__(self, path: str, folder: Path) -> None:
-        read_by_browser, self._writes = os.pipe()
-        self._reads, written_by_browser = os.pipe()
-        # The protocol's pipes are file descriptors 3 and 4, which the shell can give it.
+        self._reads, self._writes, read_by_browser, written_by_browser = _pipes()
+        # The protocol wants file descriptors 3 and 4, which a shell can give it.
         self._process = subprocess.Popen(
             [
-                "/bin/sh",
+                "bash",
                 "-c",
                 f'exec "$@" 3<&{read_by_browser} 4>&{written_by_browser}',
-                "sh",
+                "bash",
                 path,
                 *OPTIONS,
                 f"--user-data-dir={folder}",
@@ -93,12 +104,12 @@ class Browser:
 
     def _message(self, deadline: float, what: str) -> Answer:
         while b"\0" not in self._buffer:
-            ready, _, _ = select.select([self._reads], [], [], max(0.0, deadline - time.monotonic()))
+            ready, _writable, _failed = select.select([self._reads], [], [], max(0.0, deadline - time.monotonic()))
             data = os.read(self._reads, 1 << 20) if ready else b""
             if not data:
                 raise RuntimeError(f"{what}: no answer of the browser (exit code {self._process.poll()})")
             self._buffer += data
-        text, _, self._buffer = self._buffer.partition(b"\0")
+        text, _end, self._buffer = self._buffer.partition(b"\0")
         message: Answer = json.loads(text)
         if "method" in message:
             self.events.append(message)
@@ -170,8 +181,3 @@ def browser() -> t.Iterator[Browser]:
             yield running
         finally:
             running.close()
-
-
-def counted(texts: t.Iterable[str]) -> dict[str, int]:
-    """How often each text is there."""
-    return dict(collections.Counter(texts))
