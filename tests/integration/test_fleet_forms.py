@@ -117,8 +117,6 @@ def test_a_manager_that_does_not_lead_deploys_the_second_product(fleet: Lab, pla
     assert "dtr.cert.pem" in [item["File"]["Name"] for item in spec["TaskTemplate"]["ContainerSpec"]["Secrets"]]
     assert running_images(fleet, "dtr-cache_cache") == [MSR2_IMAGE]
     fleet.inside(MANAGER, "docker", "node", "demote", SECOND)
-    # The leader sees what the other one wrote.
-    assert play(DEPLOY, *ONLY, "--check", **MSR2).total("changed") == 0
 
 
 def test_an_update_that_paused_without_the_registrys_credentials_goes_on_with_them(fleet: Lab, play: Play) -> None:
@@ -140,7 +138,6 @@ def test_an_update_that_paused_without_the_registrys_credentials_goes_on_with_th
     assert resumed.code == 0, resumed.output
     assert running_images(fleet, "dtr-cache_cache") == [PRIVATE_IMAGE]
     assert password not in resumed.output
-    assert play(DEPLOY, *ONLY, "--check", dtr_cache_with_registry_auth=True, **variables).total("changed") == 0
 
 
 def test_the_third_product_has_names_of_its_own(fleet: Lab, play: Play) -> None:
