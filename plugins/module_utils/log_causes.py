@@ -450,6 +450,14 @@ AT_CLIENTS: tuple[Cause, ...] = (
     ),
 )
 
+NODE_LOST = _cause(
+    "node_lost",
+    START,
+    "its node is lost to the Swarm",
+    "Bring the node back, or name another one in dtr_cache_nodes.",
+    r"heartbeat failure",
+    r"node (?:is )?(?:down|unreachable)",
+)
 # Swarm's words about a task that it cannot start, or that has ended.
 OF_TASKS: tuple[Cause, ...] = (
     _cause(
@@ -519,14 +527,7 @@ OF_TASKS: tuple[Cause, ...] = (
         "docker service inspect shows the check; the cache's log tells what it met.",
         r"unhealthy container",
     ),
-    _cause(
-        "node_lost",
-        START,
-        "its node is lost to the Swarm",
-        "Bring the node back, or name another one in dtr_cache_nodes.",
-        r"heartbeat failure",
-        r"node (?:is )?(?:down|unreachable)",
-    ),
+    NODE_LOST,
     _cause(
         "container_ended",
         START,

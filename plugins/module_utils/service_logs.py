@@ -274,6 +274,14 @@ class Collector:
             time = seen.strftime("%Y-%m-%dT%H:%M:%SZ")
             self._add(log_causes.of_task(error), time, error, task.get("NodeID", ""), task["ID"], "")
 
+    def take_node(self, node: Raw, tasks: t.Sequence[Raw], now: datetime.datetime) -> None:
+        """Take in that a node which should run a task is lost; Swarm goes on to call such a task running."""
+        name, state = node["Description"]["Hostname"], node["Status"]["State"]
+        here = [task for task in tasks if task.get("NodeID") == node["ID"] and task["DesiredState"] == "running"]
+        if here and state != "ready":
+            time = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+            self._add(log_causes.NODE_LOST, time, f"node {name} is {state}", node["ID"], here[0]["ID"], "")
+
     def take_absence(self, stack: str, now: datetime.datetime) -> None:
         """There is no service at all."""
         time = now.strftime("%Y-%m-%dT%H:%M:%SZ")

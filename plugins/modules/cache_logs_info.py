@@ -147,6 +147,8 @@ def look_into(engine: Engine, stack: str, since: str, lines: int, seconds: float
         collector.take_absence(stack, now)
     for task in moment.tasks:
         collector.take_task(task, begin)
+    for node in moment.nodes.values():
+        collector.take_node(node, moment.tasks, now)
     for name, service in moment.services.items():
         log = engine.stream_log(
             service["ID"], since=int(begin.timestamp()), lines=lines, seconds=max(0.1, end - time.monotonic())
@@ -163,8 +165,15 @@ def look_into(engine: Engine, stack: str, since: str, lines: int, seconds: float
         "findings": collector.rows(moment.tasks, moment.nodes),
         "since": begin.astimezone(now.tzinfo).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "lines_read": collector.lines,
-        "unread": list(collector.unread),
+        "unread": [_with_names(text, moment.nodes) for text in collector.unread],
     }
+
+
+def _with_names(text: str, nodes: t.Mapping[str, t.Mapping[str, t.Any]]) -> str:
+    """The Engine's words with host names in the place of ids."""
+    for node_id, node in nodes.items():
+        text = text.replace(node_id, node["Description"]["Hostname"])
+    return text
 
 
 if __name__ == "__main__":

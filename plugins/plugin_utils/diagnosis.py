@@ -28,7 +28,8 @@ _NOT_SERVING: tuple[Topic, ...] = (
     (CLIENT_TO_CACHE, "api"),
     (CLIENT_TO_CACHE, "finished"),
 )
-_DRIFT: Topic = ("swarm", "drift")
+# What only a missing service explains.
+_OF_NO_SERVICE: tuple[Topic, ...] = (("swarm", "drift"), (CLIENT_TO_CACHE, "deployment"))
 _UPSTREAM: Topic = (CACHE_TO_DTR, "upstream")
 # A DTR that does not answer anybody; the cache's own words about it add nothing.
 _DTR_AWAY: tuple[Topic, ...] = tuple((CLIENT_TO_DTR, check) for check in ("tcp", "tls", "api", "finished"))
@@ -171,14 +172,14 @@ def _reason_for(topic: Topic, left: t.Sequence[Finding]) -> Finding | None:
     """The finding that explains a problem best; C(left) has the most likely one first, those that say little last."""
     edges = _explained_by(topic)
     fitting = [finding for finding in left if finding["edge"] in edges]
-    if topic == _DRIFT:
+    if topic in _OF_NO_SERVICE:
         fitting = [finding for finding in left if finding["cause"] == "no_service"]
     return min(fitting, key=lambda finding: edges.index(finding["edge"]) if edges else 0, default=None)
 
 
 def _known_reason(topic: Topic, by_code: t.Mapping[str, Cause]) -> Cause | None:
     """A cause that has been told already and explains this problem, too."""
-    if topic == _DRIFT:
+    if topic in _OF_NO_SERVICE:
         return by_code.get("no_service")
     edges = _explained_by(topic)
     return next((cause for cause in by_code.values() if cause.edge in edges), None)
@@ -187,6 +188,8 @@ def _known_reason(topic: Topic, by_code: t.Mapping[str, Cause]) -> Cause | None:
 def _explained_by(topic: Topic) -> tuple[str, ...]:
     if topic == _UPSTREAM:
         return (STORAGE, TO_DTR, START)
+    if topic[1] == "pull":
+        return (STORAGE, TO_DTR)
     if topic == (CLIENT_TO_CACHE, "api"):
         return (START, STORAGE)
     return (START,) if topic == observation.REPLICAS or topic in _NOT_SERVING else ()

@@ -103,7 +103,7 @@ class Caches:
         return [f"{name}={value}" for name, value in values.items()]
 
     def make(self, name: str, case: Case) -> None:
-        ports = {}
+        ports: t.Any = {}
         if case.asked:
             self.ports[name] = 5001 + len(self.ports)
             ports = {self.ports[name]: (5000, "tcp", "host")}

@@ -228,6 +228,17 @@ def test_tasks_that_are_old_or_well_tell_nothing_and_waiting_ones_always() -> No
     assert [row["cause"] for row in collector.rows([], NODES)] == ["no_node"]
 
 
+def test_a_node_that_is_lost_with_its_replica() -> None:
+    node = {"ID": "n1", "Description": {"Hostname": "worker-1"}, "Status": {"State": "down"}}
+    collector = service_logs.Collector()
+    collector.take_node({**node, "ID": "n2"}, [task()], NOW)
+    collector.take_node({**node, "Status": {"State": "ready"}}, [task()], NOW)
+    assert collector.rows([task()], NODES) == []
+    collector.take_node(node, [task()], NOW)
+    (row,) = collector.rows([task()], NODES)
+    assert (row["cause"], row["sample"], row["nodes"]) == ("node_lost", "node worker-1 is down", ["worker-1"])
+
+
 def test_what_a_replaced_replica_met_is_over() -> None:
     chunks = framed(message('time="x" level=fatal msg="configuration error: yaml: x"', task="old"), message(UNTRUSTED))
     rows = findings(chunks, tasks=[task("old", "failed"), task("t1")])

@@ -77,6 +77,8 @@ CASES: list[tuple[str, list[tuple[str, str]], list[str], list[str]]] = [
     ("one replica of two does not start", [REPLICAS], ["port_in_use", "task_failed"], ["port_in_use"]),
     ("nobody knows why", [REPLICAS, NO_TCP], ["container_ended"], ["container_ended"]),
     ("no service", [REPLICAS, NO_TCP, DRIFT], ["no_service"], ["no_service"]),
+    ("no service, and DTR sends there", [NO_TCP, ("client->cache", "deployment")], ["no_service"], ["no_service"]),
+    ("a pull finds the disk full", [("cache->DTR", "pull")], ["disk_full"], ["disk_full"]),
     ("two causes", [REPLICAS, NO_TCP, DRIFT], ["image_missing"], ["image_missing", "swarm drift"]),
     ("clients, confirmed", [("client->cache", "chain")], ["client_distrusts_cache"], ["client->cache chain"]),
     ("clients, not confirmed", [], ["client_distrusts_cache"], []),
