@@ -183,11 +183,11 @@ def _unresolved(endpoint: Endpoint, origin: Origin, error: Exception) -> Check:
 def _merged(looks: t.Mapping[str, Look]) -> Look:
     """One list of checks for all addresses: a client may get to any of those that accept connections."""
     reached = {name: look for name, look in looks.items() if look.checks[0].ok}
-    connections = "; ".join(f"{name}: {look.checks[0].detail}" for name, look in looks.items())
+    connections = "; ".join(f"{name}: {look.checks[0].detail.rstrip('.')}" for name, look in looks.items())
     some = next(iter((reached or looks).values()))
     if len(looks) == 1:
         return some
-    checks = [some.checks[0]._replace(detail=connections)]
+    checks = [some.checks[0]._replace(detail=connections if reached else f"{connections}.")]
     later: dict[tuple[str, str], Check] = {}
     for name, look in reached.items():
         for check in look.checks[1:]:
