@@ -94,7 +94,7 @@ def _row(host: Variables) -> Row:
     if failure or not row:
         row = row or _observed({"inventory_hostname": host["inventory_hostname"]}, {})
         task = host.get("__dtr_cache_failed_task")
-        told = f"the look at the region failed at {task}: {_sentence(failure)}" if failure else "it was not looked at"
+        told = f"the look at the region failed at {task}: {_sentence(failure)}" if failure else "it was not looked at."
         problems = [Problem(told), *(Problem(**problem) for problem in row["problems"])]
         return _judged(row, problems, UNKNOWN if row["state"] == UNKNOWN else ILL)
     return row
