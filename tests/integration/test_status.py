@@ -1,0 +1,168 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""C(dtr.cache.status) on regions that are well, and on regions that are broken in the ways in which they break."""
+
+from __future__ import annotations
+
+import collections
+import json
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from .conftest import Lab, Play, Run
+
+STATUS = "dtr.cache.status"
+SERVICE = "dtr-cache_cache"
+
+
+class Report(t.NamedTuple):
+    """What one run told, in each of its forms."""
+
+    run: Run
+    stats: dict[str, t.Any]
+    file: dict[str, t.Any]
+
+    def row(self, region: str) -> dict[str, t.Any]:
+        return next(row for row in self.stats["regions"] if row["region"] == region)
+
+    def problems(self, region: str) -> str:
+        return "\n".join(problem["cause"] for problem in self.row(region)["problems"])
+
+
+@pytest.fixture(scope="module")
+def deployed(lab: Lab, play: Play) -> Lab:
+    """Both regions, deployed; no test leaves anything broken."""
+    lab.clean()
+    run = play("dtr.cache.deploy")
+    assert run.code == 0, run.output
+    return lab
+
+
+@pytest.fixture
+def look(deployed: Lab, play: Play, tmp_path: Path) -> t.Callable[..., Report]:
+    """Runs the playbook, which must change nothing, whatever it finds."""
+
+    def run(*options: str, **variables: t.Any) -> Report:
+        before = deployed.snapshot()
+        folder = tmp_path / "report"
+        result = play(
+            STATUS, *options, env={"ANSIBLE_SHOW_CUSTOM_STATS": "1"}, dtr_cache_status_to=str(folder), **variables
+        )
+        assert result.total("changed") == 0
+        assert deployed.snapshot() == before
+        stats = json.loads(result.output.partition("RUN: ")[2])["dtr_cache_status"]
+        file = folder / "status.json"
+        report = Report(result, stats, json.loads(file.read_text()) if file.exists() else {})
+        assert (result.code == 0) == stats["well"]
+        for secret in (*deployed.passwords.values(), "PRIVATE KEY"):
+            assert secret not in result.output
+            assert not any(secret in path.read_text() for path in folder.glob("*"))
+        return report
+
+    return run
+
+
+def test_a_healthy_fleet(look: t.Callable[..., Report], deployed: Lab) -> None:
+    deployed.control.forget_requests()
+    report = look()
+    assert report.run.code == 0, report.run.output
+    assert report.file == report.stats
+    for region in ("region-asia", "region-europe"):
+        row = report.row(region)
+        assert (row["state"], row["problems"], row["drift"], row["registered"]) == ("healthy", [], [], True)
+        assert (row["replicas"], row["accounts"], row["version"]) == ({"wanted": 1, "running": 1}, 1, "2.7.4")
+        assert all(0 < seconds < 10 for seconds in row["seconds"].values())
+        assert row["days_left"] > 14
+        shown = report.run.regions()[region]
+        assert (shown["state"], shown["replicas"], shown["registered"], shown["drift"], shown["cause"]) == (
+            *("healthy", "1/1", "yes", "none", "-"),
+        )
+    (registry,) = report.stats["registries"]
+    assert (registry["healthy"], registry["version"], registry["cause"]) == (True, "2.7.4", None)
+    # Once for both regions: no account's settings are read twice.
+    read = collections.Counter(
+        (entry["method"], entry["path"])
+        for entry in deployed.control.requests(recent=100_000)["recent"]
+        if entry["path"].endswith("/settings") and "/accounts/" in entry["path"]
+    )
+    assert read
+    assert set(read.values()) == {1}
+
+
+def test_a_stopped_cache_and_another_changed_by_hand(look: t.Callable[..., Report], deployed: Lab) -> None:
+    deployed.inside("asia-1", "docker", "service", "scale", "--detach", f"{SERVICE}=0")
+    deployed.inside("asia-2", "sh", "-c", "while docker ps -q | grep -q .; do sleep 0.2; done")
+    deployed.inside("europe-1", "docker", "service", "update", "--detach", "--restart-condition", "none", SERVICE)
+    deployed.inside("europe-1", "docker", "service", "update", "--quiet", SERVICE)
+    try:
+        report = look()
+    finally:
+        deployed.inside("asia-1", "docker", "service", "update", "--quiet", "--replicas", "1", SERVICE)
+        deployed.inside("europe-1", "docker", "service", "update", "--quiet", "--restart-condition", "any", SERVICE)
+    stopped, changed = report.row("region-asia"), report.row("region-europe")
+    assert (stopped["state"], stopped["replicas"]) == ("ill", {"wanted": 1, "running": 0})
+    assert stopped["cause"] == "0 of 1 replicas run: the service is set to 0."
+    assert "client->cache, tcp: " in report.problems("region-asia")
+    assert changed["state"] == "ill"
+    assert changed["cause"] == "the Swarm is not as declared: update service (restart_policy)."
+    assert changed["replicas"] == {"wanted": 1, "running": 1}
+    assert [report.run.recap[region]["failed"] for region in ("region-asia", "region-europe")] == [1, 1]
+
+
+def test_a_certificate_that_ends_soon_and_a_manager_out_of_reach_in_check_mode(look: t.Callable[..., Report]) -> None:
+    report = look(
+        "--check",
+        dtr_cache_min_days="{{ 3000 if inventory_hostname == 'region-asia' else 14 }}",
+        ansible_port="{{ 1 if inventory_hostname == 'region-europe' else 22 }}",
+    )
+    soon, apart = report.row("region-asia"), report.row("region-europe")
+    assert soon["cause"].startswith("client->cache, validity: ")
+    assert "less than min_days (3000)" in soon["cause"]
+    assert len(soon["problems"]) == 1
+    assert apart["cause"].startswith("the manager region-europe cannot be reached: Failed to connect to the host")
+    assert (apart["drift"], apart["replicas"], apart["registered"]) == (None, None, True)
+    assert len(apart["problems"]) == 1
+    assert report.run.recap["region-europe"]["failed"] == 1
+    assert report.file == {}, "check mode writes no file"
+
+
+def test_a_dtr_that_is_down(look: t.Callable[..., Report], deployed: Lab) -> None:
+    deployed.control.fault("drop")
+    try:
+        report = look()
+    finally:
+        deployed.control.remove_faults()
+    for region in ("region-asia", "region-europe"):
+        row = report.row(region)
+        assert row["state"] == "ill"
+        assert row["cause"].startswith("client->DTR, api: ")
+        assert (row["registered"], row["accounts"], row["drift"]) == (None, None, None)
+        assert row["replicas"] == {"wanted": 1, "running": 1}
+        assert row["days_left"] > 14
+    assert report.stats["registries"][0]["cause"]
+
+
+def test_what_was_changed_in_dtr_and_settings_that_are_no_longer_sound(
+    look: t.Callable[..., Report], deployed: Lab, tmp_path: Path
+) -> None:
+    state = deployed.control.state()
+    kept = [cache for cache in state["content_caches"] if cache["name"] == "region-europe"]
+    deployed.control.set_state(kept, {**state["settings"], "carol": state["settings"]["alice"]})
+    lost = tmp_path / "lost.pem"
+    path = "{{ lab_state }}/certs/{{ dtr_cache_host }}.cert.pem"
+    try:
+        report = look(
+            dtr_cache_certificate=f"{{{{ '{lost}' if inventory_hostname == 'region-europe' else '{path}' }}}}"
+        )
+    finally:
+        deployed.control.set_state(state["content_caches"], state["settings"])
+    gone, unsound = report.row("region-asia"), report.row("region-europe")
+    assert gone["cause"] == "client->DTR, registration: DTR has no content cache named region-asia."
+    assert (gone["registered"], gone["dangling"], gone["drift"]) == (False, ["alice"], [])
+    (registry,) = report.stats["registries"]
+    assert registry["dangling"] == ["carol"], "an account that no region names is told with its DTR"
+    assert unsound["cause"].startswith(f"the settings are not sound: dtr_cache_certificate: {lost} cannot be read")
+    assert (unsound["drift"], unsound["replicas"]) == (None, {"wanted": 1, "running": 1})
+    assert all(check["ok"] for check in unsound["checks"])
