@@ -216,7 +216,12 @@ def _problems(row: Row, checks: t.Sequence[Check], host: Variables, head: Variab
     few = list(_replica_problems(row, swarm))
     if few and replicas["running"] == 0:
         yield from few
+    without_ca = _authority_problem(head)
     for check in by_likelihood(checks):
+        if without_ca and (check.edge, check.check) == (CLIENT_TO_DTR, "chain"):
+            # Nothing could be trusted where the CA did not come.
+            yield without_ca._replace(topic=(check.edge, check.check))
+            continue
         told = _sentence(f"{check.edge}, {check.check}: {check.detail}")
         yield Problem(told, check.hint, (check.edge, check.check))
     if few and replicas["running"] > 0:
@@ -277,10 +282,16 @@ def _look_problems(row: Row, checks: t.Sequence[Check], host: Variables, head: V
         yield from _registry_problems(head, registry or {}, head.get("__dtr_cache_looked_at_accounts") or {})
 
 
-def _registry_problems(head: Variables, registry: Variables, accounts: Variables) -> t.Iterator[Problem]:
+def _authority_problem(head: Variables) -> Problem | None:
     authority = head.get("__dtr_cache_looked_at_ca") or {}
-    if "failure" in authority and "pem" not in authority:
-        yield _failed("the CA of the DTR cannot be had", authority)
+    missing = "failure" in authority and "pem" not in authority
+    return _failed("the CA of the DTR cannot be had", authority) if missing else None
+
+
+def _registry_problems(head: Variables, registry: Variables, accounts: Variables) -> t.Iterator[Problem]:
+    without_ca = _authority_problem(head)
+    if without_ca:
+        yield without_ca
     elif registry and "healthy" not in registry:
         yield _failed("the DTR cannot be asked", registry)
     elif registry.get("healthy") is False:

@@ -203,7 +203,7 @@ def test_each_thing_that_is_wrong_is_the_one_cause(
     assert row["state"] == "ill"
     assert row["cause"].startswith(cause)
     assert (row["hint"] is None) if hint is None else hint in row["hint"]
-    assert row["problems"][0] == {"cause": row["cause"], "hint": row["hint"]}
+    assert (row["problems"][0]["cause"], row["problems"][0]["hint"]) == (row["cause"], row["hint"])
 
 
 def test_nothing_that_runs_explains_a_closed_port_and_some_that_run_do_not() -> None:
@@ -226,6 +226,13 @@ def test_a_dtr_that_is_down_is_told_once_and_leaves_unknown_what_it_alone_knows(
     )
     assert causes(row) == ["client->DTR, tcp: port 443 refuses connections."]
     assert (row["registered"], row["accounts"]) == (None, None)
+
+
+def test_a_ca_that_did_not_come_is_the_cause_of_a_chain_that_is_not_trusted() -> None:
+    looks = checks_fail(check("client->DTR", "chain", "CN=x is not trusted."), check("client->DTR", "api", "nothing."))
+    row = row_of(region("asia"), **looks, ca={"msg": "x", "failure": {"message": "no answer.", "hint": "Look."}})
+    assert causes(row) == ["the CA of the DTR cannot be had: no answer.", "client->DTR, api: nothing."]
+    assert causes(row_of(region("asia"), **looks))[0] == "client->DTR, chain: CN=x is not trusted."
 
 
 def test_without_the_ca_of_the_dtr_no_drift_is_told_since_its_name_is_not_known() -> None:
