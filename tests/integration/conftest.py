@@ -7,30 +7,31 @@ Start with the lab up: C(tests/lab/lab up), then C(tests/pytest tests/integratio
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
+import time
 import typing as t
 from pathlib import Path
 
 import docker
+import docker.errors
 import pytest
 import yaml
 
 PROJECT = Path(__file__).resolve().parents[2]
 LAB = str(PROJECT / "tests" / "lab" / "lab")
 MANAGERS = ["asia-1", "europe-1"]
-REMOVE_NETWORK = (
-    "while docker network inspect dtr-cache_default >/dev/null 2>&1;"
-    " do docker network rm dtr-cache_default >/dev/null 2>&1; sleep 0.2; done"
-)
 INVENTORY = str(PROJECT / "inventory" / "lab")
 
-sys.path.insert(0, str(PROJECT / "tests" / "lab" / "registry"))
+sys.path[:0] = [str(PROJECT / "tests" / "lab"), str(PROJECT / "tests" / "lab" / "registry")]
 from dtr_standin.control_client import Control  # noqa: E402
+from labkit.nodes import enter_command  # noqa: E402
+from labkit.topology import node_named  # noqa: E402
 
 
 class Run(t.NamedTuple):
@@ -81,7 +82,8 @@ class Lab:
 
     def inside(self, node: str, *command: str, stdin: str | None = None) -> str:
         """What a command inside a node prints; it has to succeed."""
-        result = subprocess.run([LAB, "run", node, *command], input=stdin, capture_output=True, text=True, check=False)
+        entered = enter_command(node_named(node), command)
+        result = subprocess.run(entered, input=stdin, capture_output=True, text=True, check=False)
         assert result.returncode == 0, f"{command}: {result.stderr}"
         return result.stdout.strip()
 
@@ -127,16 +129,39 @@ class Lab:
             for secret in client.secrets.list():
                 secret.remove()
             client.close()
-            # The next deployment publishes the same port: wait until the containers are really gone.
-            names = [item["name"] for item in self.status["nodes"] if item["region"] == manager.partition("-")[0]]
-            for name in names:
-                self.inside(name, "sh", "-c", "while docker ps -q | grep -q .; do sleep 0.2; done")
-            self.inside(
-                manager,
-                "sh",
-                "-c",
-                REMOVE_NETWORK,
+            region = manager.partition("-")[0]
+            self.wait_until_gone(
+                "dtr-cache", manager, [item["name"] for item in self.status["nodes"] if item["region"] == region]
             )
+
+    def wait_until_gone(self, stack: str, manager: str, nodes: t.Iterable[str]) -> None:
+        """Wait until containers and network are really gone, so that the next deployment has the port."""
+        for name in nodes:
+            self.wait_until_idle(name)
+
+        def network_gone() -> bool:
+            # Docker refuses while a task that has ended still counts as its user.
+            for network in client.networks.list(names=[f"{stack}_default"]):
+                with contextlib.suppress(docker.errors.APIError):
+                    network.remove()
+            return not client.networks.list(names=[f"{stack}_default"])
+
+        with contextlib.closing(self.engine(manager)) as client:
+            until(network_gone, f"no network of {stack}")
+
+    def wait_until_idle(self, node: str) -> None:
+        """Wait until no container of a Swarm service runs on a node."""
+        with contextlib.closing(self.engine(node)) as client:
+            tasks = {"label": "com.docker.swarm.task"}
+            until(lambda: not client.api.containers(quiet=True, filters=tasks), f"no container on {node}")
+
+
+def until(condition: t.Callable[[], bool], what: str, seconds: float = 120) -> None:
+    """Wait for something that takes its time; fails when it does not come."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds:g} seconds: {what}"
+        time.sleep(0.2)
 
 
 @pytest.fixture(scope="session")

@@ -50,17 +50,7 @@ class Stack:
         """Remove it and wait until containers and network are gone, so that the next has the port."""
         # Docker itself gives up on a network that a task still uses; it goes below.
         self.lab.inside(MANAGER, "sh", "-c", f"docker stack rm {self.name} || true")
-        wait = (
-            f"while docker ps -q --filter label=com.docker.stack.namespace={self.name} | grep -q .; do sleep 0.2; done"
-        )
-        for node in ("asia-1", "asia-2", "asia-3"):
-            self.lab.inside(node, "sh", "-c", wait)
-        network = f"{self.name}_default"
-        gone = (
-            f"while docker network inspect {network} >/dev/null 2>&1;"
-            f" do docker network rm {network} >/dev/null 2>&1; sleep 0.2; done"
-        )
-        self.lab.inside(MANAGER, "sh", "-c", gone)
+        self.lab.wait_until_gone(self.name, MANAGER, ("asia-1", "asia-2", "asia-3"))
 
     def settle(self, timeout: int = 60, **options: t.Any) -> dict[str, t.Any]:
         """The result of C(stack_converged), run on the manager as a task would."""

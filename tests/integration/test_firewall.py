@@ -9,7 +9,6 @@ import os
 import shlex
 import signal
 import subprocess
-import sys
 import time
 import typing as t
 from collections.abc import Iterator
@@ -17,14 +16,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-
-from .conftest import LAB, PROJECT, Lab, Play, Run
-from .machine import Machine
-from .nodes import add_hosts
-
-sys.path.insert(0, str(PROJECT / "tests" / "lab"))
 from labkit.nodes import first_process
 from labkit.topology import node_named
+
+from .conftest import LAB, Lab, Play, Run
+from .machine import Machine
+from .nodes import add_hosts
 
 NODE, CLIENT, OTHER = "asia-2", "client", "asia-3"
 CONTROL_NET, CLIENT_NET, OTHER_NET = "198.18.57.1/32", "198.18.57.41", "198.18.57.16/29"

@@ -101,7 +101,7 @@ def test_a_healthy_fleet(look: t.Callable[..., Report], deployed: Lab) -> None:
 
 def test_a_stopped_cache_and_another_changed_by_hand(look: t.Callable[..., Report], deployed: Lab) -> None:
     deployed.inside("asia-1", "docker", "service", "scale", "--detach", f"{SERVICE}=0")
-    deployed.inside("asia-2", "sh", "-c", "while docker ps -q | grep -q .; do sleep 0.2; done")
+    deployed.wait_until_idle("asia-2")
     # Of the policies, one whose change exchanges no replica.
     deployed.inside("europe-1", "docker", "service", "update", "--detach", "--update-delay", "7s", SERVICE)
     try:
