@@ -18,7 +18,6 @@ import requests
 from .breaking_proxy import breaking_proxy
 from .conftest import PROJECT, Lab, Play, Run
 
-sys.path.insert(0, str(PROJECT / "tests" / "lab"))
 from labkit import images
 from labkit.folders import Folders
 
