@@ -14,12 +14,11 @@ import typing as t
 
 import pytest
 import requests
+from labkit import images
+from labkit.folders import Folders
 
 from .breaking_proxy import breaking_proxy
 from .conftest import PROJECT, Lab, Play, Run
-
-from labkit import images
-from labkit.folders import Folders
 
 REGION = ("--limit", "region-asia")
 CACHE = "cache-asia.lab.test"
