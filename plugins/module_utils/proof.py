@@ -102,10 +102,15 @@ def left_behind(tags: t.Iterable[str], now: datetime.datetime) -> list[str]:
     found = []
     for tag in tags:
         form = _TAG_FORM.fullmatch(tag)
-        if form:
+        if not form:
+            continue
+        try:
             made_at = datetime.datetime.strptime(form.group(1), _MOMENT).replace(tzinfo=datetime.timezone.utc)
-            if now - made_at > _LEFT_BEHIND_AFTER:
-                found.append(tag)
+        except ValueError:
+            # Somebody else's tag: no proof is of a day that there is not.
+            continue
+        if now - made_at > _LEFT_BEHIND_AFTER:
+            found.append(tag)
     return found
 
 

@@ -480,9 +480,11 @@ def _listed_token(entry: Json) -> ListedToken:
 
 def _date_of(answer: Answer) -> datetime.datetime:
     try:
-        return email.utils.parsedate_to_datetime(answer.headers.get("Date") or "")
+        moment = email.utils.parsedate_to_datetime(answer.headers.get("Date") or "")
     except (TypeError, ValueError):
         return datetime.datetime.now(datetime.timezone.utc)
+    # HTTP knows no other zone; one that is missing, or -0000, leaves the moment without any.
+    return moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)
 
 
 def _segment(text: str) -> str:

@@ -36,7 +36,7 @@ _NODE_LABEL = "com.docker.swarm.node.id"
 _TASK_LABEL = "com.docker.swarm.task.id"
 _PREFIX = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d) (\S*) ?(.*)", re.DOTALL)
 # C(name=value), as the registry's text formatter writes it.
-_FIELD = re.compile(r"([\w.@-]+)=(\"(?:\\.|[^\"\\])*\"?|\S*)")
+_FIELD = re.compile(r"([\w.@-]{1,64})=(\"(?:\\.|[^\"\\])*\"?|\S*)")
 # By far the most lines are such, and not worth a closer look.
 _WELL = re.compile(r"time=\"[^\"]*\" level=(?:info|debug|trace) ")
 _ESCAPED = re.compile(r"\\(.)")
@@ -260,7 +260,7 @@ class Collector:
         told = told_by(line.text)
         if told is None or not told.text:
             return
-        cause = log_causes.of_line(told.text, fatal=told.fatal)
+        cause = log_causes.of_line(told.text[:_LONGEST_TEXT], fatal=told.fatal)
         if cause is None or (told.probe and cause.code == _REJECTED):
             return
         self._add(cause, line.time, told.text, line.node, line.task, told.request)

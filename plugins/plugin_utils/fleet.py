@@ -19,6 +19,7 @@ EDGES = ("client->cache", "cache->DTR", "client->DTR")
 # Worst first.
 STATES = ("ill", "unknown", "healthy")
 DAY = datetime.timedelta(days=1)
+_LAST_MOMENT = datetime.datetime.max.replace(microsecond=0, tzinfo=datetime.timezone.utc)
 
 # What no text format can hold, or would show as nothing: control characters, halves of surrogate pairs.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
@@ -246,5 +247,10 @@ def _expires(
     """When clients begin to refuse the cache: days_left is of the whole chain, not_after of the cache's own."""
     if days_left is None:
         return not_after
-    chain_ends = moment + (days_left + 1) * DAY
-    return not_after if not_after is not None and not_after <= chain_ends + DAY else chain_ends
+    try:
+        chain_ends = moment + (days_left + 1) * DAY
+        latest = chain_ends + DAY
+    except OverflowError:
+        # A certificate without an end is valid until the last second of the year 9999 (RFC 5280).
+        return not_after or _LAST_MOMENT
+    return not_after if not_after is not None and not_after <= latest else chain_ends

@@ -108,6 +108,14 @@ def test_a_ca_that_expires_before_the_certificate_counts() -> None:
     assert 3 * 86400 <= left <= 4 * 86400
 
 
+def test_a_certificate_without_an_end_is_none_to_stumble_over() -> None:
+    days_left = (datetime.date(9999, 12, 31) - datetime.date(2026, 11, 24)).days
+    endless = datetime.datetime(9999, 12, 31, 23, 59, 59, tzinfo=datetime.timezone.utc).timestamp()
+    for certificate in ({"not_after": "9999-12-31T23:59:59Z"}, None):
+        found = samples(row(days_left=days_left, certificate=certificate))
+        assert found["dtr_cache_certificate_expiry_timestamp_seconds"] == endless
+
+
 def test_of_two_caches_with_the_same_labels_the_ill_one_is_told() -> None:
     assert samples(row(), row(state="ill"))["dtr_cache_healthy"] == 0
 

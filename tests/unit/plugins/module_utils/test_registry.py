@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import datetime
 import threading
 import typing as t
 
 import pytest
+from ansible_collections.dtr.cache.plugins.module_utils.answers import Answer
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.registry import Account, Registry
 from ansible_collections.dtr.cache.plugins.module_utils.transport import Backoff, Transport
@@ -334,6 +336,16 @@ class TestState:
         assert client.registry.create_api_token("alice", "label") == ("t", "h")
         assert client.site.requests[-1].query == {"username": ["alice"]}
         client.registry.delete_api_token("h")
+
+    @pytest.mark.parametrize("zone", ["GMT", "-0000", ""])
+    def test_the_present_by_dtrs_clock_can_be_compared(self, monkeypatch: pytest.MonkeyPatch, zone: str) -> None:
+        headers = {"Date": f"Mon, 04 May 2026 12:00:00 {zone}".strip()}
+        listed = b'[{"hashedToken": "h", "tokenLabel": "l", "createdAt": "2026-05-04T11:00:00Z"}]'
+        transport = Transport("https://dtr.example.com")
+        monkeypatch.setattr(transport, "request", lambda *_path, **_options: Answer("GET", "", 200, headers, listed))
+        (token,), now = Registry(transport).api_tokens("alice")
+        assert token.made_at is not None
+        assert now - token.made_at == datetime.timedelta(hours=1)
 
 
 def test_the_contract_catches_what_it_should() -> None:

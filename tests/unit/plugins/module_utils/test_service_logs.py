@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import time
 import tracemalloc
 import typing as t
 from pathlib import Path
@@ -121,6 +122,14 @@ def test_a_huge_log_takes_little_memory() -> None:
     tracemalloc.stop()
     assert row["count"] == 5000
     assert most < 512 * 1024
+
+
+@pytest.mark.parametrize("text", ["level=error " + "a" * 60_000, 'level=error msg="' + "swift: " * 9_000])
+def test_a_long_line_takes_little_time(text: str) -> None:
+    collector = service_logs.Collector()
+    began = time.process_time()
+    collector.take_line(service_logs.Line("2026-01-31T12:00:00Z", "node", "task", text))
+    assert time.process_time() - began < 2
 
 
 def test_an_endless_line_is_cut() -> None:

@@ -200,6 +200,7 @@ def test_the_image_is_one_that_an_engine_takes() -> None:
         (proof.new_tag(NOW - datetime.timedelta(minutes=59), "ab12"), False),
         ("dtr-cache-proof-20260101000000", False),
         ("dtr-cache-proof-of-concept", False),
+        ("dtr-cache-proof-20261332250000-ab12", False),
         ("1.0", False),
     ],
 )
