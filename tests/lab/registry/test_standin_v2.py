@@ -255,6 +255,16 @@ def test_tags_are_listed_with_their_manifests(bob: Client, heidi: Client) -> Non
     assert code(bob.get("/api/v0/repositories/engineering/none/tags")) == (404, "NO_SUCH_REPOSITORY")
 
 
+@pytest.mark.usefixtures("pushed")
+def test_a_tag_is_deleted_by_who_may_push(alice: Client, bob: Client) -> None:
+    path = "/api/v0/repositories/engineering/app/tags/1.0"
+    assert code(bob("DELETE", path)) == (403, "NOT_AUTHORIZED")
+    assert get(bob, MANIFEST_PATH).status_code == 200
+    assert alice("DELETE", path).status_code == 204
+    assert get(bob, MANIFEST_PATH).status_code == 404
+    assert code(alice("DELETE", path)) == (404, "NO_SUCH_TAG")
+
+
 # Blobs by way of a cache
 
 
