@@ -46,7 +46,7 @@ class Attempt(t.NamedTuple):
 
 
 class _Connection(http.client.HTTPSConnection):
-    """Connects to the first of several addresses that accepts, as Go's dialer does."""
+    """Connects to the first of several addresses where somebody takes the connection, as a Docker Engine does."""
 
     def __init__(self, host: str, port: int, addresses: t.Sequence[str], context: ssl.SSLContext) -> None:
         super().__init__(host, port, timeout=SECONDS_TO_ANSWER)
@@ -56,18 +56,25 @@ class _Connection(http.client.HTTPSConnection):
 
     def connect(self) -> None:
         for number, address in enumerate(self._addresses, 1):
-            plain = socket.socket()
-            plain.settimeout(SECONDS_TO_ANSWER)
             try:
-                plain.connect((address, self.port))
+                self.sock = self._connect_to(address)
             except OSError:
-                plain.close()
                 if number == len(self._addresses):
                     raise
                 continue
             self.address = address
-            self.sock = self._tls.wrap_socket(plain, server_hostname=self.host)
             return
+
+    def _connect_to(self, address: str) -> ssl.SSLSocket:
+        plain = socket.create_connection((address, self.port), SECONDS_TO_ANSWER)
+        try:
+            return self._tls.wrap_socket(plain, server_hostname=self.host)
+        except ConnectionResetError:
+            # The kernel had taken the connection for a listener that was just being closed.
+            raise ConnectionRefusedError("refused, before anybody took it") from None
+        finally:
+            # Where wrapping worked, the socket belongs to its result.
+            plain.close()
 
 
 class Load:
