@@ -37,6 +37,8 @@ _value:
 
 import typing as t
 
+from ansible_collections.dtr.cache.plugins.plugin_utils.summaries import region_of
+
 LOCAL = "local"
 _RESULT = "__dtr_cache_assigned"
 
@@ -53,7 +55,7 @@ def _fleet(hosts: t.Sequence[t.Mapping[str, t.Any]]) -> t.Iterator[dict[str, t.A
     done: t.Mapping[str, t.Any] = next((host[_RESULT] for host in hosts if "covered" in (host.get(_RESULT) or {})), {})
     failed = len(done.get("failed_accounts") or [])
     result = "no result" if not done else f"{failed} account{'s' if failed > 1 else ''} failed" if failed else "ok"
-    names = {(host.get("__dtr_cache") or {}).get("name") or host["inventory_hostname"]: None for host in hosts}
+    names = {region_of(host): None for host in hosts}
     for name in names:
         yield _row(name, done, result)
     if any(LOCAL in (change["before"], change["after"]) for change in done.get("changed_accounts") or []):

@@ -37,7 +37,8 @@ _value:
 import collections
 import typing as t
 
-MEGABYTE = 10**6
+from ansible_collections.dtr.cache.plugins.plugin_utils.summaries import pulled, region_of, result_of
+
 REGISTRATION_WORDS = {"created": "registered", "replaced": "re-registered", "deleted": "unregistered"}
 
 
@@ -53,15 +54,15 @@ def _row(host: t.Mapping[str, t.Any], gap: t.Mapping[str, str | None]) -> dict[s
     settings = host.get("__dtr_cache") or {}
     assigned = host.get("__dtr_cache_assigned") or {}
     return {
-        "region": settings.get("name") or host["inventory_hostname"],
+        "region": region_of(host),
         "url": settings.get("url"),
         "nodes": sorted(settings.get("node_labels") or []),
         "days left": (settings.get("certificate") or {}).get("days_left"),
         "accounts": _accounts(assigned),
-        "pulled": _pulled(host.get("__dtr_cache_pulled") or {}),
+        "pulled": pulled((host.get("__dtr_cache_pulled") or {}).get("pulls") or []),
         **gap,
         "changed": _changed(host),
-        "result": _result(host),
+        "result": result_of(host),
     }
 
 
@@ -69,15 +70,6 @@ def _accounts(assigned: t.Mapping[str, t.Any]) -> int | None:
     if "unchanged" not in assigned:
         return None
     return len(assigned["changed_accounts"]) + int(assigned["unchanged"])
-
-
-def _pulled(result: t.Mapping[str, t.Any]) -> str | None:
-    pulls = result.get("pulls") or []
-    if not pulls:
-        return None
-    size = sum(pull["bytes"] for pull in pulls) / MEGABYTE
-    seconds = sum(pull["seconds"] for pull in pulls)
-    return f"{size:.1f} MB in {seconds:.1f} s"
 
 
 def _gap(host: t.Mapping[str, t.Any]) -> str | None:
@@ -105,12 +97,6 @@ def _counted(kinds: t.Iterable[str]) -> list[str]:
     """Such as C(1 node label) and C(3 secrets), in the order of their first appearance."""
     counts = collections.Counter(kind.replace("_", " ") for kind in kinds)
     return [f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in counts.items()]
-
-
-def _result(host: t.Mapping[str, t.Any]) -> str:
-    if "__dtr_cache_failure" in host:
-        return f"failed at: {host['__dtr_cache_failed_task']}"
-    return "ok" if "__dtr_cache" in host else "not reached"
 
 
 class FilterModule:

@@ -35,7 +35,7 @@ _value:
 
 import typing as t
 
-MEGABYTE = 10**6
+from ansible_collections.dtr.cache.plugins.plugin_utils.summaries import pulled, region_of, result_of
 
 
 def verification_rows(hosts: t.Iterable[t.Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:
@@ -47,16 +47,18 @@ def _row(host: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     settings = host.get("__dtr_cache") or {}
     looked_at = (host.get("__dtr_cache_health") or {}).get("caches") or [{}]
     health = looked_at[0]
+    pulls = (host.get("__dtr_cache_pulled") or {}).get("pulls") or []
     registration = [check for check in health.get("checks") or [] if check["check"] == "registration"]
     return {
-        "region": settings.get("name") or host["inventory_hostname"],
+        "region": region_of(host),
         "url": settings.get("url"),
         "healthy": _healthy(health),
         "registered": _yes_or_no(registration[0]["ok"] if registration else None),
         "days left": health.get("days_left"),
-        "pulled": _pulled(host.get("__dtr_cache_pulled") or {}),
+        # A pull that failed has brought nothing that proves anything.
+        "pulled": pulled([pull for pull in pulls if pull["via_cache"]]),
         "proof": _proof((host.get("__dtr_cache_proved") or {}).get("proof")),
-        "result": _result(host),
+        "result": result_of(host),
     }
 
 
@@ -70,25 +72,11 @@ def _yes_or_no(value: bool | None) -> str | None:
     return None if value is None else "yes" if value else "no"
 
 
-def _pulled(result: t.Mapping[str, t.Any]) -> str | None:
-    """What came through the cache; a pull that failed has brought nothing that proves anything."""
-    pulls = [pull for pull in result.get("pulls") or [] if pull["via_cache"]]
-    if not pulls:
-        return None
-    return f"{sum(pull['bytes'] for pull in pulls) / MEGABYTE:.1f} MB in {sum(p['seconds'] for p in pulls):.1f} s"
-
-
 def _proof(proof: t.Mapping[str, t.Any] | None) -> str | None:
     if not proof:
         return None
     cold, warm = (f"{proof[name]['seconds'] * 1000:.0f} ms" for name in ("cold", "warm"))
     return f"miss in {cold}, {'hit' if proof['warm']['hit'] else 'again'} in {warm}"
-
-
-def _result(host: t.Mapping[str, t.Any]) -> str:
-    if "__dtr_cache_failure" in host:
-        return f"failed at: {host['__dtr_cache_failed_task']}"
-    return "ok" if "__dtr_cache" in host else "not reached"
 
 
 class FilterModule:

@@ -36,7 +36,7 @@ _value:
 
 import typing as t
 
-MEGABYTE = 10**6
+from ansible_collections.dtr.cache.plugins.plugin_utils.summaries import failure_of, megabytes, region_of
 
 
 def warming_rows(hosts: t.Iterable[t.Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:
@@ -50,7 +50,7 @@ def _row(host: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     transferred = warmed.get("transferred") or {}
     cached = transferred.get("cached_bytes")
     return {
-        "region": (host.get("__dtr_cache") or {}).get("name") or host["inventory_hostname"],
+        "region": region_of(host),
         "images": len(pulls) if pulls else None,
         "size": _megabytes(transferred.get("wanted_bytes")),
         "already there": "not told" if pulls and cached is None else _megabytes(cached),
@@ -61,16 +61,14 @@ def _row(host: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
 
 
 def _megabytes(size: int | None) -> str | None:
-    return None if size is None else f"{size / MEGABYTE:.1f} MB"
+    return None if size is None else megabytes(size)
 
 
 def _result(host: t.Mapping[str, t.Any], pulls: t.Sequence[t.Mapping[str, t.Any]]) -> str:
     failed = sum(pull["failure"] is not None for pull in pulls)
     if failed:
         return f"{failed} of {len(pulls)} images failed"
-    if "__dtr_cache_failure" in host:
-        return f"failed at: {host['__dtr_cache_failed_task']}"
-    return "ok" if pulls else "not reached"
+    return failure_of(host) or ("ok" if pulls else "not reached")
 
 
 class FilterModule:

@@ -8,7 +8,6 @@ machine counts as well; only what goes wrong in a benchmark itself makes it fail
 
 from __future__ import annotations
 
-import argparse
 import base64
 import contextlib
 import json
@@ -185,17 +184,12 @@ BENCHMARKS: dict[str, tuple[int, t.Callable[[Bench], Row]]] = {
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(BENCHMARKS)}")
-    names = parser.parse_args().names or list(BENCHMARKS)
-    if unknown := set(names) - set(BENCHMARKS):
-        parser.error(f"knows no {', '.join(sorted(unknown))}")
     rows = []
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dtr-cache-bench-")))
         environment = measure.collection_in(folder)
         ca = harness.issue(folder, "ca")
-        for name in names:
+        for name in measure.chosen(BENCHMARKS, __doc__):
             accounts, benchmark = BENCHMARKS[name]
             state = folder / name
             state.mkdir()

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -34,6 +35,17 @@ class Measured(t.NamedTuple):
     seconds: float
     kilobytes: int
     result: Json
+
+
+def chosen(benchmarks: t.Iterable[str], description: str | None) -> list[str]:
+    """The benchmarks that the command line names, all of them when it names none."""
+    known = list(benchmarks)
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(known)}")
+    names: list[str] = parser.parse_args().names or known
+    if unknown := set(names) - set(known):
+        parser.error(f"knows no {', '.join(sorted(unknown))}")
+    return names
 
 
 def lines(rows: t.Sequence[Row]) -> t.Iterator[str]:

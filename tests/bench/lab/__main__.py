@@ -8,7 +8,6 @@ runs some of them.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import sys
 import tempfile
@@ -17,22 +16,17 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import pulls
 import regions
-from measure import collection_in, lines
+from measure import chosen, collection_in, lines
 
 # Each takes an environment in which the collection is found, and gives the rows of the table.
 BENCHMARKS = {"pulls": pulls.benchmark, "regions": regions.benchmark}
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(BENCHMARKS)}")
-    names = parser.parse_args().names or list(BENCHMARKS)
-    if unknown := set(names) - set(BENCHMARKS):
-        parser.error(f"knows no {', '.join(sorted(unknown))}")
     rows = []
     with contextlib.ExitStack() as stack:
         environment = collection_in(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dtr-cache-bench-"))))
-        for name in names:
+        for name in chosen(BENCHMARKS, __doc__):
             print(f"{name} …", file=sys.stderr)
             rows += BENCHMARKS[name](environment)
     print("\n".join(lines(rows)))
