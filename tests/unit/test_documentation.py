@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.dtr.cache.plugins.filter.deployment_rows import deployment_rows
 
 PROJECT = Path(__file__).parents[2]
+README = PROJECT / "README.md"
 PAGES = sorted([*PROJECT.glob("*.md"), *(PROJECT / "docs").glob("*.md")])
 ANY_SECRET = "x"
 
@@ -53,6 +55,21 @@ def test_example_playbooks_are_sound(page: str, number: int, example: str, tmp_p
 
 def test_there_are_example_playbooks() -> None:
     assert len(PLAYBOOKS) >= 2
+
+
+def test_the_first_screen_shows_what_the_demo_prints() -> None:
+    shown = re.search(r"^`tests/demo` ends like this.*?```text\n(.*?)```", README.read_text(), re.MULTILINE | re.DOTALL)
+    assert shown
+    headings, *_rows = shown[1].splitlines()
+    assert re.split(r"\s{2,}", headings) == list(deployment_rows([{"inventory_hostname": "region"}])[0])
+    demo = (PROJECT / "tests" / "demo").read_text()
+    for name, value in re.findall(r"^(IMAGE|ACCOUNT)=(.*)$", demo, re.MULTILINE):
+        demo = demo.replace(f"${name}", value)
+    checks = re.findall(r'^ *check "(.*?)"', demo, re.MULTILINE)
+    told = re.findall(r"^==> (.*)$", shown[1], re.MULTILINE)
+    assert told
+    assert checks[-len(told) :] == told
+    assert shown[1].endswith(f"\n{len(checks)} passed, 0 failed\n")
 
 
 def test_example_inventories_use_variables_that_exist() -> None:

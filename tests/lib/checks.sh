@@ -1,0 +1,38 @@
+# shellcheck shell=bash
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Sourced after bootstrap.sh by what runs checks: counts those that passed and failed, and says so at its end, whatever
+# ends it. Sets the trap EXIT; who has something to tidy up defines a function tidy_up.
+
+passed=0
+failed=()
+under_way=preparation
+
+check() {
+  local name=$1 start=$SECONDS
+  shift
+  under_way=$name
+  say "$name"
+  if "$@"; then
+    passed=$((passed + 1))
+    printf 'ok: %s (%d s)\n' "$name" $((SECONDS - start))
+  else
+    failed+=("$name")
+    printf 'FAILED: %s (%d s)\n' "$name" $((SECONDS - start))
+  fi
+  under_way=
+}
+
+finish() {
+  local code=$?
+  trap - EXIT
+  # Neither a refusal nor a kill may look like a success.
+  if [ "$code" -ne 0 ] && [ ${#failed[@]} -eq 0 ]; then failed+=("${under_way:-what follows}: ended with status $code"); fi
+  if declare -F tidy_up >/dev/null; then tidy_up; fi
+  [ ${#failed[@]} -eq 0 ] || printf 'failed: %s\n' "${failed[@]}"
+  printf '\n%d passed, %d failed\n' "$passed" "${#failed[@]}"
+  [ ${#failed[@]} -eq 0 ]
+  exit
+}
+trap finish EXIT
