@@ -70,22 +70,41 @@ missing_packages() {
 
 is_ubuntu() { grep -qE '^(ID|ID_LIKE)=.*ubuntu' /etc/os-release; }
 
+service_policy_is_ours() { [ "$(cat "$SERVICE_POLICY" 2>/dev/null)" = "$SERVICE_POLICY_TEXT" ]; }
+
 remove_service_policy() {
-  if [ "$(cat "$SERVICE_POLICY" 2>/dev/null)" = "$SERVICE_POLICY_TEXT" ]; then rm -f "$SERVICE_POLICY"; fi
+  if service_policy_is_ours; then rm -f "$SERVICE_POLICY"; fi
+}
+
+# Those of the packages' services that the machine has already, and may use.
+services_there() {
+  local names
+  read -ra names <<<"${SERVICES_OF_PACKAGE[*]}"
+  systemctl list-unit-files --no-legend "${names[@]}" 2>/dev/null | sed 's/ .*//'
 }
 
 install_system_packages() {
-  local missing=() services=() package result=0
+  local missing=() services=() there=() result=0 lock
   command -v dpkg-query >/dev/null || die "needs Debian or Ubuntu"
   mapfile -t missing < <(missing_packages)
-  [ ${#missing[@]} -eq 0 ] && return
+  if [ ${#missing[@]} -eq 0 ] && ! { service_policy_is_ours && [ -w "$SERVICE_POLICY" ]; }; then return; fi
   need_root
+  # Two commands at once: the second waits, and finds the work done.
+  exec {lock}>/run/dtr-cache-packages.lock
+  flock "$lock"
+  # Of a run that was killed while it installed packages: no service of this machine would start any more.
+  remove_service_policy
+  mapfile -t missing < <(missing_packages)
+  if [ ${#missing[@]} -eq 0 ]; then
+    exec {lock}>&-
+    return
+  fi
   say "Installing ${#missing[@]} system packages"
   apt-get update -qq >&2 || die "apt-get could not read the package lists"
   if [ -z "$(apt-cache search --names-only '^docker-cli$')" ]; then
     mapfile -t missing < <(printf '%s\n' "${missing[@]}" | grep -vxF docker-cli)
   fi
-  remove_service_policy
+  mapfile -t there < <(services_there)
   [ -e "$SERVICE_POLICY" ] || {
     printf '%s\n' "$SERVICE_POLICY_TEXT" >"$SERVICE_POLICY"
     chmod 755 "$SERVICE_POLICY"
@@ -94,12 +113,9 @@ install_system_packages() {
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends --no-remove "${missing[@]}" >&2 || result=$?
   remove_service_policy
   [ "$result" -eq 0 ] || die "apt-get could not install: ${missing[*]}"
-  for package in "${missing[@]}"; do
-    read -ra services <<<"${SERVICES_OF_PACKAGE[$package]:-}"
-    if [ ${#services[@]} -gt 0 ] && command -v systemctl >/dev/null; then
-      systemctl --quiet disable "${services[@]}" 2>/dev/null || true
-    fi
-  done
+  mapfile -t services < <(services_there | grep -vxF "$(printf '%s\n' "${there[@]:-none}")")
+  if [ ${#services[@]} -gt 0 ]; then systemctl --quiet disable "${services[@]}" 2>/dev/null || true; fi
+  exec {lock}>&-
 }
 
 # The newest Python that can make a virtual environment; ansible-core 2.20 and later want 3.12.
