@@ -22,7 +22,7 @@ def make(folders: Folders) -> bool:
     noted = {*_noted(folders), *missing}
     write_file(_list(folders), "".join(f"{folder}\n" for folder in sorted(noted)))
     for folder in missing:
-        folder.mkdir(mode=0o711, parents=True)
+        folder.mkdir(mode=0o711, parents=True, exist_ok=True)
     return True
 
 

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How many small requests a second the stand-in answers over TLS to one keep-alive client; prints one line.
 
-Half of the requests read an account's settings, half write them, as an assignment of many accounts does.
+Half of the requests read an account's settings, half write them, as an assignment of many accounts does. Fails
+when it answers fewer than C(--least): a slower one would be what the collection's own speed is measured at.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=20_000)
     parser.add_argument("--concurrency", type=int, default=16)
+    parser.add_argument("--least", type=int, default=0)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="dtr-standin-") as name:
         folder = pathlib.Path(name)
@@ -57,6 +59,8 @@ def main() -> None:
         with running(folder, "http://127.0.0.1:9", accounts=_ACCOUNTS, ca=ca, client_ca=ca) as standin:
             rate = uvloop.run(requests_a_second(standin, arguments.requests, arguments.concurrency))
     print(f"{arguments.requests} requests at concurrency {arguments.concurrency} over TLS: {rate:.0f} a second")
+    if rate < arguments.least:
+        parser.exit(1, f"fewer than {arguments.least} a second\n")
 
 
 if __name__ == "__main__":
