@@ -62,7 +62,8 @@ options:
       - How often one request is sent again after a lost connection, a time-out, or status 429, 502, 503 or 504.
       - The pauses grow from half a second to ten seconds with jitter, or are what C(Retry-After) asks for. No new
         attempt begins after two minutes. Each retry is reported as a warning.
-      - A request that creates something is only sent again after a look whether the lost one took effect.
+      - A request that creates something is only sent again when the lost one has not taken effect within O(timeout)
+        once more, and after a time-out it is not sent again at all.
     type: int
     default: 5
 notes:

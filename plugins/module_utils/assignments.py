@@ -17,19 +17,19 @@ import typing as t
 
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.fan_out import failed_accounts, fan_out
-from ansible_collections.dtr.cache.plugins.module_utils.progress import Progress
+from ansible_collections.dtr.cache.plugins.module_utils.progress import UNTOLD, Progress
 from ansible_collections.dtr.cache.plugins.module_utils.registry import (
     LOCAL,
     Account,
     ContentCache,
     Registry,
     is_local,
+    is_vanished,
 )
 
 # Up to so many named accounts are looked up one by one; beyond that, reading the list of all accounts is cheaper.
 _LOOKED_UP = 100
 _SHOWN_PROBLEMS = 50
-_UNTOLD = Progress(None)
 
 
 class Assignment(t.NamedTuple):
@@ -96,17 +96,23 @@ def parse_assignments(options: t.Iterable[t.Mapping[str, t.Any]]) -> list[Assign
         problems += [
             f"'{team}' is not a team: write org/team"
             for team in assignment.teams
-            if not re.fullmatch(r"[^/]+/[^/]+", team)
+            if team.count("/") != 1 or not all(map(_can_be_a_name, team.split("/")))
         ]
-        problems += [
-            f"'{name}' cannot be an account's name"
-            for name in (*assignment.accounts, *assignment.orgs)
-            if "/" in name or name in (".", "..")
-        ]
+        problems += name_problems((*assignment.accounts, *assignment.orgs))
         assignments.append(assignment)
     if problems:
         raise problems_failure("INVALID_INPUT", problems)
     return assignments
+
+
+def name_problems(names: t.Iterable[str]) -> list[str]:
+    """What cannot be the name of a user or an organisation, as sentences."""
+    return [f"'{name}' cannot be an account's name" for name in names if not _can_be_a_name(name)]
+
+
+def _can_be_a_name(name: str) -> bool:
+    """Whether a path of the API can hold the name without leading elsewhere."""
+    return bool(name.strip()) and "/" not in name and name not in (".", "..")
 
 
 def _names(values: t.Iterable[t.Any] | None) -> tuple[str, ...]:
@@ -141,13 +147,12 @@ def resolve(
     claims: dict[str, set[str]] = {}
     inactive: set[str] = set()
     for assignment in assignments:
-        for account in _claimed(assignment, directory):
-            if account.is_org:
-                continue
-            if account.is_active:
+        # Named in other capitals or by an id, an account is known by that as well as by its own name.
+        named = [directory.accounts[name] for name in assignment.accounts if name in directory.accounts]
+        inactive.update(account.name for account in named if not account.is_active and not account.is_org)
+        for account in (*named, *_covered(assignment, directory)):
+            if account.is_active and not account.is_org:
                 claims.setdefault(account.name, set()).add(_cache_key(assignment.cache))
-            elif account.name in assignment.accounts:
-                inactive.add(account.name)
     problems += [
         f"{account} is claimed by {' and '.join(sorted(names))}"
         for account, names in sorted(claims.items())
@@ -196,10 +201,8 @@ def _unknown_accounts(assignments: t.Iterable[Assignment], directory: Directory)
     return problems
 
 
-def _claimed(assignment: Assignment, directory: Directory) -> t.Iterator[Account]:
-    for name in assignment.accounts:
-        if name in directory.accounts:
-            yield directory.accounts[name]
+def _covered(assignment: Assignment, directory: Directory) -> t.Iterator[Account]:
+    """The accounts that an assignment covers without naming them."""
     for team in assignment.teams:
         yield from directory.teams.get(team) or ()
     for org in assignment.orgs:
@@ -290,8 +293,16 @@ def by_cache(settings: t.Mapping[str, str | None], caches: t.Iterable[ContentCac
 
 # Reading and writing
 
+_Found = t.TypeVar("_Found")
 
-def look_up(registry: Registry, assignments: t.Sequence[Assignment], exclusive: bool, concurrency: int) -> Directory:
+
+def look_up(
+    registry: Registry,
+    assignments: t.Sequence[Assignment],
+    exclusive: bool,
+    concurrency: int,
+    progress: Progress = UNTOLD,
+) -> Directory:
     """Read of DTR what the assignments need: the named accounts or all of them, and members of teams and organisations.
 
     Raises:
@@ -301,34 +312,33 @@ def look_up(registry: Registry, assignments: t.Sequence[Assignment], exclusive: 
     complete = exclusive or len(named) > _LOOKED_UP or any(assignment.everyone for assignment in assignments)
     accounts: dict[str, Account] = {}
     if complete:
-        accounts = {account.name: account for account in registry.users()}
+        accounts = {account.name: account for account in progress.listed(registry.users())}
     missing = named - accounts.keys()
-    found = _all(registry, registry.account, missing, concurrency)
+
+    def looked_up(read: t.Callable[[str], _Found], names: t.Collection[str], things: str) -> dict[str, _Found]:
+        counted = progress.counted("looked up", len(names), read, things)
+        results = fan_out(counted, sorted(names), concurrency, registry.hopeless)
+        for failure in results.failed.values():
+            raise failure
+        return results.done
+
+    def members_of_team(team: str) -> list[Account] | None:
+        return registry.team_members(*team.split("/", 1))
+
+    found = looked_up(registry.account, missing, "accounts")
     accounts.update((name, account) for name, account in found.items() if account)
     orgs = {org for assignment in assignments for org in assignment.orgs}
     teams = {team for assignment in assignments for team in assignment.teams}
     return Directory(
         accounts,
-        _all(registry, registry.org_members, orgs, concurrency),
-        _all(registry, lambda team: registry.team_members(*team.split("/", 1)), teams, concurrency),
+        looked_up(registry.org_members, orgs, "organisations"),
+        looked_up(members_of_team, teams, "teams"),
         complete,
     )
 
 
-_Found = t.TypeVar("_Found")
-
-
-def _all(
-    registry: Registry, read: t.Callable[[str], _Found], names: t.Collection[str], concurrency: int
-) -> dict[str, _Found]:
-    results = fan_out(read, sorted(names), concurrency, registry.hopeless)
-    for failure in results.failed.values():
-        raise failure
-    return results.done
-
-
 def read_settings(
-    registry: Registry, accounts: t.Collection[str], concurrency: int, progress: Progress = _UNTOLD
+    registry: Registry, accounts: t.Collection[str], concurrency: int, progress: Progress = UNTOLD
 ) -> tuple[dict[str, str | None], dict[str, Failure]]:
     """The cache ids of the accounts, and the accounts that could not be read."""
     read = progress.counted("read", len(accounts), registry.user_cache)
@@ -337,7 +347,7 @@ def read_settings(
 
 
 def apply_changes(
-    registry: Registry, changes: t.Iterable[Change], concurrency: int, progress: Progress = _UNTOLD
+    registry: Registry, changes: t.Iterable[Change], concurrency: int, progress: Progress = UNTOLD
 ) -> dict[str, Failure]:
     """Write the changes, one request an account; returns the accounts for which that failed."""
     targets = {change.account: change.after for change in changes}
@@ -347,6 +357,11 @@ def apply_changes(
 
     counted = progress.counted("written", len(targets), write)
     return fan_out(counted, targets, concurrency, registry.hopeless).failed
+
+
+def without_vanished(failed: t.Mapping[str, Failure], named: t.Collection[str]) -> dict[str, Failure]:
+    """The failures that count: who was deleted after the lists were read is none, unless somebody named them."""
+    return {name: failure for name, failure in failed.items() if name in named or not is_vanished(failure)}
 
 
 def partial_failure(failed: t.Mapping[str, Failure], done: str, result: dict[str, t.Any]) -> Failure:

@@ -16,11 +16,21 @@ import typing as t
 from urllib.parse import urlsplit
 
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.fan_out import failed_accounts, fan_out
-from ansible_collections.dtr.cache.plugins.module_utils.registry import LOCAL, ContentCache, Registry, is_local
+from ansible_collections.dtr.cache.plugins.module_utils.fan_out import Results, failed_accounts, fan_out
+from ansible_collections.dtr.cache.plugins.module_utils.progress import UNTOLD
+from ansible_collections.dtr.cache.plugins.module_utils.progress import Progress as ToldProgress
+from ansible_collections.dtr.cache.plugins.module_utils.registry import (
+    LOCAL,
+    ContentCache,
+    Registry,
+    is_local,
+    is_vanished,
+)
+from ansible_collections.dtr.cache.plugins.module_utils.urls import DEFAULT_PORTS, canonical_host
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 _REFUSED = (400, 409, 422)
+# How often accounts that somebody sets to an old entry meanwhile are moved before the entry is left alone.
+_ROUNDS = 3
 
 
 class WantedCache(t.NamedTuple):
@@ -87,36 +97,21 @@ def host_problem(host: str) -> str | None:
 
     DTR publishes no rules; every documented example is C(http(s)://host[:port]).
     """
+    # First of all: what carries a password is not repeated, whatever else is wrong with it.
+    if "@" in host:
+        return "must not carry credentials"
     try:
         parts = urlsplit(host)
         hostname, _port = parts.hostname, parts.port
     except ValueError:
         return "has no valid host name or port"
-    if parts.scheme.lower() not in _DEFAULT_PORTS:
+    if parts.scheme.lower() not in DEFAULT_PORTS:
         return f"'{host}' is not a URL: write https://host:port"
     if not hostname or any(character.isspace() for character in host):
         return "has no valid host name"
-    if "@" in parts.netloc:
-        return "must not carry credentials"
     if parts.path.strip("/") or parts.query or parts.fragment:
         return "must end after the port"
     return None
-
-
-def canonical_host(host: str) -> str:
-    """The URL in the one form in which equal caches are equal: no default port, no trailing slash, lower case."""
-    try:
-        parts = urlsplit(host.strip())
-        hostname, port = parts.hostname or "", parts.port
-    except ValueError:
-        return host.strip()
-    if not hostname:
-        return host.strip()
-    scheme = parts.scheme.lower()
-    shown = f"[{hostname}]" if ":" in hostname else hostname
-    if port not in (None, _DEFAULT_PORTS.get(scheme)):
-        shown = f"{shown}:{port}"
-    return f"{scheme}://{shown}{parts.path.rstrip('/')}"
 
 
 def plan_caches(
@@ -164,17 +159,20 @@ def duplicate_names(caches: t.Iterable[ContentCache]) -> list[str]:
 
 @dataclasses.dataclass
 class Progress:
-    """What of a plan is done, or, in check mode, would be: what a report is made from."""
+    """What of a plan is done, or, in check mode, would be: what a report is made from.
+
+    C(created) is by name, C(moved) by account.
+    """
 
     created: dict[str, ContentCache] = dataclasses.field(default_factory=dict)
-    moved: list[Move] = dataclasses.field(default_factory=list)
+    moved: dict[str, Move] = dataclasses.field(default_factory=dict)
     deleted: list[ContentCache] = dataclasses.field(default_factory=list)
     restored: list[ContentCache] = dataclasses.field(default_factory=list)
 
 
 def foreseen(steps: t.Iterable[CacheStep], moves: t.Iterable[Move]) -> Progress:
     """The progress of a plan that goes well. Ids that only the server can give are empty."""
-    progress = Progress(moved=list(moves))
+    progress = Progress(moved={move.account: move for move in moves})
     for step in steps:
         if step.host:
             progress.created[step.name] = ContentCache("", step.name, step.host)
@@ -186,9 +184,11 @@ def caches_after(current: t.Iterable[ContentCache], progress: Progress) -> list[
     """The list of caches after that progress, ordered by name."""
     gone = {cache.id for cache in progress.deleted}
     left = [cache for cache in current if cache.id not in gone]
-    return sorted(
-        [*left, *progress.restored, *progress.created.values()], key=lambda cache: (cache.name, cache.host, cache.id)
-    )
+    return _ordered([*left, *progress.restored, *progress.created.values()])
+
+
+def _ordered(caches: t.Iterable[ContentCache]) -> list[ContentCache]:
+    return sorted(caches, key=lambda cache: (cache.name, cache.host, cache.id))
 
 
 def report(current: t.Sequence[ContentCache], steps: t.Iterable[CacheStep], progress: Progress) -> dict[str, t.Any]:
@@ -201,16 +201,18 @@ def report(current: t.Sequence[ContentCache], steps: t.Iterable[CacheStep], prog
             replaced[old.id] = {"name": step.name, "before": _shown(old), "after": _shown(new)}
     replacing = {entry["name"] for entry in replaced.values()}
     after = caches_after(current, progress)
+    moved = [move for _account, move in sorted(progress.moved.items())]
     return {
         "changed": bool(progress.created or progress.moved or progress.deleted),
         "content_caches": [_shown(cache) for cache in after],
-        "created": [_shown(cache) for cache in progress.created.values() if cache.name not in replacing],
-        "replaced": list(replaced.values()),
-        "deleted": [_shown(cache) for cache in progress.deleted if cache.id not in replaced],
-        "reassigned": [_reassigned(move) for move in sorted(progress.moved)],
+        # Ordered by name, since what has to wait for room comes later than it was announced.
+        "created": [_shown(cache) for cache in _ordered(progress.created.values()) if cache.name not in replacing],
+        "replaced": sorted(replaced.values(), key=lambda entry: str(entry["name"])),
+        "deleted": [_shown(cache) for cache in _ordered(progress.deleted) if cache.id not in replaced],
+        "reassigned": [_reassigned(move) for move in moved],
         "diff": {
-            "before": _diff_side(current, {move.account: move.before for move in progress.moved}),
-            "after": _diff_side(after, {move.account: _target(move.step) for move in progress.moved}),
+            "before": _diff_side(current, {move.account: move.before for move in moved}),
+            "after": _diff_side(after, {move.account: _target(move.step) for move in moved}),
         },
     }
 
@@ -245,20 +247,33 @@ def _diff_side(caches: t.Iterable[ContentCache], accounts: t.Mapping[str, Conten
     }
 
 
-def read_settings(registry: Registry, concurrency: int) -> dict[str, str | None]:
+def read_settings(
+    registry: Registry,
+    concurrency: int,
+    progress: ToldProgress = UNTOLD,
+    *,
+    so: str = "nothing was changed",
+) -> dict[str, str | None]:
     """The cache of every user, active or not: inactive ones may come back.
+
+    Args:
+        registry: DTR.
+        concurrency: The most requests at a time.
+        progress: Where to tell how far it got.
+        so: What follows for the task when a setting cannot be read.
 
     Raises:
         Failure: C(SETTINGS_UNREADABLE) when it cannot be said of every user. Users who vanish meanwhile do not count.
     """
-    names = [account.name for account in registry.users()]
-    settings = fan_out(registry.user_cache, names, concurrency, registry.hopeless)
-    unread = {name: failure for name, failure in settings.failed.items() if failure.http_status != 404}
+    names = [account.name for account in progress.listed(registry.users())]
+    read = progress.counted("read", len(names), registry.user_cache)
+    settings = fan_out(read, names, concurrency, registry.hopeless)
+    unread = {name: failure for name, failure in settings.failed.items() if not is_vanished(failure)}
     if unread:
         name, failure = next(iter(unread.items()))
         raise Failure(
             "SETTINGS_UNREADABLE",
-            f"The settings of {len(unread)} accounts could not be read, so nothing was changed; "
+            f"The settings of {len(unread)} accounts could not be read, so {so}; "
             f"the first is {name}: {failure.message}",
             http_status=failure.http_status,
             url=failure.url,
@@ -271,18 +286,40 @@ def read_settings(registry: Registry, concurrency: int) -> dict[str, str | None]
 class CacheChanger:
     """Carries out a plan, and keeps account of what is done so that a failure half-way can be reported.
 
-    The order is: create all new entries, move the users, delete the old entries. An old entry whose users could not all
-    be moved stays. Where DTR refuses a second entry with the same name or host, the users are without a cache, and
-    so pull from DTR, while the old entry makes room; if the new one is refused even then, the old one is restored.
-    Names that exchange their hosts make room together, all others one after the other, so that few wait at a time.
+    The order is: create all new entries, move the users, look whether somebody was set to an old entry meanwhile,
+    delete the old entries. An old entry whose users could not all be moved stays. Where DTR refuses a second entry with
+    the same name or host, the users are without a cache, and so pull from DTR, while the old entry makes room; if the
+    new one is refused even then, the old one is restored. Names that exchange their hosts make room together, all
+    others one after the other, so that few wait at a time.
+
+    Args:
+        registry: DTR.
+        current: The caches that it knew when the plan was made.
+        concurrency: The most requests at a time.
+        reassign: Whether users of an entry that goes are moved at all.
+        told: Where to tell how far it got.
     """
 
-    def __init__(self, registry: Registry, current: t.Sequence[ContentCache], concurrency: int) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        current: t.Sequence[ContentCache],
+        concurrency: int,
+        *,
+        reassign: bool = True,
+        told: ToldProgress = UNTOLD,
+    ) -> None:
         self.progress = Progress()
         self.failed_moves: dict[str, Failure] = {}
         self._registry = registry
         self._current = current
         self._concurrency = concurrency
+        self._reassign = reassign
+        self._told = told
+        # The ids of old entries that a user still holds, so that they have to stay.
+        self._held: set[str] = set()
+        # The users who are without a cache although they belong to one.
+        self._stranded: set[str] = set()
 
     def run(self, steps: t.Sequence[CacheStep], moves: t.Sequence[Move]) -> None:
         """Do it.
@@ -290,15 +327,26 @@ class CacheChanger:
         Raises:
             Failure: What went wrong; C(progress) and C(failed_moves) say how far it got.
         """
-        postponed = [step for step in steps if step.host and not self._created(step, steps)]
-        self._move([move for move in moves if move.step not in postponed])
-        for step in steps:
-            if step not in postponed:
-                self._delete(step, moves)
-        for group in entangled(postponed):
-            self._swap(group, [move for move in moves if move.step in group])
+        try:
+            self._run(steps, moves)
+        except Failure as failure:
+            if self._stranded:
+                failure.message = f"{failure.message} {self._stranded_sentence()}"
+                failure.hint = _STRANDED_HINT
+            raise
         if self.failed_moves:
             raise self._moves_failure()
+
+    def _run(self, steps: t.Sequence[CacheStep], moves: t.Sequence[Move]) -> None:
+        postponed = [step for step in steps if step.host and not self._created(step, steps)]
+        direct = [step for step in steps if step not in postponed]
+        self._move([move for move in moves if move.step in direct])
+        if moves or self.progress.created:
+            self._move_latecomers(direct)
+        for step in direct:
+            self._delete(step)
+        for group in entangled(postponed):
+            self._swap(group, [move for move in moves if move.step in group])
 
     def _created(self, step: CacheStep, steps: t.Iterable[CacheStep]) -> bool:
         """Create a step's entry, unless DTR refuses it while an entry that shall go is in its way."""
@@ -316,48 +364,93 @@ class CacheChanger:
         host = t.cast(str, step.host)
         self.progress.created[step.name] = self._registry.create_content_cache(step.name, host, known)
 
-    def _move(self, moves: t.Iterable[Move]) -> None:
-        targets = {move.account: self._target_id(move.step) for move in moves}
-        self.failed_moves.update(self._assign(targets))
-        self.progress.moved += [move for move in moves if move.account not in self.failed_moves]
+    def _move(self, moves: t.Sequence[Move]) -> None:
+        """Give users the cache that their step leads to; those for whom that fails hold their old one."""
+        results = self._assign({move.account: self._target_id(move.step) for move in moves})
+        for move in moves:
+            if move.account in results.done:
+                self.progress.moved.setdefault(move.account, move)
+            elif move.account in results.failed:
+                self._held.add(move.before.id)
+        self.failed_moves.update(results.failed)
 
     def _target_id(self, step: CacheStep) -> str | None:
         target = self.progress.created.get(step.name) or step.kept
         return target.id if target else None
 
-    def _assign(self, targets: t.Mapping[str, str | None]) -> dict[str, Failure]:
-        """Give each user its cache; returns those for whom that failed. Users who vanished meanwhile do not count."""
+    def _assign(self, targets: t.Mapping[str, str | None]) -> Results[str, None]:
+        """Give each user its cache. Users who vanished meanwhile are in neither half of the results."""
 
         def assign(account: str) -> None:
             self._registry.set_user_cache(account, targets[account])
 
-        results = fan_out(assign, targets, self._concurrency, self._registry.hopeless)
-        return {name: failure for name, failure in results.failed.items() if failure.http_status != 404}
+        counted = self._told.counted("moved", len(targets), assign)
+        results = fan_out(counted, targets, self._concurrency, self._registry.hopeless)
+        failed = {name: failure for name, failure in results.failed.items() if not is_vanished(failure)}
+        return Results(results.done, failed)
 
-    def _delete(self, step: CacheStep, moves: t.Iterable[Move]) -> None:
-        held = {move.before.id for move in moves if move.account in self.failed_moves}
+    def _latecomers(self, steps: t.Collection[CacheStep]) -> list[Move]:
+        """Users who hold an entry that is about to go although they did not when it was looked at first."""
+        if not self._reassign or not any(step.retired for step in steps):
+            return []
+        settings = read_settings(
+            self._registry, self._concurrency, self._told, so="no cache that somebody may pull from was deleted"
+        )
+        return [move for move in plan_moves(steps, settings) if move.account not in self.failed_moves]
+
+    def _move_latecomers(self, steps: t.Collection[CacheStep]) -> None:
+        """Move users until nobody holds an entry that is about to go; an entry that does not come free stays."""
+        for _round in range(_ROUNDS):
+            late = self._latecomers(steps)
+            if not late:
+                return
+            self._move(late)
+        for move in self._latecomers(steps):
+            self._held.add(move.before.id)
+            self.failed_moves[move.account] = _set_again(move)
+
+    def _delete(self, step: CacheStep) -> None:
         for cache in step.retired:
-            if cache.id not in held:
+            if cache.id not in self._held:
                 self._registry.delete_content_cache(cache.id)
                 self.progress.deleted.append(cache)
 
     def _swap(self, steps: t.Sequence[CacheStep], moves: t.Sequence[Move]) -> None:
         """Replace entries that have to make room first."""
-        self.failed_moves.update(self._assign({move.account: None for move in moves}))
-        if any(move.account in self.failed_moves for move in moves):
-            self._restore(moves)
-            return
+        waiting: dict[str, Move] = {}
         try:
+            if not self._reset(steps, moves, waiting):
+                self._restore(waiting.values())
+                return
             for step in steps:
-                self._delete(step, moves)
+                self._delete(step)
             for step in steps:
                 self._create(step)
         except Failure:
             self._withdraw(steps)
-            self._restore(moves, [cache for step in steps for cache in step.retired])
+            self._restore(waiting.values(), [cache for step in steps for cache in step.retired])
             raise
-        self._move(moves)
-        self._have_the_last_word({move.account: self._target_id(move.step) for move in moves})
+        goals = {account: self.progress.created[move.step.name] for account, move in waiting.items()}
+        for account in self._give(waiting, goals):
+            self.progress.moved[account] = waiting[account]
+
+    def _reset(self, steps: t.Collection[CacheStep], moves: t.Sequence[Move], waiting: dict[str, Move]) -> bool:
+        """Take users their cache, also those who come late; whether nobody holds one of the entries any more.
+
+        C(waiting) gets those who may have none now.
+        """
+        for _round in range(_ROUNDS):
+            # Also those for whom it fails: an answer that got lost does not say that nothing was done.
+            waiting.update((move.account, move) for move in moves)
+            results = self._assign({move.account: None for move in moves})
+            if results.failed:
+                self.failed_moves.update(results.failed)
+                return False
+            moves = self._latecomers(steps)
+            if not moves:
+                return True
+        self.failed_moves.update((move.account, _set_again(move)) for move in moves)
+        return False
 
     def _withdraw(self, steps: t.Iterable[CacheStep]) -> None:
         """Delete new entries, which nobody pulls from yet, where an old one that comes back may need their room."""
@@ -367,42 +460,80 @@ class CacheChanger:
                     self._registry.delete_content_cache(self.progress.created[step.name].id)
                     del self.progress.created[step.name]
 
-    def _restore(self, moves: t.Iterable[Move], retired: t.Iterable[ContentCache] = ()) -> None:
+    def _restore(self, moves: t.Collection[Move], retired: t.Iterable[ContentCache] = ()) -> None:
         """Bring back the entries that were deleted, under new ids, and their users."""
-        ids: dict[str, str] = {move.before.id: move.before.id for move in moves}
+        waiting = {move.account: move for move in moves}
+        back = {move.before.id: move.before for move in moves}
         for cache in retired:
             if cache in self.progress.deleted:
                 known = {each.id for each in (*self._current, *caches_after(self._current, self.progress))}
                 try:
                     restored = self._registry.create_content_cache(cache.name, cache.host, known)
                 except Failure as failure:
-                    self._strand([move for move in moves if move.before == cache], failure)
-                    ids.pop(cache.id, None)
+                    self._lose([move for move in moves if move.before == cache], failure)
+                    back.pop(cache.id, None)
                     continue
                 self.progress.restored.append(restored)
-                ids[cache.id] = restored.id
-        targets = {move.account: ids[move.before.id] for move in moves if move.before.id in ids}
-        self.failed_moves.update(self._assign(targets))
-        self._have_the_last_word(targets)
+                back[cache.id] = restored
+        self._give(waiting, {move.account: back[move.before.id] for move in moves if move.before.id in back})
 
-    def _strand(self, moves: t.Iterable[Move], failure: Failure) -> None:
+    def _give(self, waiting: t.Mapping[str, Move], goals: t.Mapping[str, ContentCache]) -> set[str]:
+        """Give users who were reset a cache again; returns those who have it, the others are told of as stranded."""
+        arrived = self._given(waiting, goals)
+        # No reset whose answer got lost may be carried out after the write that followed it.
+        late = self._registry.wait_for_late_writes(goals)
+        if late:
+            arrived = arrived.difference(late) | self._given(waiting, {account: goals[account] for account in late})
+        return arrived
+
+    def _given(self, waiting: t.Mapping[str, Move], goals: t.Mapping[str, ContentCache]) -> set[str]:
+        results = self._assign({account: goal.id for account, goal in goals.items()})
+        # Who could not be reset either is still where they were.
+        found = fan_out(self._registry.user_cache, results.failed, self._concurrency, self._registry.hopeless).done
+        arrived = {account for account in goals if account in results.done or found.get(account) == goals[account].id}
+        for account, failure in results.failed.items():
+            if account not in arrived:
+                self._strand(waiting[account], goals[account], failure)
+        for account in arrived & self._stranded:
+            self._stranded.discard(account)
+            del self.failed_moves[account]
+        return arrived
+
+    def _lose(self, moves: t.Iterable[Move], failure: Failure) -> None:
         """Tell of users whose cache is gone where they belong: no later run could know it."""
         for account, cache, _step in moves:
-            self.failed_moves[account] = Failure(
-                failure.code,
-                f"It pulled from {cache.name} ({cache.host}), which could not be restored, and pulls from DTR itself "
-                f"now: {failure.message}",
-                http_status=failure.http_status,
-                url=failure.url,
-            )
+            told = f"It pulled from {cache.name} ({cache.host}), which could not be restored, and pulls from DTR itself"
+            self._add_stranded(account, f"{told} now", cache, failure)
 
-    def _have_the_last_word(self, targets: t.Mapping[str, str | None]) -> None:
-        """Make sure that no reset which timed out is carried out after the write that followed it."""
-        late = self._registry.wait_for_late_writes(targets)
-        self.failed_moves.update(self._assign({account: targets[account] for account in late}))
+    def _strand(self, move: Move, goal: ContentCache, failure: Failure) -> None:
+        """Tell of a user who was reset and could not be given the cache that waits: no later run could know of it."""
+        before = move.before
+        told = f"It pulled from {before.name} ({before.host}), pulls from DTR itself now, and belongs to {goal.name}"
+        told = told if goal.host == before.host else f"{told} ({goal.host})"
+        self._add_stranded(move.account, told, goal, failure)
+
+    def _add_stranded(self, account: str, told: str, cache: ContentCache, failure: Failure) -> None:
+        self._stranded.add(account)
+        self.failed_moves[account] = Failure(
+            failure.code,
+            f"{told}: {failure.message}",
+            http_status=failure.http_status,
+            url=failure.url,
+            cache=cache.name,
+            host=cache.host,
+        )
 
     def _moves_failure(self) -> Failure:
-        name, failure = next(iter(sorted(self.failed_moves.items())))
+        if self._stranded:
+            name, failure = min((name, self.failed_moves[name]) for name in self._stranded)
+            return Failure(
+                "ACCOUNTS_NOT_MOVED",
+                f"{self._stranded_sentence()} The first is {name}: {failure.message}",
+                http_status=failure.http_status,
+                url=failure.url,
+                hint=_STRANDED_HINT,
+            )
+        name, failure = min(self.failed_moves.items())
         return Failure(
             "ACCOUNTS_NOT_MOVED",
             f"{len(self.failed_moves)} accounts could not be moved, so the caches they pull from stay for now; "
@@ -411,6 +542,25 @@ class CacheChanger:
             url=failure.url,
             hint="Run the task again: it goes on where this run stopped.",
         )
+
+    def _stranded_sentence(self) -> str:
+        return (
+            f"{len(self._stranded)} accounts lost their cache on the way and pull from DTR itself now, "
+            "and no later run can know where they belong."
+        )
+
+
+_STRANDED_HINT = (
+    "Assign these accounts with dtr.cache.cache_assignments: failed_accounts names the cache of each. "
+    "Then run the task again."
+)
+
+
+def _set_again(move: Move) -> Failure:
+    return Failure(
+        "SET_MEANWHILE",
+        f"Something else sets it to {move.before.name} ({move.before.host}) while this task moves it away.",
+    )
 
 
 def entangled(steps: t.Iterable[CacheStep]) -> list[list[CacheStep]]:

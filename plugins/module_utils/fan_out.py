@@ -77,9 +77,10 @@ def fan_out(
 
 
 def failed_accounts(failures: t.Mapping[str, Failure]) -> list[dict[str, t.Any]]:
-    """Accounts with the reasons why nothing came of them, as results name them."""
+    """Accounts with the reasons why nothing came of them, and what else a reason carries, as results name them."""
     return [
-        {"name": name, "code": failure.code, "message": failure.message} for name, failure in sorted(failures.items())
+        {"name": name, "code": failure.code, "message": failure.message, **failure.result}
+        for name, failure in sorted(failures.items())
     ]
 
 

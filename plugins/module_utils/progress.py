@@ -44,13 +44,16 @@ class Progress:
             os.close(self._file)
             self._file = None
 
-    def counted(self, doing: str, total: int, work: t.Callable[[_Item], _Result]) -> t.Callable[[_Item], _Result]:
+    def counted(
+        self, doing: str, total: int, work: t.Callable[[_Item], _Result], things: str = "accounts"
+    ) -> t.Callable[[_Item], _Result]:
         """The same work, with each call counted, however it ends.
 
         Args:
             doing: What is done, as a participle: C(read).
             total: How many calls there will be.
             work: What to count. It may be called by several threads.
+            things: What is counted.
         """
         if self._file is None:
             return work
@@ -60,23 +63,35 @@ class Progress:
             try:
                 return work(item)
             finally:
-                self._tell(doing, next(numbers), total)
+                self._tell(doing, next(numbers), total, things=things)
 
         return counting
+
+    def listed(self, items: t.Iterable[_Item], things: str = "accounts") -> t.Iterator[_Item]:
+        """The same items, counted while they come; how many there will be is not known."""
+        for number, item in enumerate(items, start=1):
+            self._tell("listed", number, None, things=things)
+            yield item
 
     def transfer(self) -> Transfer:
         """Counts of a transfer of blobs, told like all else."""
         return Transfer(self._tell)
 
-    def _tell(self, doing: str, done: int, total: int, **more: t.Any) -> None:
+    def _tell(self, doing: str, done: int, total: int | None, **more: t.Any) -> None:
+        if self._file is None:
+            return
         now = time.monotonic()
-        if self._file is None or (now < self._next_record and done < total):
+        if now < self._next_record and (total is None or done < total):
             return
         self._next_record = now + _SECONDS_BETWEEN_RECORDS
         record = json.dumps({"doing": doing, "done": done, "total": total, **more})
         # A full disk must not end what the task is really about.
         with contextlib.suppress(OSError):
             os.pwrite(self._file, record.ljust(_RECORD_BYTES).encode(), 0)
+
+
+UNTOLD = Progress(None)
+"""Where nobody asks."""
 
 
 class Transfer:
@@ -120,7 +135,8 @@ def sentence(record: str) -> str | None:
     """What a file holds, in words, or C(None) while there is nothing in it that can be understood."""
     try:
         told = json.loads(record)
-        counted = f"{told['done']:,} of {told['total']:,} {told.get('things', 'accounts')} {told['doing']}"
+        of_all = "" if told["total"] is None else f" of {told['total']:,}"
+        counted = f"{told['done']:,}{of_all} {told.get('things', 'accounts')} {told['doing']}"
         if "bytes" in told:
             return f"{counted}, {told['bytes'] / 10**6:,.1f} of {told['bytes_in_all'] / 10**6:,.1f} MB"
         return counted

@@ -26,6 +26,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.transport import (
     Transport,
     outcome_unknown,
 )
+from ansible_collections.dtr.cache.plugins.module_utils.urls import canonical_host
 
 _CACHES = "/api/v0/content_caches"
 _ACCOUNTS = "/enzi/v0/accounts"
@@ -87,6 +88,14 @@ def is_local(name: str) -> bool:
     return name.lower() == LOCAL
 
 
+def is_vanished(failure: Failure) -> bool:
+    """Whether a request failed because DTR has no such user.
+
+    Only its own code says so: a load balancer or a firewall in front of it may answer 404 as well.
+    """
+    return failure.http_status == 404 and failure.code in ("NO_SUCH_USER", "NO_SUCH_ACCOUNT")
+
+
 class Registry:
     """One DTR, safe to share between threads."""
 
@@ -111,8 +120,8 @@ class Registry:
     def create_content_cache(self, name: str, host: str, known_ids: t.Collection[str]) -> ContentCache:
         """Register a cache (DTR swagger, CreateContentCache: 201; a screenshot of 2.3 shows 200 as well).
 
-        Never leaves two entries: when an answer gets lost, the list is looked at before anything is sent again, and
-        after a time-out, when the server may still be at work, nothing is sent again at all.
+        Never leaves two entries: when an answer gets lost, the list is watched for as long as the server may still be
+        at work (C(timeout) once more) before anything is sent again, and after a time-out nothing is sent again at all.
 
         Args:
             name: The cache's name.
@@ -129,17 +138,17 @@ class Registry:
             try:
                 found = self._post_content_cache(name, host)
                 if doubtful:
-                    found = self._settled(name, known_ids) or found
+                    found = self._settled(name, host, known_ids) or found
             except Lost as lost:
                 if lost.fate is Fate.NOT_PROCESSED:
                     patience.wait(lost)
                     continue
                 doubtful = True
-                found = self._look_for(name, known_ids, patience, lost)
+                found = self._look_for(name, host, known_ids, patience, lost)
             except Failure as failure:
                 if not doubtful and not _leaves_doubt(failure):
                     raise
-                found = self._settled(name, known_ids)
+                found = self._settled(name, host, known_ids)
                 if found is None:
                     raise
             if found is not None:
@@ -178,7 +187,9 @@ class Registry:
         answer = self._transport.attempt("POST", _CACHES, body={"name": name, "host": host}, expect=(200, 201))
         return _content_cache(_object(answer), answer)
 
-    def _look_for(self, name: str, known_ids: t.Collection[str], patience: Patience, lost: Lost) -> ContentCache | None:
+    def _look_for(
+        self, name: str, host: str, known_ids: t.Collection[str], patience: Patience, lost: Lost
+    ) -> ContentCache | None:
         """The entry of a request whose answer got lost, or C(None) when it is safe to send the request again."""
         given_up = None
         try:
@@ -186,9 +197,8 @@ class Registry:
         except Failure as failure:
             given_up = failure
         try:
-            found = self._settled(name, known_ids)
-            if found is None and lost.fate is Fate.PENDING:
-                found = self._await_late(name, known_ids)
+            # Whoever closed the connection, or said 502 or 503, may stand in front of a server that is still at work.
+            found = self._settled(name, host, known_ids) or self._await_late(name, host, known_ids)
         except Failure:
             raise outcome_unknown(lost) from None
         if found is None and lost.fate is Fate.PENDING:
@@ -197,18 +207,26 @@ class Registry:
             raise given_up
         return found
 
-    def _await_late(self, name: str, known_ids: t.Collection[str]) -> ContentCache | None:
+    def _await_late(self, name: str, host: str, known_ids: t.Collection[str]) -> ContentCache | None:
         """The entry of a request that the server may still be working on; it is given the time-out once more."""
         end = time.monotonic() + self._transport.timeout
         found = None
         while found is None and time.monotonic() < end:
             time.sleep(self._transport.timeout / _LOOKS)
-            found = self._settled(name, known_ids)
+            found = self._settled(name, host, known_ids)
         return found
 
-    def _settled(self, name: str, known_ids: t.Collection[str]) -> ContentCache | None:
-        """The new entry with this name, if there is one; a second one, from a late answer, is removed."""
-        new = [cache for cache in self.content_caches() if cache.name == name and cache.id not in known_ids]
+    def _settled(self, name: str, host: str, known_ids: t.Collection[str]) -> ContentCache | None:
+        """The new entry with this name and host, if there is one; a second one, from a late answer, is removed.
+
+        One with another host is somebody else's.
+        """
+        wanted = (name, canonical_host(host))
+        new = [
+            cache
+            for cache in self.content_caches()
+            if (cache.name, canonical_host(cache.host)) == wanted and cache.id not in known_ids
+        ]
         for surplus in new[1:]:
             self.delete_content_cache(surplus.id)
         return new[0] if new else None
@@ -244,7 +262,7 @@ class Registry:
             )
 
     def wait_for_late_writes(self, usernames: t.Iterable[str]) -> list[str]:
-        """Wait until no write of these users that timed out can be expected to take effect any more.
+        """Wait until no write of these users whose answer got lost can be expected to take effect any more.
 
         Such a write may be carried out after one that was sent later. As nobody knows how long a server takes, it is
         given the time-out once more.
@@ -287,7 +305,7 @@ class Registry:
         """The setting after the change, from the answer or read back."""
 
         def note(lost: Lost) -> None:
-            if lost.fate is Fate.PENDING:
+            if lost.fate is not Fate.NOT_PROCESSED:
                 self._late_until[username] = time.monotonic() + self._transport.timeout
 
         answer = self._transport.request("PATCH", _settings_path(username), body=form, expect=_SUCCESS, on_lost=note)
@@ -316,8 +334,12 @@ class Registry:
 
     def account(self, name: str) -> Account | None:
         """A user or an organisation by name, or C(None) (UCP swagger, C(/accounts/{accountNameOrID}))."""
-        answer = self._transport.request("GET", f"{_ACCOUNTS}/{_segment(name)}", expect=(200, 404))
-        return None if answer.status == 404 else _account(_object(answer))
+        try:
+            return _account(_object(self._transport.request("GET", f"{_ACCOUNTS}/{_segment(name)}")))
+        except Failure as failure:
+            if _is_unknown(failure):
+                return None
+            raise
 
     def org_members(self, org: str) -> list[Account] | None:
         """An organisation's members, or C(None) if there is no such organisation."""
@@ -332,7 +354,7 @@ class Registry:
         try:
             return [_account(entry.get("member") or {}) for entry in self._pages(path, "members", _member_id_of)]
         except Failure as failure:
-            if failure.http_status == 404:
+            if _is_unknown(failure):
                 return None
             raise
 
@@ -342,8 +364,12 @@ class Registry:
         """All entries of a list that comes in pages, each entry once.
 
         The next page's marker is in the body (UCP swagger: C(nextPageStart)), or in the header C(X-Next-Page-Start)
-        (as eNZi's and Harbor's clients read it), or, where a server names none although there is more, the last entry
-        itself. C(start) is inclusive, so pages may overlap.
+        (as eNZi's and Harbor's clients read it). Where a server names none although there is more, or has neither
+        field, the list is asked for from its last entry on until nothing new comes. C(start) is inclusive, so pages may
+        overlap.
+
+        Raises:
+            Failure: C(UNEXPECTED_ANSWER) when the list ends before the number of its entries that it names.
         """
         seen: set[str] = set()
         start = ""
@@ -356,13 +382,14 @@ class Registry:
             seen.update(map(marker_of, fresh))
             yield from fresh
             following = _next_page(document, answer)
-            if not following and entries and _promises_more(document, len(entries), len(seen)):
-                following = marker_of(entries[-1])
-            if not following or not fresh:
+            total = _total(document, key)
+            if following == "" and not (fresh and (len(entries) >= _PAGE_SIZE or total > len(seen))):
                 return
-            if following == start:
-                # This very page again: some servers end their lists like this. Others may be stuck half-way.
-                _check_whole(document, answer, len(seen))
+            following = following or (marker_of(entries[-1]) if fresh else start)
+            if not fresh or following == start:
+                # This very page again, or one that was read before: some servers end their lists like this, others
+                # are stuck half-way.
+                _check_whole(total, answer, len(seen))
                 return
             start = following
 
@@ -465,7 +492,8 @@ class Registry:
 
         Ten thousand refused log-ins could lock the account out of a directory service.
         """
-        return failure.http_status == 401 or failure.code.startswith("TLS_") or self._transport.down
+        refused = failure.http_status == 401 or failure.code == "NOT_AUTHENTICATED"
+        return refused or failure.code.startswith("TLS_") or self._transport.down
 
 
 def _listed_token(entry: Json) -> ListedToken:
@@ -493,6 +521,11 @@ def _segment(text: str) -> str:
 
 def _settings_path(username: str) -> str:
     return f"/api/v0/accounts/{_segment(username)}/settings"
+
+
+def _is_unknown(failure: Failure) -> bool:
+    """Whether eNZi said that there is no such account or team; its codes are not published, a proxy's page has none."""
+    return failure.http_status == 404 and failure.code != "NOT_FOUND"
 
 
 def _leaves_doubt(failure: Failure) -> bool:
@@ -581,26 +614,32 @@ def _entries(document: t.Any, key: str, answer: Answer) -> list[Json]:
     return entries
 
 
-def _next_page(document: t.Any, answer: Answer) -> str:
+def _next_page(document: t.Any, answer: Answer) -> str | None:
+    """Where the next page begins, an empty text where the list says that it ends, C(None) where it does not say."""
     in_body = document.get("nextPageStart") if isinstance(document, dict) else None
-    return str(in_body or answer.headers.get("X-Next-Page-Start") or "")
+    in_header = answer.headers.get("X-Next-Page-Start")
+    if in_body is None and in_header is None:
+        return None
+    return str(in_body or in_header or "")
 
 
-def _promises_more(document: t.Any, on_page: int, so_far: int) -> bool:
-    return on_page >= _PAGE_SIZE or _total(document) > so_far
-
-
-def _check_whole(document: t.Any, answer: Answer, so_far: int) -> None:
-    if _total(document) > so_far:
+def _check_whole(total: int, answer: Answer, so_far: int) -> None:
+    if total > so_far:
         raise Failure(
             "UNEXPECTED_ANSWER",
-            f"GET {answer.url} names its own page as the next one after {so_far} of {_total(document)} entries.",
+            f"GET {answer.url} does not go on after {so_far} of {total} entries.",
             http_status=answer.status,
             url=answer.url,
+            hint="Run the task again; if it stays, look for a proxy between this machine and DTR that drops the query.",
         )
 
 
-def _total(document: t.Any) -> int:
-    """The number of entries in the whole list (UCP swagger: C(resourceCount)), or 0 where it is not named."""
-    total = document.get("resourceCount") if isinstance(document, dict) else None
-    return total if isinstance(total, int) else 0
+def _total(document: t.Any, key: str) -> int:
+    """The number of entries in the whole list, or 0 where it is not named.
+
+    UCP swagger: C(resourceCount); of accounts only users are asked for, and whether C(resourceCount) knows of the
+    filter is open, so there C(usersCount) comes first.
+    """
+    fields = ("usersCount", "resourceCount") if key == "accounts" else ("resourceCount",)
+    totals = (document.get(field) for field in fields) if isinstance(document, dict) else ()
+    return next((total for total in totals if isinstance(total, int)), 0)

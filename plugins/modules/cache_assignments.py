@@ -63,9 +63,10 @@ options:
     default: []
   progress_path:
     description:
-      - Filled in on the control node. The file in which the module tells how many accounts it has read and written.
+      - Filled in on the control node. The file in which the module tells how many accounts it has listed, read and
+        written.
       - Where people read the output, a line with these numbers is written to the standard error every five seconds.
-        Nothing is told when the module runs on another host than the control node.
+        From another host than the control node no numbers come, and the line says only that the task still works.
     type: path
 extends_documentation_fragment:
   - dtr.cache.registry
@@ -219,7 +220,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         caches = registry.content_caches()
         if module.check_mode:
             caches += _planned(params["planned_caches"], caches)
-        directory = model.look_up(registry, assignments, params["exclusive"], concurrency)
+        directory = model.look_up(registry, assignments, params["exclusive"], concurrency, progress)
         claims = model.resolve(assignments, caches, directory, params["exclusive"])
         if claims.inactive:
             module.warn(f"Inactive accounts are left out: {', '.join(claims.inactive)}.")
@@ -228,8 +229,15 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         if not module.check_mode:
             failed.update(model.apply_changes(registry, changes, concurrency, progress))
             changes = [change for change in changes if change.account not in failed]
-    result = model.report(changes, failed, caches, len(claims.wanted))
-    result["covered"] = model.covered(claims.wanted, caches)
+    named = {directory.accounts[name].name for assignment in assignments for name in assignment.accounts}
+    counting = model.without_vanished(failed, named)
+    vanished = failed.keys() - counting.keys()
+    if vanished:
+        module.warn(f"Accounts that were deleted while this task ran are left out: {', '.join(sorted(vanished))}.")
+    wanted = {account: cache for account, cache in claims.wanted.items() if account not in vanished}
+    failed = counting
+    result = model.report(changes, failed, caches, len(wanted))
+    result["covered"] = model.covered(wanted, caches)
     result["inactive"] = claims.inactive
     if failed:
         raise model.partial_failure(failed, "assigned", result)

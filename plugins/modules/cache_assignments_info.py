@@ -65,6 +65,11 @@ by_cache:
   sample:
     region-asia: [alice]
     local: [bob]
+problems:
+  description: Everything that is wrong with O(accounts).
+  returned: when an account cannot have that name
+  type: list
+  elements: str
 dangling:
   description: The users whose cache no longer exists.
   returned: success
@@ -75,7 +80,14 @@ dangling:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.dtr.cache.plugins.module_utils.assignments import by_cache, partial_failure, read_settings
+from ansible_collections.dtr.cache.plugins.module_utils.assignments import (
+    by_cache,
+    name_problems,
+    partial_failure,
+    read_settings,
+    without_vanished,
+)
+from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.fan_out import failed_accounts
 from ansible_collections.dtr.cache.plugins.module_utils.registry_module import (
     Connection,
@@ -92,12 +104,14 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Read all settings."""
     named = module.params["accounts"]
+    problems = name_problems(named or ())
+    if problems:
+        raise Failure("INVALID_INPUT", f"accounts: {'; '.join(problems)}.", problems=problems)
     with Connection(module) as registry:
         caches = registry.content_caches()
         names = [account.name for account in registry.users()] if named is None else list(dict.fromkeys(named))
         settings, failed = read_settings(registry, names, module.params["concurrency"])
-    # A user who was deleted after the list was read is no failure; one who was asked for by name is.
-    failed = {name: failure for name, failure in failed.items() if named is not None or failure.http_status != 404}
+    failed = without_vanished(failed, named or ())
     result = by_cache(settings, caches)
     if failed:
         raise partial_failure(failed, "read", {**result, "failed_accounts": failed_accounts(failed)})

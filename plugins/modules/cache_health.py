@@ -203,7 +203,12 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
 from ansible_collections.dtr.cache.plugins.module_utils import certificates, health, images, pull_check, tls
 from ansible_collections.dtr.cache.plugins.module_utils.access_tokens import temporary_token
-from ansible_collections.dtr.cache.plugins.module_utils.assignments import by_cache, partial_failure, read_settings
+from ansible_collections.dtr.cache.plugins.module_utils.assignments import (
+    by_cache,
+    partial_failure,
+    read_settings,
+    without_vanished,
+)
 from ansible_collections.dtr.cache.plugins.module_utils.cache_transport import CacheTransport
 from ansible_collections.dtr.cache.plugins.module_utils.distribution import Distribution, origin_of
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
@@ -408,7 +413,7 @@ def dangling_accounts(registry: Registry) -> list[str]:
     """
     # An account that is assigned to a new cache meanwhile is not to look as if its cache were gone: caches come last.
     settings, failed = read_settings(registry, [account.name for account in registry.users()], CONCURRENCY)
-    failed = {name: failure for name, failure in failed.items() if failure.http_status != 404}
+    failed = without_vanished(failed, ())
     if failed:
         raise partial_failure(failed, "read", {})
     return t.cast("list[str]", by_cache(settings, registry.content_caches())["dangling"])

@@ -46,10 +46,18 @@ options:
   reassign:
     description:
       - Whether accounts that pull from a cache about to be replaced or removed are moved to the new entry, or reset to
-        no cache, before the old entry is deleted. This reads the settings of all accounts, but only when an entry goes.
+        no cache, before the old entry is deleted. This reads the settings of all accounts, but only when an entry goes,
+        and once more before it goes, since somebody may have been set to it meanwhile.
       - Without it, such accounts are left with the id of a cache that is gone.
     type: bool
     default: true
+  progress_path:
+    description:
+      - Filled in on the control node. The file in which the module tells how many accounts it has listed, read and
+        moved.
+      - Where people read the output, a line with these numbers is written to the standard error every five seconds.
+        From another host than the control node no numbers come, and the line says only that the task still works.
+    type: path
 extends_documentation_fragment:
   - dtr.cache.registry
   - dtr.cache.registry.concurrency
@@ -169,7 +177,10 @@ reassigned:
       type: str
       sample: https://cache-asia.example.org:443
 failed_accounts:
-  description: The accounts that could not be read or moved, each with C(name), C(code) and C(message).
+  description:
+    - The accounts that could not be read or moved, each with C(name), C(code) and C(message).
+    - An account that was reset while its old entry made room, and could not be given a cache again, also has C(cache)
+      and C(host), the cache that it belongs to. It pulls from DTR itself until it is assigned again.
   returned: failure
   type: list
   elements: dict
@@ -181,6 +192,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dtr.cache.plugins.module_utils import caches
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.fan_out import failed_accounts
+from ansible_collections.dtr.cache.plugins.module_utils.progress import Progress
 from ansible_collections.dtr.cache.plugins.module_utils.registry import ContentCache
 from ansible_collections.dtr.cache.plugins.module_utils.registry_module import (
     Connection,
@@ -201,6 +213,7 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
     },
     "purge": {"type": "bool", "default": False},
     "reassign": {"type": "bool", "default": True},
+    "progress_path": {"type": "path"},
     **concurrency_argument_spec(),
 }
 
@@ -209,21 +222,24 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Plan, and unless in check mode do it."""
     params = module.params
     wanted = caches.parse_caches(params["caches"])
-    with Connection(module) as registry:
+    with Connection(module) as registry, Progress(params["progress_path"]) as progress:
         current = registry.content_caches()
         steps = caches.plan_caches(current, wanted, params["purge"])
         _warn(module, current, steps)
         moves = []
         if params["reassign"] and any(step.retired for step in steps):
-            moves = caches.plan_moves(steps, caches.read_settings(registry, params["concurrency"]))
+            moves = caches.plan_moves(steps, caches.read_settings(registry, params["concurrency"], progress))
         if module.check_mode:
             return caches.report(current, steps, caches.foreseen(steps, moves))
-        changer = caches.CacheChanger(registry, current, params["concurrency"])
+        changer = caches.CacheChanger(
+            registry, current, params["concurrency"], reassign=params["reassign"], told=progress
+        )
         try:
             changer.run(steps, moves)
         except Failure as failure:
             failure.result.update(caches.report(current, steps, changer.progress))
-            failure.result["failed_accounts"] = failed_accounts(changer.failed_moves)
+            unread = failure.result.get("failed_accounts", [])
+            failure.result["failed_accounts"] = [*unread, *failed_accounts(changer.failed_moves)]
             raise
         return caches.report(current, steps, changer.progress)
 

@@ -23,6 +23,7 @@ FAULTS: dict[str, Json] = {
     "late": {"action": "delay", "seconds": LATE},
     "dropped": {"action": "drop"},
     "dropped after it acted": {"action": "drop", "acts": True},
+    "dropped before it acts": {"action": "late_act", "seconds": 0.15},
     "too many requests": {"action": "status", "status": 429, "retry_after": "0"},
     "internal error": {"action": "status", "status": 500},
     "internal error after it acted": {"action": "status", "status": 500, "acts": True},
@@ -30,6 +31,8 @@ FAULTS: dict[str, Json] = {
     "unavailable": {"action": "status", "status": 503},
     "gateway time-out before it acts": {"action": "status", "status": 504, "acts": True},
     "conflict": {"action": "status", "status": 409},
+    "not found": {"action": "status", "status": 404},
+    "a page that says 404": {"action": "html", "status": 404},
     "a page": {"action": "html"},
     "a page after it acted": {"action": "html", "acts": True},
     "a log-in page": {"action": "redirect", "url": "/login"},
@@ -106,7 +109,11 @@ def test_every_action_is_tried() -> None:
 
 
 #: Ways in which the answer to a request that creates something gets lost although the server acted.
-LOST = [fault for fault, rule in FAULTS.items() if rule.get("acts") or rule["action"].startswith("cut")] + ["late"]
+LOST = [
+    fault
+    for fault, rule in FAULTS.items()
+    if rule.get("acts") or rule["action"] in ("delay", "cut_body", "cut_json", "late_act")
+]
 
 
 @pytest.mark.parametrize("times", ["once", "for ever"])
@@ -144,6 +151,11 @@ def test_what_has_to_make_room_first_comes_back(registry: Registry, name: str, f
     registry.control.fault(**FAULTS[fault], **REQUESTS[request_], after=2, count=2)
     result = scenario.run(registry, **PATIENT)
     nothing_is_harmed(registry, scenario, result)
+    told = {account["name"]: account for account in result.get("failed_accounts", [])}
+    for account in set(scenario.settings) - set(registry.settings()):
+        assert told[account]["cache"] == scenario.caches[scenario.settings[account]][0]
+        assert "pulls from DTR itself now" in told[account]["message"]
+        assert "lost their cache on the way" in result["msg"]
     registry.control.remove_faults()
     again = scenario.run(registry)
     assert not again.get("failed"), again

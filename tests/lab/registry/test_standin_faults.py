@@ -78,6 +78,17 @@ def test_a_dropped_connection_before_and_after_acting(admin: Client, acts: bool,
     assert admin.standin.control.count("POST", "content_caches", 0) == 1
 
 
+def test_a_connection_that_is_closed_before_the_server_acts(admin: Client) -> None:
+    admin.standin.control.fault("late_act", method="POST", seconds=0.2, count=1)
+    with pytest.raises(requests.ConnectionError):
+        admin("POST", CACHES, FORM)
+    assert registered(admin) == 0
+    end = time.monotonic() + 5
+    while registered(admin) == 0 and time.monotonic() < end:
+        time.sleep(0.02)
+    assert registered(admin) == 1
+
+
 @pytest.mark.parametrize("status", [401, 429, 500, 502, 503, 504])
 @pytest.mark.parametrize("acts", [False, True])
 def test_an_error_before_and_after_acting(admin: Client, status: int, acts: bool) -> None:

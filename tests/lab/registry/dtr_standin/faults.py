@@ -9,7 +9,7 @@ import itertools
 import re
 import typing as t
 
-Action = t.Literal["delay", "drop", "status", "html", "redirect", "empty", "cut_body", "cut_json"]
+Action = t.Literal["delay", "drop", "status", "html", "redirect", "empty", "cut_body", "cut_json", "late_act"]
 
 
 @dataclasses.dataclass
@@ -28,7 +28,9 @@ class Fault:
     - C(redirect): 302 to C(url);
     - C(empty): C(status) without a body;
     - C(cut_body): the connection is closed in the middle of the true body, or at once where that is empty;
-    - C(cut_json): half of the true body as if it were whole.
+    - C(cut_json): half of the true body as if it were whole;
+    - C(late_act): the connection is closed at once, as by a load balancer that waits no longer, and the request is
+      carried out C(seconds) later.
     """
 
     action: Action

@@ -90,6 +90,8 @@ async def _misbehaving(fault: Fault, request: web.Request, handler: Handler) -> 
     # A body that is streamed has begun to leave when its handler returns, so its handler cuts it.
     request["cut_body"] = fault.action == "cut_body"
     true = await _answer(request, handler) if fault.acts_first else None
+    if fault.action == "late_act" and request.transport is not None:
+        request.transport.abort()
     await asyncio.sleep(fault.seconds)
     headers = {"Retry-After": fault.retry_after} if fault.retry_after else {}
     if fault.action == "drop" and request.transport is not None:
@@ -106,7 +108,7 @@ async def _misbehaving(fault: Fault, request: web.Request, handler: Handler) -> 
     if fault.action == "cut_json" and isinstance(true, web.Response):
         whole = t.cast("bytes", true.body or b"")
         true.body = whole[: len(whole) // 2]
-    if fault.action in ("delay", "cut_json", "cut_body"):
+    if fault.action in ("delay", "cut_json", "cut_body", "late_act"):
         return true or await _answer(request, handler)
     return web.Response(status=fault.status)
 

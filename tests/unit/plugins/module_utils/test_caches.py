@@ -21,7 +21,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.caches import (
     plan_moves,
 )
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.registry import ContentCache
+from ansible_collections.dtr.cache.plugins.module_utils.registry import Account, ContentCache
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -39,7 +39,16 @@ class FakeRegistry:
         self.log: list[str] = []
         self.refuses: t.Callable[[str, str], bool] = lambda _name, _host: False
         self.stuck: set[str] = set()
+        #: Called before each look at a user's setting and each write, with the user.
+        self.meanwhile: t.Callable[[str], None] = lambda _user: None
         self._number = 0
+
+    def users(self) -> t.Iterator[Account]:
+        return map(Account, list(self.settings))
+
+    def user_cache(self, user: str) -> str | None:
+        self.meanwhile(user)
+        return self.settings[user]
 
     def create_content_cache(self, name: str, host: str, known_ids: t.Collection[str]) -> ContentCache:
         assert {cache.id for cache in self.caches} <= set(known_ids)
@@ -114,7 +123,7 @@ def without_new_ids(report: t.Any) -> t.Any:
             for key, value in report.items()
         }
     if isinstance(report, list):
-        return sorted((without_new_ids(each) for each in report), key=repr)
+        return [without_new_ids(each) for each in report]
     return report
 
 
@@ -266,6 +275,124 @@ def test_a_user_who_cannot_be_reset_stops_the_exchange() -> None:
     assert registry.caches == [old]
 
 
+def exchanging(registry: FakeRegistry) -> tuple[CacheChanger, Failure]:
+    """What comes of an exchange where the old entry has to make room first, and fails on the way."""
+    registry.refuses = lambda name, _host: any(cache.name == name for cache in registry.caches)
+    current = list(registry.caches)
+    steps = plan_caches(current, [WantedCache("asia", "https://new.example.org")])
+    changer = CacheChanger(t.cast(t.Any, registry), current, 1)
+    with pytest.raises(Failure) as raised:
+        changer.run(steps, plan_moves(steps, registry.settings))
+    return changer, raised.value
+
+
+def test_who_cannot_be_given_the_new_cache_is_named_with_it() -> None:
+    """A rerun would find them without a cache, and nothing to do."""
+    registry = FakeRegistry([ContentCache("old", "asia", "https://old.example.org")], {"alice": "old", "bob": "old"})
+    write = registry.set_user_cache
+
+    def stuck_from_then_on(user: str, cache_id: str | None) -> None:
+        if cache_id is not None:
+            registry.stuck = {"bob"}
+        write(user, cache_id)
+
+    registry.set_user_cache = stuck_from_then_on  # type: ignore[method-assign]
+    changer, failure = exchanging(registry)
+    assert registry.settings == {"alice": "new-1", "bob": None}
+    assert [cache.host for cache in registry.caches] == ["https://new.example.org"]
+    assert list(changer.progress.moved) == ["alice"]
+    (told,) = caches.failed_accounts(changer.failed_moves)
+    assert told["message"] == (
+        "It pulled from asia (https://old.example.org), pulls from DTR itself now, and belongs to asia "
+        "(https://new.example.org): bob is stuck"
+    )
+    assert (told["cache"], told["host"]) == ("asia", "https://new.example.org")
+    assert "1 accounts lost their cache on the way and pull from DTR itself now" in failure.message
+    assert "stay for now" not in failure.message
+    assert "dtr.cache.cache_assignments" in (failure.hint or "")
+
+
+def test_who_cannot_be_given_the_old_cache_back_is_named_with_it() -> None:
+    registry = FakeRegistry([ContentCache("old", "asia", "https://old.example.org")], {"alice": "old", "bob": "old"})
+    write = registry.set_user_cache
+
+    def second_reset_fails(user: str, cache_id: str | None) -> None:
+        write(user, cache_id)
+        registry.stuck = {"alice", "bob"}
+
+    registry.set_user_cache = second_reset_fails  # type: ignore[method-assign]
+    changer, failure = exchanging(registry)
+    assert sorted(registry.settings.values(), key=str) == [None, "old"]
+    reset = next(user for user, cache in registry.settings.items() if cache is None)
+    told = {account["name"]: account for account in caches.failed_accounts(changer.failed_moves)}
+    assert told[reset]["message"].startswith("It pulled from asia (https://old.example.org), pulls from DTR itself now")
+    assert (told[reset]["cache"], told[reset]["host"]) == ("asia", "https://old.example.org")
+    other = next(user for user in told if user != reset)
+    assert told[other] == {"name": other, "code": "INTERNAL_ERROR", "message": f"{other} is stuck"}
+    assert "1 accounts lost their cache on the way" in failure.message
+
+
+def meeting(meanwhile: t.Callable[[FakeRegistry, str], None], strict: bool) -> tuple[FakeRegistry, Failure | None]:
+    """A replacement of a host while something else changes settings."""
+    old = ContentCache("old", "asia", "https://old.example.org")
+    registry = FakeRegistry([old], {"alice": "old", "bob": None, "carol": None})
+    if strict:
+        registry.refuses = lambda name, _host: any(cache.name == name for cache in registry.caches)
+    registry.meanwhile = lambda user: meanwhile(registry, user)
+    steps = plan_caches([old], [WantedCache("asia", "https://new.example.org")])
+    moves = plan_moves(steps, dict(registry.settings))
+    try:
+        CacheChanger(t.cast(t.Any, registry), [old], 1).run(steps, moves)
+    except Failure as failure:
+        return registry, failure
+    return registry, None
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_who_is_set_to_the_old_entry_meanwhile_moves_as_well(strict: bool) -> None:
+    left = ["bob"]
+
+    def meanwhile(registry: FakeRegistry, _user: str) -> None:
+        if left:
+            registry.settings[left.pop()] = "old"
+
+    registry, failure = meeting(meanwhile, strict)
+    assert failure is None
+    assert [cache.host for cache in registry.caches] == ["https://new.example.org"]
+    assert registry.host_of("alice") == registry.host_of("bob") == "https://new.example.org"
+    assert registry.settings["carol"] is None
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_an_entry_that_does_not_come_free_stays(strict: bool) -> None:
+    def meanwhile(registry: FakeRegistry, _user: str) -> None:
+        registry.settings["bob"] = "old"
+
+    registry, failure = meeting(meanwhile, strict)
+    assert failure is not None
+    assert "bob: Something else sets it to asia (https://old.example.org)" in failure.message
+    assert "https://old.example.org" in [cache.host for cache in registry.caches]
+    assert registry.settings["bob"] == "old"
+
+
+def test_a_user_who_vanishes_is_neither_moved_nor_failed() -> None:
+    old = ContentCache("old", "asia", "https://old.example.org")
+    registry = FakeRegistry([old], {"alice": "old", "bob": "old"})
+    write = registry.set_user_cache
+
+    def vanishing(user: str, cache_id: str | None) -> None:
+        if user == "bob":
+            registry.settings.pop("bob", None)
+            raise Failure("NO_SUCH_USER", "gone", http_status=404)
+        write(user, cache_id)
+
+    registry.set_user_cache = vanishing  # type: ignore[method-assign]
+    situation = Situation([old], [WantedCache("asia", None)], dict(registry.settings), False)
+    _announced, reported = carry_out(situation, registry)
+    assert [entry["name"] for entry in reported["reassigned"]] == ["alice"]
+    assert registry.caches == []
+
+
 def test_a_renamed_cache_may_take_over_the_host() -> None:
     old = ContentCache("old", "asia", "https://cache.example.org")
     registry = FakeRegistry([old], {})
@@ -282,6 +409,7 @@ class TestHosts:
             ("https://cache.example.org", "https://cache.example.org:443", "HTTPS://Cache.Example.org:443/"),
             ("http://cache.example.org", "http://cache.example.org:80/"),
             ("https://[::1]", "https://[::1]:443"),
+            ("https://bücher.example", "https://xn--bcher-kva.example:443"),
         ],
     )
     def test_equal(self, same: tuple[str, ...]) -> None:
@@ -306,6 +434,8 @@ class TestHosts:
             "https://cache.example.org:port",
             "https://cache.example.org:70000",
             "https://user:secret@cache.example.org",
+            "user:secret@cache.example.org",
+            "https://user:sec/ret@cache.example.org",
             "https://cache.example.org/v2",
             "https://cache.example.org?x=1",
         ],
@@ -313,7 +443,7 @@ class TestHosts:
     def test_bad(self, host: str) -> None:
         problem = host_problem(host)
         assert problem
-        assert "secret" not in problem
+        assert "sec" not in problem
 
 
 def test_all_problems_of_the_input_are_told_at_once() -> None:

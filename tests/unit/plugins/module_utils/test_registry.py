@@ -110,6 +110,33 @@ class TestContentCaches:
         assert [cache["id"] for cache in client.dtr.caches] == [created.id]
         assert client.site.count("POST") == 1
 
+    @pytest.mark.parametrize("reply", [Reply(drop=True), Reply(502), Reply(503)], ids=["drop", "502", "503"])
+    def test_whoever_is_in_front_gives_up_before_the_server_does(self, client: Client, reply: Reply) -> None:
+        def impatient(request: Request, act: t.Callable[[], Reply]) -> Reply | None:
+            if request.method != "POST":
+                return None
+            threading.Timer(0.3, act).start()
+            return reply
+
+        client.dtr.fault = impatient
+        created = client.registry.create_content_cache("asia", HOST, ())
+        assert [cache["id"] for cache in client.dtr.caches] == [created.id]
+        assert client.site.count("POST") == 1
+
+    def test_what_somebody_else_registers_meanwhile_is_neither_ours_nor_removed(self, client: Client) -> None:
+        others: list[str] = []
+
+        def meanwhile(request: Request, _act: t.Callable[[], Reply]) -> Reply | None:
+            if request.method != "POST" or others:
+                return None
+            others.extend(client.dtr.add_cache("asia", f"https://other-{number}.example.org") for number in (1, 2))
+            return Reply(drop=True)
+
+        client.dtr.fault = meanwhile
+        created = client.registry.create_content_cache("asia", f"{HOST}:443/", ())
+        assert created.id not in others
+        assert client.dtr.ids == {created.id, *others}
+
     def test_a_late_second_entry_is_removed(self, client: Client) -> None:
         def late(request: Request, act: t.Callable[[], Reply]) -> Reply | None:
             if request.method != "POST":
@@ -236,9 +263,10 @@ class TestSettings:
         client.dtr.add_user("a%20b%2Fc%3F")
         assert client.registry.user_cache("a b/c?") is None
 
-    def test_writes_that_timed_out_are_waited_for_once(self, client: Client) -> None:
+    @pytest.mark.parametrize("reply", [Reply(504), Reply(502), Reply(drop=True)], ids=["504", "502", "drop"])
+    def test_writes_whose_answer_got_lost_are_waited_for_once(self, client: Client, reply: Reply) -> None:
         cache = client.dtr.add_cache("asia", HOST)
-        client.dtr.fault = once("PATCH", "alice", Reply(504))
+        client.dtr.fault = once("PATCH", "alice", reply)
         client.registry.set_user_cache("alice", cache)
         client.registry.set_user_cache("bob", cache)
         assert client.registry.wait_for_late_writes(["alice", "bob"]) == ["alice"]
@@ -273,6 +301,42 @@ class TestAccounts:
         client.dtr.fault = lambda _request, _act: pages.pop(0)
         with pytest.raises(Failure, match="after 2 of 9 entries"):
             list(client.registry.users())
+
+    def test_a_server_that_does_not_know_where_to_start(self, client: Client) -> None:
+        """Its first page comes for ever, and names a next one."""
+        page = {"accounts": [{"name": "alice"}, {"name": "bob"}], "nextPageStart": "carol", "usersCount": 3}
+        client.dtr.fault = lambda _request, _act: reply_json({**page, "resourceCount": 2})
+        with pytest.raises(Failure, match="after 2 of 3 entries"):
+            list(client.registry.users())
+
+    @pytest.mark.parametrize("listed", [lambda page: {"accounts": page}, lambda page: page], ids=["object", "array"])
+    def test_short_pages_without_a_marker_and_without_a_total(
+        self, client: Client, listed: t.Callable[[list[t.Any]], t.Any]
+    ) -> None:
+        names = [f"user{number}" for number in range(9)]
+
+        def page(request: Request, _act: t.Callable[[], Reply]) -> Reply:
+            start = request.query.get("start", [""])[0]
+            return reply_json(listed([{"name": name} for name in names if name >= start][:4]))
+
+        client.dtr.fault = page
+        assert [account.name for account in client.registry.users()] == names
+
+    def test_a_total_that_counts_organisations_as_well_is_no_sign_of_a_gap(self, client: Client) -> None:
+        page = {"accounts": [{"name": "alice"}], "nextPageStart": "alice", "usersCount": 1, "resourceCount": 7}
+        client.dtr.fault = lambda _request, _act: reply_json(page)
+        assert list(client.registry.users()) == [Account("alice")]
+
+    @pytest.mark.parametrize("reply", [Reply(404), Reply(404, b"<html>")], ids=["empty", "page"])
+    def test_a_404_that_is_not_from_the_accounts_api(self, client: Client, reply: Reply) -> None:
+        client.dtr.fault = lambda _request, _act: reply
+        for look in (
+            lambda: client.registry.account("alice"),
+            lambda: client.registry.org_members("engineering"),
+            lambda: client.registry.team_members("engineering", "core"),
+        ):
+            with pytest.raises(Failure, match="answered 404"):
+                look()
 
     def test_states(self, client: Client) -> None:
         client.dtr.add_user("dave", isActive=False)

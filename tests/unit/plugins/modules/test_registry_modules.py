@@ -28,6 +28,20 @@ ALL = (
 REQUIRED: dict[str, dict[str, t.Any]] = {"cache_assignments": {"assignments": []}}
 
 
+FOREIGN_404 = [Reply(404), Reply(404, b"<html>", {"Content-Type": "text/html"}), error(404, "BLOCKED")]
+
+
+def vanishing(dtr: Dtr, method: str, user: str) -> t.Callable[[Request, t.Callable[[], Reply]], Reply | None]:
+    """A fault that deletes a user when a request for its settings comes."""
+
+    def fault(request: Request, _act: t.Callable[[], Reply]) -> Reply | None:
+        if request.method == method and request.path.endswith(f"/{user}/settings"):
+            dtr.accounts.pop(user, None)
+        return None
+
+    return fault
+
+
 class Lab(t.NamedTuple):
     dtr: Dtr
     site: Site
@@ -149,8 +163,35 @@ class TestContentCaches:
 
     def test_a_user_who_vanishes_meanwhile_is_no_failure(self, lab: Lab) -> None:
         lab.dtr.add_cache("asia", "https://old.example.org", "alice", "bob")
-        lab.dtr.fault = once("PATCH", "bob", error(404, "NO_SUCH_USER"))
-        assert "failed" not in lab.run("content_caches", caches=[ASIA])
+        lab.dtr.fault = vanishing(lab.dtr, "PATCH", "bob")
+        result = lab.run("content_caches", caches=[ASIA])
+        assert "failed" not in result
+        assert [entry["name"] for entry in result["reassigned"]] == ["alice"]
+
+    @pytest.mark.parametrize("reply", FOREIGN_404, ids=["empty", "page", "other code"])
+    @pytest.mark.parametrize("method", ["GET", "PATCH"])
+    def test_a_404_of_something_in_front_deletes_nothing(self, lab: Lab, method: str, reply: Reply) -> None:
+        lab.dtr.add_cache("asia", "https://old.example.org", "alice", "bob")
+        lab.dtr.fault = once(method, "/settings$", reply, times=99)
+        for declared in (ASIA, {"name": "asia", "state": "absent"}):
+            result = lab.run("content_caches", caches=[declared])
+            assert result["failure"]["code"] in ("SETTINGS_UNREADABLE", "ACCOUNTS_NOT_MOVED")
+            assert result["failure"]["http_status"] == 404
+            assert lab.dtr.host_of("alice") == lab.dtr.host_of("bob") == "https://old.example.org"
+
+    def test_settings_that_cannot_be_read_again_keep_the_old_entry(self, lab: Lab) -> None:
+        lab.dtr.add_cache("asia", "https://old.example.org", "alice")
+        path = "/api/v0/accounts/carol/settings"
+
+        def fault(request: Request, _act: t.Callable[[], Reply]) -> Reply | None:
+            return error(500, "INTERNAL_ERROR") if request.path == path and lab.site.count("GET", path) > 1 else None
+
+        lab.dtr.fault = fault
+        result = lab.run("content_caches", caches=[ASIA])
+        assert result["failure"]["code"] == "SETTINGS_UNREADABLE"
+        assert "so no cache that somebody may pull from was deleted" in result["msg"]
+        assert result["changed"]
+        assert sorted(cache["host"] for cache in lab.dtr.caches) == [ASIA["host"], "https://old.example.org"]
 
 
 class TestCacheAssignments:
@@ -220,6 +261,32 @@ class TestCacheAssignments:
         result = lab.run("cache_assignments", assignments=[{"cache": "asia", "everyone": True}], concurrency=4)
         assert len(result["failed_accounts"]) == 203
         assert lab.site.count("PATCH") <= 8
+
+    @pytest.mark.parametrize("method", ["GET", "PATCH"])
+    def test_a_user_who_vanishes_meanwhile_is_told_and_no_failure(self, lab: Lab, method: str) -> None:
+        lab.dtr.add_cache("asia", ASIA["host"])
+        lab.dtr.fault = vanishing(lab.dtr, method, "bob")
+        result = lab.run("cache_assignments", assignments=[{"cache": "asia", "everyone": True}])
+        assert "failed" not in result
+        assert [entry["name"] for entry in result["changed_accounts"]] == ["alice", "carol"]
+        assert (result["unchanged"], result["covered"]) == (0, {"asia": 2})
+        assert "deleted while this task ran are left out: bob" in str(result["warnings"])
+
+    def test_a_user_who_is_named_and_vanishes_is_a_failure(self, lab: Lab) -> None:
+        lab.dtr.add_cache("asia", ASIA["host"])
+        lab.dtr.fault = vanishing(lab.dtr, "GET", "bob")
+        result = lab.run("cache_assignments", assignments=[{"cache": "asia", "accounts": ["bob"]}])
+        assert [entry["code"] for entry in result["failed_accounts"]] == ["NO_SUCH_USER"]
+
+    @pytest.mark.parametrize("reply", FOREIGN_404, ids=["empty", "page", "other code"])
+    def test_a_404_of_something_in_front_is_a_failure_of_each_account(self, lab: Lab, reply: Reply) -> None:
+        lab.dtr.fault = once("GET", "bob/settings", reply, times=99)
+        for module, options in (
+            ("cache_assignments", {"assignments": [{"cache": "local", "everyone": True}]}),
+            ("cache_assignments_info", {}),
+        ):
+            result = lab.run(module, **options)
+            assert [account["name"] for account in result["failed_accounts"]] == ["bob"]
 
     def test_inactive_accounts_are_left_out_with_a_warning(self, lab: Lab) -> None:
         lab.dtr.add_cache("asia", ASIA["host"])

@@ -1,0 +1,39 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Addresses of servers: when two of them mean the same one. Pure functions."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def canonical_host(url: str) -> str:
+    """The URL in the one form in which equal servers are equal: no default port, no trailing slash, lower case.
+
+    A name with letters beyond ASCII is in the form that DNS has of it. What is no URL stays as it is.
+    """
+    try:
+        parts = urlsplit(url.strip())
+        hostname, port = ascii_name(parts.hostname or ""), parts.port
+    except ValueError:
+        return url.strip()
+    if not hostname:
+        return url.strip()
+    scheme = parts.scheme.lower()
+    shown = f"[{hostname}]" if ":" in hostname else hostname
+    if port not in (None, DEFAULT_PORTS.get(scheme)):
+        shown = f"{shown}:{port}"
+    return f"{scheme}://{shown}{parts.path.rstrip('/')}"
+
+
+def ascii_name(hostname: str) -> str:
+    """A host name as DNS and certificates have it: C(xn--bcher-kva.example) for C(bücher.example).
+
+    Raises:
+        ValueError: DNS cannot have such a name.
+    """
+    # The codec refuses some names in ASCII that are in use, such as those with an empty label.
+    return hostname if hostname.isascii() else hostname.encode("idna").decode("ascii")
