@@ -31,7 +31,7 @@ options:
   ca_path:
     description:
       - File or folder with the certificate authority of DTR's certificate, used instead of the system's.
-      - The environment variable E(DTR_CA_PATH) is used when the option is not given.
+      - The environment variable E(DTR_CA_PATH) is used when neither this option nor O(ca_certificate) is given.
     type: path
   ca_certificate:
     description:

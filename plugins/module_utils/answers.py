@@ -38,7 +38,7 @@ class Answer(t.NamedTuple):
             Failure: C(UNEXPECTED_ANSWER) when the body is empty, HTML, or not whole.
         """
         try:
-            return json.loads(self.body)
+            return decoded(self.body)
         except ValueError:
             raise self._unreadable() from None
 
@@ -58,6 +58,18 @@ class Answer(t.NamedTuple):
         return Failure("UNEXPECTED_ANSWER", message, http_status=self.status, url=self.url, hint=hint)
 
 
+def decoded(body: bytes) -> t.Any:
+    """What is written in a body as JSON.
+
+    Raises:
+        ValueError: It is not JSON, or so deep that nothing sensible is meant by it.
+    """
+    try:
+        return json.loads(body)
+    except RecursionError:
+        raise ValueError("too deep") from None
+
+
 def status_text(status: int) -> str:
     """C(503 Service Unavailable) for C(503)."""
     try:
@@ -67,8 +79,14 @@ def status_text(status: int) -> str:
 
 
 def without_secrets(url: str) -> str:
-    """The URL without user information, query and fragment: any of them may carry a credential or a signature."""
-    parts = urlsplit(url)
+    """The URL without user information, query and fragment: any of them may carry a credential or a signature.
+
+    What is no URL is not shown at all.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "an address that is no URL"
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
@@ -81,7 +99,7 @@ def looks_like_html(answer: Answer) -> bool:
 def server_errors(answer: Answer) -> list[tuple[str, str]]:
     """Codes and messages of DTR's error envelope C({"errors": [{code, message, detail}]}), or nothing."""
     try:
-        document = json.loads(answer.body)
+        document = decoded(answer.body)
     except ValueError:
         return []
     entries = document.get("errors") if isinstance(document, dict) else None

@@ -126,11 +126,17 @@ def is_ca(certificate: x509.Certificate) -> bool:
     """Whether the certificate may sign others.
 
     A self-signed certificate of X.509 version 1 has no extensions at all; as trust anchors such roots are still used.
+
+    Raises:
+        Failure: C(INVALID_CERTIFICATE) when its extensions cannot be read.
     """
     try:
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
     except x509.ExtensionNotFound:
         return certificate.version is x509.Version.v1 and certificate.subject == certificate.issuer
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        name = certificate.subject.rfc4514_string()
+        raise Failure("INVALID_CERTIFICATE", f"{name} has extensions that cannot be read: {error}.") from None
     return constraints.value.ca
 
 

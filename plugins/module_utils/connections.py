@@ -14,7 +14,9 @@ import base64
 import collections
 import contextlib
 import http.client
+import io
 import ipaddress
+import socket
 import ssl
 import threading
 import time
@@ -26,6 +28,81 @@ from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 
 # A server or a load balancer may be about to close a connection that was idle for longer; 75 seconds is usual.
 _IDLE_SECONDS = 15.0
+# The largest answer that is read as a whole. A page of a thousand accounts has a quarter of a megabyte.
+LARGEST_ANSWER = 64 * 1024 * 1024
+_PIECE = 64 * 1024
+
+
+class _Timed:
+    """What a connection of C(http.client) lacks: a moment by which an answer has to be complete.
+
+    A socket's time-out begins anew with every byte that comes, so a server which sends one now and then would never be
+    given up.
+    """
+
+    deadline: float | None = None
+    sock: socket.socket | None
+
+    def begin(self, seconds: float) -> None:
+        """Give the next request, or the way to the server, so many seconds in all."""
+        self.deadline = time.monotonic() + seconds
+        if self.sock is not None:
+            self.sock.settimeout(seconds)
+
+    def without_end(self, seconds: float) -> None:
+        """Let the answer go on for ever as long as something comes every so many seconds."""
+        self.deadline = None
+        if self.sock is not None:
+            self.sock.settimeout(seconds)
+
+    def response_class(self, sock: socket.socket, *args: t.Any, **options: t.Any) -> http.client.HTTPResponse:
+        """Called by C(http.client) where it makes an answer."""
+        return http.client.HTTPResponse(t.cast("socket.socket", _Source(sock, self)), *args, **options)
+
+
+class Connection(_Timed, http.client.HTTPConnection):  # type: ignore[misc]
+    """A connection without TLS."""
+
+
+class TlsConnection(_Timed, http.client.HTTPSConnection):  # type: ignore[misc]
+    """A connection with TLS."""
+
+
+class _Source(t.NamedTuple):
+    """What C(http.client) reads an answer from, in the place of a socket."""
+
+    sock: socket.socket
+    connection: _Timed
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        """Called by C(http.client), with the mode C(rb)."""
+        return io.BufferedReader(_Bytes(self.sock, self.connection))
+
+
+class _Bytes(io.RawIOBase):
+    """The bytes that come over a socket, each wait for which is no longer than what is left until the deadline."""
+
+    def __init__(self, sock: socket.socket, connection: _Timed) -> None:
+        # Holds the socket open until it is closed itself.
+        self._file = sock.makefile("rb", buffering=0)
+        self._sock = sock
+        self._connection = connection
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: t.Any) -> int | None:
+        deadline = self._connection.deadline
+        if deadline is not None:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("timed out")
+            self._sock.settimeout(left)
+        return self._file.readinto(buffer)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 class Connections:
@@ -34,7 +111,7 @@ class Connections:
     Args:
         base_url: Scheme, host and port of the server.
         context: How TLS is done, for https.
-        timeout: Seconds to wait for a connection, and again for each part of an answer.
+        timeout: Seconds to wait for a connection, and again for an answer.
         size: The most connections.
 
     Raises:
@@ -44,15 +121,15 @@ class Connections:
     def __init__(self, base_url: str, context: ssl.SSLContext, timeout: float, size: int) -> None:
         self._server = urlsplit(base_url)
         self._context = context
-        self._timeout = timeout
+        self.timeout = timeout
         self._size = size
-        self._idle: collections.deque[tuple[http.client.HTTPConnection, float]] = collections.deque()
+        self._idle: collections.deque[tuple[Connection | TlsConnection, float]] = collections.deque()
         self._freed = threading.Condition()
         self._opened = 0
         self._waiting = 0
         self.proxy = _proxy_for(self._server.hostname or "") if self._server.scheme == "https" else None
 
-    def take(self, *, new: bool = False) -> http.client.HTTPConnection:
+    def take(self, *, new: bool = False) -> Connection | TlsConnection:
         """An open connection for one request, after which it has to be given back.
 
         Args:
@@ -71,7 +148,10 @@ class Connections:
             if connection.sock is not None and (new or time.monotonic() - since > _IDLE_SECONDS):
                 connection.close()
             if connection.sock is None:
+                # The answer of a proxy is a part of the way to the server.
+                connection.begin(self.timeout)
                 connection.connect()
+            connection.begin(self.timeout)
         except BaseException:
             # After a failed handshake the connection still holds the bare socket, over which nothing may be sent.
             connection.close()
@@ -79,7 +159,7 @@ class Connections:
             raise
         return connection
 
-    def give_back(self, connection: http.client.HTTPConnection) -> None:
+    def give_back(self, connection: Connection | TlsConnection) -> None:
         """Keep a connection, closed or open, for the next request."""
         self._idle.append((connection, time.monotonic()))
         if self._waiting:
@@ -91,7 +171,7 @@ class Connections:
         for connection, _since in list(self._idle):
             connection.close()
 
-    def _open_or_wait(self) -> tuple[http.client.HTTPConnection, float]:
+    def _open_or_wait(self) -> tuple[Connection | TlsConnection, float]:
         with self._freed:
             if self._opened < self._size:
                 self._opened += 1
@@ -106,14 +186,14 @@ class Connections:
             finally:
                 self._waiting -= 1
 
-    def _new(self) -> http.client.HTTPConnection:
+    def _new(self) -> Connection | TlsConnection:
         host = self._server.hostname or ""
         if self._server.scheme == "http":
-            return http.client.HTTPConnection(host, self._server.port, timeout=self._timeout)
+            return Connection(host, self._server.port, timeout=self.timeout)
         if self.proxy is None:
-            return http.client.HTTPSConnection(host, self._server.port, timeout=self._timeout, context=self._context)
-        connection = http.client.HTTPSConnection(
-            self.proxy.hostname or "", self.proxy.port or 80, timeout=self._timeout, context=self._context
+            return TlsConnection(host, self._server.port, timeout=self.timeout, context=self._context)
+        connection = TlsConnection(
+            self.proxy.hostname or "", self.proxy.port or 80, timeout=self.timeout, context=self._context
         )
         connection.set_tunnel(host, self._server.port or 443, headers=_proxy_headers(self.proxy))
         return connection
@@ -161,11 +241,18 @@ class BrokenOff(Exception):
     """A streamed answer ended before its end."""
 
 
+class TooLarge(BrokenOff):
+    """An answer that was to be read as a whole is larger than any that DTR gives."""
+
+
 class Stream:
     """An answer whose body was not read yet. It holds its connection until it is closed."""
 
     def __init__(
-        self, connections: Connections, connection: http.client.HTTPConnection, response: http.client.HTTPResponse
+        self,
+        connections: Connections,
+        connection: Connection | TlsConnection,
+        response: http.client.HTTPResponse,
     ) -> None:
         self.status = response.status
         self.headers: t.Mapping[str, str] = response.headers  # type: ignore[assignment]
@@ -181,11 +268,15 @@ class Stream:
         self.close()
 
     def pieces(self, size: int) -> t.Iterator[bytes]:
-        """The body in pieces of at most C(size) bytes.
+        """The body in pieces of at most C(size) bytes, for as long as something comes within the time-out.
 
         Raises:
             BrokenOff: The connection broke, or nothing came for the time-out.
         """
+        self._connection.without_end(self._connections.timeout)
+        yield from self._pieces(size)
+
+    def _pieces(self, size: int) -> t.Iterator[bytes]:
         try:
             while True:
                 piece = self._response.read(size)
@@ -198,15 +289,31 @@ class Stream:
             raise BrokenOff(f"{self._response.length} bytes are missing")
 
     def read(self) -> bytes:
-        """The whole body.
+        """The whole body, which has to come within the time-out of the request.
 
         Raises:
-            BrokenOff: As for C(pieces).
+            BrokenOff: The connection broke, or the body was not complete in time.
+            TooLarge: It has more than C(LARGEST_ANSWER) bytes.
         """
+        length = self._response.length
+        if length is None:
+            return self._read_without_length()
+        if length > LARGEST_ANSWER:
+            raise TooLarge(f"{length} bytes")
         try:
             return self._response.read()
         except (OSError, http.client.HTTPException) as error:
             raise BrokenOff(str(error)) from None
+
+    def _read_without_length(self) -> bytes:
+        pieces = []
+        size = 0
+        for piece in self._pieces(_PIECE):
+            size += len(piece)
+            if size > LARGEST_ANSWER:
+                raise TooLarge(f"more than {LARGEST_ANSWER} bytes")
+            pieces.append(piece)
+        return b"".join(pieces)
 
     def rest(self) -> bytes:
         """The body of an answer that is no success, as far as it comes: enough to tell what went wrong."""

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
+from ansible.module_utils.basic import env_fallback, missing_required_lib
+from ansible_collections.dtr.cache.plugins.module_utils.edge import Module, run_to_end
 from ansible_collections.dtr.cache.plugins.module_utils.engine import DOCKER_IMPORT_ERROR, Engine
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 
@@ -40,12 +41,12 @@ ENGINE_ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def run(module: AnsibleModule, work: t.Callable[[Engine], dict[str, t.Any]]) -> None:
+def run(module: Module, work: t.Callable[[Engine], dict[str, t.Any]]) -> None:
     """Connect to the Engine that the module's options name, do the work and end the module with its result."""
-    if DOCKER_IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("docker"), exception=DOCKER_IMPORT_ERROR)
-    try:
-        result = work(Engine(module.params))
-    except Failure as failure:
-        module.fail_json(**failure.as_result())
-    module.exit_json(**result)
+
+    def connected_work() -> dict[str, t.Any]:
+        if DOCKER_IMPORT_ERROR:
+            raise Failure("MISSING_LIBRARY", missing_required_lib("docker"))
+        return work(Engine(module.params))
+
+    run_to_end(module, connected_work)

@@ -14,6 +14,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.access_tokens import tem
 from ansible_collections.dtr.cache.plugins.module_utils.distribution import Distribution, Origin
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.registry import Registry
+from ansible_collections.dtr.cache.plugins.module_utils.registry_module import secret_forms
 from ansible_collections.dtr.cache.plugins.module_utils.transport import Transport
 
 _TRUST = ("ca_path", "ca_certificate", "validate_certs")
@@ -56,7 +57,7 @@ def pulling_account(module: AnsibleModule, registry: Registry) -> t.Iterator[Pul
     with contextlib.ExitStack() as stack:
         if account and account != params["username"] and not module.check_mode:
             token = stack.enter_context(temporary_token(registry, account, module.warn))
-            module.no_log_values.add(token)
+            module.no_log_values.update(secret_forms(account, token))
             # With a client certificate DTR would take the certificate's account.
             credentials = {"username": account, "password": token}
         transport = Transport(params["url"], **credentials, **{name: params[name] for name in (*_TRUST, *_REQUESTS)})

@@ -17,7 +17,12 @@ import time
 import typing as t
 from urllib.parse import quote
 
-from ansible_collections.dtr.cache.plugins.module_utils.answers import Answer, looks_like_html, server_errors
+from ansible_collections.dtr.cache.plugins.module_utils.answers import (
+    Answer,
+    decoded,
+    looks_like_html,
+    server_errors,
+)
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.transport import (
     Fate,
@@ -556,7 +561,7 @@ def _json_object(answer: Answer) -> Json | None:
     if not answer.body:
         return None
     try:
-        document = json.loads(answer.body)
+        document = decoded(answer.body)
     except ValueError:
         return None
     return document if isinstance(document, dict) else None

@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
-import re
+import base64
+import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback
+from ansible_collections.dtr.cache.plugins.module_utils.edge import Module, run_to_end
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.registry import Registry
 from ansible_collections.dtr.cache.plugins.module_utils.transport import Transport
 
 _MAX_CONCURRENCY = 128
+_LONGEST_TIMEOUT = 86400
 
 
 def connection_argument_spec() -> dict[str, t.Any]:
@@ -22,7 +25,8 @@ def connection_argument_spec() -> dict[str, t.Any]:
         "url": {"type": "str", "required": True, "fallback": (env_fallback, ["DTR_URL"])},
         "username": {"type": "str", "fallback": (env_fallback, ["DTR_USERNAME"])},
         "password": {"type": "str", "no_log": True, "fallback": (env_fallback, ["DTR_PASSWORD"])},
-        "ca_path": {"type": "path", "fallback": (env_fallback, ["DTR_CA_PATH"])},
+        # Of the environment only where no CA is given at all, which a fallback cannot know.
+        "ca_path": {"type": "path"},
         "ca_certificate": {"type": "str"},
         "client_cert": {"type": "path", "fallback": (env_fallback, ["DTR_CLIENT_CERT"])},
         "client_key": {"type": "path", "fallback": (env_fallback, ["DTR_CLIENT_KEY"])},
@@ -50,7 +54,7 @@ def run_registry_module(
         argument_spec: The module's own options.
         authenticated: Whether DTR wants to know who asks.
     """
-    module = AnsibleModule(
+    module = Module(
         argument_spec={**connection_argument_spec(), **(argument_spec or {})},
         mutually_exclusive=[("ca_path", "ca_certificate")],
         required_together=[("username", "password")],
@@ -58,22 +62,27 @@ def run_registry_module(
         required_one_of=[("username", "client_cert")] if authenticated else [],
         supports_check_mode=True,
     )
-    module.no_log_values.update(_passwords_in_urls(module.params))
-    try:
-        _check_connection(module.params, authenticated)
-        result = work(module)
-    except Failure as failure:
-        module.fail_json(**_shown(module, failure.as_result()))
-    module.exit_json(**_shown(module, result))
+    params = module.params
+    if not params["ca_path"] and not params["ca_certificate"]:
+        params["ca_path"] = os.path.expandvars(os.path.expanduser(os.environ.get("DTR_CA_PATH", "")))
+    module.no_log_values.update(secret_forms(params["username"], params["password"]))
+
+    def checked_work() -> dict[str, t.Any]:
+        _check_connection(params, authenticated)
+        try:
+            return _shown(module, work(module))
+        except Failure as failure:
+            failure.result = _shown(module, failure.result)
+            raise
+
+    run_to_end(module, checked_work)
 
 
-def _passwords_in_urls(value: t.Any) -> t.Iterator[str]:
-    """Passwords where they do not belong: they are refused, but Ansible can show how a module was called."""
-    if isinstance(value, str):
-        yield from re.findall(r"://[^/\s:]*:([^/\s]+)@", value)
-    elif isinstance(value, (dict, list)):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _passwords_in_urls(item)
+def secret_forms(username: str | None, password: str | None) -> set[str]:
+    """The forms in which a password goes to a server, which may repeat them in its answer."""
+    if not username or not password:
+        return set()
+    return {password, base64.b64encode(f"{username}:{password}".encode()).decode("ascii")}
 
 
 def _shown(module: AnsibleModule, result: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -104,8 +113,11 @@ def _check_connection(params: t.Mapping[str, t.Any], authenticated: bool) -> Non
         raise Failure("INVALID_INPUT", "username and password are required together, and one of them is empty.")
     if authenticated and not params["username"] and not params["client_cert"]:
         raise Failure("INVALID_INPUT", "username or client_cert is required, and both are empty.")
-    if params["timeout"] <= 0:
-        raise Failure("INVALID_INPUT", f"timeout: {params['timeout']:g} is not a number of seconds above 0.")
+    timeout = params["timeout"]
+    if not timeout > 0:
+        raise Failure("INVALID_INPUT", f"timeout: {timeout:g} is not a number of seconds above 0.")
+    if timeout > _LONGEST_TIMEOUT:
+        raise Failure("INVALID_INPUT", f"timeout: {timeout:g} is more than a day, {_LONGEST_TIMEOUT} seconds.")
     if params["retries"] < 0:
         raise Failure("INVALID_INPUT", f"retries: {params['retries']} is not a number from 0 on.")
     if not 1 <= params.get("concurrency", 1) <= _MAX_CONCURRENCY:

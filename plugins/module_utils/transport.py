@@ -12,6 +12,7 @@ import http.client
 import ipaddress
 import json
 import random
+import re
 import socket
 import ssl
 import threading
@@ -26,15 +27,23 @@ from ansible_collections.dtr.cache.plugins.module_utils.answers import (
     status_text,
     without_secrets,
 )
-from ansible_collections.dtr.cache.plugins.module_utils.connections import BrokenOff, Connections, Stream
+from ansible_collections.dtr.cache.plugins.module_utils.connections import (
+    LARGEST_ANSWER,
+    BrokenOff,
+    Connections,
+    Stream,
+    TooLarge,
+)
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
+from ansible_collections.dtr.cache.plugins.module_utils.urls import ascii_name
 
 USER_AGENT = "ansible-dtr.cache"
 RETRIED_STATUSES = frozenset({429, 502, 503, 504})
 _SHOWN_WARNINGS = 20
 # Two classes before Python 3.10, one from then on.
 _TIME_OUTS = (socket.timeout, TimeoutError)
-# So many requests in a row used up their retries: the server is down, and more patience only costs time.
+# So many requests in a row used up their retries: the server is down, and more patience only costs time. Without
+# retries a single disturbance may hit all requests that are under way, so there it takes as many more.
 _DOWN_AFTER = 3
 
 
@@ -98,7 +107,7 @@ class Transport:
         client_cert: PEM file of a client certificate.
         client_key: PEM file of its key.
         validate_certs: Whether the server's certificate is checked.
-        timeout: Seconds to wait for a connection, and again for each part of an answer.
+        timeout: Seconds to wait for a connection, and again for an answer; of a streamed one, for each part.
         retries: Further attempts after the first one.
         concurrency: The most connections at a time; as many threads can work without waiting for each other.
         backoff: The pauses between attempts.
@@ -137,6 +146,7 @@ class Transport:
         self._lock = threading.Lock()
         self._retried: list[str] = []
         self._given_up = 0
+        self._down_after = _DOWN_AFTER if retries else _DOWN_AFTER + concurrency
         context = tls.client_context(
             ca_path=ca_path,
             ca_certificate=ca_certificate,
@@ -282,6 +292,10 @@ class Transport:
     def _read(self, method: str, path: str, stream: Stream) -> bytes:
         try:
             return stream.read()
+        except TooLarge:
+            reason = f"{self._server} sent an answer of more than {LARGEST_ANSWER // 2**20} MB"
+            hint = "Check that the URL is the DTR's own."
+            raise self._failure(method, path, "UNEXPECTED_ANSWER", reason, hint) from None
         except BrokenOff as error:
             raise self._broken(method, path, error.__context__ or error) from None
 
@@ -373,7 +387,7 @@ class Transport:
     @property
     def down(self) -> bool:
         """Whether the last requests all ended without an answer, in spite of their retries."""
-        return self._given_up >= _DOWN_AFTER
+        return self._given_up >= self._down_after
 
 
 class Patience:
@@ -399,8 +413,7 @@ class Patience:
             pause = max(pause, lost.retry_after)
         too_late = time.monotonic() + pause > self._deadline
         if left < 0 or too_late or self._transport.down:
-            if self._retries:
-                self._transport.note_given_up()
+            self._transport.note_given_up()
             if too_late and lost.retry_after:
                 lost.failure.hint = f"The server asked to wait {lost.retry_after:.0f} seconds; run the task again then."
             raise lost.failure
@@ -426,19 +439,22 @@ def normalise_url(url: str, allow_plain: bool = False) -> str:
         Failure: C(INVALID_INPUT) when it is no URL of a server, or carries what does not belong into it.
     """
     text = url.strip()
+    if "@" in text:
+        # First of all: what carries a password is not repeated, whatever else is wrong with it.
+        host = re.split(r"[:/?#]", text.rpartition("@")[2])[0]
+        raise Failure(
+            "INVALID_INPUT",
+            f"url: credentials do not belong into the URL of {host or 'a server'}.",
+            hint="Use username and password.",
+        )
     if "://" not in text:
         text = f"https://{text}"
     try:
         parts = urlsplit(text)
-        host, _port = parts.hostname, parts.port
+        host, port = parts.hostname or "", parts.port
+        name = ascii_name(host)
     except ValueError:
         raise Failure("INVALID_INPUT", "url: this is not a URL with a valid host and port.") from None
-    if "@" in parts.netloc:
-        raise Failure(
-            "INVALID_INPUT",
-            f"url: credentials do not belong into the URL of {host}.",
-            hint="Use username and password.",
-        )
     if not host or any(character.isspace() for character in text):
         raise Failure("INVALID_INPUT", f"url: '{without_secrets(text)}' names no host.")
     if parts.scheme not in ("https", "http"):
@@ -451,7 +467,8 @@ def normalise_url(url: str, allow_plain: bool = False) -> str:
             f"url: plain http to {host} would show the password to the network.",
             hint="Use https.",
         )
-    return quote(without_secrets(text).rstrip("/"), safe="/:[]%~")
+    netloc = parts.netloc if name == host else name if port is None else f"{name}:{port}"
+    return f"{parts.scheme}://{quote(netloc, safe=':[]%~')}{quote(parts.path.rstrip('/'), safe='/%~')}"
 
 
 def retry_after(value: str | None) -> float | None:
@@ -459,13 +476,14 @@ def retry_after(value: str | None) -> float | None:
     if not value:
         return None
     text = value.strip()
-    if text.isdigit():
+    # Other alphabets have digits as well, and not all of them make a number.
+    if text.isascii() and text.isdigit():
         return float(text)
     try:
-        moment = email.utils.parsedate_to_datetime(text)
-    except (TypeError, ValueError):
+        moment = email.utils.parsedate_to_datetime(text).timestamp()
+    except (TypeError, ValueError, OverflowError):
         return None
-    return max(0.0, moment.timestamp() - time.time())
+    return max(0.0, moment - time.time())
 
 
 def _is_loopback(host: str) -> bool:

@@ -260,7 +260,7 @@ def examine(module: AnsibleModule) -> dict[str, t.Any]:
     """Look at all caches, and fail when one of them is not healthy."""
     params = module.params
     if certificates.CRYPTOGRAPHY_IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("cryptography"), exception=certificates.CRYPTOGRAPHY_IMPORT_ERROR)
+        raise Failure("MISSING_LIBRARY", missing_required_lib("cryptography"))
     check_options(params)
     with contextlib.ExitStack() as stack:
         conditions = health.examine(

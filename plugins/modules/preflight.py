@@ -79,7 +79,7 @@ settings:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.dtr.cache.plugins.module_utils.edge import Module
 from ansible_collections.dtr.cache.plugins.module_utils.engine import Engine
 from ansible_collections.dtr.cache.plugins.module_utils.engine_module import ENGINE_ARGUMENT_SPEC, run
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
@@ -88,7 +88,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.swarm_checks import miss
 
 def main() -> None:
     """Check what only the Swarm knows; the action plugin of the same name has checked the rest."""
-    module = AnsibleModule(
+    module = Module(
         argument_spec={
             "needs": {
                 "type": "list",

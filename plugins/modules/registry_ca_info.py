@@ -99,7 +99,7 @@ _NO_CREDENTIALS: dict[str, t.Any] = {"username": None, "password": None, "client
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Fetch, check, and describe."""
     if certificates.CRYPTOGRAPHY_IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("cryptography"), exception=certificates.CRYPTOGRAPHY_IMPORT_ERROR)
+        raise Failure("MISSING_LIBRARY", missing_required_lib("cryptography"))
     pin = module.params["fingerprint"]
     expected = certificates.normalise_fingerprint(pin) if pin else None
     text, trusted_by = _fetch(module)

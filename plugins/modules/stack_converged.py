@@ -105,8 +105,8 @@ gap_seconds:
 import time
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dtr.cache.plugins.module_utils import convergence
+from ansible_collections.dtr.cache.plugins.module_utils.edge import Module
 from ansible_collections.dtr.cache.plugins.module_utils.engine import Engine, Moment
 from ansible_collections.dtr.cache.plugins.module_utils.engine_module import ENGINE_ARGUMENT_SPEC, run
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
@@ -164,7 +164,7 @@ def _log_of_failure(engine: Engine, moment: Moment) -> list[str]:
 
 def main() -> None:
     """Wait for a stack."""
-    module = AnsibleModule(
+    module = Module(
         argument_spec={
             "name": {"type": "str", "required": True},
             "timeout": {"type": "int", "default": 300},

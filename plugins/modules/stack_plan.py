@@ -155,8 +155,8 @@ services:
 import dataclasses
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dtr.cache.plugins.module_utils.convergence import CONVERGED, judge, running_services
+from ansible_collections.dtr.cache.plugins.module_utils.edge import Module
 from ansible_collections.dtr.cache.plugins.module_utils.engine import Engine
 from ansible_collections.dtr.cache.plugins.module_utils.engine_module import ENGINE_ARGUMENT_SPEC, run
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
@@ -165,7 +165,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.stack import WantedStack
 
 def main() -> None:
     """Plan a stack."""
-    module = AnsibleModule(
+    module = Module(
         argument_spec={
             "name": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},

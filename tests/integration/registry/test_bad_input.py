@@ -10,6 +10,8 @@ import pytest
 
 from .conftest import Json, Registry
 
+from dtr_standin.accounts import account_id  # isort: skip (conftest puts it into the path)
+
 MODULES = (
     "content_caches",
     "content_caches_info",
@@ -50,6 +52,11 @@ CONNECTION: list[tuple[Json, str]] = [
     ({"url": "https://127.0.0.1:9", "retries": 0}, "127.0.0.1:9 refused the connection."),
     ({"timeout": 0}, "timeout: 0 is not a number of seconds above 0."),
     ({"timeout": "soon"}, "argument 'timeout' is of type"),
+    ({"timeout": float("inf")}, "timeout: inf is more than a day, 86400 seconds."),
+    ({"timeout": "nan"}, "timeout: nan is not a number of seconds above 0."),
+    ({"url": "admin:hunter2@dtr.example.org"}, "url: credentials do not belong into the URL of dtr.example.org."),
+    ({"url": "https://hunter2@dtr.example.org"}, "url: credentials do not belong into the URL of dtr.example.org."),
+    ({"url": "https://a:hunter2/x@dtr.example.org"}, "url: credentials do not belong into the URL of dtr.example.org."),
     ({"retries": -1}, "retries: -1 is not a number from 0 on."),
     ({"ca_path": "/no/such/ca.pem"}, "ca_path: /no/such/ca.pem cannot be used: no such file or directory."),
     ({"ca_path": __file__}, "it holds no usable PEM certificate."),
@@ -81,6 +88,8 @@ OWN: list[tuple[str, Json, str]] = [
     ("content_caches", declared({"name": "a", "host": "https://"}), "a: the host has no valid host name."),
     ("content_caches", declared({"name": "a", "host": "https://x:99999"}), "has no valid host name or port."),
     ("content_caches", declared({"name": "a", "host": "https://u:hunter2@x"}), "the host must not carry credentials."),
+    ("content_caches", declared({"name": "a", "host": "u:hunter2@x"}), "a: the host must not carry credentials."),
+    ("content_caches", declared({"name": "a", "host": "ftp://u:hunter2@x"}), "a: the host must not carry credentials."),
     ("content_caches", declared({"name": "a", "host": "https://x/v2/"}), "a: the host must end after the port."),
     ("content_caches", declared({"name": "a", "host": A}, {"name": "a", "host": A}), "caches: a is declared 2 times."),
     ("content_caches", declared({"name": "a", "host": A, "state": "gone"}), "value of state must be one of"),
@@ -101,6 +110,8 @@ OWN: list[tuple[str, Json, str]] = [
         "'backend' is not a team: write org/team.",
     ),
     ("cache_assignments", assigned({"cache": "local", "teams": ["a/b/c"]}), "'a/b/c' is not a team: write org/team."),
+    ("cache_assignments", assigned({"cache": "local", "teams": ["../x"]}), "'../x' is not a team: write org/team."),
+    ("cache_assignments", assigned({"cache": "local", "teams": ["a/.."]}), "'a/..' is not a team: write org/team."),
     ("cache_assignments", assigned({"cache": "local", "accounts": ["a/b"]}), "'a/b' cannot be an account's name."),
     ("cache_assignments", assigned({"cache": "local", "orgs": [".."]}), "'..' cannot be an account's name."),
     ("cache_assignments", assigned({"cache": "region-oz", "everyone": True}), "there is no cache region-oz."),
@@ -118,6 +129,8 @@ OWN: list[tuple[str, Json, str]] = [
     ("cache_assignments", assigned({"cache": "local", "everyone": "some"}), "argument 'everyone' is of type"),
     ("cache_assignments", {"concurrency": 1000}, "concurrency: 1000 is not a number from 1 to 128."),
     ("cache_assignments_info", {"accounts": ["nobody"]}, "answered 404 Not Found: NO_SUCH_USER"),
+    ("cache_assignments_info", {"accounts": ["alice", ".."]}, "accounts: '..' cannot be an account's name."),
+    ("cache_assignments_info", {"accounts": ["a/b", ""]}, "'a/b' cannot be an account's name; '' cannot be an"),
     ("cache_assignments_info", {"concurrency": "many"}, "argument 'concurrency' is of type"),
     ("registry_ca_info", {"fingerprint": "ab:cd"}, "it must have 64 hexadecimal digits."),
     ("registry_ca_info", {"fingerprint": "a" * 40}, "40 hexadecimal digits, as a SHA-1 one has."),
@@ -161,9 +174,9 @@ def test_a_mistake_gives_one_clear_sentence(
     assert "exception" not in result
     assert "hunter2" not in str(result)
     assert populated.control.state() == before
-    if "failure" in result:
-        assert result["failure"].keys() == {"code", "message", "http_status", "url", "hint"}
-        assert result["msg"].startswith(result["failure"]["message"])
+    assert result["failure"].keys() == {"code", "message", "http_status", "url", "hint"}
+    assert result["failure"]["code"]
+    assert result["msg"].startswith(result["failure"]["message"])
 
 
 def test_all_mistakes_in_assignments_are_told_together(populated: Registry) -> None:
@@ -185,8 +198,11 @@ def test_all_mistakes_in_assignments_are_told_together(populated: Registry) -> N
     assert populated.writes() == 0
 
 
-def test_an_inactive_account_is_left_out_and_told(populated: Registry) -> None:
-    result = populated.run("cache_assignments", **assigned({"cache": "region-europe", "accounts": ["ivan", "heidi"]}))
+@pytest.mark.parametrize("by_id", [False, True])
+def test_an_inactive_account_is_left_out_and_told(populated: Registry, by_id: bool) -> None:
+    """Also where it is named by its id, or in other capitals on a server that takes names in any."""
+    named = account_id("ivan") if by_id else "ivan"
+    result = populated.run("cache_assignments", **assigned({"cache": "region-europe", "accounts": [named, "heidi"]}))
     assert not result.get("failed")
     assert result["inactive"] == ["ivan"]
     assert [change["name"] for change in result["changed_accounts"]] == ["heidi"]

@@ -15,7 +15,7 @@ from ansible.module_utils import basic
 from ansible.module_utils.common import warnings
 
 
-def run_module(name: str, *, check: bool = False, **options: t.Any) -> dict[str, t.Any]:
+def run_module(name: str, /, *, check: bool = False, **options: t.Any) -> dict[str, t.Any]:
     """The result of the module C(dtr.cache.NAME) with these options."""
     module = importlib.import_module(f"ansible_collections.dtr.cache.plugins.modules.{name}")
     arguments = json.dumps({"ANSIBLE_MODULE_ARGS": {**options, "_ansible_check_mode": check}}).encode()

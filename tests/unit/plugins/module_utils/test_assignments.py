@@ -71,6 +71,13 @@ def test_an_inactive_account_that_is_named_is_told_of() -> None:
     assert claims == ({"alice": "1"}, ["dave"])
 
 
+def test_an_inactive_account_is_told_of_by_its_own_name_however_it_is_named() -> None:
+    known = directory()
+    known.accounts["DAVE"] = known.accounts["dave"]
+    claims = resolve([Assignment("asia", accounts=("DAVE",))], CACHES, known, False)
+    assert claims == ({}, ["dave"])
+
+
 def test_everyone() -> None:
     claims = resolve([Assignment("europe", everyone=True)], CACHES, directory(), False)
     assert claims.wanted == {"alice": "2", "bob": "2", "carol": "2"}
@@ -146,6 +153,8 @@ def test_names_may_come_as_text_from_a_survey() -> None:
         ({"cache": "asia", "teams": ["/core"]}, "'/core' is not a team: write org/team"),
         ({"cache": "asia", "accounts": ["../admin"]}, "'../admin' cannot be an account's name"),
         ({"cache": "asia", "accounts": [".."]}, "'..' cannot be an account's name"),
+        ({"cache": "asia", "teams": ["../core"]}, "'../core' is not a team: write org/team"),
+        ({"cache": "asia", "teams": ["a/."]}, "'a/.' is not a team: write org/team"),
         ({"cache": "asia", "orgs": ["a/b"]}, "'a/b' cannot be an account's name"),
     ],
 )

@@ -21,6 +21,8 @@ from ansible_collections.dtr.cache.plugins.module_utils.certificates import (
 )
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.tests.unit.support.web import make_identity
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -126,3 +128,29 @@ def test_a_pin_refuses_everything_else() -> None:
         check_pin([ROOT.certificate, STRANGER.certificate], pin)
     with pytest.raises(Failure, match="holds CN=Root, which"):
         check_pin([INTERMEDIATE.certificate, ROOT.certificate], fingerprint(INTERMEDIATE.certificate))
+
+
+@pytest.mark.parametrize(
+    ("number", "value"),
+    [(0x13, b"\x30\x03\x01\x01\xff"), (0x0F, b"nonsense")],
+    ids=["twice the same", "not what it says"],
+)
+def test_extensions_that_cannot_be_read(number: int, value: bytes) -> None:
+    """Made as an extension that nobody knows, and renamed: the library does not make such certificates itself."""
+    unknown = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.99"), value)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(ROOT.certificate.subject)
+        .issuer_name(ROOT.certificate.subject)
+        .public_key(ROOT.key.public_key())
+        .serial_number(1)
+        .not_valid_before(ROOT.certificate.not_valid_before_utc)
+        .not_valid_after(ROOT.certificate.not_valid_after_utc)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(unknown, critical=False)
+    )
+    der = builder.sign(ROOT.key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+    odd = x509.load_der_x509_certificate(der.replace(b"\x55\x1d\x63", bytes([0x55, 0x1D, number])))
+    with pytest.raises(Failure, match="CN=Root has extensions that cannot be read") as raised:
+        check_authorities([odd], NOW)
+    assert raised.value.code == "INVALID_CERTIFICATE"

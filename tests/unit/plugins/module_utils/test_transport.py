@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import email.utils
 import json
 import socket
@@ -14,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from ansible_collections.dtr.cache.plugins.module_utils import connections, transport
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.transport import (
     Backoff,
@@ -22,6 +24,8 @@ from ansible_collections.dtr.cache.plugins.module_utils.transport import (
     retry_after,
 )
 from ansible_collections.dtr.cache.tests.unit.support.web import Identity, Reply, Request, make_identity, serve
+from hypothesis import given
+from hypothesis import strategies as st
 
 FAST = Backoff(base=0.001, cap=0.002, budget=5)
 JSON = {"Content-Type": "application/json"}
@@ -46,6 +50,50 @@ def in_turn(*replies: Reply) -> t.Callable[[Request], Reply]:
             return left.pop(0) if len(left) > 1 else left[0]
 
     return behaviour
+
+
+@contextlib.contextmanager
+def dripping(answer: bytes, seconds: float) -> t.Iterator[str]:
+    """A server that sends its answer byte by byte, each so many seconds after the one before; its URL."""
+    ended = threading.Event()
+
+    def serve_one(connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.recv(65536)
+            for byte in answer:
+                connection.sendall(bytes([byte]))
+                if ended.wait(seconds):
+                    return
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=serve_one, args=(listener.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=accept, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        ended.set()
+        # Wakes the thread that waits for a connection.
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+class Clock:
+    """Time that passes only where somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.pauses: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += seconds
 
 
 @pytest.fixture(autouse=True)
@@ -137,6 +185,105 @@ class TestWhatIsSent:
         assert site.requests[1].headers["Accept"] == "*/*"
 
 
+class TestTime:
+    """One attempt is bounded, however its answer comes; so are all attempts of a request together."""
+
+    @pytest.mark.parametrize(
+        "begin",
+        [
+            b"",
+            b"HTTP/1.1 200 OK\r\nX-Long: ",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n200\r\n",
+        ],
+        ids=["status line", "headers", "body", "body without length", "chunks"],
+    )
+    def test_an_answer_that_drips(self, begin: bytes) -> None:
+        """Something comes within each time-out, and there is no end of it for half a minute."""
+        with dripping(begin + b"x" * 500, 0.06) as url, pytest.raises(Failure, match=r"within 0\.3 seconds") as raised:
+            connect(url, timeout=0.3, retries=0).get_json("/x")
+        assert raised.value.code == "TIMEOUT"
+
+    def test_a_proxy_that_drips(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with dripping(b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 500, 0.06) as url:
+            monkeypatch.setenv("HTTPS_PROXY", url)
+            with pytest.raises(Failure, match="gave no connection.*timed out") as raised:
+                connect("https://dtr.example.org", timeout=0.3, retries=0).get_json("/x")
+        assert raised.value.code == "PROXY_FAILED"
+
+    def test_a_stream_may_take_longer_as_long_as_something_comes(self) -> None:
+        answer = b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n"
+        with dripping(answer + b"x" * 12, 0.01) as url:
+            stream = connect(url, timeout=0.6).stream("GET", "/blob")
+            # What is left of the request's own time is over.
+            stream._connection.deadline = 0.0
+            with stream:
+                assert b"".join(stream.pieces(4)) == b"x" * 12
+
+    def test_the_time_of_a_request_begins_anew_on_a_connection_that_is_kept(self) -> None:
+        with serve(always(Reply(200, b"[]"))) as site:
+            transport_ = connect(site.url)
+            transport_.get_json("/x")
+            (kept, _since), *_others = transport_._connections._idle
+            kept.deadline = 0.0
+            assert kept.sock is not None
+            kept.sock.settimeout(0.001)
+
+            def slow(_request: Request) -> Reply:
+                time.sleep(0.05)
+                return Reply(200, b"[]")
+
+            site.behaviour = slow
+            assert transport_.get_json("/x") == []
+        assert site.connections == 1
+
+    @pytest.mark.parametrize(
+        "reply",
+        [Reply(200, b"[" + b" " * 2000 + b"]"), Reply(200, b"", {"Transfer-Encoding": "chunked"})],
+        ids=["length", "chunks"],
+    )
+    def test_an_answer_without_end_is_not_read_to_its_end(self, reply: Reply, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(connections, "LARGEST_ANSWER", 1000)
+        if reply.headers:
+            body = b"".join(b"64\r\n" + b"x" * 100 + b"\r\n" for _each in range(20))
+            answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body + b"0\r\n\r\n"
+            server: t.Any = dripping(answer, 0)
+        else:
+            server = serve(always(reply))
+        with server as site, pytest.raises(Failure, match="sent an answer of more than") as raised:
+            connect(site if isinstance(site, str) else site.url, retries=3).get_json("/x")
+        assert raised.value.code == "UNEXPECTED_ANSWER"
+
+    @given(st.integers(1, 40), st.floats(0.001, 5), st.floats(0.001, 60))
+    def test_pauses_grow_up_to_a_cap(self, attempt: int, base: float, cap: float) -> None:
+        bound = min(cap, base * 2 ** (attempt - 1))
+        pauses = [Backoff(base, cap, 120).pause(attempt) for _each in range(20)]
+        assert all(0 <= pause <= bound for pause in pauses)
+        # Full jitter: clients that failed together do not come back together.
+        assert len(set(pauses)) > 1
+        later = Backoff(base, cap, 120)
+        assert max(later.pause(attempt + 20) for _each in range(20)) <= cap
+
+    def test_the_bound_is_what_the_pauses_are_drawn_from(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(transport.random, "uniform", lambda _low, high: high)
+        assert [Backoff().pause(attempt) for attempt in range(1, 8)] == [0.5, 1, 2, 4, 8, 10, 10]
+
+    @pytest.mark.parametrize("asked", [None, "7", "9999999999999999999999"])
+    def test_the_time_of_all_attempts_together_has_a_bound(
+        self, monkeypatch: pytest.MonkeyPatch, asked: str | None
+    ) -> None:
+        clock = Clock()
+        monkeypatch.setattr(transport, "time", clock)
+        monkeypatch.setattr(transport.random, "uniform", lambda _low, high: high)
+        reply = Reply(503, headers={"Retry-After": asked} if asked else {})
+        with serve(always(reply)) as site, pytest.raises(Failure, match="503 Service Unavailable"):
+            connect(site.url, retries=10_000, backoff=Backoff()).get_json("/x")
+        assert sum(clock.pauses) <= Backoff().budget
+        assert sum(clock.pauses) > Backoff().budget - Backoff().cap or asked == "9999999999999999999999"
+        assert len(site.requests) == len(clock.pauses) + 1
+
+
 class TestRetries:
     @pytest.mark.parametrize("status", [429, 502, 503, 504])
     def test_transient_statuses(self, status: int) -> None:
@@ -210,6 +357,19 @@ class TestRetries:
             transport.get_json("/x")
             assert transport.get_json("/x") == []
 
+    def test_a_server_that_is_down_is_recognised_without_retries_as_well(self) -> None:
+        """One disturbance may hit all requests that are under way, so it takes as many more."""
+        with serve(always(Reply(503))) as site:
+            transport_ = connect(site.url, retries=0, concurrency=4)
+            for _round in range(3 + 4):
+                assert not transport_.down
+                with pytest.raises(Failure):
+                    transport_.get_json("/x")
+            assert transport_.down
+            site.behaviour = always(Reply(200, b"[]"))
+            transport_.get_json("/x")
+            assert not transport_.down
+
     def test_a_post_that_may_have_been_acted_on_is_not_sent_again(self) -> None:
         with serve(always(Reply(drop=True))) as site, pytest.raises(Failure) as raised:
             connect(site.url).request("POST", "/x", body={})
@@ -237,6 +397,9 @@ class TestRetries:
         assert 55 < (retry_after(email.utils.formatdate(time.time() + 60, usegmt=True)) or 0) <= 60
         assert retry_after(email.utils.formatdate(time.time() - 60, usegmt=True)) == 0
         assert retry_after("soon") is None
+        assert retry_after("²") is None
+        assert retry_after("٣") is None
+        assert retry_after("Mon, 01 Jan 0001 00:00:00 -0000") in (None, 0)
         assert retry_after(None) is None
 
 
@@ -272,6 +435,16 @@ class TestFailuresInWords:
         failure = self.failure(Reply(302, b"", {"Location": "/api/v0/openid/begin?next=secret"}))
         assert failure.code == "NOT_AUTHENTICATED"
         assert "log-in page /api/v0/openid/begin:" in failure.message
+
+    @pytest.mark.parametrize("location", ["https://[x/login", "//[::1/login", "https://h:port:x]/"])
+    def test_a_redirect_to_what_is_no_url(self, location: str) -> None:
+        failure = self.failure(Reply(302, b"", {"Location": location}))
+        assert failure.code in ("UNEXPECTED_REDIRECT", "NOT_AUTHENTICATED")
+        assert "[x" not in failure.message
+
+    def test_json_without_bottom(self) -> None:
+        assert "cut off or broken" in self.failure(Reply(200, b"[" * 200_000)).message
+        assert self.failure(Reply(400, b"[" * 200_000)).code == "HTTP_400"
 
     def test_html(self) -> None:
         failure = self.failure(Reply(200, b"<!DOCTYPE html><p>Welcome", {"Content-Type": "text/html"}))
@@ -426,6 +599,9 @@ class TestUrl:
             (" https://dtr.example.org/dtr/ ", "https://dtr.example.org/dtr"),
             ("http://127.0.0.1:80", "http://127.0.0.1:80"),
             ("http://[::1]:80", "http://[::1]:80"),
+            ("https://dtr.bücher.example:8443/ä/", "https://dtr.xn--bcher-kva.example:8443/%C3%A4"),
+            ("bücher.example", "https://xn--bcher-kva.example"),
+            ("https://dtr.example.org/a%2Fb", "https://dtr.example.org/a%2Fb"),
         ],
     )
     def test_accepted(self, given: str, kept: str) -> None:
@@ -443,6 +619,7 @@ class TestUrl:
             "https://dtr.example.org/?a=b",
             "https://dtr.example.org/#a",
             "http://dtr.example.org",
+            f"https://{'ü' * 70}.example",
         ],
     )
     def test_refused(self, given: str) -> None:
@@ -450,10 +627,23 @@ class TestUrl:
             normalise_url(given)
         assert raised.value.code == "INVALID_INPUT"
 
-    def test_credentials_are_refused_and_not_repeated(self) -> None:
-        with pytest.raises(Failure) as raised:
-            normalise_url(f"https://admin:{PASSWORD}@dtr.example.org")
-        assert PASSWORD not in str(raised.value.as_result())
+    @pytest.mark.parametrize(
+        "given",
+        [
+            f"https://admin:{PASSWORD}@dtr.example.org",
+            f"https://{PASSWORD}@dtr.example.org",
+            f"admin:{PASSWORD}@dtr.example.org",
+            f"https://admin:s3cret/{PASSWORD}@dtr.example.org",
+            f"https://admin:s3cret?{PASSWORD}@dtr.example.org:443/x",
+            f"https://admin:s3cret#{PASSWORD}@dtr.example.org",
+            f"https://admin:s3cret@{PASSWORD}@dtr.example.org",
+            f"ftp://admin:{PASSWORD}@dtr.example.org",
+        ],
+    )
+    def test_credentials_are_refused_and_not_repeated(self, given: str) -> None:
+        with pytest.raises(Failure, match=r"credentials do not belong into the URL of dtr\.example\.org") as raised:
+            normalise_url(given)
+        assert "s3cret" not in str(raised.value.as_result())
 
     def test_plain_http_only_by_choice(self) -> None:
         assert normalise_url("http://dtr.example.org", allow_plain=True) == "http://dtr.example.org"

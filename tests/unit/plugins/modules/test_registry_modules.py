@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import typing as t
 from pathlib import Path
@@ -253,11 +254,16 @@ class TestCacheAssignments:
         again = lab.run("cache_assignments", assignments=wanted)
         assert [entry["name"] for entry in again["changed_accounts"]] == ["bob"]
 
-    def test_a_revoked_password_is_not_tried_on_every_account(self, lab: Lab) -> None:
+    @pytest.mark.parametrize(
+        "reply",
+        [error(401, "NOT_AUTHENTICATED"), Reply(302, b"", {"Location": "/api/v0/openid/begin"})],
+        ids=["refused", "log-in page"],
+    )
+    def test_a_revoked_password_is_not_tried_on_every_account(self, lab: Lab, reply: Reply) -> None:
         for number in range(200):
             lab.dtr.add_user(f"user{number:03}")
         lab.dtr.add_cache("asia", ASIA["host"])
-        lab.dtr.fault = lambda request, _act: error(401, "NOT_AUTHENTICATED") if request.method == "PATCH" else None
+        lab.dtr.fault = lambda request, _act: reply if request.method == "PATCH" else None
         result = lab.run("cache_assignments", assignments=[{"cache": "asia", "everyone": True}], concurrency=4)
         assert len(result["failed_accounts"]) == 203
         assert lab.site.count("PATCH") <= 8
@@ -382,6 +388,9 @@ class TestConnection:
             ({"username": None}, "username and password are required together"),
             ({"password": ""}, "username and password are required together"),
             ({"client_key": "/a"}, "client_cert"),
+            ({"timeout": float("inf")}, "timeout: inf is more than a day"),
+            ({"timeout": "nan"}, "timeout: nan is not a number of seconds above 0."),
+            ({"timeout": 1e12}, "timeout: 1e+12 is more than a day"),
             ({"retries": "many"}, "retries"),
             ({"timeout": "long"}, "timeout"),
             ({"validate_certs": "maybe"}, "validate_certs"),
@@ -391,8 +400,50 @@ class TestConnection:
         result = lab.run(module, **REQUIRED.get(module, {}), **options)
         assert result["failed"]
         assert message in result["msg"]
+        assert result["failure"]["code"] == "INVALID_INPUT"
         assert "Traceback" not in json.dumps(result)
         assert lab.site.requests == []
+
+    def test_a_ca_that_is_given_wins_over_the_environment(
+        self, lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        authority = make_identity("CA", ca=True)
+        (tmp_path / "ca.pem").write_text(authority.pem)
+        with serve(lab.dtr, make_identity("dtr", authority).server_context(tmp_path)) as site:
+            monkeypatch.setenv("DTR_CA_PATH", "/nonexistent/ca.pem")
+            options = {"url": site.url, "retries": 0}
+            assert lab.run("content_caches_info", ca_certificate=authority.pem, **options)["content_caches"] == []
+            assert lab.run("content_caches_info", ca_path=str(tmp_path / "ca.pem"), **options)["content_caches"] == []
+            assert "/nonexistent/ca.pem cannot be used" in lab.run("content_caches_info", **options)["msg"]
+            monkeypatch.setenv("DTR_CA_PATH", str(tmp_path / "ca.pem"))
+            assert lab.run("content_caches_info", **options)["content_caches"] == []
+            monkeypatch.setenv("DTR_CA_PATH", "")
+            failure = lab.run("content_caches_info", **options)["failure"]
+            assert failure["code"] == "TLS_UNKNOWN_AUTHORITY"
+
+    @pytest.mark.parametrize(("value", "code"), [("no", None), ("false", None), ("true", "TLS_UNKNOWN_AUTHORITY")])
+    def test_verification_by_the_environment(
+        self, lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str, code: str | None
+    ) -> None:
+        monkeypatch.setenv("DTR_VALIDATE_CERTS", value)
+        with serve(lab.dtr, make_identity("dtr").server_context(tmp_path)) as site:
+            result = lab.run("content_caches_info", url=site.url, retries=0)
+        assert result.get("failure", {}).get("code") == code
+
+    def test_what_a_server_repeats_of_the_log_in_is_hidden(self, lab: Lab) -> None:
+        """A gateway that shows what it was sent, to whoever looks for the mistake."""
+
+        def echo(request: Request, _act: t.Callable[[], Reply]) -> Reply:
+            body = {
+                "errors": [{"code": "BAD_GATEWAY", "message": request.headers["Authorization"], "detail": PASSWORD}]
+            }
+            return Reply(500, json.dumps(body).encode(), {"Content-Type": "application/json"})
+
+        lab.dtr.fault = echo
+        result = lab.run("content_caches_info")
+        assert result["failure"]["code"] == "BAD_GATEWAY"
+        assert PASSWORD not in json.dumps(result)
+        assert base64.b64encode(f"admin:{PASSWORD}".encode()).decode() not in json.dumps(result)
 
     def test_a_password_in_a_url_is_not_shown_with_the_options(self, lab: Lab) -> None:
         refused = [{"name": "asia", "host": "https://someone:pass-word-1@cache.example.org"}]

@@ -1,0 +1,74 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What all modules have in common where they meet Ansible: how they end, in success and in failure."""
+
+from __future__ import annotations
+
+import os
+import re
+import traceback
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
+
+# Options that hold an address, also one without a scheme.
+_ADDRESSES = ("url", "host")
+
+
+class Module(AnsibleModule):
+    """A module whose every failure carries C(failure), also one that ansible-core finds in the options."""
+
+    def fail_json(self, msg: str, **result: t.Any) -> None:
+        """End in failure. What ansible-core calls this with is about the options."""
+        self._hide_passwords_in_urls()
+        told = Failure("INVALID_INPUT", str(msg)).as_result()
+        super().fail_json(msg, **{"failure": told["failure"], **result})
+
+    def exit_json(self, **result: t.Any) -> None:
+        """End in success."""
+        self._hide_passwords_in_urls()
+        super().exit_json(**result)
+
+    def _hide_passwords_in_urls(self) -> None:
+        # They do not belong there and are refused, but Ansible can show how a module was called.
+        self.no_log_values.update(passwords_in_urls(self.params))
+
+
+def run_to_end(module: Module, work: t.Callable[[], dict[str, t.Any]]) -> None:
+    """Do a module's work and end it with the result, or with the one failure that came of it."""
+    try:
+        result = work()
+    except Failure as failure:
+        module.fail_json(**failure.as_result())
+    except Exception as error:  # noqa: BLE001 (nobody below foresaw it, and an operator is not to see a traceback)
+        module.fail_json(**unforeseen(error).as_result())
+    module.exit_json(**result)
+
+
+def unforeseen(error: Exception) -> Failure:
+    """An error that is a mistake of the collection. Its own words are left out: nobody knows what they repeat."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{os.path.basename(frame.filename)}, line {frame.lineno}"
+    return Failure(
+        "INTERNAL",
+        f"The module met an error that it did not expect: {type(error).__name__} in {place}.",
+        hint="Please report it, with this sentence and the versions of dtr.cache, ansible-core and Python.",
+    )
+
+
+def passwords_in_urls(value: t.Any, name: str = "") -> t.Iterator[str]:
+    """What stands before an C(@) in options that are addresses, or that look like one: a password, or a token alone."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from passwords_in_urls(item, str(key))
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from passwords_in_urls(item, name)
+    elif isinstance(value, str):
+        pattern = r"^(?:[a-z][a-z0-9+.-]*://)?(.*)@" if name in _ADDRESSES else r"[a-z][a-z0-9+.-]*://(\S*)@"
+        for information in re.findall(pattern, value.strip(), re.IGNORECASE):
+            user, colon, password = information.partition(":")
+            if password or (user and not colon):
+                yield password or user
