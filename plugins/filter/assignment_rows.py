@@ -37,6 +37,7 @@ _value:
 
 import typing as t
 
+from ansible_collections.dtr.cache.plugins.module_utils.urls import canonical_server
 from ansible_collections.dtr.cache.plugins.plugin_utils.summaries import region_of
 
 LOCAL = "local"
@@ -47,7 +48,8 @@ def assignment_rows(hosts: t.Iterable[t.Mapping[str, t.Any]]) -> list[dict[str, 
     """The rows, in the order of the hosts, grouped by DTR."""
     fleets: dict[str, list[t.Mapping[str, t.Any]]] = {}
     for host in hosts:
-        fleets.setdefault((host.get("__dtr_cache") or {}).get("registry_url", ""), []).append(host)
+        url = (host.get("__dtr_cache") or {}).get("registry_url", "")
+        fleets.setdefault(canonical_server(url), []).append(host)
     return [row for fleet in fleets.values() for row in _fleet(fleet)]
 
 

@@ -29,6 +29,7 @@ def client_context(
     client_cert: str | None = None,
     client_key: str | None = None,
     validate_certs: bool = True,
+    verify_host: bool = True,
 ) -> ssl.SSLContext:
     """A context for connections to a server.
 
@@ -42,17 +43,19 @@ def client_context(
         client_cert: A PEM file with the client's certificate and, without O(client_key), its key.
         client_key: A PEM file with the client's unencrypted key.
         validate_certs: Whether chain and host name are checked at all.
+        verify_host: Whether the host name is checked together with the chain.
 
     Raises:
         Failure: C(INVALID_INPUT) when one of the files cannot be used.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # Before verify_mode: a context that checks the host name refuses to check no certificate.
+    context.check_hostname = validate_certs and verify_host
     if validate_certs:
         context.verify_flags |= _PARTIAL_CHAIN
         _load_authorities(context, ca_path, ca_certificate)
     else:
-        context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if client_cert:
         _load_client_certificate(context, client_cert, client_key)

@@ -107,6 +107,7 @@ class Transport:
         client_cert: PEM file of a client certificate.
         client_key: PEM file of its key.
         validate_certs: Whether the server's certificate is checked.
+        verify_host: Whether that goes for the host name as well.
         timeout: Seconds to wait for a connection, and again for an answer; of a streamed one, for each part.
         retries: Further attempts after the first one.
         concurrency: The most connections at a time; as many threads can work without waiting for each other.
@@ -127,6 +128,7 @@ class Transport:
         client_cert: str | None = None,
         client_key: str | None = None,
         validate_certs: bool = True,
+        verify_host: bool = True,
         timeout: float = 30,
         retries: int = 5,
         concurrency: int = 1,
@@ -153,6 +155,7 @@ class Transport:
             client_cert=client_cert,
             client_key=client_key,
             validate_certs=validate_certs,
+            verify_host=verify_host,
         )
         self._connections = Connections(self.base_url, context, timeout, concurrency)
 

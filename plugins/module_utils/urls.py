@@ -29,6 +29,11 @@ def canonical_host(url: str) -> str:
     return f"{scheme}://{shown}{parts.path.rstrip('/')}"
 
 
+def canonical_server(url: str) -> str:
+    """The same for the address of a DTR, where https is meant without a scheme."""
+    return canonical_host(url if "://" in url else f"https://{url}")
+
+
 def ascii_name(hostname: str) -> str:
     """A host name as DNS and certificates have it: C(xn--bcher-kva.example) for C(bücher.example).
 

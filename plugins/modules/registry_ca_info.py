@@ -15,6 +15,8 @@ description:
     has to be certificates of authorities that are in date, and it has to verify the connection that it came over.
   - Without O(fingerprint), O(ca_path) and O(ca_certificate), and where the system does not trust DTR's certificate
     either, the first answer has to be taken on trust. A warning says so and names the fingerprint to pin.
+  - With O(validate_certs=false) the name and the dates of DTR's certificate are not checked. The authority still has to
+    have signed it, since nothing else would let a cache or a client trust DTR.
   - The credentials are not sent.
 options:
   fingerprint:
@@ -92,6 +94,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.dtr.cache.plugins.module_utils import certificates
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.registry_module import Connection, run_registry_module
+from ansible_collections.dtr.cache.plugins.module_utils.transport import normalise_url
 
 _NO_CREDENTIALS: dict[str, t.Any] = {"username": None, "password": None, "client_cert": None, "client_key": None}
 
@@ -109,8 +112,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         certificates.check_pin(bundle, expected)
         trusted_by = "fingerprint"
     pem = certificates.to_pem(bundle)
-    if module.params["validate_certs"]:
-        _check_connection(module, pem)
+    _check_connection(module, pem)
     described = [certificates.describe(certificate) for certificate in bundle]
     if trusted_by == "first_use":
         module.warn(
@@ -137,11 +139,17 @@ def _fetch(module: AnsibleModule) -> tuple[str, str]:
 def _check_connection(module: AnsibleModule, pem: str) -> None:
     """Connect again, with nothing but the fetched bundle to trust.
 
+    With C(validate_certs=false) only the chain counts: caches will trust this bundle, whatever else is accepted here.
+
     Raises:
         Failure: C(CA_DOES_NOT_FIT) when the bundle does not verify DTR's own certificate.
     """
+    strict = module.params["validate_certs"]
+    if not strict and normalise_url(module.params["url"], allow_plain=True).startswith("http:"):
+        return
+    trust = {"ca_path": None, "ca_certificate": pem, "validate_certs": True, "verify_host": strict}
     try:
-        with Connection(module, **_NO_CREDENTIALS, ca_path=None, ca_certificate=pem) as registry:
+        with Connection(module, **_NO_CREDENTIALS, **trust) as registry:
             registry.ca()
     except Failure as failure:
         if failure.code == "TLS_UNKNOWN_AUTHORITY":
@@ -151,7 +159,8 @@ def _check_connection(module: AnsibleModule, pem: str) -> None:
                 url=failure.url,
                 hint="Ask who runs DTR for the CA, or find out who else answers at this address.",
             ) from None
-        raise
+        if strict or not failure.code.startswith("TLS_"):
+            raise
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ version_added: 0.1.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
   - Reads health, version, features and replicas of Docker Trusted Registry or Mirantis Secure Registry.
-  - Some of it is only told to administrators, and null for others.
+  - Some of it is only told to administrators, and null for others. What a version does not tell is null as well.
 extends_documentation_fragment:
   - dtr.cache.registry
   - dtr.cache.attributes
@@ -53,7 +53,7 @@ read_only:
   type: bool
   sample: false
 features:
-  description: What is switched on and licensed, as DTR names it. Null when it is not healthy enough to answer.
+  description: What is switched on and licensed, as DTR names it. Null where it does not tell.
   returned: success
   type: dict
   sample:
@@ -91,6 +91,11 @@ from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.registry import Registry
 from ansible_collections.dtr.cache.plugins.module_utils.registry_module import Connection, run_registry_module
 
+# Not there, another method, or another media type.
+_NO_SUCH_QUESTION = (404, 405, 406)
+
+_Told = t.TypeVar("_Told")
+
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Read the state. A DTR that says it is unhealthy is an answer, not a failure, whatever else it cannot tell."""
@@ -108,14 +113,26 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
 
 
 def _details(registry: Registry) -> dict[str, t.Any]:
-    features = registry.features()
-    status = registry.cluster_status()
-    settings = registry.settings()
+    # The first question shows whether the credentials are good, and that DTR itself answers at this address.
+    features = _where_there_is_one(registry.features, unless_redirected=False)
+    status = _where_there_is_one(registry.cluster_status)
+    settings = _where_there_is_one(registry.settings)
+    version = _where_there_is_one(registry.version)
     replicas = None if status is None else _replicas(status)
     read_only = None
     if replicas is not None or settings is not None:
         read_only = bool((settings or {}).get("readOnlyRegistry")) or any(each["read_only"] for each in replicas or [])
-    return {"version": registry.version(), "read_only": read_only, "features": features, "replicas": replicas}
+    return {"version": version, "read_only": read_only, "features": features, "replicas": replicas}
+
+
+def _where_there_is_one(read: t.Callable[[], _Told | None], *, unless_redirected: bool = True) -> _Told | None:
+    """An answer, or C(None) of a version that does not have this question or asks it elsewhere."""
+    try:
+        return read()
+    except Failure as failure:
+        if failure.http_status in _NO_SUCH_QUESTION or (unless_redirected and failure.code == "UNEXPECTED_REDIRECT"):
+            return None
+        raise
 
 
 def _replicas(status: dict[str, t.Any]) -> list[dict[str, t.Any]]:

@@ -417,6 +417,49 @@ def test_the_fleet_is_assigned_in_one_go(two_regions: Registry, ansible: Ansible
     )
 
 
+def test_a_region_that_claims_nobody_needs_no_cache_yet(two_regions: Registry, ansible: Ansible) -> None:
+    inventory = fleet(two_regions, asia={"accounts": "alice"}, new={"accounts": []}, planned={})
+    run = ansible.run("dtr.cache.assign", inventory=inventory)
+    assert run.code == 0, run.output
+    assert two_regions.settings()["alice"] == "region-asia"
+    assert ["region-new", "0", "0", "0", "ok"] in rows(run)
+
+
+def test_one_dtr_in_two_spellings_is_one(two_regions: Registry, ansible: Ansible) -> None:
+    """As two, each of them would reset the accounts of the other."""
+    inventory = fleet(two_regions, asia={"accounts": ["alice"]}, europe={"accounts": ["erin"]})
+    url = two_regions.standin.url
+    inventory["dtr_caches"]["hosts"]["manager-asia"]["dtr_cache_registry_url"] = url.replace("https", "HTTPS") + "/"
+    run = ansible.run("dtr.cache.assign", inventory=inventory, dtr_cache_assignments_exclusive=True)
+    assert run.code == 0, run.output
+    assert two_regions.settings() == {"alice": "region-asia", "erin": "region-europe", "ivan": "region-asia"}
+    assert two_regions.control.count("GET", "content_caches") == 1
+    again = ansible.run("dtr.cache.assign", inventory=inventory, dtr_cache_assignments_exclusive=True)
+    assert "changed=0" in again.stdout
+    assert "changed=1" not in again.stdout
+
+
+def test_the_ca_of_the_region_wins_over_the_environment(two_regions: Registry, ansible: Ansible) -> None:
+    inventory = fleet(two_regions, asia={"accounts": ["alice"]})
+    run = ansible.run("dtr.cache.assign", inventory=inventory, env={"DTR_CA_PATH": "/nonexistent/ca.pem"})
+    assert run.code == 0, run.output
+    assert two_regions.settings()["alice"] == "region-asia"
+
+
+@pytest.mark.parametrize("verified", [True, False])
+def test_without_verification_the_ca_is_fetched_as_well(
+    two_regions: Registry, ansible: Ansible, verified: bool
+) -> None:
+    """The certificate is for the address, and the region names the DTR by another one."""
+    inventory = fleet(two_regions, asia={"accounts": ["alice"]})
+    url = two_regions.standin.url.replace("127.0.0.1", "localhost")
+    inventory["dtr_caches"]["vars"] |= {"dtr_cache_registry_url": url, "dtr_cache_registry_ca": "fetch"}
+    run = ansible.run("dtr.cache.assign", inventory=inventory, dtr_cache_registry_validate_certs=verified)
+    assert ("has a certificate for another host name" in run.stdout) is verified
+    assert (run.code == 0) is not verified, run.output
+    assert two_regions.settings()["alice"] == ("region-europe" if verified else "region-asia")
+
+
 def test_an_account_that_two_regions_claim_is_found(two_regions: Registry, ansible: Ansible) -> None:
     inventory = fleet(two_regions, asia={"accounts": ["carol"]}, europe={"teams": ["engineering/backend"]})
     with two_regions.nothing_is_written():

@@ -28,6 +28,13 @@ def host(region: str, registry: str = "https://dtr", result: dict[str, t.Any] | 
     }
 
 
+def test_one_dtr_in_two_spellings_is_one() -> None:
+    rows = assignment_rows(
+        [host("region-asia", "https://dtr.example.org", RESULT), host("region-europe", "https://DTR.example.org:443/")]
+    )
+    assert [row["result"] for row in rows] == ["ok", "ok", "ok"]
+
+
 def cells(rows: list[dict[str, t.Any]]) -> list[tuple[t.Any, ...]]:
     return [tuple(row.values()) for row in rows]
 

@@ -208,7 +208,7 @@ class TestTime:
     def test_a_proxy_that_drips(self, monkeypatch: pytest.MonkeyPatch) -> None:
         with dripping(b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 500, 0.06) as url:
             monkeypatch.setenv("HTTPS_PROXY", url)
-            with pytest.raises(Failure, match="gave no connection.*timed out") as raised:
+            with pytest.raises(Failure, match=r"gave no connection.*timed out") as raised:
                 connect("https://dtr.example.org", timeout=0.3, retries=0).get_json("/x")
         assert raised.value.code == "PROXY_FAILED"
 

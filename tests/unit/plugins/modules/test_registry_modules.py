@@ -337,6 +337,38 @@ class TestInfo:
             {"id": "f4c1e1a0b2d3", "health": "OK", "read_only": False, "timestamp": "2020-06-01T12:00:00Z"}
         ]
 
+    @pytest.mark.parametrize(
+        ("path", "field"),
+        [
+            ("meta/features", "features"),
+            ("meta/cluster_status", "replicas"),
+            ("meta/settings", None),
+            ("admin/version", "version"),
+        ],
+    )
+    @pytest.mark.parametrize(
+        "reply",
+        [Reply(404), Reply(405), Reply(406), Reply(302, b"", {"Location": "https://elsewhere.example.org/"})],
+        ids=["404", "405", "406", "redirect"],
+    )
+    def test_what_a_version_does_not_tell(self, lab: Lab, path: str, field: str | None, reply: Reply) -> None:
+        lab.dtr.fault = lambda request, _act: reply if request.path.endswith(path) else None
+        result = lab.run("registry_info")
+        if field == "features" and reply.status == 302:
+            assert result["failure"]["code"] == "UNEXPECTED_REDIRECT"
+            return
+        assert "failed" not in result
+        untold = [name for name in ("version", "read_only", "features", "replicas") if result[name] is None]
+        assert untold == ([field] if field else [])
+
+    @pytest.mark.parametrize("path", ["meta/cluster_status", "meta/settings", "admin/version"])
+    @pytest.mark.parametrize(
+        "reply", [Reply(401), Reply(500), Reply(302, b"", {"Location": "/login"})], ids=["401", "500", "log-in"]
+    )
+    def test_what_fails_is_a_failure(self, lab: Lab, path: str, reply: Reply) -> None:
+        lab.dtr.fault = lambda request, _act: reply if request.path.endswith(path) else None
+        assert lab.run("registry_info")["failure"]["http_status"] == reply.status
+
     def test_registry_for_others_than_administrators(self, lab: Lab) -> None:
         lab.dtr.is_admin = False
         result = lab.run("registry_info")
@@ -539,6 +571,22 @@ class TestRegistryCa:
         lab.dtr.ca = stranger.pem
         for options in ({}, {"fingerprint": self.fingerprint(stranger)}):
             assert lab.run("registry_ca_info", **options)["failure"]["code"] == "CA_DOES_NOT_FIT"
+
+    def test_a_ca_that_did_not_sign_the_connection_is_refused_without_verification_as_well(self, lab: Lab) -> None:
+        lab.dtr.ca = make_identity("Stranger", ca=True).pem
+        assert lab.run("registry_ca_info", validate_certs=False)["failure"]["code"] == "CA_DOES_NOT_FIT"
+
+    @pytest.mark.parametrize("flaw", [{"addresses": ["192.0.2.1"]}, {"days": (-9, -1)}], ids=["name", "date"])
+    def test_only_the_chain_counts_without_verification(self, tmp_path: Path, flaw: dict[str, t.Any]) -> None:
+        dtr = Dtr()
+        dtr.ca = self.AUTHORITY.pem
+        with serve(dtr, make_identity("dtr", self.AUTHORITY, **flaw).server_context(tmp_path)) as site:
+            lab = Lab(dtr, site)
+            strict = lab.run("registry_ca_info")
+            result = lab.run("registry_ca_info", validate_certs=False)
+        assert strict["failure"]["code"] in ("TLS_HOST_MISMATCH", "TLS_EXPIRED")
+        assert result["pem"] == self.AUTHORITY.pem
+        assert result["trusted_by"] == "first_use"
 
     def test_another_known_ca(self, lab: Lab) -> None:
         result = lab.run("registry_ca_info", ca_certificate=make_identity("Other", ca=True).pem)
