@@ -21,6 +21,7 @@ from ansible_collections.dtr.cache.plugins.module_utils import log_causes
 from ansible_collections.dtr.cache.plugins.module_utils.answers import status_text
 from ansible_collections.dtr.cache.plugins.module_utils.distribution import origin_of
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
+from ansible_collections.dtr.cache.plugins.module_utils.fan_out import fan_out
 from ansible_collections.dtr.cache.plugins.module_utils.probes import (
     Check,
     Endpoint,
@@ -42,11 +43,13 @@ CLIENT_TO_DTR = "client->DTR"
 # A connection, a handshake or an answer that takes longer is broken for whoever pulls, too.
 STEP_SECONDS = 10.0
 # A cache may wait for its own connection to an upstream before it answers.
-_UPSTREAM_SECONDS = 20.0
+_STEPS_TO_UPSTREAM = 2
 # Between two looks while waiting.
 _PAUSE_SECONDS = 2.0
 # Accounts that a message names.
 _NAMED = 10
+# Caches that are asked for a layer, or whose accounts are looked at, at a time: each is a few requests to the one DTR.
+_CONCURRENCY = 16
 _NO_BLOB = f"/v2/dtr-cache-health/probe/blobs/sha256:{'0' * 64}"
 LOG_HINT = "The cache's log names the reason: dtr.cache.cache_logs_info reads it."
 
@@ -112,7 +115,8 @@ class Cache(t.NamedTuple):
         min_days: How long its certificate has to be valid, where that differs from what all others have to.
         certificate: The fingerprint of the certificate that it should have, when it is known.
         published: The ports that its stack publishes: none when there is no such stack, C(None) when that is not known.
-        pull: Asks for a blob as an assigned account does, at the URL that it is given.
+        pull: How it is asked for a blob as an assigned account does.
+        dangling: Lists those of its own accounts whose cache is gone; without it those of the whole DTR count.
     """
 
     name: str
@@ -122,7 +126,21 @@ class Cache(t.NamedTuple):
     min_days: int | None = None
     certificate: str | None = None
     published: t.Sequence[int] | None = None
-    pull: t.Callable[[str], Check] | None = None
+    pull: Pull | None = None
+    dangling: t.Callable[[], list[str]] | None = None
+
+
+class Pull(t.NamedTuple):
+    """Asking a cache for a blob as one of its accounts.
+
+    Args:
+        log_in: What has to be made for that, in DTR as well, by requests that each end after a step. It is called until
+            it succeeds once, and never left behind, since what was made has to be removed.
+        look: Asks at the URL that it is given. It leaves nothing behind.
+    """
+
+    log_in: t.Callable[[], None]
+    look: t.Callable[[str], Check]
 
 
 class Dtr(t.NamedTuple):
@@ -154,6 +172,11 @@ class Condition(t.NamedTuple):
         """Whether nothing is wrong."""
         return all(check.ok for check in self.checks)
 
+    @property
+    def serves(self) -> bool:
+        """Whether nothing keeps a client of the cache from getting an answer; what the cache gets of DTR is no part."""
+        return all(check.ok or check.harmless for check in self.checks if check.edge == CLIENT_TO_CACHE)
+
     def row(self) -> dict[str, t.Any]:
         """The cache's part of the module's result."""
         look = self.look
@@ -161,7 +184,8 @@ class Condition(t.NamedTuple):
             "name": self.cache.name,
             "url": self.cache.url,
             "healthy": self.healthy,
-            "checks": [check._asdict() for check in self.checks],
+            "serves": self.serves,
+            "checks": [check.row() for check in self.checks],
             "certificate": look.certificate if look else None,
             "days_left": look.days_left if look else None,
             "seconds": {
@@ -195,10 +219,11 @@ def examine(
     """
     end = time.monotonic() + timeout
     latest: dict[str, Condition] = {}
+    logins: dict[str, Failure | None] = {}
     while True:
         left = [cache for cache in caches if cache.name not in latest or not latest[cache.name].healthy]
         began = time.monotonic()
-        found = _examine_once(left, dtr, min_days, max(0.1, end - began))
+        found = _examine_once(left, dtr, min_days, max(0.1, end - began), logins)
         # What the last look had no time for is better told by the look before it.
         step = _step(end - began)
         short = step < _step(timeout) and time.monotonic() - began >= step
@@ -221,10 +246,21 @@ def _step(seconds: float) -> float:
 
 
 def _timed_out(condition: Condition) -> bool:
-    return any(check.check == "finished" or " within " in check.detail for check in condition.checks if not check.ok)
+    return any(
+        check.check == "finished" or " within " in check.detail or " no answer after " in check.detail
+        for check in condition.checks
+        if not check.ok
+    )
 
 
-def _examine_once(caches: t.Sequence[Cache], dtr: Dtr | None, min_days: int, seconds: float) -> dict[str, Condition]:
+def _examine_once(
+    caches: t.Sequence[Cache],
+    dtr: Dtr | None,
+    min_days: int,
+    seconds: float,
+    logins: dict[str, Failure | None],
+) -> dict[str, Condition]:
+    end = time.monotonic() + seconds
     step = _step(seconds)
     tasks: dict[str, t.Callable[[], t.Any]] = {
         f"cache {cache.name}": functools.partial(look_at, cache_endpoint(cache, min_days, seconds), step)
@@ -234,15 +270,20 @@ def _examine_once(caches: t.Sequence[Cache], dtr: Dtr | None, min_days: int, sec
         tasks["DTR"] = functools.partial(look_at, dtr_endpoint(dtr, min_days, step), step)
         asked = {"registrations": dtr.content_caches, "read_only": dtr.read_only, "dangling": dtr.dangling}
         tasks.update({name: functools.partial(_or_failure, ask) for name, ask in asked.items() if ask is not None})
-    tasks.update({f"pull {cache.name}": functools.partial(cache.pull, cache.url) for cache in caches if cache.pull})
+        tasks.update(
+            {
+                f"dangling {cache.name}": functools.partial(_or_failure, cache.dangling)
+                for cache in caches
+                if cache.dangling is not None
+            }
+        )
     results = side_by_side(tasks, seconds)
     late = Failure("TIMEOUT", f"There is no answer after {seconds:.0f} seconds.", hint="Raise timeout.")
-    for name in tasks.keys() & {"registrations", "dangling"}:
-        results.setdefault(name, late)
+    for name in tasks:
+        if name in ("registrations", "dangling") or name.startswith("dangling "):
+            results.setdefault(name, late)
     to_dtr = _of_dtr(dtr, results.get("DTR"), seconds)
-    registrations = results.get("registrations") if all(check.ok for check in to_dtr) else None
-    if all(check.ok for check in to_dtr):
-        to_dtr += _state_of_dtr(results.get("read_only"), results.get("dangling"))
+    answers = all(check.ok or check.harmless for check in to_dtr)
     conditions = {}
     for cache in caches:
         look: Look | None = results.get(f"cache {cache.name}")
@@ -250,13 +291,50 @@ def _examine_once(caches: t.Sequence[Cache], dtr: Dtr | None, min_days: int, sec
         if cache.published is not None:
             checks.append(_deployment(cache, cache.published))
         checks += to_dtr
-        if registrations is not None:
-            checks.append(_registration(cache, registrations))
-        if cache.pull and all(check.ok or check.check in _BESIDES for check in checks):
-            unknown = _bad(CACHE_TO_DTR, "pull", late.message.rstrip("."), late.hint)
-            checks.append(results.get(f"pull {cache.name}", unknown))
-        conditions[cache.name] = Condition(cache, _without_follow_ups(checks), look, results.get("DTR"))
-    return conditions
+        if answers:
+            checks += _read_only(results.get("read_only"))
+            checks += _assignments(results.get(f"dangling {cache.name}", results.get("dangling")))
+        if answers and results.get("registrations") is not None:
+            checks.append(_registration(cache, results["registrations"]))
+        conditions[cache.name] = Condition(cache, checks, look, results.get("DTR"))
+    for name, check in _pulls(conditions, late, end, step, logins).items():
+        conditions[name].checks.append(check)
+    return {name: each._replace(checks=_without_follow_ups(each.checks)) for name, each in conditions.items()}
+
+
+def _pulls(
+    conditions: t.Mapping[str, Condition], late: Failure, end: float, step: float, logins: dict[str, Failure | None]
+) -> dict[str, Check]:
+    """What asking for a blob tells of the caches at which nothing else is wrong that a pull would meet.
+
+    Args:
+        conditions: What was found so far, by cache.
+        late: What to tell where there is no time left.
+        end: When there has to be an answer, by the monotonic clock.
+        step: Seconds that one answer may take.
+        logins: By cache, why the log-in failed that was tried, or C(None) where it did not; completed here.
+    """
+    asked = {
+        name: each.cache.pull
+        for name, each in conditions.items()
+        if each.cache.pull and all(check.ok or check.harmless or check.check in _BESIDES for check in each.checks)
+    }
+    found = {name: _bad(CACHE_TO_DTR, "pull", late.message.rstrip("."), late.hint) for name in asked}
+    if end - time.monotonic() < step / 2:
+        return found
+    new = [name for name in asked if name not in logins or logins[name] is not None]
+    outcome = fan_out(lambda name: asked[name].log_in(), new, _CONCURRENCY, lambda _failure: False)
+    logins.update({**dict.fromkeys(outcome.done), **outcome.failed})
+    for name in asked:
+        failure = logins[name]
+        if failure is not None:
+            found[name] = _bad(CLIENT_TO_DTR, "pull", failure.message.rstrip("."), failure.hint)
+    looks = {
+        name: functools.partial(pull.look, conditions[name].cache.url)
+        for name, pull in asked.items()
+        if logins[name] is None
+    }
+    return {**found, **side_by_side(looks, max(0.0, end - time.monotonic()))}
 
 
 def side_by_side(tasks: t.Mapping[str, t.Callable[[], t.Any]], seconds: float) -> dict[str, t.Any]:
@@ -292,7 +370,7 @@ def cache_endpoint(cache: Cache, min_days: int, seconds: float) -> Endpoint:
     """What is to be looked at on a cache."""
     questions = (
         Question("/v2/", min(STEP_SECONDS, seconds), judge_api),
-        Question(_NO_BLOB, min(_UPSTREAM_SECONDS, seconds), judge_upstream),
+        Question(_NO_BLOB, min(_STEPS_TO_UPSTREAM * STEP_SECONDS, seconds), judge_upstream),
     )
     return Endpoint(
         CLIENT_TO_CACHE,
@@ -404,33 +482,35 @@ def _of_dtr(dtr: Dtr | None, look: Look | None, seconds: float) -> list[Check]:
     return list(look.checks) if look else [_unfinished(CLIENT_TO_DTR, dtr.url, seconds)]
 
 
-def _state_of_dtr(read_only: bool | Failure | None, dangling: list[str] | Failure | None) -> list[Check]:
-    """What DTR tells administrators of itself and of the accounts, as far as it was asked and told."""
-    checks = []
+def _read_only(read_only: bool | Failure | None) -> list[Check]:
+    """What DTR tells administrators of itself, as far as it was asked and told."""
     if read_only is True:
         hint = (
             "If nobody is at work on DTR, switch the read-only mode off in its settings. Images can be pulled, but not "
             "pushed."
         )
-        checks.append(_bad(CLIENT_TO_DTR, "read_only", "DTR is in read-only mode", hint))
-    elif read_only is False:
-        checks.append(Check(CLIENT_TO_DTR, "read_only", True, "DTR takes pushes"))
+        return [_bad(CLIENT_TO_DTR, "read_only", "DTR is in read-only mode", hint)]
+    return [Check(CLIENT_TO_DTR, "read_only", True, "DTR takes pushes")] if read_only is False else []
+
+
+def _assignments(dangling: list[str] | Failure | None) -> list[Check]:
+    """What the accounts' settings lead to, as far as it was asked."""
+    if dangling is None:
+        return []
     if isinstance(dangling, Failure):
         message = f"the accounts' settings cannot be read: {dangling.message.rstrip('.')}"
-        checks.append(_bad(CLIENT_TO_DTR, "assignments", message, dangling.hint))
-    elif dangling:
-        named = ", ".join(dangling[:_NAMED]) + (f" and {len(dangling) - _NAMED} more" if len(dangling) > _NAMED else "")
-        checks.append(
-            _bad(
-                CLIENT_TO_DTR,
-                "assignments",
-                f"assigned to a cache that no longer exists: {named}",
-                "Assign them to a cache that exists, or to local, with dtr.cache.cache_assignments.",
-            )
+        return [_bad(CLIENT_TO_DTR, "assignments", message, dangling.hint)]
+    if not dangling:
+        return [Check(CLIENT_TO_DTR, "assignments", True, "no account is assigned to a cache that is gone")]
+    named = ", ".join(dangling[:_NAMED]) + (f" and {len(dangling) - _NAMED} more" if len(dangling) > _NAMED else "")
+    return [
+        _bad(
+            CLIENT_TO_DTR,
+            "assignments",
+            f"assigned to a cache that no longer exists: {named}",
+            "Assign them to a cache that exists, or to local, with dtr.cache.cache_assignments.",
         )
-    elif dangling is not None:
-        checks.append(Check(CLIENT_TO_DTR, "assignments", True, "no account is assigned to a cache that is gone"))
-    return checks
+    ]
 
 
 def _deployment(cache: Cache, published: t.Sequence[int]) -> Check:
@@ -443,6 +523,7 @@ def _deployment(cache: Cache, published: t.Sequence[int]) -> Check:
             "the Swarm has no stack that publishes this cache",
             "Deploy it with dtr.cache.deploy; or, when it is not wanted any more, take it out of DTR with "
             "dtr.cache.remove.",
+            harmless=True,
         )
     if port not in published:
         return _bad(
@@ -450,6 +531,7 @@ def _deployment(cache: Cache, published: t.Sequence[int]) -> Check:
             "deployment",
             f"clients are sent to port {port}, and the stack publishes {', '.join(map(str, published))}",
             "Set dtr_cache_port to the port that clients are to use, and run dtr.cache.deploy.",
+            harmless=True,
         )
     return Check(CLIENT_TO_CACHE, "deployment", True, f"the stack publishes port {port}")
 
@@ -533,8 +615,8 @@ def _direction(clock: Check) -> bool:
     return " ahead of " in clock.detail
 
 
-def _bad(edge: str, check: str, detail: str, hint: str | None) -> Check:
-    return Check(edge, check, False, f"{detail}.", hint)
+def _bad(edge: str, check: str, detail: str, hint: str | None, *, harmless: bool = False) -> Check:
+    return Check(edge, check, False, f"{detail}.", hint, harmless)
 
 
 def likely_cause(checks: t.Sequence[Check]) -> Check | None:

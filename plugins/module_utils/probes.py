@@ -44,13 +44,21 @@ _DER = 2
 
 
 class Check(t.NamedTuple):
-    """One thing that was looked at. C(detail) says what was seen, C(hint) what to do about it if it is not right."""
+    """One thing that was looked at. C(detail) says what was seen, C(hint) what to do about it if it is not right.
+
+    C(harmless) says that pulls work all the same when it is not right.
+    """
 
     edge: str
     check: str
     ok: bool
     detail: str
     hint: str | None = None
+    harmless: bool = False
+
+    def row(self) -> dict[str, t.Any]:
+        """As results show it."""
+        return {"edge": self.edge, "check": self.check, "ok": self.ok, "detail": self.detail, "hint": self.hint}
 
 
 class Seen(t.NamedTuple):
@@ -367,6 +375,7 @@ class _Visit:
                 "the certificates are sent in the wrong order",
                 f"Put them in order in {self._words.chain_file}: the server's own first, then each one's issuer. "
                 "Docker Engine accepts any order, some other TLS clients do not.",
+                harmless=True,
             )
         else:
             self._good("chain", f"trusted by way of {_name(verified[-1])}" if verified else "trusted")
@@ -445,6 +454,7 @@ class _Visit:
                 f"{whose} expires in {self._days_left} days, on {end:%Y-%m-%d}, less than min_days "
                 f"({self._endpoint.min_days})",
                 self._words.renew,
+                harmless=True,
             )
         else:
             self._good("validity", f"until {end:%Y-%m-%d}, {self._days_left} days left")
@@ -465,6 +475,7 @@ class _Visit:
             f"{whose} another certificate than the wanted one: valid from {certificates.not_before(other):%Y-%m-%d}"
             f" to {certificates.not_after(other):%Y-%m-%d}, SHA-256 {certificates.fingerprint(other)}",
             self._words.other_certificate,
+            harmless=True,
         )
 
     # HTTP
@@ -520,6 +531,7 @@ class _Visit:
             "clock",
             f"the server's clock is {_duration(abs(off))} {relation} this machine's",
             "Set the wrong one of the two clocks right (NTP); certificates and signatures are judged by them.",
+            harmless=True,
         )
 
     # Results
@@ -527,8 +539,8 @@ class _Visit:
     def _good(self, check: str, detail: str) -> None:
         self._checks.append(Check(self._endpoint.edge, check, True, detail))
 
-    def _bad(self, check: str, detail: str, hint: str) -> None:
-        self._checks.append(Check(self._endpoint.edge, check, False, f"{detail}.", hint))
+    def _bad(self, check: str, detail: str, hint: str, *, harmless: bool = False) -> None:
+        self._checks.append(Check(self._endpoint.edge, check, False, f"{detail}.", hint, harmless))
 
     def _blocked(self, check: str, detail: str, hint: str) -> _Blocked:
         return _Blocked(Check(self._endpoint.edge, check, False, f"{detail}.", hint))

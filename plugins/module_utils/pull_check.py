@@ -30,31 +30,32 @@ class Ask(t.NamedTuple):
 
     Args:
         image: An image in DTR that the account may pull.
-        account: The account's name for messages.
-        log_in: Gives DTR's C(/v2) as that account for as long as it is needed.
+        account: Gives the account's name for messages, once it is logged in.
+        distribution: Gives DTR's C(/v2) as that account.
         connect: Makes a transport without credentials for an address of the cache.
     """
 
     image: str
-    account: str
-    log_in: t.Callable[[], t.ContextManager[Distribution]]
+    account: t.Callable[[], str]
+    distribution: t.Callable[[], Distribution]
     connect: t.Callable[[str], Transport]
 
 
 def look(ask: Ask, url: str) -> Check:
     """Ask for the smallest layer of the image by way of the cache at C(url)."""
     try:
-        with ask.log_in() as distribution:
-            repository, blob = _smallest_layer(distribution, ask.image)
-            location = distribution.blob_location(repository, blob.digest)
+        distribution = ask.distribution()
+        repository, blob = _smallest_layer(distribution, ask.image)
+        location = distribution.blob_location(repository, blob.digest)
     except Failure as failure:
         return _bad(CLIENT_TO_DTR, failure.message, failure.hint)
     place = None if location is None else origin_of(location)
     if location is None or place != origin_of(url):
+        account = ask.account()
         return _bad(
             CLIENT_TO_DTR,
-            f"DTR sends account {ask.account} to {place or 'itself'} for a layer of {ask.image}, and not to {url}",
-            f"Assign {ask.account} to this cache with dtr.cache.cache_assignments, or name an account that is.",
+            f"DTR sends account {account} to {place or 'itself'} for a layer of {ask.image}, and not to {url}",
+            f"Assign {account} to this cache with dtr.cache.cache_assignments, or name an account that is.",
         )
     try:
         return judge(_status(ask.connect(str(place)), location), ask.image)

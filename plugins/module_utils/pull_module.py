@@ -13,7 +13,7 @@ from ansible_collections.dtr.cache.plugins.module_utils import pull
 from ansible_collections.dtr.cache.plugins.module_utils.access_tokens import temporary_token
 from ansible_collections.dtr.cache.plugins.module_utils.distribution import Distribution, Origin
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.registry import Registry
+from ansible_collections.dtr.cache.plugins.module_utils.registry import Account, Registry
 from ansible_collections.dtr.cache.plugins.module_utils.registry_module import secret_forms
 from ansible_collections.dtr.cache.plugins.module_utils.transport import Transport
 
@@ -23,21 +23,25 @@ _CREDENTIALS = ("username", "password", "client_cert", "client_key")
 _NAMES = {"type": "list", "elements": "str", "default": []}
 
 
+ACCOUNT_OF: dict[str, t.Any] = {
+    "type": "dict",
+    "options": {
+        "accounts": _NAMES,
+        "teams": _NAMES,
+        "orgs": _NAMES,
+        "everyone": {"type": "bool", "default": False},
+    },
+}
+"""An option that declares accounts, as C(dtr_cache_assignments) does."""
+
+
 def pull_argument_spec() -> dict[str, t.Any]:
     """The options of the doc fragment C(dtr.cache.pull)."""
     return {
         "cache": {"type": "str", "required": True},
         "cache_ca_certificate": {"type": "str"},
         "account": {"type": "str"},
-        "account_of": {
-            "type": "dict",
-            "options": {
-                "accounts": _NAMES,
-                "teams": _NAMES,
-                "orgs": _NAMES,
-                "everyone": {"type": "bool", "default": False},
-            },
-        },
+        "account_of": ACCOUNT_OF,
     }
 
 
@@ -53,7 +57,7 @@ def pulling_account(module: AnsibleModule, registry: Registry) -> t.Iterator[Pul
     """The account that the options name; for another one than C(username) with a token that is deleted at the end."""
     params = module.params
     credentials = {name: params[name] for name in _CREDENTIALS}
-    account = params["account"] or _an_account(registry, params["account_of"] or {})
+    account = params["account"] or an_account(registry, params["account_of"] or {})
     with contextlib.ExitStack() as stack:
         if account and account != params["username"] and not module.check_mode:
             token = stack.enter_context(temporary_token(registry, account, module.warn))
@@ -81,7 +85,7 @@ def why_elsewhere(registry: Registry, account: str | None, origins: t.Sequence[O
         return f"Check which cache account {account} is assigned to, with dtr.cache.cache_assignments_info."
 
 
-def _an_account(registry: Registry, declared: t.Mapping[str, t.Any]) -> str | None:
+def an_account(registry: Registry, declared: t.Mapping[str, t.Any]) -> str | None:
     """The first active account that a declaration covers, or C(None) where it covers everyone or nobody."""
     named = declared.get("accounts") or []
     teams, orgs = declared.get("teams") or [], declared.get("orgs") or []
@@ -89,9 +93,7 @@ def _an_account(registry: Registry, declared: t.Mapping[str, t.Any]) -> str | No
         return str(named[0])
     if declared.get("everyone") or not (teams or orgs):
         return None
-    groups = [registry.team_members(*team.split("/", 1)) for team in teams if "/" in team]
-    groups += [registry.org_members(org) for org in orgs]
-    member = next((each for group in groups for each in group or () if each.is_active and not each.is_org), None)
+    member = next((each for each in _members(registry, declared) if each.is_active and not each.is_org), None)
     if member is None:
         raise Failure(
             "NO_SUCH_USER",
@@ -99,3 +101,20 @@ def _an_account(registry: Registry, declared: t.Mapping[str, t.Any]) -> str | No
             hint="Name an account to pull as.",
         )
     return member.name
+
+
+def declared_accounts(registry: Registry, declared: t.Mapping[str, t.Any]) -> list[Account]:
+    """All users that a declaration covers; one that is named need not exist."""
+    if declared.get("everyone"):
+        return list(registry.users())
+    named = [Account(str(name)) for name in declared.get("accounts") or []]
+    members = [each for each in _members(registry, declared) if not each.is_org]
+    return list({each.name: each for each in (*named, *members)}.values())
+
+
+def _members(registry: Registry, declared: t.Mapping[str, t.Any]) -> t.Iterator[Account]:
+    for team in declared.get("teams") or []:
+        if "/" in team:
+            yield from registry.team_members(*team.split("/", 1)) or ()
+    for org in declared.get("orgs") or []:
+        yield from registry.org_members(org) or ()

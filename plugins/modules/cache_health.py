@@ -59,9 +59,35 @@ options:
       account:
         description:
           - An account that is assigned to this cache, to pull O(image) with. The administrator O(username) makes an
-            access token for it, which is deleted afterwards.
-          - Without it this cache is not asked for O(image).
+            access token for it, which is deleted before the task ends.
+          - Without it, it is one of O(caches[].account_of). Without that, this cache is not asked for O(image).
         type: str
+      account_of:
+        description:
+          - The accounts that should pull from this cache, with C(accounts), C(teams) (C(org/team)), C(orgs) and
+            C(everyone), as O(dtr.cache.cache_pull#module:account_of). O(image) is pulled as the first of them.
+          - With O(check_accounts), only these are looked at for this cache.
+        type: dict
+        suboptions:
+          accounts:
+            description: Accounts.
+            type: list
+            elements: str
+            default: []
+          teams:
+            description: Teams, written C(org/team).
+            type: list
+            elements: str
+            default: []
+          orgs:
+            description: Organisations.
+            type: list
+            elements: str
+            default: []
+          everyone:
+            description: Whether every account should.
+            type: bool
+            default: false
   url:
     description:
       - Address of the DTR, such as V(https://dtr.example.org).
@@ -80,11 +106,13 @@ options:
         for the smallest layer, with DTR's signature as a Docker client has it. Only that tells a full disk and a
         refused signature.
       - A layer that the cache has already says nothing about its way to DTR; a pull of a new image does.
+      - Caches are asked for it when nothing else is wrong. In check mode only those are whose O(caches[].account) is
+        O(username), since the access token of another account would be a change in DTR.
     type: str
   check_accounts:
     description:
-      - Whether no account is assigned to a cache that is gone. O(username) has to be an administrator.
-      - It costs DTR one request for each account.
+      - Whether no active account is assigned to a cache that is gone. O(username) has to be an administrator.
+      - It costs DTR one request for each account, or for each of O(caches[].account_of) where that is given.
     type: bool
     default: false
   check_read_only:
@@ -97,7 +125,11 @@ options:
     type: bool
     default: false
   timeout:
-    description: Seconds for the whole task. One connection or answer gets at most 10 seconds of it.
+    description:
+      - Seconds for the whole task. One connection or answer gets at most 10 seconds of it, the answer for which a cache
+        has to ask its upstream 20.
+      - A request for an access token that is under way then, and those that delete the tokens that were made, are
+        waited for.
     type: float
     default: 60
   min_days:
@@ -158,6 +190,11 @@ caches:
     name: {description: The cache's name., type: str, sample: region-asia}
     url: {description: Its URL., type: str, sample: "https://cache-asia.example.com"}
     healthy: {description: Whether all checks are right., type: bool}
+    serves:
+      description:
+        - Whether nothing was found at V(client->cache) that makes pulls fail. An early reminder that a certificate
+          expires, a clock that is off, an unusual order of certificates or an older certificate do not.
+      type: bool
     checks:
       description: Everything that was looked at. What could not be reached because of a failed check is missing.
       type: list
@@ -212,6 +249,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.assignments import (
 from ansible_collections.dtr.cache.plugins.module_utils.cache_transport import CacheTransport
 from ansible_collections.dtr.cache.plugins.module_utils.distribution import Distribution, origin_of
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
+from ansible_collections.dtr.cache.plugins.module_utils.pull_module import ACCOUNT_OF, an_account, declared_accounts
 from ansible_collections.dtr.cache.plugins.module_utils.registry import Registry
 from ansible_collections.dtr.cache.plugins.module_utils.registry_module import Connection, run_registry_module
 from ansible_collections.dtr.cache.plugins.module_utils.transport import Transport, normalise_url
@@ -240,6 +278,7 @@ def main() -> None:
                     "certificate": {"type": "str"},
                     "published_ports": {"type": "list", "elements": "int"},
                     "account": {"type": "str"},
+                    "account_of": ACCOUNT_OF,
                 },
                 "mutually_exclusive": [TRUST],
             },
@@ -263,9 +302,10 @@ def examine(module: AnsibleModule) -> dict[str, t.Any]:
         raise Failure("MISSING_LIBRARY", missing_required_lib("cryptography"))
     check_options(params)
     with contextlib.ExitStack() as stack:
+        registry = registry_of(module, stack)
         conditions = health.examine(
-            [cache_of(module, entry) for entry in params["caches"]],
-            dtr_of(module, stack) if params["url"] else None,
+            [cache_of(module, entry, registry, stack) for entry in params["caches"]],
+            dtr_of(module, registry) if params["url"] else None,
             min_days=params["min_days"],
             timeout=params["timeout"],
             wait=params["wait"],
@@ -300,9 +340,22 @@ def check_options(params: t.Mapping[str, t.Any]) -> None:
         raise Failure("INVALID_INPUT", f"timeout: {params['timeout']:g} is not a number of seconds above 0.")
 
 
-def cache_of(module: AnsibleModule, entry: t.Mapping[str, t.Any]) -> health.Cache:
+def registry_of(module: AnsibleModule, stack: contextlib.ExitStack) -> Registry | None:
+    """DTR's API, when there is an account to ask it with."""
+    params = module.params
+    if not params["url"] or not (params["username"] or params["client_cert"]):
+        return None
+    # One answer in the time of a step; what is wrong with the connection, the probes say better than retries.
+    options = {"timeout": step_of(params), "retries": 0, "concurrency": CONCURRENCY}
+    return stack.enter_context(Connection(module, **options))
+
+
+def cache_of(
+    module: AnsibleModule, entry: t.Mapping[str, t.Any], registry: Registry | None, stack: contextlib.ExitStack
+) -> health.Cache:
     """A cache with the trust of its clients: its own CA, or the system's and DTR's."""
     params = module.params
+    own_accounts = registry is not None and params["check_accounts"] and entry["account_of"]
     given = {name: entry[name] for name in TRUST}
     try:
         context = tls.client_context(**(given if any(given.values()) else {name: params[name] for name in TRUST}))
@@ -319,7 +372,8 @@ def cache_of(module: AnsibleModule, entry: t.Mapping[str, t.Any]) -> health.Cach
         entry["min_days"],
         certificate=fingerprint_of(entry),
         published=entry["published_ports"],
-        pull=pull_of(module, entry, given),
+        pull=pull_of(module, entry, given, registry, stack) if registry else None,
+        dangling=functools.partial(dangling_accounts, registry, entry["account_of"]) if own_accounts else None,
     )
 
 
@@ -341,39 +395,56 @@ def fingerprint_of(entry: t.Mapping[str, t.Any]) -> str | None:
 
 
 def pull_of(
-    module: AnsibleModule, entry: t.Mapping[str, t.Any], trust: t.Mapping[str, t.Any]
-) -> t.Callable[[str], t.Any] | None:
+    module: AnsibleModule,
+    entry: t.Mapping[str, t.Any],
+    trust: t.Mapping[str, t.Any],
+    registry: Registry,
+    stack: contextlib.ExitStack,
+) -> health.Pull | None:
     """What asks the cache for a layer as a client does, when there is an image to ask for and an account to do so."""
     params = module.params
     account = entry["account"]
-    if not params["image"] or not account:
+    if not params["image"] or not (account or any((entry["account_of"] or {}).values())):
+        return None
+    if module.check_mode and account != params["username"]:
         return None
     options = {"timeout": step_of(params), "retries": 0, "validate_certs": True}
     own = any(entry[name] for name in TRUST)
+    puller = Puller(module, registry, entry)
     ask = pull_check.Ask(
         params["image"],
-        account,
-        functools.partial(logged_in, module, account),
+        lambda: puller.account,
+        lambda: puller.distribution,
         lambda url: CacheTransport(url, system_trust=not own, **trust, **options),
     )
-    return functools.partial(pull_check.look, ask)
+    return health.Pull(functools.partial(puller.log_in, stack), functools.partial(pull_check.look, ask))
 
 
-@contextlib.contextmanager
-def logged_in(module: AnsibleModule, account: str) -> t.Iterator[Distribution]:
-    """DTR's C(/v2) as the account that pulls, by an access token where that is not who asks."""
-    params = module.params
-    options: dict[str, t.Any] = {"timeout": step_of(params), "retries": 0}
-    credentials = {name: params[name] for name in ("username", "password", *CLIENT)}
-    with contextlib.ExitStack() as stack:
-        if account != params["username"]:
-            registry = stack.enter_context(Connection(module, **options))
-            token = stack.enter_context(temporary_token(registry, account, module.warn))
-            module.no_log_values.add(token)
+class Puller:
+    """DTR's C(/v2) as the account that pulls from a cache, by an access token where that is not who asks."""
+
+    distribution: Distribution
+
+    def __init__(self, module: AnsibleModule, registry: Registry, entry: t.Mapping[str, t.Any]) -> None:
+        self._module = module
+        self._registry = registry
+        self._entry = entry
+        self.account = ""
+
+    def log_in(self, stack: contextlib.ExitStack) -> None:
+        """Make what pulling needs; it is removed when C(stack) ends."""
+        params = self._module.params
+        options: dict[str, t.Any] = {"timeout": step_of(params), "retries": 0}
+        credentials = {name: params[name] for name in ("username", "password", *CLIENT)}
+        account = self._entry["account"] or an_account(self._registry, self._entry["account_of"])
+        if account and account != params["username"]:
+            token = stack.enter_context(temporary_token(self._registry, account, self._module.warn))
+            self._module.no_log_values.add(token)
             # With a client certificate DTR would take the certificate's account.
             credentials = {"username": account, "password": token}
+        self.account = account or params["username"] or "of the client certificate"
         trust = {name: params[name] for name in (*TRUST, "validate_certs")}
-        yield Distribution(Transport(params["url"], **credentials, **trust, **options), account)
+        self.distribution = Distribution(Transport(params["url"], **credentials, **trust, **options), account)
 
 
 def step_of(params: t.Mapping[str, t.Any]) -> float:
@@ -381,19 +452,18 @@ def step_of(params: t.Mapping[str, t.Any]) -> float:
     return min(health.STEP_SECONDS, t.cast("float", params["timeout"]))
 
 
-def dtr_of(module: AnsibleModule, stack: contextlib.ExitStack) -> health.Dtr:
+def dtr_of(module: AnsibleModule, registry: Registry | None) -> health.Dtr:
     """DTR, as the connection options describe it."""
     params = module.params
     trust = {name: params[name] for name in TRUST}
     client = {name: params[name] for name in CLIENT}
     content_caches = read_only = dangling = None
-    if params["username"] or params["client_cert"]:
-        # One answer in the time of a step; what is wrong with the connection, the probes say better than retries.
-        options = {"timeout": step_of(params), "retries": 0, "concurrency": CONCURRENCY}
-        registry = stack.enter_context(Connection(module, **options))
+    if registry is not None:
         content_caches = registry.content_caches if params["check_registration"] else None
         read_only = registry.read_only if params["check_read_only"] else None
-        dangling = functools.partial(dangling_accounts, registry) if params["check_accounts"] else None
+        # Where each cache's own accounts are known, nobody else's have to be looked at.
+        everybody = params["check_accounts"] and not all(entry["account_of"] for entry in params["caches"])
+        dangling = functools.partial(dangling_accounts, registry) if everybody else None
     return health.Dtr(
         normalise_url(params["url"], allow_plain=True),
         tls.client_context(**trust) if params["validate_certs"] else None,
@@ -405,18 +475,23 @@ def dtr_of(module: AnsibleModule, stack: contextlib.ExitStack) -> health.Dtr:
     )
 
 
-def dangling_accounts(registry: Registry) -> list[str]:
-    """The accounts whose cache is gone.
+def dangling_accounts(registry: Registry, declared: t.Mapping[str, t.Any] | None = None) -> list[str]:
+    """The active accounts whose cache is gone, of those that C(account_of) declares or of all.
 
     Raises:
         Failure: C(ACCOUNTS_FAILED) when an account's setting could not be read.
     """
+    accounts = registry.users() if declared is None else declared_accounts(registry, declared)
     # An account that is assigned to a new cache meanwhile is not to look as if its cache were gone: caches come last.
-    settings, failed = read_settings(registry, [account.name for account in registry.users()], CONCURRENCY)
+    settings, failed = read_settings(registry, [each.name for each in accounts if each.is_active], CONCURRENCY)
     failed = without_vanished(failed, ())
     if failed:
         raise partial_failure(failed, "read", {})
-    return t.cast("list[str]", by_cache(settings, registry.content_caches())["dangling"])
+    found = t.cast("list[str]", by_cache(settings, registry.content_caches())["dangling"])
+    if declared is None:
+        return found
+    # Of one that is named, nobody has said yet whether it is active.
+    return [name for name in found if (account := registry.account(name)) is None or account.is_active]
 
 
 def anchors_of(trust: t.Mapping[str, t.Any]) -> list[t.Any]:

@@ -18,6 +18,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.health import (
     Cache,
     Condition,
     Dtr,
+    Pull,
 )
 from ansible_collections.dtr.cache.plugins.module_utils.probes import Check, Endpoint, Look, Seen
 from ansible_collections.dtr.cache.plugins.module_utils.registry import ContentCache
@@ -161,21 +162,21 @@ class TestDeployment:
 class TestStateOfDtr:
     @pytest.mark.parametrize("read_only", [None, Failure("HTTP_500", "No.")])
     def test_nothing_is_said_of_what_is_not_known(self, read_only: Failure | None) -> None:
-        assert health._state_of_dtr(read_only, None) == []
+        assert health._read_only(read_only) + health._assignments(None) == []
 
     def test_all_is_well(self) -> None:
-        checks = health._state_of_dtr(False, [])
+        checks = health._read_only(False) + health._assignments([])
         assert [(check.check, check.ok) for check in checks] == [("read_only", True), ("assignments", True)]
 
     def test_few_and_many_lost_accounts(self) -> None:
-        (few,) = health._state_of_dtr(None, ["alice"])
+        (few,) = health._assignments(["alice"])
         assert not few.ok
         assert few.detail == "assigned to a cache that no longer exists: alice."
-        (many,) = health._state_of_dtr(None, [f"u{number}" for number in range(12)])
+        (many,) = health._assignments([f"u{number}" for number in range(12)])
         assert many.detail.endswith("u8, u9 and 2 more.")
 
     def test_settings_that_cannot_be_read(self) -> None:
-        (check,) = health._state_of_dtr(None, Failure("NOT_AUTHORIZED", "Not an administrator.", hint="Be one."))
+        (check,) = health._assignments(Failure("NOT_AUTHORIZED", "Not an administrator.", hint="Be one."))
         assert (check.check, check.ok, check.hint) == ("assignments", False, "Be one.")
         assert "cannot be read: Not an administrator" in check.detail
 
@@ -273,8 +274,10 @@ class Stage:
         asked = [settings.pop(name, None) for name in ("content_caches", "read_only", "dangling")]
         dtr = Dtr("https://dtr", None, [], health.unverified, *asked)
         with_dtr = dtr if "dtr" in self.shows else None
-        pull = settings.pop("pull", None)
-        caches = [Cache(name, f"https://{name}", None, pull=pull) for name in names]
+        own = {name: settings.pop(name, None) for name in ("pull", "dangling_there")}
+        caches = [
+            Cache(name, f"https://{name}", None, pull=own["pull"], dangling=own["dangling_there"]) for name in names
+        ]
         return {each.cache.name: each for each in health.examine(caches, with_dtr, **settings)}
 
 
@@ -361,7 +364,8 @@ class TestExamine:
             time.sleep(5)
 
         stage = Stage(monkeypatch, a=[True], dtr=[True])
-        found = stage.examine(["a"], timeout=0.3, content_caches=late, read_only=late, dangling=late, pull=late)
+        pull = Pull(lambda: None, late)
+        found = stage.examine(["a"], timeout=0.3, content_caches=late, read_only=late, dangling=late, pull=pull)
         wrong = {check.check: check.detail for check in found["a"].checks if not check.ok}
         assert list(wrong) == ["assignments", "registration", "pull"]
         assert all("here is no answer after 0 seconds" in detail for detail in wrong.values())
@@ -371,8 +375,76 @@ class TestExamine:
         self, monkeypatch: pytest.MonkeyPatch, well: bool, known: bool
     ) -> None:
         pulled = Check(CACHE_TO_DTR, "pull", False, "full.", "Make room.")
-        found = Stage(monkeypatch, a=[well]).examine(["a"], pull=lambda _url: pulled)
+        asked: list[str] = []
+        pull = Pull(lambda: asked.append("log in"), lambda url: asked.append(url) or pulled)
+        found = Stage(monkeypatch, a=[well]).examine(["a"], pull=pull)
         assert (pulled in found["a"].checks) == known
+        assert asked == (["log in", "https://a"] if known else []), "and nothing is asked for in vain"
+
+    def test_one_login_serves_all_rounds(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        logins: list[int] = []
+        shows = [Check(CACHE_TO_DTR, "pull", False, "full.", "Make room.")] * 2
+
+        def log_in() -> None:
+            logins.append(1)
+            if len(logins) == 1:
+                raise Failure("HTTP_500", "DTR is busy.", hint="Look again.")
+
+        def look(_url: str) -> Check:
+            return shows.pop() if shows else Check(CACHE_TO_DTR, "pull", True, "fine")
+
+        found = Stage(monkeypatch, a=[True]).examine(["a"], pull=Pull(log_in, look), wait=True)
+        assert found["a"].healthy
+        assert len(logins) == 2, "until it succeeds"
+
+    def test_a_login_that_fails_is_dtrs_matter(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def log_in() -> None:
+            raise Failure("NO_SUCH_USER", "account: DTR has no user zoe.", hint="Name another.")
+
+        found = Stage(monkeypatch, a=[True]).examine(
+            ["a"], pull=Pull(log_in, lambda _url: pytest.fail("not logged in"))
+        )
+        (check,) = [check for check in found["a"].checks if not check.ok]
+        assert check[:5] == (CLIENT_TO_DTR, "pull", False, "account: DTR has no user zoe.", "Name another.")
+
+    def test_a_login_is_never_left_behind(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        ended: list[int] = []
+
+        def log_in() -> None:
+            time.sleep(0.6)
+            ended.append(1)
+
+        def late(_url: str) -> Check:
+            time.sleep(5)
+            return Check(CACHE_TO_DTR, "pull", True, "fine")
+
+        began = time.monotonic()
+        found = Stage(monkeypatch, a=[True]).examine(["a"], pull=Pull(log_in, late), timeout=0.4)
+        assert ended == [1]
+        assert time.monotonic() - began < 3, "a look is"
+        assert [check.check for check in found["a"].checks if not check.ok] == ["pull"]
+
+    def test_a_caches_own_accounts_count_for_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        stage = Stage(monkeypatch, a=[True], dtr=[True])
+        found = stage.examine(["a"], dangling=lambda: ["bob"], dangling_there=lambda: ["alice"])
+        (check,) = [check for check in found["a"].checks if not check.ok]
+        assert check.detail == "assigned to a cache that no longer exists: alice."
+
+
+@pytest.mark.parametrize(
+    ("check", "serves"),
+    [
+        (Check(CLIENT_TO_CACHE, "tcp", False, "refused."), False),
+        (Check(CLIENT_TO_CACHE, "validity", False, "expires in 3 days.", None, True), True),
+        (health._deployment(ASIA, []), True),
+        (Check(CACHE_TO_DTR, "upstream", False, "503."), True),
+        (Check(CLIENT_TO_DTR, "registration", False, "none."), True),
+    ],
+)
+def test_what_keeps_clients_from_an_answer(check: Check, serves: bool) -> None:
+    row = Condition(ASIA, [Check(CLIENT_TO_CACHE, "name_resolution", True, "fine"), check]).row()
+    assert (row["healthy"], row["serves"]) == (False, serves)
+    assert set(row["checks"][1]) == {"edge", "check", "ok", "detail", "hint"}
 
 
 class TestSideBySide:

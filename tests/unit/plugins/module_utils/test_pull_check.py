@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import typing as t
 
@@ -44,7 +43,7 @@ def look(location: str | None, url: str, image: str = "a/b:1") -> pull_check.Che
         return CacheTransport(origin, system_trust=False, timeout=2.0, retries=0)
 
     dtr = t.cast("pull_check.Distribution", Dtr(location))
-    return pull_check.look(pull_check.Ask(image, "alice", lambda: contextlib.nullcontext(dtr), connect), url)
+    return pull_check.look(pull_check.Ask(image, lambda: "alice", lambda: dtr, connect), url)
 
 
 def test_the_smallest_layer_is_asked_for_as_dtr_signed_it() -> None:

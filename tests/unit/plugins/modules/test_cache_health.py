@@ -8,6 +8,7 @@ import contextlib
 import json
 import socket
 import ssl
+import threading
 import time
 import typing as t
 from pathlib import Path
@@ -17,9 +18,11 @@ import pytest
 from ansible_collections.dtr.cache.plugins.module_utils import health
 from ansible_collections.dtr.cache.plugins.module_utils.certificates import fingerprint, load_certificates
 from ansible_collections.dtr.cache.tests.unit.support.modules import run_module
+from ansible_collections.dtr.cache.tests.unit.support.pulling import FakeDtr, running
 from ansible_collections.dtr.cache.tests.unit.support.web import Identity, Reply, Request, Site, make_identity, serve
 
 PASSWORD = "s3cret-of-the-test"
+APP = "engineering/app:1.0"
 
 
 class Fleet(t.NamedTuple):
@@ -213,27 +216,155 @@ def test_the_ports_that_its_stack_publishes(fleet: Fleet) -> None:
 
 def test_a_hundred_caches_of_which_fifty_hang(fleet: Fleet) -> None:
     step = 2.0
+    longest = 2 * step  # the answer for which a cache has to ask its upstream
+    never = threading.Event()
+
+    def hang_at(path: str) -> t.Callable[[Request], Reply]:
+        def behave(request: Request) -> Reply:
+            if request.path.startswith(path):
+                never.wait(30)
+            return fleet.cache.behaviour(request)
+
+        return behave
+
     with contextlib.ExitStack() as stack:
-        entries = []
         # Over plain HTTP: a hundred ends of TLS in one process would be what takes the time.
         plain = stack.enter_context(serve(fleet.cache.behaviour))
-        for number in range(50):
-            # The kernel accepts the connection, and nobody ever answers.
-            silent = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-            entries.append(fleet.entry(name=f"hangs-{number}", url=f"https://127.0.0.1:{silent.getsockname()[1]}"))
-            entries.append(fleet.entry(name=f"serves-{number}", url=plain.url))
+        stack.callback(never.set)
+        # The kernel accepts the connection, and nobody ever answers.
+        silent = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        hangs = {
+            "tcp": f"https://127.0.0.1:{full_server(stack)}",
+            "tls": f"https://127.0.0.1:{silent.getsockname()[1]}",
+            "api": stack.enter_context(serve(hang_at("/v2/"))).url,
+            "upstream": stack.enter_context(serve(hang_at("/v2/dtr-cache-health"))).url,
+        }
+        places = [list(hangs)[number % len(hangs)] for number in range(50)]
+        entries = [fleet.entry(name=f"{place}-{number}", url=hangs[place]) for number, place in enumerate(places)]
+        serving = [fleet.entry(name=f"serves-{number}", url=plain.url) for number in range(50)]
         stack.enter_context(mock.patch.object(health, "STEP_SECONDS", step))
         begin = time.monotonic()
-        fleet.run(caches=entries[1::2], check_registration=False, timeout=60)
+        fleet.run(caches=serving, check_registration=False, timeout=60)
         alone = time.monotonic() - begin
         begin = time.monotonic()
-        result = fleet.run(caches=entries, check_registration=False, timeout=60)
+        result = fleet.run(caches=[*entries, *serving], check_registration=False, timeout=60)
         seconds = time.monotonic() - begin
-    states = {row["name"]: row["healthy"] for row in result["caches"]}
-    assert states == {entry["name"]: entry["name"].startswith("serves") for entry in entries}
-    wrong = {(check["edge"], check["check"]) for row in result["caches"] for check in row["checks"] if not check["ok"]}
-    assert wrong == {("client->cache", "tls")}
-    assert seconds < step + 2 * alone + 1, "one time-out, and what the others take"
+    failed = {row["name"]: [check["check"] for check in row["checks"] if not check["ok"]] for row in result["caches"]}
+    assert failed == {
+        **{f"{place}-{number}": [place] for number, place in enumerate(places)},
+        **{entry["name"]: [] for entry in serving},
+    }
+    assert seconds < longest + 2 * alone + 1, "the longest time-out once, and what the others take"
+
+
+def full_server(stack: contextlib.ExitStack) -> int:
+    """The port of a server whose queue of connections is full, so that the kernel answers no further ones."""
+    server = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+    for _each in range(4):
+        waiting = stack.enter_context(socket.socket())
+        waiting.setblocking(False)
+        waiting.connect_ex(server.getsockname())
+    return int(server.getsockname()[1])
+
+
+class Pulling(t.NamedTuple):
+    """A DTR and a cache over plain HTTP, with an image to pull."""
+
+    dtr: FakeDtr
+    inactive: list[str]
+
+    def run(self, entry: dict[str, t.Any] | None = None, **options: t.Any) -> dict[str, t.Any]:
+        cache = {"name": "region-asia", "url": self.dtr.cache.site.url, "account": "alice", **(entry or {})}
+        settings = {"url": self.dtr.site.url, "username": "admin", "password": PASSWORD, "image": APP, **options}
+        return run_module("cache_health", caches=[cache], **{"timeout": 5, "check_read_only": False, **settings})
+
+    def written(self) -> list[str]:
+        return [each.method for each in self.dtr.site.requests if each.method != "GET"]
+
+
+@pytest.fixture
+def pulling() -> t.Iterator[Pulling]:
+    with running() as dtr:
+        dtr.add_image(APP, b"one" * 1000, b"two")
+        behaviour, of_cache = dtr.site.behaviour, dtr.cache.site.behaviour
+        found = Pulling(dtr, [])
+
+        def as_dtr(request: Request) -> Reply:
+            account = request.path.rpartition("/")[2]
+            if request.path == "/_ping":
+                return Reply(200, b'{"Error": "", "Healthy": true}')
+            if request.path.startswith("/enzi/v0/accounts/") and "members" not in request.path:
+                active = "false" if account in found.inactive else "true"
+                return Reply(200, f'{{"name": "{account}", "isOrg": false, "isActive": {active}}}'.encode())
+            return behaviour(request)
+
+        def as_cache(request: Request) -> Reply:
+            if request.path == "/v2/":
+                return Reply(200, b"{}", {"Docker-Distribution-Api-Version": "registry/2.0"})
+            return of_cache(request)
+
+        dtr.site.behaviour, dtr.cache.site.behaviour = as_dtr, as_cache
+        yield found
+
+
+def test_a_layer_is_asked_for_as_the_account_whose_token_is_gone_afterwards(pulling: Pulling) -> None:
+    assert pulling.run()["healthy"]
+    assert pulling.written() == ["POST", "DELETE"]
+    assert pulling.dtr.access_tokens == {}
+    assert pulling.run(entry={"account": None, "account_of": {"teams": ["engineering/backend"]}})["healthy"]
+
+
+def test_a_layer_that_never_comes_leaves_no_token_behind(pulling: Pulling) -> None:
+    never = threading.Event()
+
+    def hang(_request: Request, _content: bytes) -> Reply:
+        never.wait(30)
+        return Reply(500)
+
+    pulling.dtr.cache.answer = hang
+    began = time.monotonic()
+    result = pulling.run(timeout=1.5)
+    seconds = time.monotonic() - began
+    never.set()
+    assert failures(result) in ([("cache->DTR", "pull")], [("client->DTR", "pull")])
+    assert pulling.written() == ["POST", "DELETE"]
+    assert pulling.dtr.access_tokens == {}
+    assert seconds < 6
+
+
+def test_no_token_is_made_for_a_cache_that_is_ill_anyway(pulling: Pulling) -> None:
+    result = pulling.run(entry={"url": "http://127.0.0.1:1"})
+    assert ("client->cache", "tcp") in failures(result)
+    assert pulling.written() == []
+
+
+def test_check_mode_changes_nothing_in_dtr(pulling: Pulling) -> None:
+    result = pulling.run(check=True)
+    assert result["healthy"]
+    assert "pull" not in edges(result)["cache->DTR"]
+    assert pulling.written() == []
+    assert pulling.run(check=True, entry={"account": "admin"})["healthy"]
+    assert pulling.written() == []
+
+
+@pytest.mark.parametrize(
+    ("declared", "told"),
+    [
+        ({"accounts": ["alice", "carol"]}, ["carol"]),
+        ({"accounts": ["alice", "dave"]}, []),
+        ({"teams": ["engineering/backend"]}, []),
+    ],
+)
+def test_only_the_active_accounts_of_the_cache_are_looked_at(
+    pulling: Pulling, declared: dict[str, t.Any], told: list[str]
+) -> None:
+    pulling.dtr.settings.update(carol="id-gone", dave="id-gone", bob="id-gone")
+    pulling.inactive.append("dave")
+    result = pulling.run(entry={"account": None, "account_of": declared}, image=None, check_accounts=True)
+    (check,) = [each for each in result["caches"][0]["checks"] if each["check"] == "assignments"]
+    assert (check["ok"], check["detail"].endswith(f": {', '.join(told)}.")) == (not told, bool(told))
+    read = {each.path.split("/")[4] for each in pulling.dtr.site.requests if each.path.endswith("/settings")}
+    assert "bob" not in read
 
 
 def test_dtrs_certificate_is_not_judged_without_validation(fleet: Fleet) -> None:
