@@ -39,6 +39,12 @@ _value:
       description: Accounts whose cache no longer exists, and that no region names in C(dtr_cache_assignments).
       type: list
       elements: str
+    undeclared:
+      description:
+        - The caches that it has registered and that no region declares, with C(name), C(url), the number of their
+          C(accounts), whether each C(answers), and in C(detail) why not. One that answers may be another inventory's.
+      type: list
+      elements: dict
     cause: {description: What is wrong with it in one sentence., type: str}
     hint: {description: What to do about it., type: str}
 """

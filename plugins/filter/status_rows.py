@@ -70,8 +70,14 @@ _value:
       description: What a deployment would do, as RV(dtr.cache.stack_plan#module:steps).
       type: list
       elements: dict
+    serves:
+      description: As RV(dtr.cache.cache_health#module:caches[].serves).
+      type: bool
+      sample: true
     checks:
-      description: As RV(dtr.cache.cache_health#module:caches[].checks).
+      description:
+        - As RV(dtr.cache.cache_health#module:caches[].checks), without what is wrong with a DTR that answers, which
+          P(dtr.cache.status_registries#filter) tells.
       type: list
       elements: dict
     seconds:

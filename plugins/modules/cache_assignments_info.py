@@ -75,6 +75,11 @@ dangling:
   returned: success
   type: list
   elements: str
+inactive:
+  description: The users that are not active, and so pull from nowhere.
+  returned: success, when all users were read
+  type: list
+  elements: str
 """
 
 import typing as t
@@ -109,10 +114,12 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         raise Failure("INVALID_INPUT", f"accounts: {'; '.join(problems)}.", problems=problems)
     with Connection(module) as registry:
         caches = registry.content_caches()
-        names = [account.name for account in registry.users()] if named is None else list(dict.fromkeys(named))
+        users = list(registry.users()) if named is None else []
+        names = [account.name for account in users] if named is None else list(dict.fromkeys(named))
         settings, failed = read_settings(registry, names, module.params["concurrency"])
     failed = without_vanished(failed, named or ())
-    result = by_cache(settings, caches)
+    inactive = {"inactive": [account.name for account in users if not account.is_active]} if named is None else {}
+    result = {**by_cache(settings, caches), **inactive}
     if failed:
         raise partial_failure(failed, "read", {**result, "failed_accounts": failed_accounts(failed)})
     return result

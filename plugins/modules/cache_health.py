@@ -44,6 +44,9 @@ options:
       min_days:
         description: The same as O(min_days) for this cache alone.
         type: int
+      image:
+        description: The same as O(image) for this cache alone.
+        type: str
       certificate:
         description:
           - The certificate that the cache should have, as PEM text or by its SHA-256 fingerprint in any usual notation.
@@ -275,6 +278,7 @@ def main() -> None:
                     "ca_path": {"type": "path"},
                     "ca_certificate": {"type": "str"},
                     "min_days": {"type": "int"},
+                    "image": {"type": "str"},
                     "certificate": {"type": "str"},
                     "published_ports": {"type": "list", "elements": "int"},
                     "account": {"type": "str"},
@@ -330,11 +334,12 @@ def check_options(params: t.Mapping[str, t.Any]) -> None:
     for entry in params["caches"]:
         if origin_of(entry["url"]).scheme not in ("https", "http"):
             raise Failure("INVALID_INPUT", f"caches: {entry['url']} is not an https URL.")
-    if params["image"]:
-        images.parse_name(params["image"])
+    wanted = [image for image in (params["image"], *(entry["image"] for entry in params["caches"])) if image]
+    for image in wanted:
+        images.parse_name(image)
     if not (params["url"] and (params["username"] or params["client_cert"])):
-        for option in ("image", "check_accounts"):
-            if params[option]:
+        for option, given in (("image", wanted), ("check_accounts", params["check_accounts"])):
+            if given:
                 raise Failure("INVALID_INPUT", f"{option}: it needs the DTR's url and an account to ask it with.")
     if params["timeout"] <= 0:
         raise Failure("INVALID_INPUT", f"timeout: {params['timeout']:g} is not a number of seconds above 0.")
@@ -355,7 +360,9 @@ def cache_of(
 ) -> health.Cache:
     """A cache with the trust of its clients: its own CA, or the system's and DTR's."""
     params = module.params
-    own_accounts = registry is not None and params["check_accounts"] and entry["account_of"]
+    dangling = None
+    if registry is not None and params["check_accounts"] and entry["account_of"]:
+        dangling = functools.partial(dangling_accounts, registry, entry["account_of"])
     given = {name: entry[name] for name in TRUST}
     try:
         context = tls.client_context(**(given if any(given.values()) else {name: params[name] for name in TRUST}))
@@ -373,7 +380,7 @@ def cache_of(
         certificate=fingerprint_of(entry),
         published=entry["published_ports"],
         pull=pull_of(module, entry, given, registry, stack) if registry else None,
-        dangling=functools.partial(dangling_accounts, registry, entry["account_of"]) if own_accounts else None,
+        dangling=dangling,
     )
 
 
@@ -403,8 +410,8 @@ def pull_of(
 ) -> health.Pull | None:
     """What asks the cache for a layer as a client does, when there is an image to ask for and an account to do so."""
     params = module.params
-    account = entry["account"]
-    if not params["image"] or not (account or any((entry["account_of"] or {}).values())):
+    account, image = entry["account"], entry["image"] or params["image"]
+    if not image or not (account or any((entry["account_of"] or {}).values())):
         return None
     if module.check_mode and account != params["username"]:
         return None
@@ -412,7 +419,7 @@ def pull_of(
     own = any(entry[name] for name in TRUST)
     puller = Puller(module, registry, entry)
     ask = pull_check.Ask(
-        params["image"],
+        image,
         lambda: puller.account,
         lambda: puller.distribution,
         lambda url: CacheTransport(url, system_trust=not own, **trust, **options),

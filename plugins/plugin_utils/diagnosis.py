@@ -13,8 +13,14 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.module_utils.health import CACHE_TO_DTR, CLIENT_TO_CACHE, CLIENT_TO_DTR
+from ansible_collections.dtr.cache.plugins.module_utils.health import (
+    CACHE_TO_DTR,
+    CLIENT_TO_CACHE,
+    CLIENT_TO_DTR,
+    by_likelihood,
+)
 from ansible_collections.dtr.cache.plugins.module_utils.log_causes import FROM_CLIENT, START, STORAGE, TO_DTR, VAGUE
+from ansible_collections.dtr.cache.plugins.module_utils.probes import Check
 from ansible_collections.dtr.cache.plugins.plugin_utils import observation
 
 Variables = t.Mapping[str, t.Any]
@@ -57,6 +63,7 @@ _UNCHECKED = ("upstream_wrong_content", "upstream_redirects", "upstream_token_re
 # A few requests of somebody whom DTR did not send are no trouble of the cache.
 _REJECTED_TO_COUNT = 3
 _SHORTEST_CAUSE = 100
+_SERVER_ERRORS = 500
 
 
 @dataclasses.dataclass
@@ -93,12 +100,22 @@ class Cause:
 def verdicts(hosts: t.Iterable[Variables]) -> list[dict[str, t.Any]]:
     """The verdicts of many hosts, in their order, from what role C(observation) left in their variables."""
     known = list(hosts)
-    return [_of_host(row, host) for row, host in zip(observation.rows(known), known)]
+    of_dtr = {
+        registry["url"]: f"The DTR {registry['url']}: {registry['cause']}"
+        + (f" {registry['hint']}" if registry["hint"] else "")
+        for registry in observation.registries(known)
+        if registry["cause"]
+    }
+    return [_of_host(row, host, of_dtr) for row, host in zip(observation.rows(known), known)]
 
 
-def _of_host(row: Variables, host: Variables) -> dict[str, t.Any]:
+def _of_host(row: Variables, host: Variables, of_dtr: t.Mapping[str, str]) -> dict[str, t.Any]:
     logs = host.get("__dtr_cache_looked_at_logs") or {}
-    return verdict(row, logs.get("findings") or [], _unread(logs))
+    found = verdict(row, logs.get("findings") or [], _unread(logs))
+    # That the DTR is down stands among the causes.
+    if row.get("registry_url") in of_dtr and not any(each["edge"] == CLIENT_TO_DTR for each in found["causes"]):
+        found["notes"].append(of_dtr[row["registry_url"]])
+    return found
 
 
 def verdict(row: Variables, findings: t.Sequence[Finding], unread: t.Sequence[str] = ()) -> dict[str, t.Any]:
@@ -135,6 +152,31 @@ def verdict(row: Variables, findings: t.Sequence[Finding], unread: t.Sequence[st
         "causes": [cause.row() for cause in causes],
         "notes": [*notes, *unread],
     }
+
+
+def with_log(result: Variables, logs: Variables) -> str:
+    """The message of a look that failed, with the cause in the log that explains it best, if there is one.
+
+    Args:
+        result: Of M(dtr.cache.cache_health), M(dtr.cache.cache_pull) or M(dtr.cache.cache_proof).
+        logs: The result of M(dtr.cache.cache_logs_info), whether it succeeded or not.
+    """
+    message = str(result.get("msg") or "no reason was given")
+    left = [finding for finding in logs.get("findings") or [] if finding["current"]]
+    reasons = (_reason_for(topic, left) for topic in _failed_topics(result))
+    reason = next((reason for reason in reasons if reason), None)
+    if reason is None:
+        return message
+    return f"{message} The cache's log, {_seen(reason)}: {reason['summary']}. {reason['hint']}"
+
+
+def _failed_topics(result: Variables) -> list[Topic]:
+    checks = [Check(**check) for cache in result.get("caches") or [] for check in cache["checks"]]
+    if checks:
+        return [(check.edge, check.check) for check in by_likelihood(checks)]
+    # A cache that answers with an error has met it on its way to DTR, or in its storage.
+    status = (result.get("failure") or {}).get("http_status") or 0
+    return [(CACHE_TO_DTR, "pull")] if status >= _SERVER_ERRORS else []
 
 
 def _causes_of_problems(row: Variables, left: list[Finding]) -> list[Cause]:

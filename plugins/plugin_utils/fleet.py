@@ -68,6 +68,7 @@ class RegistryStatus(t.NamedTuple):
     read_only: bool | None
     version: str
     dangling: t.Sequence[str]
+    lost: int
     cause: str
     hint: str
 
@@ -96,6 +97,7 @@ class CacheStatus:
     dangling: t.Sequence[str]
     registered: bool | None
     drift: t.Sequence[Step] | None
+    serves: bool | None
     edges: t.Sequence[Edge]
 
     @property
@@ -127,6 +129,7 @@ def read_registries(rows: t.Any) -> list[RegistryStatus]:
             row.get("read_only"),
             clean(row.get("version")),
             [clean(account) for account in row.get("dangling") or []],
+            sum(each.get("answers") is False and each.get("accounts") != 0 for each in row.get("undeclared") or []),
             clean(row.get("cause")),
             clean(row.get("hint")),
         )
@@ -206,6 +209,7 @@ def _cache(row: t.Mapping[str, t.Any], moment: datetime.datetime) -> CacheStatus
         dangling=[clean(account) for account in row.get("dangling") or []],
         registered=row.get("registered"),
         drift=None if drift is None else [_step(step) for step in drift],
+        serves=row.get("serves"),
         edges=[_edge(name, [check for check in checks if check.edge == name], seconds.get(name)) for name in EDGES],
     )
 

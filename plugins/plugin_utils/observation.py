@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.module_utils.health import CLIENT_TO_DTR, by_likelihood
+from ansible_collections.dtr.cache.plugins.module_utils.distribution import origin_of
+from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
+from ansible_collections.dtr.cache.plugins.module_utils.health import CLIENT_TO_CACHE, CLIENT_TO_DTR, by_likelihood
 from ansible_collections.dtr.cache.plugins.module_utils.probes import Check
 
 Variables = t.Mapping[str, t.Any]
@@ -28,6 +30,10 @@ REPLICAS = ("swarm", "replicas")
 EDGES = ("client->cache", "cache->DTR", "client->DTR")
 _CERTIFICATE = ("subject", "issuer", "not_before", "not_after")
 _NAMED = 5
+# What may be wrong with a DTR that answers, and is no reason for any of its caches to be ill.
+_OF_THE_DTR = ("clock", "validity", "read_only")
+# Whoever fails at none of these has answered, whatever its certificate is worth.
+_ANSWERS = ("name_resolution", "tcp", "tls", "api", "finished")
 
 
 class Problem(t.NamedTuple):
@@ -36,6 +42,41 @@ class Problem(t.NamedTuple):
     cause: str
     hint: str | None = None
     topic: tuple[str, str] = ("", "")  # what it is about, for programs: a check's edge and name, or a part of the Swarm
+
+
+def probes(hosts: t.Iterable[Variables], registered: t.Iterable[Variables] = ()) -> list[Row]:
+    """What M(dtr.cache.cache_health) is to look at: the caches of hosts with the same DTR, each name once.
+
+    Args:
+        hosts: Their variables, after the look at their Swarms.
+        registered: The caches that the DTR knows. Those that no host declares are to be looked at as well.
+    """
+    entries: dict[str, Row] = {}
+    for host in hosts:
+        probe = host.get("__dtr_cache_probe") or {}
+        if probe.get("name"):
+            entries.setdefault(probe["name"], {**probe, **_published(host)})
+    for each in registered:
+        if _is_url(each["host"]):
+            entries.setdefault(each["name"], {"name": each["name"], "url": each["host"]})
+    return list(entries.values())
+
+
+def _published(host: Variables) -> Row:
+    """The ports at which the Swarm publishes the cache; nothing where it was not looked at or has nothing to do."""
+    services = (host.get("__dtr_cache_looked_at_swarm") or {}).get("services")
+    service = next((each for each in services or [] if each["name"] == SERVICE), None)
+    if services is None or (service is None and (host.get("__dtr_cache") or {}).get("certificate") is None):
+        return {}
+    ports = (port.partition(":")[0] for port in (service or {}).get("ports") or [])
+    return {"published_ports": [int(port) for port in ports if port.isdigit()]}
+
+
+def _is_url(text: str) -> bool:
+    try:
+        return origin_of(text).scheme in ("https", "http")
+    except Failure:
+        return False
 
 
 def observe(hosts: t.Iterable[Variables]) -> list[Row]:
@@ -54,7 +95,7 @@ def _observed(host: Variables, head: Variables) -> Row:
     health = _health_of(settings, head)
     swarm = host.get("__dtr_cache_looked_at_swarm") or {}
     accounts = head.get("__dtr_cache_looked_at_accounts") or {}
-    checks = [Check(**check) for check in (health or {}).get("checks") or []]
+    checks = [check for check in _checks(health) if not _is_told_of_the_dtr(check, head)]
     services = {each["name"]: each for each in swarm.get("services") or []}
     service: Variables = services.get(SERVICE) or {}
     image = service.get("image")
@@ -72,10 +113,11 @@ def _observed(host: Variables, head: Variables) -> Row:
         "certificate": _certificate(health),
         "days_left": (health or {}).get("days_left"),
         "accounts": len(accounts["by_cache"].get(name, ())) if "by_cache" in accounts else None,
-        "dangling": _claimed(settings, accounts.get("dangling") or []),
+        "dangling": _claimed(settings, _dangling(accounts)),
         "registered": _registered(checks, head),
         "drift": drift,
-        "checks": [check._asdict() for check in checks],
+        "serves": (health or {}).get("serves"),
+        "checks": [check.row() for check in checks],
         "seconds": {edge: ((health or {}).get("seconds") or {}).get(edge) for edge in EDGES},
     }
     problems = list(_problems(row, checks, host, head))
@@ -112,8 +154,15 @@ def registries(hosts: t.Iterable[Variables]) -> list[dict[str, t.Any]]:
         fleet = [host for host in known if (host.get("__dtr_cache") or {}).get("registry_url") == url]
         claimed = {name for host in fleet for name in (host.get("__dtr_cache_observed") or {}).get("dangling") or []}
         accounts = head.get("__dtr_cache_looked_at_accounts") or {}
-        dangling = sorted(set(accounts.get("dangling") or []) - claimed)
-        problems = [*_registry_problems(head, registry, accounts), *_dangling_problems(dangling)]
+        dangling = sorted(set(_dangling(accounts)) - claimed)
+        names = {(host.get("__dtr_cache") or {}).get("name") for host in fleet}
+        undeclared = [_undeclared(each, head) for each in _registered_caches(head) if each["name"] not in names]
+        problems = [
+            *_registry_problems(head, registry, accounts),
+            *_own_problems(head),
+            *_lost_problems(undeclared),
+            *_dangling_problems(dangling, claimed=False),
+        ]
         first = problems[0] if problems else Problem("")
         found.append(
             {
@@ -122,6 +171,7 @@ def registries(hosts: t.Iterable[Variables]) -> list[dict[str, t.Any]]:
                 "version": registry.get("version"),
                 "read_only": registry.get("read_only"),
                 "dangling": dangling,
+                "undeclared": undeclared,
                 "cause": first.cause or None,
                 "hint": first.hint,
             }
@@ -156,9 +206,48 @@ def _judged(row: Row, problems: t.Sequence[Problem], state: str) -> Row:
 
 def _health_of(settings: Variables, head: Variables) -> Variables | None:
     """What was found at this cache. Of two hosts with the same name, only one was looked at."""
-    looked = (head.get("__dtr_cache_looked_at_health") or {}).get("caches") or []
     own = (settings.get("name"), settings.get("url"))
-    return next((each for each in looked if (each["name"], each["url"]) == own), None)
+    return next((each for each in _looked_at(head) if (each["name"], each["url"]) == own), None)
+
+
+def _looked_at(head: Variables) -> t.Sequence[Variables]:
+    return (head.get("__dtr_cache_looked_at_health") or {}).get("caches") or []
+
+
+def _registered_caches(head: Variables) -> t.Sequence[Variables]:
+    return (head.get("__dtr_cache_looked_at_registered") or {}).get("content_caches") or []
+
+
+def _checks(health: Variables | None) -> list[Check]:
+    return [Check(**check) for check in (health or {}).get("checks") or []]
+
+
+def _is_told_of_the_dtr(check: Check, head: Variables) -> bool:
+    """Whether this is wrong with the DTR, and is told once instead of at each cache."""
+    answers = (head.get("__dtr_cache_looked_at_registry") or {}).get("healthy")
+    return bool(answers) and check.edge == CLIENT_TO_DTR and not check.ok and check.check in _OF_THE_DTR
+
+
+def _dangling(accounts: Variables) -> list[str]:
+    """The accounts without a cache that can pull at all."""
+    inactive = set(accounts.get("inactive") or [])
+    return [name for name in accounts.get("dangling") or [] if name not in inactive]
+
+
+def _undeclared(cache: Variables, head: Variables) -> dict[str, t.Any]:
+    """A registered cache that no host declares: how many accounts it has, and why it does not answer if so."""
+    looked = next(
+        (each for each in _looked_at(head) if (each["name"], each["url"]) == (cache["name"], cache["host"])), {}
+    )
+    failed = [each for each in _checks(looked) if each.edge == CLIENT_TO_CACHE and not each.ok]
+    accounts = (head.get("__dtr_cache_looked_at_accounts") or {}).get("by_cache")
+    return {
+        "name": cache["name"],
+        "url": cache["host"],
+        "accounts": None if accounts is None else len(accounts.get(cache["name"], ())),
+        "answers": not any(each.check in _ANSWERS for each in failed) if looked else None,
+        "detail": next((each.detail for each in failed if each.check in _ANSWERS), None),
+    }
 
 
 def _is_plannable(host: Variables, head: Variables) -> bool:
@@ -233,7 +322,7 @@ def _problems(row: Row, checks: t.Sequence[Check], host: Variables, head: Variab
             "dtr.cache.deploy --check --diff shows the difference, dtr.cache.deploy mends it.",
             ("swarm", "drift"),
         )
-    yield from _dangling_problems(row["dangling"])
+    yield from _dangling_problems(row["dangling"], claimed=True)
     settings = (host.get("__dtr_cache_looked_at_settings") or {}).get("problems") or []
     if settings:
         yield Problem(f"the settings are not sound: {'; '.join(settings)}.", "Mend the variables of this region.")
@@ -300,13 +389,43 @@ def _registry_problems(head: Variables, registry: Variables, accounts: Variables
         yield _failed("the accounts cannot be read", accounts)
 
 
-def _dangling_problems(dangling: t.Sequence[str]) -> t.Iterator[Problem]:
+def _own_problems(head: Variables) -> t.Iterator[Problem]:
+    """What is wrong with a DTR that answers: each of its caches was told the same."""
+    for check in _checks(next(iter(_looked_at(head)), None)):
+        if _is_told_of_the_dtr(check, head):
+            yield Problem(
+                _sentence(f"{check.edge}, {check.check}: {check.detail}"), check.hint, (check.edge, check.check)
+            )
+
+
+def _lost_problems(undeclared: t.Sequence[Variables]) -> t.Iterator[Problem]:
+    """Where pulls fail at a cache that nobody looks after. One that answers may be another inventory's."""
+    for cache in undeclared:
+        if cache["answers"] is not False or cache["accounts"] == 0:
+            continue
+        subject = {None: "Accounts may pull", 1: "1 account pulls"}.get(
+            cache["accounts"], f"{cache['accounts']} accounts pull"
+        )
+        yield Problem(
+            _sentence(
+                f"{subject} from {cache['name']} ({cache['url']}), which no region declares and which does not answer: "
+                f"{cache['detail']}"
+            ),
+            "Deploy it as a region of this inventory; or take it out of DTR with dtr.cache.content_caches (state "
+            "absent), which lets its accounts pull from DTR.",
+        )
+
+
+def _dangling_problems(dangling: t.Sequence[str], *, claimed: bool) -> t.Iterator[Problem]:
     if dangling:
         more = f" and {len(dangling) - _NAMED} more" if len(dangling) > _NAMED else ""
         subject = "1 account pulls" if len(dangling) == 1 else f"{len(dangling)} accounts pull"
         yield Problem(
             f"{subject} from a cache that no longer exists: {', '.join(dangling[:_NAMED])}{more}.",
-            "dtr.cache.assign gives them the cache that is declared.",
+            "dtr.cache.assign gives them the cache that is declared."
+            if claimed
+            else "No region names them. dtr.cache.assign gives a cache to those of the teams and organisations in "
+            "dtr_cache_assignments; name the others there, or set them to local with dtr.cache.cache_assignments.",
         )
 
 

@@ -53,6 +53,7 @@ METRICS = (
     Metric("dtr_cache_info", "What the cache is; the value is always 1.", _info),
     Metric("dtr_cache_observed", "Whether anything could be found out.", _one(lambda cache: cache.state != "unknown")),
     Metric("dtr_cache_healthy", "Whether all is well.", _one(lambda cache: cache.state == "healthy")),
+    Metric("dtr_cache_serves", "Whether pulls that get to the cache are answered.", _one(lambda cache: cache.serves)),
     Metric("dtr_cache_replicas_wanted", "Replicas that the service should have.", _one(lambda cache: cache.wanted)),
     Metric("dtr_cache_replicas_running", "Replicas that run.", _one(lambda cache: cache.running)),
     Metric(
@@ -93,6 +94,12 @@ REGISTRY_METRICS: tuple[tuple[str, str, t.Callable[[RegistryStatus], float | Non
         "Accounts whose cache no longer exists and that no region declares.",
         lambda registry: len(registry.dangling),
     ),
+    (
+        "dtr_cache_registry_lost_caches",
+        "Registered caches with accounts that no region declares and that do not answer.",
+        lambda registry: registry.lost,
+    ),
+    ("dtr_cache_registry_well", "Whether nothing at all is wrong with the DTR.", lambda registry: not registry.cause),
 )
 
 

@@ -26,6 +26,7 @@ declare -A SERVICES_OF_PACKAGE=(
   [docker.io]="docker.service docker.socket containerd.service"
   [docker-registry]="docker-registry.service"
   [openssh-server]="ssh.service ssh.socket"
+  [prometheus]="prometheus.service"
 )
 
 # While packages are installed this file keeps their services from starting. The second line is how a later run

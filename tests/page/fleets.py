@@ -70,6 +70,7 @@ def healthy(
         "dangling": [],
         "registered": True,
         "drift": [],
+        "serves": True,
         "checks": [
             *client,
             check(
@@ -128,6 +129,7 @@ def closed(region: str = "region-brazil") -> Row:
         "state": "ill",
         "cause": "The connection to port 443 of the cache is refused.",
         "hint": hint,
+        "serves": False,
         "replicas": {"wanted": 1, "running": 0},
         "certificate": None,
         "days_left": None,

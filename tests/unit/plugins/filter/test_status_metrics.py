@@ -35,6 +35,7 @@ def row(**given: t.Any) -> dict[str, t.Any]:
         "dangling": ["bob"],
         "registered": False,
         "drift": [{"kind": "service", "action": "update", "name": "x", "detail": ""}],
+        "serves": True,
         "checks": [
             {"edge": "client->cache", "check": "tcp", "ok": True, "detail": "", "hint": None},
             {"edge": "client->cache", "check": "tls", "ok": False, "detail": "", "hint": None},
@@ -69,6 +70,7 @@ def test_each_thing_that_is_known_is_a_sample() -> None:
         'dtr_cache_info{url="https://cache",version="2.7.6",image="cache:2.7.6"}': 1,
         "dtr_cache_observed": 1,
         "dtr_cache_healthy": 1,
+        "dtr_cache_serves": 1,
         "dtr_cache_replicas_wanted": 2,
         "dtr_cache_replicas_running": 1,
         "dtr_cache_certificate_expiry_timestamp_seconds": NOON_SECONDS + 10 * 86400 + 3600,
@@ -127,7 +129,15 @@ def test_labels_are_escaped() -> None:
 
 def test_registries_have_metrics_of_their_own() -> None:
     down: dict[str, t.Any] = {"url": "https://down", "healthy": None, "read_only": None, "dangling": []}
-    well = {"url": "https://dtr", "healthy": True, "read_only": True, "dangling": ["zoe"]}
+    lost = [{"accounts": 3, "answers": False}, {"accounts": 0, "answers": False}, {"accounts": 3, "answers": True}]
+    well: dict[str, t.Any] = {
+        "url": "https://dtr",
+        "healthy": True,
+        "read_only": True,
+        "dangling": ["zoe"],
+        "undeclared": lost,
+        "cause": "it is read only",
+    }
     found = samples(registries=[well, down])
     assert {series: value for series, value in found.items() if "registry" in series} == {
         'dtr_cache_registry_healthy{registry="https://dtr"}': 1,
@@ -135,6 +145,10 @@ def test_registries_have_metrics_of_their_own() -> None:
         'dtr_cache_registry_read_only{registry="https://dtr"}': 1,
         'dtr_cache_registry_dangling_accounts{registry="https://dtr"}': 1,
         'dtr_cache_registry_dangling_accounts{registry="https://down"}': 0,
+        'dtr_cache_registry_lost_caches{registry="https://dtr"}': 1,
+        'dtr_cache_registry_lost_caches{registry="https://down"}': 0,
+        'dtr_cache_registry_well{registry="https://dtr"}': 0,
+        'dtr_cache_registry_well{registry="https://down"}': 1,
     }
 
 

@@ -376,7 +376,12 @@ class TestExamine:
     ) -> None:
         pulled = Check(CACHE_TO_DTR, "pull", False, "full.", "Make room.")
         asked: list[str] = []
-        pull = Pull(lambda: asked.append("log in"), lambda url: asked.append(url) or pulled)
+
+        def look(url: str) -> Check:
+            asked.append(url)
+            return pulled
+
+        pull = Pull(lambda: asked.append("log in"), look)
         found = Stage(monkeypatch, a=[well]).examine(["a"], pull=pull)
         assert (pulled in found["a"].checks) == known
         assert asked == (["log in", "https://a"] if known else []), "and nothing is asked for in vain"

@@ -201,3 +201,49 @@ def test_the_report_is_for_a_person() -> None:
     assert (
         diagnosis.summary(found)[0]["most likely cause"] == "cache->DTR: it does not trust the CA of DTR's certificate."
     )
+
+
+def failed_look(*topics: tuple[str, str]) -> dict[str, t.Any]:
+    checks = [{"edge": edge, "check": name, "ok": False, "detail": "wrong.", "hint": None} for edge, name in topics]
+    return {"msg": "It is ill.", "caches": [{"name": "region-asia", "checks": checks}]}
+
+
+@pytest.mark.parametrize(
+    ("result", "codes", "told"),
+    [
+        (failed_look(UPSTREAM), ["upstream_ca_unknown"], "upstream_ca_unknown"),
+        (failed_look(REGISTRATION, UPSTREAM), ["key_mismatch", "upstream_dns"], "upstream_dns"),
+        (failed_look(("cache->DTR", "pull")), ["disk_full", "upstream_timeout"], "disk_full"),
+        (failed_look(NO_TCP), ["configuration_missing"], "configuration_missing"),
+        (failed_look(REGISTRATION), ["upstream_ca_unknown"], None),
+        (failed_look(UPSTREAM), [], None),
+        ({"msg": "It is ill.", "failure": {"http_status": 503}}, ["disk_full"], "disk_full"),
+        ({"msg": "It is ill.", "failure": {"http_status": None}}, ["disk_full"], None),
+    ],
+)
+def test_a_failed_look_is_told_with_what_the_log_knows_of_it(
+    result: dict[str, t.Any], codes: list[str], told: str | None
+) -> None:
+    message = diagnosis.with_log(result, {"findings": [finding(code) for code in codes]})
+    cause = BY_CODE[told] if told else None
+    seen = "3 times, the last at 2026-01-31T12:00:00Z on worker-1"
+    assert message == (f"It is ill. The cache's log, {seen}: {cause.summary}. {cause.hint}" if cause else "It is ill.")
+    assert diagnosis.with_log(result, {"msg": "The Engine is away."}) == "It is ill."
+    over = {"findings": [finding(code, current=False) for code in codes]}
+    assert diagnosis.with_log(result, over) == "It is ill."
+
+
+def test_what_is_wrong_with_the_dtr_alone_is_a_note() -> None:
+    settings = {"name": "region-asia", "url": "https://cache", "registry_url": "https://dtr", "host": "cache"}
+    ended = {"edge": "client->DTR", "check": "read_only", "ok": False, "detail": "Read only.", "hint": "Switch it off."}
+    host = {
+        "inventory_hostname": "asia",
+        "__dtr_cache": settings,
+        "__dtr_cache_observed": {**row(), "registry_url": "https://dtr"},
+        "__dtr_cache_looked_at_registry": {"healthy": True},
+        "__dtr_cache_looked_at_health": {"caches": [{"name": "x", "url": "https://cache", "checks": [ended]}]},
+        "__dtr_cache_looked_at_logs": {"findings": []},
+    }
+    (found,) = diagnosis.verdicts([host])
+    assert (found["state"], found["causes"]) == ("healthy", [])
+    assert found["notes"] == ["The DTR https://dtr: client->DTR, read_only: Read only. Switch it off."]

@@ -9,7 +9,7 @@ import typing as t
 
 import pytest
 from ansible_collections.dtr.cache.plugins.filter.table import table
-from ansible_collections.dtr.cache.plugins.plugin_utils.observation import observe, registries, rows, summary
+from ansible_collections.dtr.cache.plugins.plugin_utils.observation import observe, probes, registries, rows, summary
 
 DTR = "https://dtr.example.org"
 EDGES = ("client->cache", "cache->DTR", "client->DTR")
@@ -28,6 +28,7 @@ def probed(name: str, checks: t.Sequence[dict[str, t.Any]] = ()) -> dict[str, t.
         "name": name,
         "url": f"https://{name}.example.org:443",
         "healthy": True,
+        "serves": True,
         "checks": list(checks or GOOD),
         "certificate": {"subject": "CN=x", "issuer": "CN=y", "not_before": "a", "not_after": "b", "fingerprint": "c"},
         "days_left": 300,
@@ -48,7 +49,12 @@ def region(name: str, **changes: t.Any) -> dict[str, t.Any]:
         "assignments": {"accounts": [f"user-of-{name}"]},
         **changes.get("settings", {}),
     }
-    service = {"name": "cache", "image": "a.example:5000/cache:2.7.6", "replicas": {"wanted": 2, "running": 2}}
+    service = {
+        "name": "cache",
+        "image": "a.example:5000/cache:2.7.6",
+        "replicas": {"wanted": 2, "running": 2},
+        "ports": ["443:443/tcp (host)"],
+    }
     swarm = {"steps": [], "settled": True, "reason": "all run", "services": [service]}
     return {
         "inventory_hostname": name,
@@ -112,6 +118,7 @@ def test_all_is_well() -> None:
         "dangling": [],
         "registered": True,
         "drift": [],
+        "serves": True,
         "checks": GOOD,
         "seconds": dict.fromkeys(EDGES, 0.1),
     }
@@ -286,6 +293,102 @@ def test_lost_accounts_belong_to_the_region_that_names_them(assignments: dict[st
     (registry,) = registries(hosts)
     assert registry["dangling"] == sorted({"alice", "bob", "carol"} - set(expected))
     assert bool(registry["cause"]) == bool(registry["dangling"])
+    if expected:
+        assert hosts[0]["__dtr_cache_observed"]["hint"] == "dtr.cache.assign gives them the cache that is declared."
+    if registry["cause"]:
+        assert registry["hint"].startswith("No region names them.")
+
+
+def test_who_is_not_active_pulls_from_nowhere() -> None:
+    accounts = {"by_cache": {}, "dangling": ["user-of-asia", "zoe"], "inactive": ["user-of-asia", "zoe", "yan"]}
+    hosts = fleet(region("asia"), accounts=accounts)
+    hosts[0]["__dtr_cache_observed"] = observe(hosts)[0]
+    assert hosts[0]["__dtr_cache_observed"]["state"] == "healthy"
+    assert registries(hosts)[0]["cause"] is None
+
+
+READ_ONLY = check("client->DTR", "read_only", "DTR is in read-only mode.", "Switch it off.")
+
+
+def test_what_is_wrong_with_a_dtr_that_answers_is_told_once() -> None:
+    health = {"caches": [probed(name, [*GOOD, READ_ONLY]) for name in ("asia", "europe")]}
+    hosts = fleet(region("asia"), region("europe"), health=health)
+    assert [row["state"] for row in observe(hosts)] == ["healthy", "healthy"]
+    (registry,) = registries(hosts)
+    assert (registry["cause"], registry["hint"]) == (
+        "client->DTR, read_only: DTR is in read-only mode.",
+        "Switch it off.",
+    )
+
+
+def test_what_is_wrong_with_a_dtr_that_does_not_answer_is_told_of_each_cache() -> None:
+    expired = check("client->DTR", "validity", "expired.", "Renew it.")
+    down = {"msg": "x", "failure": {"message": "TLS_EXPIRED", "hint": None}}
+    row = row_of(region("asia"), **checks_fail(expired), registry=down)
+    assert causes(row) == ["client->DTR, validity: expired."]
+
+
+def registered(*names: str) -> dict[str, t.Any]:
+    return {"content_caches": [{"id": name, "name": name, "host": f"https://{name}.example.org:443"} for name in names]}
+
+
+@pytest.mark.parametrize(
+    ("failed", "accounts", "told"),
+    [
+        (TCP, ["x"], "1 account pulls from old (https://old.example.org:443), which no region declares and which does"),
+        (TCP, ["x", "y"], "2 accounts pull from old"),
+        (TCP, [], None),
+        (check("client->cache", "chain", "CN=x is not trusted."), ["x"], None),
+    ],
+)
+def test_a_cache_that_no_region_declares_is_told_where_its_accounts_pulls_break(
+    failed: dict[str, t.Any], accounts: list[str], told: str | None
+) -> None:
+    health = {"caches": [probed("asia"), probed("old", [failed, *GOOD])]}
+    hosts = fleet(
+        region("asia"),
+        health=health,
+        registered=registered("asia", "old"),
+        accounts={"by_cache": {"asia": ["z"], "old": accounts}, "dangling": []},
+    )
+    assert observe(hosts)[0]["state"] == "healthy"
+    (registry,) = registries(hosts)
+    assert [(each["name"], each["accounts"]) for each in registry["undeclared"]] == [("old", len(accounts))]
+    assert (registry["cause"] is None) if told is None else registry["cause"].startswith(told)
+    if told:
+        assert registry["cause"].endswith("port 443 refuses connections.")
+        assert "dtr.cache.content_caches" in registry["hint"]
+
+
+def probe(name: str) -> dict[str, t.Any]:
+    return {"name": name, "url": f"https://{name}.example.org:443", "min_days": 14}
+
+
+@pytest.mark.parametrize(
+    ("changes", "ports"),
+    [
+        ({}, [443]),
+        ({"swarm": {"services": []}}, []),
+        ({"swarm": {"services": []}, "settings": {"certificate": None}}, None),
+        ({"only": GONE}, None),
+    ],
+)
+def test_what_is_probed_is_compared_with_what_the_swarm_publishes(
+    changes: dict[str, t.Any], ports: list[int] | None
+) -> None:
+    host = {**region("asia", **changes), "__dtr_cache_probe": probe("asia")}
+    (entry,) = probes([host])
+    assert entry.get("published_ports") == ports
+    assert entry["name"] == "asia"
+
+
+def test_what_no_region_declares_is_probed_as_well() -> None:
+    hosts = [{**region(name), "__dtr_cache_probe": probe(name)} for name in ("asia", "europe")]
+    of_dtr = registered("asia", "old", "old")["content_caches"]
+    of_dtr.append({"id": "x", "name": "odd", "host": "ftp://x"})
+    entries = probes(hosts, of_dtr)
+    assert [entry["name"] for entry in entries] == ["asia", "europe", "old"]
+    assert entries[2] == {"name": "old", "url": "https://old.example.org:443"}
 
 
 def test_many_lost_accounts_are_counted() -> None:
@@ -302,6 +405,7 @@ def test_a_registry_that_is_well() -> None:
             "version": "2.7.4",
             "read_only": False,
             "dangling": [],
+            "undeclared": [],
             "cause": None,
             "hint": None,
         }

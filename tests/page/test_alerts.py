@@ -1,0 +1,121 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""C(docs/alerts.yml) in Prometheus' own tool, on what a report writes: one alert for one trouble, none for none."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import typing as t
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.dtr.cache.plugins.filter.status_metrics import status_metrics
+
+from .fleets import DTR, Row, check, closed, healthy, unknown
+
+ALERTS = Path(__file__).parents[2] / "docs" / "alerts.yml"
+# The clock of such a test begins in 1970; two hours are longer than any rule waits.
+REPORT, AFTER = "1970-01-01T01:30:00Z", "2h"
+WELL: Row = {"url": DTR, "healthy": True, "read_only": False, "dangling": [], "undeclared": [], "cause": None}
+
+
+def ill(name: str = "client->cache clock", *, days: int = 200, **changes: t.Any) -> Row:
+    """A cache at which one check fails, with what else is different."""
+    row = healthy("region-ill", days=days)
+    edge, _blank, check_name = name.partition(" ")
+    if name:
+        row["checks"] = [*row["checks"], check(edge, check_name, False, "is wrong")]
+    return {**row, "state": "ill", "certificate": None, **changes}
+
+
+def dtr(**changes: t.Any) -> Row:
+    return {**WELL, "cause": "something is wrong with it", **changes}
+
+
+UPSTREAM = "cache->DTR upstream"
+DRIFT = [{"kind": "service", "action": "update", "name": "dtr-cache_cache", "detail": "image"}]
+LOST = [{"name": "old", "accounts": 3, "answers": False}]
+CASES: dict[str, tuple[list[Row], Row, list[str]]] = {
+    "all is well": ([], WELL, []),
+    "nothing runs": ([closed()], WELL, ["DtrCacheDown"]),
+    "a closed port": ([ill("client->cache tcp", serves=False)], WELL, ["DtrCacheDown"]),
+    "the stack is gone": (
+        [ill("client->cache tcp", serves=False, replicas={"wanted": 1, "running": 0}, drift=DRIFT)],
+        WELL,
+        ["DtrCacheDown"],
+    ),
+    "expired": ([ill("client->cache validity", days=-2, serves=False)], WELL, ["DtrCacheDown"]),
+    "expires in ten days": ([ill("client->cache validity", days=10)], WELL, ["DtrCacheCertificateExpires"]),
+    "expires in three days": ([ill("client->cache validity", days=3)], WELL, ["DtrCacheCertificateExpiresSoon"]),
+    "a clock that is off": ([ill("client->cache clock")], WELL, ["DtrCacheIll"]),
+    "an unusual order": ([ill("client->cache chain")], WELL, ["DtrCacheIll"]),
+    "another certificate": ([ill("client->cache certificate")], WELL, ["DtrCacheIll"]),
+    "CA not trusted": ([ill(UPSTREAM)], WELL, ["DtrCacheUpstreamBroken"]),
+    "disk full": ([ill("cache->DTR pull")], WELL, ["DtrCacheUpstreamBroken"]),
+    "one of two": ([ill("", replicas={"wanted": 2, "running": 1})], WELL, ["DtrCacheReplicaMissing"]),
+    "not registered": ([ill("client->DTR registration", registered=False)], WELL, ["DtrCacheNotRegistered"]),
+    "drift": ([ill("", drift=DRIFT)], WELL, ["DtrCacheDrift"]),
+    "lost accounts of a region": ([ill("", dangling=["zoe"])], WELL, ["DtrCacheDanglingAccounts"]),
+    "slow": ([healthy("region-far", seconds=(3.0, 3.1, 0.1))], WELL, ["DtrCacheSlow"]),
+    "not to be seen": ([unknown()], WELL, ["DtrCacheNotObserved"]),
+    "DTR down": ([ill(UPSTREAM, registered=None)], dtr(healthy=None), ["DtrCacheRegistryUnhealthy"]),
+    "DTR read only": ([], dtr(read_only=True), ["DtrCacheRegistryReadOnly"]),
+    "lost accounts of nobody": ([], dtr(dangling=["zoe"]), ["DtrCacheDanglingAccounts"]),
+    "a lost cache": ([], dtr(undeclared=LOST), ["DtrCacheLost"]),
+    "DTR's certificate ends": ([], dtr(), ["DtrCacheRegistryIll"]),
+}
+
+
+def promtool(*arguments: str) -> str:
+    program = shutil.which("promtool")
+    assert program, "needs promtool, of the distribution's package prometheus"
+    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def series(text: str) -> list[dict[str, str]]:
+    """What a report has written, as it would be read for some hours."""
+    lines = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
+    return [{"series": name, "values": f"{value}+0x240"} for name, _blank, value in lines]
+
+
+def case(name: str, samples: list[dict[str, str]], alerts: t.Sequence[str]) -> dict[str, t.Any]:
+    # Caches that are well stand beside the ill one, so that each alert is seen to name only that.
+    expected = [{"labels": f'{{alertname="{alert}"}}', "value": 1} for alert in alerts]
+    firing = 'count by (alertname) (ALERTS{alertstate="firing"})'
+    tests = [{"expr": firing, "eval_time": AFTER, "exp_samples": expected}]
+    return {"name": name, "interval": "1m", "input_series": samples, "promql_expr_test": tests}
+
+
+def test_the_rules_are_right() -> None:
+    assert "SUCCESS" in promtool("check", "rules", str(ALERTS))
+
+
+def test_each_trouble_has_its_one_alert(tmp_path: Path) -> None:
+    tests = []
+    for name, (rows, registry, alerts) in CASES.items():
+        fleet = [healthy(days=200), healthy("region-europe", days=30), *rows]
+        tests.append(case(name, series(status_metrics(fleet, REPORT, [registry])), alerts))
+    report = "dtr_cache_status_timestamp_seconds"
+    tests.append(case("no report", [], ["DtrCacheReportMissing"]))
+    tests.append(case("an old report", [{"series": report, "values": "0+0x240"}], ["DtrCacheReportMissing"]))
+    path = tmp_path / "cases.yml"
+    path.write_text(yaml.safe_dump({"rule_files": [str(ALERTS)], "evaluation_interval": "1m", "tests": tests}))
+    promtool("test", "rules", str(path))
+    told = {alert for _rows, _registry, alerts in CASES.values() for alert in alerts} | {"DtrCacheReportMissing"}
+    rules = yaml.safe_load(ALERTS.read_text())["groups"][0]["rules"]
+    assert told == {rule["alert"] for rule in rules}, "no rule is without its case"
+
+
+@pytest.mark.parametrize("alert", ["DtrCacheDown", "DtrCacheIll"])
+def test_a_wrong_expectation_is_found(tmp_path: Path, alert: str) -> None:
+    samples = series(status_metrics([healthy(days=200)], REPORT, [WELL]))
+    content = {"rule_files": [str(ALERTS)], "evaluation_interval": "1m", "tests": [case("wrong", samples, [alert])]}
+    path = tmp_path / "wrong.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(AssertionError):
+        promtool("test", "rules", str(path))
