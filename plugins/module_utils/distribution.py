@@ -100,6 +100,11 @@ class Distribution:
         self._tokens: dict[str, _Token] = {}
         self._endpoint: tuple[str, str] | None = None
 
+    @property
+    def origin(self) -> Origin:
+        """DTR's own address."""
+        return origin_of(self._transport.base_url)
+
     def manifest(self, repository: str, reference: str) -> tuple[str, bytes]:
         """Digest and content of a manifest or an index.
 
@@ -242,7 +247,7 @@ class Distribution:
         A realm on another host is not followed, since that host would get the password; DTR's documented path on its
         own host is used instead.
         """
-        own = origin_of(self._transport.base_url)
+        own = self.origin
         answer = self._transport.request("GET", "/v2/", expect=ANSWERED)
         fields = dict(_CHALLENGE_FIELD.findall(answer.headers.get("Www-Authenticate") or ""))
         realm = urljoin(f"{self._transport.base_url}/v2/", fields.get("realm") or _DOCUMENTED_TOKEN_PATH)

@@ -43,8 +43,9 @@ STARTING: tuple[Cause, ...] = (
     _cause(
         "key_mismatch",
         START,
-        "its private key is not the one of its certificate",
-        f"Give dtr_cache_certificate and dtr_cache_private_key that belong together, {_ROTATE}.",
+        "its private key is not the one of the first certificate in its file",
+        "Put the cache's own certificate first in dtr_cache_certificate, then each one's issuer, and give the "
+        f"dtr_cache_private_key that belongs to the first, {_ROTATE}.",
         r"private key (?:type )?does not match public key",
     ),
     _cause(

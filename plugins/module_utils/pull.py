@@ -45,6 +45,11 @@ STOPS_ALL = ("NAME_NOT_RESOLVED", "PROXY_FAILED", "NOT_AUTHENTICATED", "INVALID_
 NOT_THROUGH_CACHE = "NOT_THROUGH_CACHE"
 NOT_TRIED = "NOT_TRIED"
 _DTR_ITSELF = "DTR itself"
+_DTR_BY_THE_CACHE = "DTR, to which the cache sends back"
+_SENT_BACK_HINT = (
+    "A content cache serves what it fetches. Look at the middleware (downstream) of its configuration, and at what "
+    "answers at its address."
+)
 
 
 class Wanted(t.NamedTuple):
@@ -95,6 +100,10 @@ class Report(t.NamedTuple):
 
 class _Broken(Exception):
     """A transfer that ended too early, and that can be taken up again."""
+
+
+class _SentBack(Exception):
+    """The cache sends on to DTR: whatever comes then does not come through the cache."""
 
 
 class _Arrived:
@@ -277,7 +286,10 @@ class Puller:
             self._transfer_told.complete(wanted.blob.size)
             return Pulled(None, True, 0, began, self._clock())
         arrived = _Arrived(digest, self._transfer_told)
-        self._transfer(wanted, location, arrived)
+        try:
+            self._transfer(wanted, location, arrived)
+        except _SentBack:
+            return Pulled(_DTR_BY_THE_CACHE, before, arrived.received, began, self._clock())
         if arrived.offset != wanted.blob.size or arrived.digest != digest:
             raise self._damaged(wanted, arrived)
         self._transfer_told.complete()
@@ -339,6 +351,8 @@ class Puller:
             # The cache's own storage backend (S3, Azure, ...) may serve its blobs; that is still the cache.
             stream.close()
             location = urljoin(location, target)
+            if origin_of(location) == self._distribution.origin:
+                raise _SentBack()
             stream = self._stream(location, headers)
         if stream.status == 206 and _begins_at(stream, arrived.offset):
             return stream
@@ -416,10 +430,15 @@ class Puller:
             NOT_THROUGH_CACHE,
             f"{len(stray)} of {len(image.blobs)} blobs of {image.name} do not come through the cache {self._cache} "
             f"({', '.join(sorted(map(str, self._origins)))}), but from {' and '.join(sorted(set(stray.values())))}.",
+            hint=_SENT_BACK_HINT if _DTR_BY_THE_CACHE in stray.values() else None,
         )
 
     def _explain_strays(self, resolved: t.Iterable[Image]) -> None:
-        strays = [image.failure for image in resolved if image.failure and image.failure.code == NOT_THROUGH_CACHE]
+        strays = [
+            failure
+            for failure in (image.failure for image in resolved)
+            if failure and failure.code == NOT_THROUGH_CACHE and not failure.hint
+        ]
         hint = self._why_elsewhere() if strays and self._why_elsewhere else None
         for failure in strays:
             failure.hint = hint

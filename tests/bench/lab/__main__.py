@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import pulls
 import regions
-from measure import chosen, collection_in, lines
+from measure import chosen, collection_in, exit_code, lines
 
 # Each takes an environment in which the collection is found, and gives the rows of the table.
 BENCHMARKS = {"pulls": pulls.benchmark, "regions": regions.benchmark}
@@ -30,7 +30,7 @@ def main() -> int:
             print(f"{name} …", file=sys.stderr)
             rows += BENCHMARKS[name](environment)
     print("\n".join(lines(rows)))
-    return 0
+    return exit_code(rows)
 
 
 if __name__ == "__main__":

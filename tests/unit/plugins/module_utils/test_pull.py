@@ -137,6 +137,28 @@ class TestPull:
             assert backend.count("GET") == 4
         assert row_of(report)["via_cache"]
 
+    @pytest.mark.parametrize("steps", [1, 2])
+    def test_a_cache_that_sends_back_to_dtr_is_none(self, dtr: FakeDtr, steps: int) -> None:
+        dtr.add_image(APP, *LAYERS)
+
+        def back(request: Request, _content: bytes = b"") -> Reply:
+            digest = request.path.rpartition("/")[2]
+            return Reply(307, b"", {"Location": f"{dtr.site.url}/v2/engineering/app/blobs/{digest}"})
+
+        with serve(back) as between:
+            by_way = Reply(307, b"", {"Location": f"{between.url}/x"})
+            dtr.cache.answer = lambda request, _content: back(request) if steps == 1 else by_way
+            asked = dtr.site.count("GET")
+            report = make_puller(dtr, why_elsewhere=lambda: "Assign it.").pull([APP])
+        row = row_of(report)
+        assert not row["via_cache"]
+        assert row["failure"]["code"] == pull.NOT_THROUGH_CACHE
+        assert "from DTR, to which the cache sends back" in row["failure"]["message"]
+        assert "downstream" in row["failure"]["hint"]
+        assert not any(
+            "/blobs/" in each.path for each in dtr.site.requests[asked:] if "Authorization" not in each.headers
+        )
+
 
 class TestPlatforms:
     @pytest.fixture(autouse=True)

@@ -97,7 +97,7 @@ def test_one_cause_is_told_once(topics: list[tuple[str, str]], codes: list[str],
 
 def test_the_cause_has_what_tells_so_and_what_follows() -> None:
     (cause,) = diagnosis.verdict(row(REPLICAS, NO_TCP), [finding("key_mismatch")])["causes"]
-    assert cause["told"] == "start: its private key is not the one of its certificate."
+    assert cause["told"] == "start: its private key is not the one of the first certificate in its file."
     assert cause["fix"] == BY_CODE["key_mismatch"].hint
     assert cause["evidence"] == [
         "The log, 3 times, the last at 2026-01-31T12:00:00Z on worker-1: the sample",
