@@ -74,7 +74,7 @@ CHECKS: dict[str, str] = {
     "read_only": "DTR takes pushes; only administrators are told.",
     "assignments": "No account is assigned to a cache that is gone.",
 }
-# They say nothing about whether a pull that gets to the cache is served.
+# They are of no effect on what else is seen.
 _BESIDES = ("certificate", "registration", "read_only", "assignments")
 
 _CACHE_WORDS = Words(
@@ -317,7 +317,7 @@ def _pulls(
     asked = {
         name: each.cache.pull
         for name, each in conditions.items()
-        if each.cache.pull and all(check.ok or check.harmless or check.check in _BESIDES for check in each.checks)
+        if each.cache.pull and all(check.ok or check.harmless for check in each.checks)
     }
     found = {name: _bad(CACHE_TO_DTR, "pull", late.message.rstrip("."), late.hint) for name in asked}
     if end - time.monotonic() < step / 2:
@@ -489,7 +489,7 @@ def _read_only(read_only: bool | Failure | None) -> list[Check]:
             "If nobody is at work on DTR, switch the read-only mode off in its settings. Images can be pulled, but not "
             "pushed."
         )
-        return [_bad(CLIENT_TO_DTR, "read_only", "DTR is in read-only mode", hint)]
+        return [_bad(CLIENT_TO_DTR, "read_only", "DTR is in read-only mode", hint, harmless=True)]
     return [Check(CLIENT_TO_DTR, "read_only", True, "DTR takes pushes")] if read_only is False else []
 
 
@@ -630,7 +630,6 @@ def by_likelihood(checks: t.Sequence[Check]) -> list[Check]:
 
 
 def _rank(check: Check) -> tuple[int, int, int]:
-    # A registration is of no effect on what else was seen.
     return (check.check in _BESIDES, _EDGES.index(check.edge), list(CHECKS).index(check.check))
 
 

@@ -53,6 +53,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _PROBE = "dtr-cache-health/probe"
 _REJECTED = "upstream_token_rejected"
 _ENDED = ("failed", "rejected", "orphaned", "complete")
+_WELL_STATES = ("running", "shutdown")
 
 
 class Line(t.NamedTuple):
@@ -329,9 +330,12 @@ def _name_of(nodes: t.Mapping[str, Raw], node: str) -> str:
 
 
 def _outdated(tasks: t.Sequence[Raw]) -> set[str]:
-    """The ids of tasks in whose place another one runs: what went wrong with them is over."""
-    running = {_place(task): task["ID"] for task in tasks if task["Status"]["State"] == "running"}
-    return {task["ID"] for task in tasks if running.get(_place(task), task["ID"]) != task["ID"]}
+    """The ids of tasks in whose place a newer one runs, or ran until Swarm stopped it: what went wrong is over."""
+    well: dict[t.Any, str] = {}
+    for task in tasks:
+        if task["Status"]["State"] in _WELL_STATES:
+            well[_place(task)] = max(well.get(_place(task), ""), str(task["CreatedAt"]))
+    return {task["ID"] for task in tasks if str(task["CreatedAt"]) < well.get(_place(task), "")}
 
 
 def _place(task: Raw) -> tuple[str, t.Any]:

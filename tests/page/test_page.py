@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The page of a status report in a real browser: C(tests/pytest tests/page).
 
-Pictures of every page are left in the folder that the environment's DTR_CACHE_PICTURES names.
+Pictures of every page are taken, and left in the folder that the environment's DTR_CACHE_PICTURES names.
 """
 
 from __future__ import annotations
 
 import os
+import struct
 import typing as t
+import zlib
 from pathlib import Path
 
 import pytest
@@ -110,14 +112,34 @@ def quiet(chromium: Browser, path: Path) -> None:
     assert chromium.run("document.title") not in ("run", "")
 
 
+def distinct_lines(picture: Path, width: int, height: int) -> int:
+    """How many lines of a picture of that size differ from all others: of an empty one, none but one or two."""
+    content, position, packed = picture.read_bytes(), 8, b""
+    assert content.startswith(b"\x89PNG\r\n\x1a\n")
+    while position < len(content):
+        length, kind = struct.unpack_from(">I4s", content, position)
+        data = content[position + 8 : position + 8 + length]
+        if kind == b"IHDR":
+            assert struct.unpack_from(">II", data) == (width, height)
+        packed += data if kind == b"IDAT" else b""
+        position += length + 12
+    pixels = zlib.decompress(packed)
+    line = len(pixels) // height
+    return len({pixels[start : start + line] for start in range(0, len(pixels), line)})
+
+
 def test_the_page_is_quiet_readable_and_fits(
-    chromium: Browser, pages: dict[str, Path], fleet: str, width: int, dark: bool
+    chromium: Browser, pages: dict[str, Path], fleet: str, width: int, dark: bool, tmp_path: Path
 ) -> None:
     chromium.look(width, dark=dark)
     chromium.open(pages[fleet].as_uri())
-    if os.environ.get("DTR_CACHE_PICTURES"):
-        name = f"{fleet}-{width}-{'dark' if dark else 'light'}.png"
-        chromium.picture(Path(os.environ["DTR_CACHE_PICTURES"], name))
+    picture = Path(
+        os.environ.get("DTR_CACHE_PICTURES") or tmp_path, f"{fleet}-{width}-{'dark' if dark else 'light'}.png"
+    )
+    chromium.picture(picture)
+    whole = chromium.run("document.documentElement.scrollHeight")
+    # Nothing is painted twice alike but what lies between.
+    assert distinct_lines(picture, width, whole) > whole / 10
     ground = chromium.run("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)")
     assert max(ground) < 40 if dark else min(ground) > 215
     for opened in (False, True):

@@ -365,10 +365,14 @@ class TestExamine:
 
         stage = Stage(monkeypatch, a=[True], dtr=[True])
         pull = Pull(lambda: None, late)
-        found = stage.examine(["a"], timeout=0.3, content_caches=late, read_only=late, dangling=late, pull=pull)
-        wrong = {check.check: check.detail for check in found["a"].checks if not check.ok}
-        assert list(wrong) == ["assignments", "registration", "pull"]
-        assert all("here is no answer after 0 seconds" in detail for detail in wrong.values())
+        for asked, told in (
+            ({"content_caches": late, "read_only": late, "dangling": late}, ["assignments", "registration"]),
+            ({"read_only": late}, ["pull"]),
+        ):
+            found = stage.examine(["a"], timeout=0.3, pull=pull, **asked)
+            wrong = {check.check: check.detail for check in found["a"].checks if not check.ok}
+            assert list(wrong) == told
+            assert all("here is no answer after 0 seconds" in detail for detail in wrong.values())
 
     @pytest.mark.parametrize(("well", "known"), [(True, True), (False, False)])
     def test_a_pull_is_judged_only_where_all_else_is_well(
@@ -385,6 +389,12 @@ class TestExamine:
         found = Stage(monkeypatch, a=[well]).examine(["a"], pull=pull)
         assert (pulled in found["a"].checks) == known
         assert asked == (["log in", "https://a"] if known else []), "and nothing is asked for in vain"
+
+    def test_a_pull_of_an_account_that_is_sent_elsewhere_tells_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        pull = Pull(lambda: pytest.fail("in vain"), lambda _url: pytest.fail("in vain"))
+        for asked in ({"content_caches": registered}, {"dangling": lambda: ["alice"]}):
+            found = Stage(monkeypatch, a=[True], dtr=[True]).examine(["a"], pull=pull, **asked)
+            assert len([check for check in found["a"].checks if not check.ok]) == 1
 
     def test_one_login_serves_all_rounds(self, monkeypatch: pytest.MonkeyPatch) -> None:
         logins: list[int] = []

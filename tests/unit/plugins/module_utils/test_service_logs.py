@@ -47,6 +47,8 @@ def task(
         "ServiceID": "s1",
         "Slot": slot,
         "NodeID": "n1",
+        # The names that tests give count on as Swarm makes tasks.
+        "CreatedAt": f"2026-01-31T11:00:00.{name}Z",
         "DesiredState": wanted,
         "Status": status,
         **more,
@@ -260,6 +262,17 @@ def test_what_a_replaced_replica_met_is_over() -> None:
         ("configuration_syntax", True),
         ("upstream_ca_unknown", True),
     ]
+
+
+def test_what_was_mended_stays_over_when_something_else_breaks() -> None:
+    chunks = framed(message('time="x" level=fatal msg="configuration error: yaml: x"', task="t1"))
+    later = [task("t1", "failed"), task("t2", "shutdown"), task("t3", "pending", error="no suitable node")]
+    assert [row["current"] for row in findings(chunks, tasks=later)] == [False]
+
+
+def test_a_new_replica_that_fails_beside_the_old_one_is_no_past() -> None:
+    chunks = framed(message('time="x" level=fatal msg="configuration error: yaml: x"', task="t2"))
+    assert [row["current"] for row in findings(chunks, tasks=[task("t1"), task("t2", "failed")])] == [True]
 
 
 def test_what_the_engine_cannot_read_is_told() -> None:
