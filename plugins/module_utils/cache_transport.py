@@ -27,12 +27,9 @@ class CacheTransport(Transport):
         if system_trust:
             self._connections._context.load_default_certs()
 
-    def _shown(self, path: str) -> str:
-        return super()._shown(path.partition("?")[0])
 
-
-def cache_connector(params: t.Mapping[str, t.Any]) -> t.Callable[[str], Transport]:
-    """What makes a transport to an address of the cache.
+def cache_connector(params: t.Mapping[str, t.Any]) -> t.Callable[[str, bool], Transport]:
+    """What makes a transport to an address, of the cache or not: its storage backend has a certificate from elsewhere.
 
     Args:
         params: C(cache_ca_certificate), DTR's C(ca_path) and C(ca_certificate), C(validate_certs), C(timeout),
@@ -47,7 +44,7 @@ def cache_connector(params: t.Mapping[str, t.Any]) -> t.Callable[[str], Transpor
         trust = authority(given, "cache_ca_certificate")
     else:
         trust = {name: params[name] for name in ("ca_path", "ca_certificate")}
-    return lambda url: CacheTransport(url, system_trust=not given, **trust, **options)
+    return lambda url, is_cache: CacheTransport(url, system_trust=not (given and is_cache), **trust, **options)
 
 
 def authority(value: str, option: str) -> dict[str, t.Any]:

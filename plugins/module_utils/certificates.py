@@ -91,6 +91,11 @@ def describe(certificate: x509.Certificate) -> Description:
     }
 
 
+def unreadable() -> tuple[type[Exception], ...]:
+    """What cryptography raises where it first looks at a part of a certificate that is not as it should be."""
+    return (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+
+
 def fingerprint(certificate: x509.Certificate) -> str:
     """SHA-256 of the certificate's DER form, in lower-case hexadecimal digits."""
     return certificate.fingerprint(hashes.SHA256()).hex()
@@ -134,7 +139,7 @@ def is_ca(certificate: x509.Certificate) -> bool:
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
     except x509.ExtensionNotFound:
         return certificate.version is x509.Version.v1 and certificate.subject == certificate.issuer
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+    except unreadable() as error:
         name = certificate.subject.rfc4514_string()
         raise Failure("INVALID_CERTIFICATE", f"{name} has extensions that cannot be read: {error}.") from None
     return constraints.value.ca

@@ -12,6 +12,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
+from ansible_collections.dtr.cache.plugins.module_utils.redaction import printable
 
 # Options that hold an address, also one without a scheme.
 _ADDRESSES = ("url", "host")
@@ -25,6 +26,10 @@ class Module(AnsibleModule):
         self._hide_passwords_in_urls()
         told = Failure("INVALID_INPUT", str(msg)).as_result()
         super().fail_json(msg, **{"failure": told["failure"], **result})
+
+    def warn(self, warning: str, **options: t.Any) -> None:
+        """Warn; Ansible hands the text to the terminal as it is."""
+        super().warn(printable(warning), **options)
 
     def exit_json(self, **result: t.Any) -> None:
         """End in success."""

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.dtr.cache.plugins.module_utils.redaction import printable
+
 
 class Failure(Exception):
     """Something went wrong in a way that can be told to an operator.
@@ -32,8 +34,8 @@ class Failure(Exception):
         **result: t.Any,
     ) -> None:
         super().__init__(message)
-        self.code = code
-        self.message = message
+        self.code = printable(code)
+        self.message = printable(message)
         self.http_status = http_status
         self.url = url
         self.hint = hint

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from ansible_collections.dtr.cache.plugins.module_utils import certificates, tls
 from ansible_collections.dtr.cache.plugins.module_utils.distribution import Origin, origin_of
+from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.fan_out import fan_out
 
 if t.TYPE_CHECKING:
@@ -238,17 +239,28 @@ class _Visit:
             self._connects()
             if self._origin.scheme == "https":
                 self._speaks_tls()
-                self._certificate_is_good()
+                try:
+                    self._certificate_is_good()
+                except (Failure, *certificates.unreadable()) as error:
+                    # Whatever a server shows ends neither this look nor those at others.
+                    detail = f"a certificate that it sends cannot be read: {str(error).rstrip('.')}"
+                    raise self._blocked("chain", detail, self._words.renew) from None
             self._answers()
         except _Blocked as blocked:
             self._checks.append(blocked.check)
         self._is_the_wanted_one()
-        leaf = certificates.describe(self._chain[0]) if self._chain else None
+        leaf = self._described()
         if any(check.check == "clock" for check in self._checks):
             self._checks = [_after_clocks(check) for check in self._checks]
         return Look(self._checks, leaf, self._days_left, self._seconds, self._times)
 
     # Connection
+
+    def _described(self) -> certificates.Description | None:
+        try:
+            return certificates.describe(self._chain[0]) if self._chain else None
+        except certificates.unreadable():
+            return None
 
     def _connects(self) -> None:
         try:

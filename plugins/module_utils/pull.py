@@ -137,7 +137,8 @@ class Puller:
         distribution: DTR's repositories, as the account that pulls.
         cache: The cache's name for messages.
         origins: The addresses at which the cache is registered: DTR has to send to one of them.
-        connect: Makes a transport without credentials for an address of the cache, or of its storage backend.
+        connect: Makes a transport without credentials for an address; the second argument tells whether it is the cache
+            itself, and not its storage backend.
         platforms: What C(images.parse_platforms) gave.
         concurrency: The most blobs at a time.
         skip_cached: Leave a blob that the cache already has where it is.
@@ -152,7 +153,7 @@ class Puller:
         distribution: Distribution,
         cache: str,
         origins: t.Collection[Origin],
-        connect: t.Callable[[str], Transport],
+        connect: t.Callable[[str, bool], Transport],
         *,
         platforms: t.Sequence[str],
         concurrency: int,
@@ -503,7 +504,7 @@ class Puller:
     def _transport(self, origin: Origin) -> Transport:
         with self._lock:
             if origin not in self._transports:
-                self._transports[origin] = self._connect(str(origin))
+                self._transports[origin] = self._connect(str(origin), origin in self._origins)
             return self._transports[origin]
 
 

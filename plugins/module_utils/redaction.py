@@ -39,13 +39,18 @@ _LONG_WORD = re.compile(r"[A-Za-z0-9+/=_-]{32,}")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]+")
 
 
+def printable(text: str) -> str:
+    """The text without what a terminal would obey: servers and certificates say what they like."""
+    return _UNPRINTABLE.sub(" ", text)
+
+
 def redacted(text: str, *, longest: int = 500) -> str:
     """The text on one line, printable, with every secret blanked, and not longer than C(longest)."""
     text = text[:_LONGEST]
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
     text = _LONG_WORD.sub(_long_word, text)
-    text = _UNPRINTABLE.sub(" ", text).strip()
+    text = printable(text).strip()
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 

@@ -318,7 +318,8 @@ class Transport:
         )
 
     def _shown(self, path: str) -> str:
-        return self.base_url + path
+        # A query may hold a signature, or the state of an upload that whoever knows it may go on with.
+        return self.base_url + path.partition("?")[0]
 
     def _not_connected(self, method: str, path: str, error: Exception) -> Lost | Failure:
         """There was no connection, so the server knows nothing of the request."""

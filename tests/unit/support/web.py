@@ -170,8 +170,12 @@ def make_identity(
     ca: bool = False,
     addresses: t.Sequence[str] = ("127.0.0.1",),
     days: tuple[int, int] = (-1, 30),
+    names: bytes | None = None,
 ) -> Identity:
-    """A certificate, self-signed unless an issuer is given; C(days) are its validity counted from now."""
+    """A certificate, self-signed unless an issuer is given.
+
+    C(days) are its validity counted from now, C(names) stands in the place of the encoded list of its addresses.
+    """
     now = datetime.datetime.now(datetime.UTC)
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -186,8 +190,10 @@ def make_identity(
         .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
     )
     if not ca:
-        names = x509.SubjectAlternativeName([_general_name(each) for each in addresses])
-        builder = builder.add_extension(names, critical=False)
+        listed: x509.ExtensionType = x509.SubjectAlternativeName([_general_name(each) for each in addresses])
+        if names is not None:
+            listed = x509.UnrecognizedExtension(x509.SubjectAlternativeName.oid, names)
+        builder = builder.add_extension(listed, critical=False)
     return Identity(builder.sign(issuer.key if issuer else key, hashes.SHA256()), key)
 
 

@@ -47,9 +47,9 @@ def system_trusts_cache(cache_ca: Identity, tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("SSL_CERT_FILE", str(store))
 
 
-def trusted(cache: Site, **params: t.Any) -> bool:
+def trusted(cache: Site, *, is_cache: bool = True, **params: t.Any) -> bool:
     try:
-        cache_connector({**DEFAULTS, **params})(cache.url).request("GET", "/v2/")
+        cache_connector({**DEFAULTS, **params})(cache.url, is_cache).request("GET", "/v2/")
     except Failure as failure:
         assert failure.code == "TLS_UNKNOWN_AUTHORITY"
         return False
@@ -81,6 +81,11 @@ def test_system_trust_stays_beside_dtrs_ca(cache: Site, dtr_ca: Identity) -> Non
 @pytest.mark.usefixtures("system_trusts_cache")
 def test_a_given_ca_replaces_the_others(cache: Site, dtr_ca: Identity, cache_ca: Identity) -> None:
     assert not trusted(cache, cache_ca_certificate=dtr_ca.pem, ca_certificate=cache_ca.pem)
+
+
+@pytest.mark.usefixtures("system_trusts_cache")
+def test_a_storage_backend_is_trusted_by_the_system(cache: Site, dtr_ca: Identity) -> None:
+    assert trusted(cache, is_cache=False, cache_ca_certificate=dtr_ca.pem)
 
 
 def test_without_validation(cache: Site) -> None:

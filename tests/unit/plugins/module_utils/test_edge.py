@@ -12,6 +12,7 @@ from unittest import mock
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils import engine_module
 from ansible_collections.dtr.cache.plugins.module_utils.edge import passwords_in_urls
+from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.modules import content_caches_info, stack_plan
 from ansible_collections.dtr.cache.tests.unit.support.modules import run_module
 
@@ -51,6 +52,20 @@ def test_a_library_that_is_missing_is_a_failure_as_well() -> None:
     assert result["failure"]["code"] == "MISSING_LIBRARY"
     assert "docker" in result["msg"]
     assert "Traceback" not in json.dumps(result)
+
+
+def test_what_a_server_says_is_no_command_for_the_terminal() -> None:
+    hostile = "\x1b]52;c;cm0gLXJmIC8=\x07 region \u202easia"
+
+    def refused(module: t.Any) -> dict[str, t.Any]:
+        module.warn(hostile)
+        raise Failure(hostile, hostile)
+
+    with mock.patch.object(content_caches_info, "work", refused):
+        result = run_module("content_caches_info", **CONNECTION)
+    assert result["msg"] == " ]52;c;cm0gLXJmIC8=  region  asia"
+    told = json.dumps([result["msg"], result["failure"], result.get("warnings")], ensure_ascii=False)
+    assert all(character.isprintable() for character in told)
 
 
 def test_an_error_that_nobody_foresaw_is_told_without_its_words() -> None:

@@ -221,6 +221,14 @@ class TestCertificates:
         assert look.checks[-1].ok
 
 
+def test_a_certificate_that_cannot_be_read(authority: Authority) -> None:
+    """Its list of names is no list: seen only where the list is asked for."""
+    leaf = make_identity("server", authority.root, names=b"\x04\x00")
+    detail, hint = only_failure(look_at_server(leaf.server_context(authority.folder), authority.root), "chain")
+    assert detail.startswith("a certificate that it sends cannot be read: ")
+    assert "Renew" in hint
+
+
 class TestWantedCertificate:
     @pytest.mark.parametrize("wanted", [True, False])
     def test_the_one_that_it_has_is_compared(self, authority: Authority, wanted: bool) -> None:

@@ -38,7 +38,7 @@ def dtr() -> t.Iterator[FakeDtr]:
 def make_puller(dtr: FakeDtr, **options: t.Any) -> pull.Puller:
     to_dtr = Transport(dtr.site.url, username="alice", password=PASSWORD, timeout=5, concurrency=4, backoff=FAST)
 
-    def connect(url: str) -> Transport:
+    def connect(url: str, _is_cache: bool) -> Transport:
         return CacheTransport(url, system_trust=False, timeout=5, retries=3, concurrency=4, backoff=FAST)
 
     settings = {"platforms": ("linux/amd64",), "concurrency": 4, "sleep": lambda _seconds: None, **options}

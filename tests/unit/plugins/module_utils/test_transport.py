@@ -326,6 +326,12 @@ class TestRetries:
         assert raised.value.http_status == status
         assert len(site.requests) == 1
 
+    def test_a_query_is_not_repeated(self) -> None:
+        with serve(lambda _request: Reply(503)) as site, pytest.raises(Failure) as caught:
+            connect(site.url).request("PUT", "/v2/a/blobs/uploads/1?_state=signed")
+        assert caught.value.url == f"{site.url}/v2/a/blobs/uploads/1"
+        assert "signed" not in str(caught.value.as_result())
+
     def test_the_number_is_bounded(self) -> None:
         with serve(always(Reply(503))) as site, pytest.raises(Failure, match="503 Service Unavailable"):
             connect(site.url, retries=2).get_json("/x")
