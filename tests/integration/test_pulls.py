@@ -143,11 +143,6 @@ def _own_images() -> dict[str, images.Image]:
     }
 
 
-def verify(region: Region, *options: str, **variables: t.Any) -> Run:
-    given = {"dtr_cache_verify_image": None, "dtr_cache_verify_repository": PROOFS, **variables}
-    return region.play("dtr.cache.verify", *REGION, *options, **given)
-
-
 def test_a_proof_is_a_miss_and_then_a_hit_and_leaves_nothing(region: Region) -> None:
     assert LEFT_BEHIND in region.tags()
     before = region.lab.snapshot()
@@ -247,3 +242,28 @@ def test_a_layer_goes_on_where_the_connection_broke(region: Region) -> None:
     answers = [answer for answer in region.served() if answer.status == 206]
     assert answers
     assert result["transferred"]["bytes"] < LARGE_LAYER * 1.1, "nothing was read twice"
+
+
+#: What DTR's documents leave open about pulls; manifests are documented to come from DTR itself.
+BEHAVIOURS: list[dict[str, t.Any]] = [
+    {"blob_redirect_status": 302},
+    {"redirect_heads": True},
+    {"redirect_config_blobs": False},
+    {"signature_seconds": 5, "token_seconds": 5},
+]
+
+
+@pytest.mark.parametrize("behaviour", BEHAVIOURS, ids=lambda behaviour: "-".join(behaviour))
+def test_an_image_comes_through_whatever_dtr_does(region: Region, behaviour: dict[str, t.Any]) -> None:
+    region.lab.control.behave(**behaviour)
+    try:
+        result = region.pull("engineering/multi:1.0", platforms=["all"])
+    finally:
+        region.lab.control.reset()
+    assert not result.get("failed"), result
+    assert result["pulls"][0]["via_cache"]
+
+
+def verify(region: Region, *options: str, **variables: t.Any) -> Run:
+    given = {"dtr_cache_verify_image": None, "dtr_cache_verify_repository": PROOFS, **variables}
+    return region.play("dtr.cache.verify", *REGION, *options, **given)
