@@ -64,7 +64,7 @@ options:
     description:
       - Filled in on the control node. The file in which the module tells how much has come.
       - Where people read the output, a line with these numbers is written to the standard error every five seconds.
-        Nothing is told when the module runs on another host than the control node.
+        From another host than the control node no numbers come, and the line says only that the task still works.
     type: path
 extends_documentation_fragment:
   - dtr.cache.registry

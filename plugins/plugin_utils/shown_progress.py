@@ -11,7 +11,7 @@ import tempfile
 import threading
 import typing as t
 
-from ansible import constants
+from ansible import constants, context
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible.utils.vars import merge_hash
@@ -25,27 +25,42 @@ display = Display()
 
 
 class ActionWithProgress(ActionBase):
-    """Runs a module that takes C(progress_path), and tells from time to time how far it got."""
+    """Runs a module that takes C(progress_path), and tells from time to time how far it got.
+
+    A task with C(async) runs without: Ansible waits for it elsewhere.
+    """
 
     module: t.ClassVar[str]
 
     _supports_check_mode = True
-    _supports_async = False
+    _supports_async = True
 
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         variables = task_vars or {}
         result: dict[str, t.Any] = super().run(tmp, variables)
         name = self.module.rpartition(".")[2]
-        with _progress_shown(f"{name} ({variables.get('inventory_hostname', '')})") as path:
+        title = f"{name} ({variables.get('inventory_hostname', '')})"
+        with progress_shown(title, read_by_people() and not self._task.async_val) as path:
             arguments = {**self._task.args, **({"progress_path": path} if path else {})}
-            answer = self._execute_module(module_name=self.module, module_args=arguments, task_vars=variables)
+            answer = self._execute_module(
+                module_name=self.module,
+                module_args=arguments,
+                task_vars=variables,
+                wrap_async=self._task.async_val,
+            )
         return t.cast("dict[str, t.Any]", merge_hash(result, answer))
 
 
+def read_by_people() -> bool:
+    """Whether the output of this run is for people, and not one line a host as C(ansible -o) promises."""
+    callback = str(constants.DEFAULT_STDOUT_CALLBACK).rpartition(".")[2]
+    return callback in _CALLBACKS_FOR_PEOPLE and not context.CLIARGS.get("one_line")
+
+
 @contextlib.contextmanager
-def _progress_shown(title: str) -> t.Iterator[str | None]:
-    """A file whose content is shown while the context lasts, or C(None) where nobody would read it."""
-    if str(constants.DEFAULT_STDOUT_CALLBACK).rpartition(".")[2] not in _CALLBACKS_FOR_PEOPLE:
+def progress_shown(title: str, shown: bool) -> t.Iterator[str | None]:
+    """A file whose content is shown while the context lasts, or C(None) where nothing is to be shown."""
+    if not shown:
         yield None
         return
     # Only its owner can read the file or reach its folder, which Ansible removes at the end of the run.
@@ -64,6 +79,6 @@ def _progress_shown(title: str) -> t.Iterator[str | None]:
 
 def _watch(handle: int, title: str, ended: threading.Event) -> None:
     while not ended.wait(SECONDS_BETWEEN_LINES):
-        told = sentence(os.pread(handle, 4096, 0).decode("utf-8", "replace"))
-        if told:
-            display.display(f"{title}: {told}", stderr=True)
+        # Before the first count, and of a module on another host, nothing is known but that it has not ended.
+        told = sentence(os.pread(handle, 4096, 0).decode("utf-8", "replace")) or "still working"
+        display.display(f"{title}: {told}", stderr=True)

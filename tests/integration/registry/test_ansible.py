@@ -28,6 +28,9 @@ EUROPE = "https://cache-europe.example.org:443"
 ASIA = "https://cache-asia.example.org:443"
 
 
+LOCALLY = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+
+
 class Run(t.NamedTuple):
     code: int
     stdout: str
@@ -87,6 +90,22 @@ class Ansible:
             text=True,
         )
 
+    def start_module(self, module: str, arguments: Json, *options: str) -> subprocess.Popen[str]:
+        """One module without a playbook, as the command C(ansible) runs it."""
+        # Arguments on the command line could be seen by everybody on the machine.
+        inputs = self.folder / f"inputs-{len(list(self.folder.iterdir()))}"
+        inputs.mkdir()
+        (inputs / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": {"localhost": {}}}}))
+        (inputs / "extra.json").write_text(json.dumps({**arguments, **LOCALLY}))
+        command = ["ansible", "localhost", "-i", str(inputs / "hosts.yml"), "-m", module, "-e", f"@{inputs}/extra.json"]
+        return subprocess.Popen(
+            [*command, "-a", json.dumps({name: f"{{{{ {name} }}}}" for name in arguments}), *options],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
     def run(self, playbook: str | list[Json], *options: str, **more: t.Any) -> Run:
         return finished(self.start(playbook, *options, **more))
 
@@ -112,7 +131,7 @@ def play(*tasks: Json, **keywords: t.Any) -> list[Json]:
         {
             "hosts": "localhost",
             "gather_facts": False,
-            "vars": {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"},
+            "vars": LOCALLY,
             "tasks": list(tasks),
             **keywords,
         }
@@ -330,34 +349,66 @@ def test_the_environment_and_a_certificate_alone_are_enough(registry: Registry, 
     assert registry.caches() == [("region-asia", ASIA)]
 
 
-PROGRESS = re.compile(r"^cache_assignments \(localhost\): \d+ of 34 accounts (read|written)$", re.MULTILINE)
+def progress_of(module: str, run: Run) -> list[str]:
+    """The lines that tell how far a module got, without what all of them begin with."""
+    begin = f"{module} (localhost): "
+    return [line.removeprefix(begin) for line in run.stderr.splitlines() if line.startswith(begin)]
 
 
 def test_a_long_assignment_shows_that_it_lives_where_people_read(registry: Registry, ansible: Ansible) -> None:
-    """Side by side with the usual output and with one that programs read, also in check mode."""
+    """Side by side with the usual output and with such as programs read, also in check mode."""
     registry.set_up({"e1": ("region-europe", EUROPE)}, {})
-    registry.control.fault("delay", method="GET", path="/settings$", seconds=0.18)
-    assign = {
-        "dtr.cache.cache_assignments": {
+    registry.control.fault("delay", method="GET", path="/settings$", seconds=0.33)
+    options = {
+        **registry.connection,
+        "assignments": [{"cache": "region-europe", "everyone": True}],
+        "concurrency": 1,
+    }
+    assign = {"dtr.cache.cache_assignments": options}
+    people = ansible.start(play(assign), "--check", env={"ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"})
+    programs = ansible.start(play(assign), "--check", env={"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"})
+    one_line = ansible.start_module("dtr.cache.cache_assignments", options, "--check", "-o")
+    shown, parsed, single = (finished(process) for process in (people, programs, one_line))
+    assert shown.code == parsed.code == single.code == 0, shown.output + parsed.output + single.output
+    told = progress_of("cache_assignments", shown)
+    assert len(told) >= 2, shown.stderr
+    assert all(re.fullmatch(r"still working|\d+ accounts listed|\d+ of 34 accounts read", line) for line in told)
+    assert "accounts read" not in shown.stdout
+    assert len(json.loads(parsed.stdout)["plays"]) == 1
+    assert progress_of("cache_assignments", parsed) == []
+    assert len(single.stdout.splitlines()) == 1
+    assert single.stdout.startswith("localhost | CHANGED => {")
+    assert progress_of("cache_assignments", single) == []
+    assert not list(ansible.home.rglob("*progress*"))
+
+
+def test_a_long_replacement_of_a_cache_shows_that_it_lives(registry: Registry, ansible: Ansible) -> None:
+    registry.set_up({"e1": ("region-europe", EUROPE)}, {"alice": "e1"})
+    registry.control.fault("delay", path="/settings$", seconds=0.18)
+    declare = {
+        "dtr.cache.content_caches": {
             **registry.connection,
-            "assignments": [{"cache": "region-europe", "everyone": True}],
+            "caches": [{"name": "region-europe", "host": ASIA}],
             "concurrency": 1,
         }
     }
-    runs = {
-        name: ansible.start(play(assign), *options, env={"ANSIBLE_STDOUT_CALLBACK": callback})
-        for name, callback, options in (
-            ("people", "ansible.builtin.default", ["--check"]),
-            ("programs", "ansible.posix.json", ["--check"]),
-        )
+    run = ansible.run(play(declare))
+    assert run.code == 0, run.output
+    told = progress_of("content_caches", run)
+    assert len(told) >= 2, run.stderr
+    assert all(re.fullmatch(r"still working|\d+( of \d+)? accounts (listed|read|moved)", line) for line in told)
+    assert registry.settings() == {"alice": "region-europe"}
+
+
+def test_a_task_that_ansible_does_not_wait_for(registry: Registry, ansible: Ansible) -> None:
+    declare = {
+        "dtr.cache.content_caches": {**registry.connection, "caches": [{"name": "region-asia", "host": ASIA}]},
+        "async": 60,
+        "poll": 1,
     }
-    people, programs = (finished(process) for process in runs.values())
-    assert people.code == programs.code == 0, people.output + programs.output
-    assert PROGRESS.search(people.stderr), people.stderr
-    assert "accounts read" not in people.stdout
-    assert len(json.loads(programs.stdout)["plays"]) == 1
-    assert "accounts read" not in programs.stderr
-    assert not list(ansible.home.rglob("*progress*"))
+    run = ansible.run(play(declare), ansible_async_dir=str(ansible.home / "async"))
+    assert run.code == 0, run.output
+    assert registry.caches() == [("region-asia", ASIA)]
 
 
 def fleet(registry: Registry, **regions: Json) -> Json:

@@ -45,6 +45,17 @@ def test_a_few_records_a_second_are_enough(tmp_path: Path) -> None:
         assert sentence(path.read_text()) == "1 of 1,000 accounts read"
 
 
+def test_what_has_no_end_yet_is_counted_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_RECORDS", 0.0)
+    path = tmp_path / "progress"
+    path.touch()
+    with Progress(str(path)) as told:
+        assert len(list(told.listed(range(2500)))) == 2500
+        assert sentence(path.read_text()) == "2,500 accounts listed"
+        told.counted("looked up", 3, str, "teams")("a/b")
+    assert sentence(path.read_text()) == "1 of 3 teams looked up"
+
+
 @pytest.mark.parametrize("name", ["missing", "folder", "link", None])
 def test_where_nobody_waits_nothing_is_told(tmp_path: Path, name: str | None) -> None:
     (tmp_path / "folder").mkdir()
