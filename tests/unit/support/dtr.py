@@ -35,6 +35,10 @@ class Operation(t.NamedTuple):
         return request.method == self.method and re.fullmatch(pattern, request.path) is not None
 
 
+#: Where a path is described, and where it is only mentioned or seen in use.
+SWAGGERS = ("DTR swagger", "UCP swagger")
+OTHER_SOURCES = ("DTR documentation", "DTR release notes", "Terraform provider for MSR")
+
 OPERATIONS = [
     Operation(**entry) for entry in json.loads((Path(__file__).parent.parent / "data" / "dtr-api.json").read_text())
 ]
@@ -72,7 +76,9 @@ class Dtr:
         self.settings: dict[str, str] = {}
         self.accounts: dict[str, dict[str, t.Any]] = {}
         self.teams: dict[str, list[str]] = {}
+        self.tokens: dict[str, dict[str, str]] = {}
         self.violations: list[str] = []
+        self.operations: list[Operation] = []
         self.fault: Fault | None = None
         self.unset_by: t.Any = ""
         self.refuses_duplicates = False
@@ -116,6 +122,7 @@ class Dtr:
         broken = violation(request)
         if broken:
             self.violations.append(broken)
+        self.operations += [each for each in OPERATIONS if each.fits(request)]
         reply = self.fault(request, lambda: self.answer(request)) if self.fault else None
         return self.answer(request) if reply is None else reply
 
@@ -145,7 +152,23 @@ class Dtr:
         if match := ACCOUNT.fullmatch(request.path):
             account = self.accounts.get(match.group(1))
             return reply_json(account) if account else error(404, "NO_SUCH_ACCOUNT")
+        if request.path.startswith("/api/v0/api_tokens"):
+            return self._tokens(request)
+        if request.path.startswith("/api/v0/repositories/"):
+            return Reply(204)
         return self._state(request.path)
+
+    def _tokens(self, request: Request) -> Reply:
+        hashed = request.path.removeprefix("/api/v0/api_tokens").strip("/")
+        if request.method == "DELETE":
+            return Reply(200) if self.tokens.pop(hashed, None) else error(404, "NO_SUCH_API_TOKEN")
+        (username,) = request.query["username"]
+        if request.method == "POST":
+            hashed = f"hash-{len(self.tokens)}"
+            token = {"hashedToken": hashed, "createdAt": "2026-05-04T11:00:00Z", **json.loads(request.body)}
+            self.tokens[token["hashedToken"]] = token
+            return reply_json({**token, "token": f"token-of-{username}"})
+        return reply_json(list(self.tokens.values()))
 
     def _create(self, form: dict[str, str]) -> Reply:
         if not self.is_admin:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import typing as t
 
+from ansible_collections.dtr.cache.tests.unit.support.dtr import violation
 from ansible_collections.dtr.cache.tests.unit.support.web import Reply, Request, Site, serve
 
 SIGNATURE = "a+b%2Fc"
@@ -94,6 +95,7 @@ class FakeDtr:
         self.denied: set[str] = set()
         self.settings: dict[str, str] = {"alice": "id-1", "admin": "id-1"}
         self.cache_name = "region-asia"
+        self.violations: list[str] = []
         self.access_tokens: dict[str, str] = {}
         self.listed_tokens: list[dict[str, str]] = []
         self.deletes_tags = True
@@ -116,6 +118,9 @@ class FakeDtr:
         return self.add(name, manifest(config, *layers), config, *layers)
 
     def handle(self, request: Request) -> Reply:
+        if request.path.startswith(("/enzi/", "/api/")):
+            broken = violation(request)
+            self.violations += [broken] if broken else []
         if request.path.startswith("/enzi/"):
             return self._members(request)
         if request.path.startswith("/api/"):
@@ -236,3 +241,4 @@ def running() -> t.Iterator[FakeDtr]:
     dtr = FakeDtr(cache, blobs)
     with serve(cache.handle) as cache.site, serve(dtr.handle) as dtr.site:
         yield dtr
+    assert dtr.violations == []

@@ -13,7 +13,16 @@ from ansible_collections.dtr.cache.plugins.module_utils.answers import Answer
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.registry import Account, Registry
 from ansible_collections.dtr.cache.plugins.module_utils.transport import Backoff, Transport
-from ansible_collections.dtr.cache.tests.unit.support.dtr import Dtr, error, once, reply_json, violation
+from ansible_collections.dtr.cache.tests.unit.support.dtr import (
+    OPERATIONS,
+    OTHER_SOURCES,
+    SWAGGERS,
+    Dtr,
+    error,
+    once,
+    reply_json,
+    violation,
+)
 from ansible_collections.dtr.cache.tests.unit.support.web import Reply, Request, Site, serve
 
 HOST = "https://cache.example.org"
@@ -396,10 +405,16 @@ class TestState:
         assert client.registry.version() is None
 
     def test_access_tokens(self, client: Client) -> None:
-        client.dtr.fault = once("POST", "api_tokens", reply_json({"token": "t", "hashedToken": "h"}))
-        assert client.registry.create_api_token("alice", "label") == ("t", "h")
+        made = client.registry.create_api_token("alice", "label")
+        assert made.token == "token-of-alice"
         assert client.site.requests[-1].query == {"username": ["alice"]}
-        client.registry.delete_api_token("h")
+        listed, now = client.registry.api_tokens("alice")
+        assert [(token.hashed_token, token.label) for token in listed] == [(made.hashed_token, "label")]
+        assert listed[0].made_at is not None
+        assert now.tzinfo is not None
+        client.registry.delete_api_token(made.hashed_token)
+        client.registry.delete_api_token(made.hashed_token)
+        assert client.registry.api_tokens("alice")[0] == []
 
     @pytest.mark.parametrize("zone", ["GMT", "-0000", ""])
     def test_the_present_by_dtrs_clock_can_be_compared(self, monkeypatch: pytest.MonkeyPatch, zone: str) -> None:
@@ -410,6 +425,63 @@ class TestState:
         (token,), now = Registry(transport).api_tokens("alice")
         assert token.made_at is not None
         assert now - token.made_at == datetime.timedelta(hours=1)
+
+
+#: Each method of the client that sends something, as it is called.
+METHODS: dict[str, t.Callable[[Registry, str], t.Any]] = {
+    "content_caches": lambda registry, _cache: registry.content_caches(),
+    "create_content_cache": lambda registry, cache: registry.create_content_cache("new", HOST, {cache}),
+    "user_cache": lambda registry, _cache: registry.user_cache("alice"),
+    "set_user_cache": lambda registry, cache: (
+        registry.set_user_cache("alice", cache),
+        registry.set_user_cache("alice", None),
+    ),
+    "users": lambda registry, _cache: list(registry.users()),
+    "account": lambda registry, _cache: registry.account("alice"),
+    "org_members": lambda registry, _cache: registry.org_members("engineering"),
+    "team_members": lambda registry, _cache: registry.team_members("engineering", "core"),
+    "ping": lambda registry, _cache: registry.ping(),
+    "version": lambda registry, _cache: registry.version(),
+    "features": lambda registry, _cache: registry.features(),
+    "cluster_status": lambda registry, _cache: registry.cluster_status(),
+    "settings": lambda registry, _cache: registry.settings(),
+    "read_only": lambda registry, _cache: registry.read_only(),
+    "ca": lambda registry, _cache: registry.ca(),
+    "create_api_token": lambda registry, _cache: registry.create_api_token("alice", "label"),
+    "api_tokens": lambda registry, _cache: registry.api_tokens("alice"),
+    "delete_tag": lambda registry, _cache: registry.delete_tag("engineering/app", "a b"),
+    "delete_api_token": lambda registry, _cache: registry.delete_api_token("hash-0"),
+    "delete_content_cache": lambda registry, cache: registry.delete_content_cache(cache),
+}
+#: These send nothing of their own.
+SILENT = {"hopeless", "wait_for_late_writes"}
+
+
+def test_every_request_that_the_client_can_send_is_held_against_the_contract(client: Client) -> None:
+    """The fixture fails for whatever breaks it; this is about none being left out."""
+    public = {name for name, value in vars(Registry).items() if callable(value) and not name.startswith("_")}
+    assert public == METHODS.keys() | SILENT
+    client.dtr.add_org("engineering", core=["alice"])
+    client.dtr.unset_by = "local"
+    cache = client.dtr.add_cache("asia", HOST)
+    for name, call in METHODS.items():
+        before = len(client.site.requests)
+        call(client.registry, cache)
+        assert len(client.site.requests) > before, name
+    assert client.dtr.violations == []
+    asked = {operation.path for operation in client.dtr.operations}
+    assert {operation.path for operation in OPERATIONS} - asked == {"/enzi/v0/accounts/{org}/teams"}
+
+
+def test_what_no_api_description_has_is_named_with_its_source() -> None:
+    elsewhere = {operation.path: operation.source for operation in OPERATIONS if operation.source not in SWAGGERS}
+    assert elsewhere == {
+        "/_ping": "DTR documentation",
+        "/ca": "DTR documentation",
+        "/api/v0/admin/version": "Terraform provider for MSR",
+        "/api/v0/repositories/{namespace}/{reponame}/tags/{reference}": "DTR release notes",
+    }
+    assert set(elsewhere.values()) == set(OTHER_SOURCES)
 
 
 def test_the_contract_catches_what_it_should() -> None:
