@@ -23,7 +23,7 @@ class Module(AnsibleModule):
 
     def fail_json(self, msg: str, **result: t.Any) -> None:
         """End in failure. What ansible-core calls this with is about the options."""
-        self._hide_passwords_in_urls()
+        self._hide_secrets()
         told = Failure("INVALID_INPUT", str(msg)).as_result()
         super().fail_json(msg, **{"failure": told["failure"], **result})
 
@@ -33,11 +33,15 @@ class Module(AnsibleModule):
 
     def exit_json(self, **result: t.Any) -> None:
         """End in success."""
-        self._hide_passwords_in_urls()
+        self._hide_secrets()
         super().exit_json(**result)
 
-    def _hide_passwords_in_urls(self) -> None:
-        # They do not belong there and are refused, but Ansible can show how a module was called.
+    def _hide_secrets(self) -> None:
+        """Ansible can show how a module was called."""
+        # An option of a wrong type ends ansible-core's own search for secrets, and all of them would be shown.
+        secret = (name for name, option in self.argument_spec.items() if option.get("no_log"))
+        self.no_log_values.update(value for value in map(self.params.get, secret) if isinstance(value, str) and value)
+        # Where passwords do not belong they are refused, and hidden all the same.
         self.no_log_values.update(passwords_in_urls(self.params))
 
 

@@ -24,6 +24,9 @@ from .conftest import Json, Registry, harness
 PROJECT = Path(__file__).resolve().parents[3]
 NETRC_PASSWORD = "a-password-that-only-netrc-has"
 WRONG_PASSWORD = "a-wrong-password-of-the-test"
+PROXY_PASSWORD = "a-password-of-the-proxy-in-the-test"
+# Ansible's own words: at -vvvv it shows the environment that a task asks for, also where others show nothing.
+PROXY_SETTING = f"HTTPS_PROXY=http://someone:{PROXY_PASSWORD}@127.0.0.1:9"
 EUROPE = "https://cache-europe.example.org:443"
 ASIA = "https://cache-asia.example.org:443"
 
@@ -292,6 +295,85 @@ def test_no_way_to_fail_shows_a_secret(registry: Registry, ansible: Ansible, els
     texts = {"stdout": run.stdout, "stderr": run.stderr, **ansible.written()}
     assert any("region-asia" in text for name, text in texts.items() if "/facts/" in name)
     assert "content_caches" in texts[str(ansible.home / "ansible.log")]
+    assert not leaks(texts, secrets)
+    assert "Traceback" not in run.output
+
+
+def test_no_way_to_fail_while_accounts_are_written_shows_a_secret(registry: Registry, ansible: Ansible) -> None:
+    """The failures that come late, of the other modules, of a proxy, and of addresses that hold a password."""
+    password = registry.connection["password"]
+    token = harness.Client(registry.standin, "admin")(
+        "POST", "/api/v0/api_tokens?username=admin", {"tokenLabel": "test"}
+    )
+    secrets = [password, token.json()["token"], WRONG_PASSWORD, PROXY_PASSWORD]
+    registry.set_up({"a1": ("region-asia", ASIA), "e1": ("region-europe", EUROPE)}, {"alice": "a1", "bob": "e1"})
+    registry.control.fault("status", status=500, method="PATCH", path="alice/settings")
+    registry.control.fault("html", status=404, path="bob/settings", count=2)
+    registry.control.fault("status", status=500, path="/ca$", count=1)
+    registry.control.fault("cut_json", path="/meta/features$", count=1)
+    registry.control.behave(empty_uuid="refused", null_uuid="refused", omitted_uuid="ignored", local_uuid="refused")
+    everyone = {"assignments": [{"cache": "region-asia", "everyone": True}]}
+    reset = {"assignments": [{"cache": "local", "accounts": ["alice", "bob"]}]}
+    replace = {"caches": [{"name": "region-asia", "host": f"{ASIA}1"}]}
+    tasks: list[tuple[str, str, Json]] = [
+        ("partly unreadable", "cache_assignments_info", {}),
+        ("partly written", "cache_assignments", everyone),
+        ("no way to reset", "cache_assignments", reset),
+        ("by token", "cache_assignments", {**reset, "password": "{{ token }}"}),
+        ("accounts not moved", "content_caches", replace),
+        ("no CA", "registry_ca_info", {}),
+        ("another pin", "registry_ca_info", {"fingerprint": "0" * 64}),
+        ("no state", "registry_info", {}),
+        ("wrong password", "registry_info", {"password": "{{ wrong }}"}),
+        (
+            "wrong password for each account",
+            "cache_assignments_info",
+            {"password": "{{ wrong }}", "accounts": ["alice"]},
+        ),
+        ("in an address without a scheme", "registry_info", {"url": "admin:{{ wrong }}@127.0.0.1:9"}),
+        ("alone in an address", "registry_info", {"url": "https://{{ wrong }}@127.0.0.1:9"}),
+        ("with a slash in an address", "registry_ca_info", {"url": "https://admin:x/{{ wrong }}@127.0.0.1:9"}),
+        ("in a host", "content_caches", {"caches": [{"name": "a", "host": "a:{{ wrong }}@cache.example.org"}]}),
+        ("in what is no list", "content_caches", {"caches": "https://a:{{ wrong }}@cache.example.org"}),
+        ("unknown option", "content_caches_info", {"unheard_of": 1}),
+    ]
+    proxied = {
+        "name": "proxy",
+        "dtr.cache.registry_info": {"url": "https://dtr.example.org", "retries": 0},
+        "environment": {"HTTPS_PROXY": "http://someone:{{ proxy }}@127.0.0.1:9", "NO_PROXY": ""},
+        "ignore_errors": True,
+    }
+    run = ansible.run(
+        play(
+            *({"name": name, f"dtr.cache.{module}": options, "ignore_errors": True} for name, module, options in tasks),
+            proxied,
+            module_defaults={
+                "group/dtr.cache.dtr": {
+                    "url": "{{ url }}",
+                    "username": "admin",
+                    "password": "{{ password }}",
+                    "ca_path": "{{ ca }}",
+                    "timeout": 2,
+                }
+            },
+        ),
+        "-vvvv",
+        "--diff",
+        url=registry.standin.url,
+        password=password,
+        token=secrets[1],
+        wrong=WRONG_PASSWORD,
+        proxy=PROXY_PASSWORD,
+        ca=str(registry.standin.ca),
+    )
+    assert run.code == 0, run.output
+    ignored = re.search(r"ignored=(\d+)", run.stdout)
+    assert ignored is not None
+    assert int(ignored[1]) == len(tasks) + 1, run.output
+    for code in ("ACCOUNTS_FAILED", "ACCOUNTS_NOT_MOVED", "UNSET_REFUSED", "FINGERPRINT_MISMATCH", "PROXY_FAILED"):
+        assert code in run.stdout
+    texts = {"stdout": run.stdout, "stderr": run.stderr, **ansible.written()}
+    texts = {name: text.replace(PROXY_SETTING, "") for name, text in texts.items()}
     assert not leaks(texts, secrets)
     assert "Traceback" not in run.output
 

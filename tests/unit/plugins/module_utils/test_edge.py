@@ -119,6 +119,15 @@ def test_a_password_in_a_url_is_not_shown_with_the_options(url: str) -> None:
     assert "hunter2" not in json.dumps(wrong)
 
 
+def test_an_option_of_a_wrong_type_does_not_show_the_others() -> None:
+    """As ansible-core would."""
+    options = {**CONNECTION, "caches": "region-asia"}
+    result = run_module("content_caches", **options, _ansible_inject_invocation=True)
+    assert "could not parse" in result["msg"]
+    assert result["invocation"]["module_args"]["username"] == "admin"
+    assert CONNECTION["password"] not in json.dumps(result)
+
+
 def test_every_module_is_tried() -> None:
     found = {path.stem for path in Path(stack_plan.__file__).parent.glob("*.py")}
     assert found - {"__init__"} == set(MODULES)
