@@ -41,19 +41,18 @@ class _Timed:
     """
 
     deadline: float | None = None
+    timeout: float
     sock: socket.socket | None
 
-    def begin(self, seconds: float) -> None:
-        """Give the next request, or the way to the server, so many seconds in all."""
-        self.deadline = time.monotonic() + seconds
+    def begin(self) -> None:
+        """Give the next request, or the way to the server, the time-out in all."""
+        self.deadline = time.monotonic() + self.timeout
         if self.sock is not None:
-            self.sock.settimeout(seconds)
+            self.sock.settimeout(self.timeout)
 
-    def without_end(self, seconds: float) -> None:
-        """Let the answer go on for ever as long as something comes every so many seconds."""
+    def without_end(self) -> None:
+        """Let the answer go on for as long as something comes within each time-out."""
         self.deadline = None
-        if self.sock is not None:
-            self.sock.settimeout(seconds)
 
     def response_class(self, sock: socket.socket, *args: t.Any, **options: t.Any) -> http.client.HTTPResponse:
         """Called by C(http.client) where it makes an answer."""
@@ -93,11 +92,10 @@ class _Bytes(io.RawIOBase):
 
     def readinto(self, buffer: t.Any) -> int | None:
         deadline = self._connection.deadline
-        if deadline is not None:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise TimeoutError("timed out")
-            self._sock.settimeout(left)
+        left = self._connection.timeout if deadline is None else deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        self._sock.settimeout(left)
         return self._file.readinto(buffer)
 
     def close(self) -> None:
@@ -121,7 +119,7 @@ class Connections:
     def __init__(self, base_url: str, context: ssl.SSLContext, timeout: float, size: int) -> None:
         self._server = urlsplit(base_url)
         self._context = context
-        self.timeout = timeout
+        self._timeout = timeout
         self._size = size
         self._idle: collections.deque[tuple[Connection | TlsConnection, float]] = collections.deque()
         self._freed = threading.Condition()
@@ -149,9 +147,9 @@ class Connections:
                 connection.close()
             if connection.sock is None:
                 # The answer of a proxy is a part of the way to the server.
-                connection.begin(self.timeout)
+                connection.begin()
                 connection.connect()
-            connection.begin(self.timeout)
+            connection.begin()
         except BaseException:
             # After a failed handshake the connection still holds the bare socket, over which nothing may be sent.
             connection.close()
@@ -189,11 +187,11 @@ class Connections:
     def _new(self) -> Connection | TlsConnection:
         host = self._server.hostname or ""
         if self._server.scheme == "http":
-            return Connection(host, self._server.port, timeout=self.timeout)
+            return Connection(host, self._server.port, timeout=self._timeout)
         if self.proxy is None:
-            return TlsConnection(host, self._server.port, timeout=self.timeout, context=self._context)
+            return TlsConnection(host, self._server.port, timeout=self._timeout, context=self._context)
         connection = TlsConnection(
-            self.proxy.hostname or "", self.proxy.port or 80, timeout=self.timeout, context=self._context
+            self.proxy.hostname or "", self.proxy.port or 80, timeout=self._timeout, context=self._context
         )
         connection.set_tunnel(host, self._server.port or 443, headers=_proxy_headers(self.proxy))
         return connection
@@ -273,7 +271,7 @@ class Stream:
         Raises:
             BrokenOff: The connection broke, or nothing came for the time-out.
         """
-        self._connection.without_end(self._connections.timeout)
+        self._connection.without_end()
         yield from self._pieces(size)
 
     def _pieces(self, size: int) -> t.Iterator[bytes]:

@@ -239,14 +239,19 @@ def test_refusals_are_not_tried_again(registry: Registry, status: int) -> None:
     assert "warnings" not in result
 
 
-def test_a_refused_log_in_is_not_tried_for_each_account(registry: Registry) -> None:
+@pytest.mark.parametrize(
+    "fault",
+    [{"action": "status", "status": 401}, {"action": "redirect", "url": "/api/v0/openid/begin"}],
+    ids=["refused", "log-in page"],
+)
+def test_a_refused_log_in_is_not_tried_for_each_account(registry: Registry, fault: Json) -> None:
     """Ten thousand wrong passwords would lock the account out."""
     scenario = SCENARIOS["assign everyone"]
     scenario.set_up(registry)
-    registry.control.fault("status", status=401, path="/settings$")
+    registry.control.fault(**fault, path="/settings$")
     result = scenario.run(registry)
     assert result["failed"]
-    assert registry.control.count("GET", "settings", 401) <= registry.concurrency
+    assert registry.control.count("GET", "settings") <= registry.concurrency
     assert len(result["failed_accounts"]) == len(scenario.holders) - 1
 
 
