@@ -122,6 +122,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.registry_module import (
     Connection,
     run_registry_module,
 )
+from ansible_collections.dtr.cache.plugins.module_utils.transport import Transport
 
 RANDOM_BYTES = 1024
 
@@ -173,7 +174,7 @@ def on_shelf(module: AnsibleModule, shelf: proof.Shelf, tag: str, image: proof.T
 def pulled_twice(
     module: AnsibleModule,
     registry: Registry,
-    connect: t.Callable[[str], t.Any],
+    connect: t.Callable[[str, bool], Transport],
     origins: t.Sequence[Origin],
     name: str,
 ) -> proof.Pulls:

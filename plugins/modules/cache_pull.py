@@ -56,6 +56,16 @@ options:
       - Makes a repeated warming cheap; the content of such a blob is not verified.
     type: bool
     default: false
+  replicas:
+    description:
+      - How many replicas the cache has, so that all of them are warmed. Replicas that do not share their storage each
+        have to get a blob once.
+      - With more than one, the images are pulled by each address that the name of the cache has. Where there are fewer
+        addresses than replicas, they are pulled again over new connections until nothing more is brought, at most as
+        often as there are replicas; what remains unknown then is a warning.
+      - RV(transferred) is the sum of all these pulls, RV(pulls) tells of the first one.
+    type: int
+    default: 1
   concurrency:
     description: The most blobs to pull at a time, V(1) to V(128).
     type: int
@@ -190,7 +200,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dtr.cache.plugins.module_utils import images, pull
-from ansible_collections.dtr.cache.plugins.module_utils.cache_transport import cache_connector
+from ansible_collections.dtr.cache.plugins.module_utils.cache_transport import addresses_of, cache_connector
 from ansible_collections.dtr.cache.plugins.module_utils.distribution import Distribution
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.fan_out import fan_out
@@ -221,6 +231,7 @@ def main() -> None:
             },
             "platforms": {"type": "list", "elements": "str", "default": ["linux/amd64"]},
             "skip_cached": {"type": "bool", "default": False},
+            "replicas": {"type": "int", "default": 1},
             "concurrency": {"type": "int", "default": 4},
             "progress_path": {"type": "path"},
         },
@@ -238,27 +249,37 @@ def pull_images(module: AnsibleModule) -> dict[str, t.Any]:
     for entry in params["repositories"]:
         images.parse_repository(entry["repository"], "repositories")
     platforms = images.parse_platforms(params["platforms"])
-    connect = cache_connector(params)
+    # A CA that is none is found before anything is asked.
+    cache_connector(params)
     with Connection(module) as registry, Progress(params["progress_path"]) as progress:
         origins = pull.registered_origins(params["cache"], registry.content_caches())
         with pulling_account(module, registry) as (account, distribution):
-            puller = pull.Puller(
-                distribution,
-                params["cache"],
-                origins,
-                connect,
-                platforms=platforms,
-                concurrency=params["concurrency"],
-                skip_cached=params["skip_cached"],
-                transfer=progress.transfer(),
-                why_elsewhere=lambda: why_elsewhere(registry, account, origins),
-            )
             expanded, unknown = expand(distribution, params["repositories"], params["concurrency"])
-            try:
-                report = (puller.preview if module.check_mode else puller.pull)([*names, *expanded], unknown)
-            finally:
-                for warning in puller.warnings:
-                    module.warn(warning)
+
+            def pull_by(address: str | None) -> pull.Report:
+                puller = pull.Puller(
+                    distribution,
+                    params["cache"],
+                    origins,
+                    cache_connector(params, address),
+                    platforms=platforms,
+                    concurrency=params["concurrency"],
+                    skip_cached=params["skip_cached"],
+                    transfer=progress.transfer(),
+                    why_elsewhere=lambda: why_elsewhere(registry, account, origins),
+                )
+                try:
+                    return (puller.preview if module.check_mode else puller.pull)([*names, *expanded], unknown)
+                finally:
+                    for warning in puller.warnings:
+                        module.warn(warning)
+
+            addresses = addresses_of(min(origins)) if params["replicas"] > 1 else []
+            # A preview brings nothing, so a second one would tell the same.
+            passes = 1 if module.check_mode else params["replicas"]
+            report, warnings = pull.by_all_addresses(pull_by, params["cache"], addresses, params["replicas"], passes)
+    for warning in warnings:
+        module.warn(warning)
     failure = pull.failure_of_report(report, params["cache"])
     if failure:
         raise failure

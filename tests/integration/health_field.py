@@ -22,7 +22,7 @@ from pathlib import Path
 import docker
 import yaml
 
-from .authority import Issued
+from .authority import DAY, Authority, Issued
 from .conftest import Lab
 
 NODE = "asia-2"
@@ -166,24 +166,46 @@ def _archive(files: t.Mapping[str, str]) -> bytes:
     return buffer.getvalue()
 
 
-class WrongClock:
-    """A cache as it answers when the clock of its machine is wrong: another one's answers, with another date."""
+class Front:
+    """Something that speaks TLS and hands each request on, as from a machine whose clock is C(off).
 
-    def __init__(self, behind: tuple[str, int], identity: Issued, address: str) -> None:
+    Its certificate is good at that machine's time. So what such a clock does is seen from both sides: in the C(Date) of
+    answers, and in that a right clock finds the certificate of the year before or after.
+
+    Args:
+        behind: Makes a connection to the server that answers.
+        authority: Issues the certificate.
+        address: Where to listen, by the name of the certificate.
+        name: That name.
+        shifted: Whether the certificate is good at the wrong time only.
+    """
+
+    def __init__(
+        self,
+        behind: t.Callable[[], http.client.HTTPConnection],
+        authority: Authority,
+        address: str,
+        name: str,
+        *,
+        shifted: bool = False,
+    ) -> None:
         self.off = datetime.timedelta(0)
-        cache = self
+        front = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                connection = http.client.HTTPConnection(*behind, timeout=10)
-                connection.request("GET", self.path)
+                connection = behind()
+                headers = {
+                    key: value for key, value in self.headers.items() if key.lower() not in ("host", "connection")
+                }
+                connection.request("GET", self.path, headers=headers)
                 answer = connection.getresponse()
                 body = answer.read()
                 self.send_response_only(answer.status)
-                for name, value in answer.getheaders():
-                    if name.lower() not in ("date", "transfer-encoding", "content-length"):
-                        self.send_header(name, value)
-                now = datetime.datetime.now(datetime.UTC) + cache.off
+                for key, value in answer.getheaders():
+                    if key.lower() not in ("date", "transfer-encoding", "content-length", "connection"):
+                        self.send_header(key, value)
+                now = datetime.datetime.now(datetime.UTC) + front.off
                 self.send_header("Date", email.utils.format_datetime(now, usegmt=True))
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -193,11 +215,22 @@ class WrongClock:
             def log_message(self, *_arguments: t.Any) -> None:
                 pass
 
-        self._server = http.server.ThreadingHTTPServer((address, 0), Handler)
-        self._server.daemon_threads = True
-        self._server.socket = server_context(identity).wrap_socket(
-            self._server.socket, server_side=True, do_handshake_on_connect=False
-        )
+        class Server(http.server.ThreadingHTTPServer):
+            daemon_threads = True
+
+            def get_request(self) -> tuple[t.Any, t.Any]:
+                connection, client = super().get_request()
+                now = datetime.datetime.now(datetime.UTC) - (front.off if shifted else datetime.timedelta(0))
+                identity = authority.issue(name, begin=now - DAY, end=now + 30 * DAY)
+                wrapped = server_context(identity).wrap_socket(
+                    connection, server_side=True, do_handshake_on_connect=False
+                )
+                return wrapped, client
+
+            def handle_error(self, _request: t.Any, _client: t.Any) -> None:
+                """That a client refuses the certificate is what some tests are about."""
+
+        self._server = Server((address, 0), Handler)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     @property
@@ -216,29 +249,3 @@ def server_context(identity: Issued) -> ssl.SSLContext:
         path.write_text(identity.chain + identity.key)
         context.load_cert_chain(path)
     return context
-
-
-class TlsListener:
-    """Something that speaks TLS with a certificate and answers nothing else."""
-
-    def __init__(self, identity: Issued, address: str) -> None:
-        self._context = server_context(identity)
-        self._socket = socket.create_server((address, 0))
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    @property
-    def port(self) -> int:
-        return int(self._socket.getsockname()[1])
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                connection, _address = self._socket.accept()
-            except OSError:
-                return
-            with contextlib.suppress(OSError), self._context.wrap_socket(connection, server_side=True):
-                pass
-            connection.close()
-
-    def close(self) -> None:
-        self._socket.close()

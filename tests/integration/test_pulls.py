@@ -143,6 +143,11 @@ def _own_images() -> dict[str, images.Image]:
     }
 
 
+def verify(region: Region, *options: str, **variables: t.Any) -> Run:
+    given = {"dtr_cache_verify_image": None, "dtr_cache_verify_repository": PROOFS, **variables}
+    return region.play("dtr.cache.verify", *REGION, *options, **given)
+
+
 def test_a_proof_is_a_miss_and_then_a_hit_and_leaves_nothing(region: Region) -> None:
     assert LEFT_BEHIND in region.tags()
     before = region.lab.snapshot()
@@ -244,6 +249,24 @@ def test_a_layer_goes_on_where_the_connection_broke(region: Region) -> None:
     assert result["transferred"]["bytes"] < LARGE_LAYER * 1.1, "nothing was read twice"
 
 
+def test_each_replica_is_warmed(region: Region) -> None:
+    """The name of the cache has an address for each of its two nodes, and their storages are their own."""
+    two: dict[str, t.Any] = {"dtr_cache_nodes": ["asia-2", "asia-3"], "dtr_cache_verify_image": None}
+    deployed = region.play("dtr.cache.deploy", *REGION, **two)
+    assert deployed.code == 0, deployed.output
+    first = region.play("dtr.cache.warm", *REGION, **two, **WARM)
+    assert first.code == 0, first.output
+    assert first.total("changed") == 1
+    log = region.lab.inside("asia-3", "sh", "-c", "docker logs $(docker ps -q --filter name=dtr-cache_cache) 2>&1")
+    lines = [line for line in log.splitlines() if '"blob served"' in line and "http.request.method=GET" in line]
+    sizes = {answer.digest: answer.size for answer in map(_served, lines)}
+    assert f"{sum(sizes.values()) / 10**6:.1f} MB" == first.regions()["region-asia"]["size"], "what was empty has all"
+    again = region.play("dtr.cache.warm", *REGION, **two, **WARM)
+    assert again.code == 0, again.output
+    assert again.total("changed") == 0
+    assert again.regions()["region-asia"]["brought"] == "0.0 MB"
+
+
 #: What DTR's documents leave open about pulls; manifests are documented to come from DTR itself.
 BEHAVIOURS: list[dict[str, t.Any]] = [
     {"blob_redirect_status": 302},
@@ -262,8 +285,3 @@ def test_an_image_comes_through_whatever_dtr_does(region: Region, behaviour: dic
         region.lab.control.reset()
     assert not result.get("failed"), result
     assert result["pulls"][0]["via_cache"]
-
-
-def verify(region: Region, *options: str, **variables: t.Any) -> Run:
-    given = {"dtr_cache_verify_image": None, "dtr_cache_verify_repository": PROOFS, **variables}
-    return region.play("dtr.cache.verify", *REGION, *options, **given)

@@ -74,7 +74,8 @@ class Fleet:
         return self.lab.inside(MANAGERS[region], "docker", *command, stdin=stdin)
 
     def update(self, region: str, *options: str) -> None:
-        self.docker(region, "service", "update", "--detach", *options, SERVICE)
+        # A rollback would mend it before anybody has asked.
+        self.docker(region, "service", "update", "--detach", "--update-failure-action", "pause", *options, SERVICE)
 
     def with_config(self, region: str, change: t.Callable[[str], str]) -> None:
         """Let the service have a config.yml of somebody's own."""
@@ -104,7 +105,9 @@ class Fleet:
 
         def failed() -> bool:
             newest = sorted(self.tasks(region), key=lambda task: str(task["CreatedAt"]))[-2:]
-            return any(task["Status"].get("Err") for task in newest)
+            errors = [str(task["Status"].get("Err") or "") for task in newest]
+            # Until the replica has ended that has the port, the next one waits for it.
+            return any(error and "host-mode port already in use" not in error for error in errors)
 
         until(failed, f"a replica of {region} that failed")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.cache_transport import CacheTransport, cache_connector
+from ansible_collections.dtr.cache.plugins.module_utils.distribution import origin_of
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.transport import Backoff
 from ansible_collections.dtr.cache.tests.unit.support.web import Identity, Reply, Site, make_identity, serve
@@ -109,3 +110,18 @@ def test_signature_is_shown_to_nobody() -> None:
         assert site.requests[0].query == {"signature": ["secret"]}
     assert transport.warnings
     assert "secret" not in str([caught.value.as_result(), transport.warnings])
+
+
+def test_one_address_of_a_name_is_connected_to() -> None:
+    with serve(lambda request: Reply(200, request.headers["Host"].encode())) as site:
+        url = f"http://localhost:{site.port}"
+        transport = CacheTransport(url, system_trust=False, address="127.0.0.1", timeout=2, retries=0)
+        assert transport.request("GET", "/").body == f"localhost:{site.port}".encode()
+        with pytest.raises(Failure):
+            CacheTransport(url, system_trust=False, address="127.0.0.2", timeout=2, retries=0).request("GET", "/")
+
+
+def test_what_the_cache_redirects_to_is_found_by_its_name() -> None:
+    with serve(lambda _request: Reply(200)) as site:
+        connect = cache_connector(DEFAULTS, "127.0.0.2", [origin_of("http://127.0.0.1:1")])
+        assert connect(site.url).request("GET", "/").status == 200
