@@ -330,12 +330,19 @@ def _name_of(nodes: t.Mapping[str, Raw], node: str) -> str:
 
 
 def _outdated(tasks: t.Sequence[Raw]) -> set[str]:
-    """The ids of tasks in whose place a newer one runs, or ran until Swarm stopped it: what went wrong is over."""
-    well: dict[t.Any, str] = {}
-    for task in tasks:
-        if task["Status"]["State"] in _WELL_STATES:
-            well[_place(task)] = max(well.get(_place(task), ""), str(task["CreatedAt"]))
-    return {task["ID"] for task in tasks if str(task["CreatedAt"]) < well.get(_place(task), "")}
+    """The ids of tasks of which what went wrong is over.
+
+    In their place is a newer one that runs, or ran until Swarm stopped it, or that was made from another definition.
+    """
+    places: dict[t.Any, list[Raw]] = {}
+    for task in sorted(tasks, key=lambda task: str(task["CreatedAt"])):
+        places.setdefault(_place(task), []).append(task)
+    found = set()
+    for made in places.values():
+        well = max((number for number, task in enumerate(made) if task["Status"]["State"] in _WELL_STATES), default=0)
+        found |= {task["ID"] for task in made[:well]}
+        found |= {task["ID"] for task in made if task.get("Spec") != made[-1].get("Spec")}
+    return found
 
 
 def _place(task: Raw) -> tuple[str, t.Any]:

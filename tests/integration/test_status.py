@@ -6,15 +6,19 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import html
 import json
 import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.dtr.cache.tests.page import fleets
+from prometheus_client.parser import text_string_to_metric_families
 
 from .conftest import Lab, Play, Run, until
 
 STATUS = "dtr.cache.status"
+REGIONS = ("region-asia", "region-europe")
 SERVICE = "dtr-cache_cache"
 
 
@@ -24,6 +28,8 @@ class Report(t.NamedTuple):
     run: Run
     stats: dict[str, t.Any]
     file: dict[str, t.Any]
+    page: str
+    metrics: str
 
     def row(self, region: str) -> dict[str, t.Any]:
         return next(row for row in self.stats["regions"] if row["region"] == region)
@@ -63,7 +69,10 @@ def look(deployed: Lab, play: Play, tmp_path: Path) -> t.Callable[..., Report]:
         assert without_versions(deployed.snapshot()) == before
         stats = json.loads(result.output.partition("RUN: ")[2])["dtr_cache_status"]
         file = folder / "status.json"
-        report = Report(result, stats, json.loads(file.read_text()) if file.exists() else {})
+        page, metrics = (
+            (folder / name).read_text() if file.exists() else "" for name in ("status.html", "status.prom")
+        )
+        report = Report(result, stats, json.loads(file.read_text()) if file.exists() else {}, page, metrics)
         assert (result.code == 0) == stats["well"]
         for secret in (*deployed.passwords.values(), "PRIVATE KEY"):
             assert secret not in result.output
@@ -78,6 +87,19 @@ def test_a_healthy_fleet(look: t.Callable[..., Report], deployed: Lab) -> None:
     report = look()
     assert report.run.code == 0, report.run.output
     assert report.file == report.stats
+    assert "All 2 caches are healthy" in report.page
+    samples: dict[tuple[str, str | None], float] = {
+        (sample.name, sample.labels.get("region")): sample.value
+        for family in text_string_to_metric_families(report.metrics)
+        for sample in family.samples
+        if sample.name in ("dtr_cache_healthy", "dtr_cache_serves", "dtr_cache_registry_well")
+    }
+    expected: dict[tuple[str, str | None], float] = {("dtr_cache_registry_well", None): 1}
+    expected.update({(f"dtr_cache_{name}", region): 1 for name in ("healthy", "serves") for region in REGIONS})
+    assert samples == expected
+    for made in (fleets.healthy(), fleets.closed(), fleets.untrusted(), fleets.unknown()):
+        # The fleets that pages and alerts are tried on are such as there are.
+        assert set(made) <= set(report.row("region-asia"))
     for region in ("region-asia", "region-europe"):
         row = report.row(region)
         assert (row["state"], row["problems"], row["drift"], row["registered"]) == ("healthy", [], [], True)
@@ -119,6 +141,9 @@ def test_a_stopped_cache_and_another_changed_by_hand(look: t.Callable[..., Repor
     assert changed["state"] == "ill"
     assert changed["cause"] == "the Swarm is not as declared: update service (update_config)."
     assert changed["replicas"] == {"wanted": 1, "running": 1}
+    assert "2 of 2 caches are ill" in report.page
+    assert stopped["cause"] in html.unescape(report.page)
+    assert 'dtr_cache_serves{region="region-asia",' in report.metrics
     assert [report.run.recap[region]["failed"] for region in ("region-asia", "region-europe")] == [1, 1]
 
 
@@ -174,6 +199,21 @@ def test_what_was_changed_in_dtr_and_settings_that_are_no_longer_sound(
     assert (gone["registered"], gone["dangling"], gone["drift"]) == (False, ["alice"], [])
     (registry,) = report.stats["registries"]
     assert registry["dangling"] == ["carol"], "an account that no region names is told with its DTR"
+    assert registry["hint"].startswith("No region names them.")
     assert unsound["cause"].startswith(f"the settings are not sound: dtr_cache_certificate: {lost} cannot be read")
     assert (unsound["drift"], unsound["replicas"]) == (None, {"wanted": 1, "running": 1})
     assert all(check["ok"] for check in unsound["checks"])
+
+
+def test_a_dtr_that_is_read_only_makes_no_cache_ill(look: t.Callable[..., Report], deployed: Lab) -> None:
+    deployed.control.behave(read_only_registry=True)
+    try:
+        report = look()
+    finally:
+        deployed.control.behave(read_only_registry=False)
+    assert [report.row(region)["state"] for region in REGIONS] == ["healthy", "healthy"]
+    (registry,) = report.stats["registries"]
+    assert registry["cause"] == "client->DTR, read_only: DTR is in read-only mode."
+    assert (report.run.code, report.stats["well"]) == (2, False)
+    assert report.run.output.count("is in read-only mode. If nobody is at work on DTR") == 1
+    assert "dtr_cache_registry_read_only{" in report.metrics

@@ -268,14 +268,16 @@ REPLICA = {
 @pytest.mark.parametrize("name", REPLICA)
 def test_what_diagnose_says_mends_the_region(fleet: Fleet, name: str) -> None:
     played = REPLICA[name]
-    for region, breaks in played.breaks.items():
-        breaks(fleet, region)
-    found = fleet.diagnosed()
+    try:
+        for region, breaks in played.breaks.items():
+            breaks(fleet, region)
+        found = fleet.diagnosed()
+    finally:
+        fleet.must(played.mended)
     causes = {region: [cause["cause"] for cause in each["causes"]] for region, each in found.items()}
     assert {region: told[0] for region, told in causes.items()} == played.causes, causes
     for region, fix in played.fixes.items():
         assert fix in found[region]["fix"]
-    fleet.must(played.mended)
     fleet.is_well()
 
 

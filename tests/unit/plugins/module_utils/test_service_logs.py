@@ -179,23 +179,23 @@ def test_the_refusal_that_a_health_probe_provokes_does_not_count() -> None:
     assert [row["cause"] for row in findings(framed(*map(message, probe)))] == ["upstream_ca_unknown"]
 
 
-@pytest.mark.parametrize(
-    ("line", "cause"),
-    [
-        # The registry itself ends so; the lab's cache says the same with a logger.
-        ("panic: StorageDriver not registered: floppy", "storage_driver_unknown"),
-        ("panic: something new", "start_failed"),
-        ('time="x" level=fatal msg="something new"', "start_failed"),
-        ("2026/11/24 01:50:00 tls: private key does not match public key", "key_mismatch"),
-        ("goroutine 1 [running]:", None),
-        ('time="x" level=error msg="m" error="context canceled"', None),
-        ('time="x" level=error msg="m" error="open /x: no such file or directory"', None),
-        ('time="x" level=error msg="m" error="remote error: tls: bad certificate"', "upstream_wants_certificate"),
-        ("x http: TLS handshake error from 10.0.0.1:5: remote error: tls: bad certificate", "client_distrusts_cache"),
-        ("x http: TLS handshake error from 10.0.0.1:5: EOF", None),
-        ('time="x" level=error msg="m" error="s3aws: RequestError: dial tcp: no such host"', "storage_unreachable"),
-    ],
-)
+WORDS: list[tuple[str, str | None]] = [
+    # The registry itself ends so; the lab's cache says the same with a logger.
+    ("panic: StorageDriver not registered: floppy", "storage_driver_unknown"),
+    ("panic: something new", "start_failed"),
+    ('time="x" level=fatal msg="something new"', "start_failed"),
+    ("2026/11/24 01:50:00 tls: private key does not match public key", "key_mismatch"),
+    ("goroutine 1 [running]:", None),
+    ('time="x" level=error msg="m" error="context canceled"', None),
+    ('time="x" level=error msg="m" error="open /x: no such file or directory"', None),
+    ('time="x" level=error msg="m" error="remote error: tls: bad certificate"', "upstream_wants_certificate"),
+    ("x http: TLS handshake error from 10.0.0.1:5: remote error: tls: bad certificate", "client_distrusts_cache"),
+    ("x http: TLS handshake error from 10.0.0.1:5: EOF", None),
+    ('time="x" level=error msg="m" error="s3aws: RequestError: dial tcp: no such host"', "storage_unreachable"),
+]
+
+
+@pytest.mark.parametrize(("line", "cause"), WORDS)
 def test_the_same_words_mean_different_things_in_different_places(line: str, cause: str | None) -> None:
     assert read(line) == ([cause] if cause else [])
 
@@ -228,6 +228,12 @@ def test_what_swarm_says_of_a_task(error: str, cause: str) -> None:
     collector.take_task(task(state="rejected", error=error), NOW - datetime.timedelta(hours=2))
     (row,) = collector.rows([], NODES)
     assert (row["cause"], row["sample"]) == (cause, error)
+
+
+def test_every_cause_of_the_catalogue_has_its_case() -> None:
+    told = {cause for case in WRITTEN for cause in case["causes"]} | {cause for _words, cause in (*WORDS, *TASK_ERRORS)}
+    # These two are about what is not there, and have tests of their own.
+    assert set(log_causes.RANK) == (told - {None}) | {"no_service", "node_lost"}
 
 
 def test_tasks_that_are_old_or_well_tell_nothing_and_waiting_ones_always() -> None:
@@ -266,8 +272,10 @@ def test_what_a_replaced_replica_met_is_over() -> None:
 
 def test_what_was_mended_stays_over_when_something_else_breaks() -> None:
     chunks = framed(message('time="x" level=fatal msg="configuration error: yaml: x"', task="t1"))
-    later = [task("t1", "failed"), task("t2", "shutdown"), task("t3", "pending", error="no suitable node")]
-    assert [row["current"] for row in findings(chunks, tasks=later)] == [False]
+    waits = task("t3", "pending", error="no suitable node")
+    assert [row["current"] for row in findings(chunks, tasks=[task("t1", "failed"), waits])] == [True]
+    for before in ([task("t1", "failed"), task("t2", "shutdown")], [task("t1", "failed", Spec={"of": "another day"})]):
+        assert [row["current"] for row in findings(chunks, tasks=[*before, waits])] == [False]
 
 
 def test_a_new_replica_that_fails_beside_the_old_one_is_no_past() -> None:
