@@ -586,7 +586,8 @@ def by_all_addresses(
     closed: list[Report] = []
     warnings: list[str] = []
     again = passes if replicas > max(1, len(addresses)) else 1
-    for address in addresses or [None]:
+    ways: list[str | None] = [*addresses] or [None]
+    for address in ways:
         report: Report | None = None
         for _each in range(again):
             before, report = report, pull_by(address)

@@ -415,7 +415,7 @@ def pull_of(
         return None
     if module.check_mode and account != params["username"]:
         return None
-    options = {"timeout": step_of(params), "retries": 0, "validate_certs": True}
+    options: dict[str, t.Any] = {"timeout": step_of(params), "retries": 0, "validate_certs": True}
     own = any(entry[name] for name in TRUST)
     puller = Puller(module, registry, entry)
     ask = pull_check.Ask(
