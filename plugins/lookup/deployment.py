@@ -11,7 +11,8 @@ version_added: 0.1.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
   - Without a term, gives the names of the Docker configs and secrets of a cache and the definition of its stack, which
-    hold no secret.
+    hold no secret. The preflight refuses credentials in what becomes part of the definition, such as
+    C(dtr_cache_environment).
   - With the name of a file as the term, gives the content of that file as the container sees it. It can be a secret,
     so hand it only to an option that Ansible never shows.
 options:
@@ -34,7 +35,8 @@ RETURN = r"""
 _raw:
   description:
     - Without a term, one dictionary with C(configs) and C(secrets) (lists of C(name), C(file) and C(labels)),
-      C(definition), and C(review) (the texts of the documented file tree by path).
+      C(definition), C(compose) (the same with each C($) doubled, as C(docker stack deploy) reads it), and C(review)
+      (the texts of the documented file tree by path).
     - With terms, their contents.
   type: list
   elements: raw
@@ -50,6 +52,7 @@ from ansible_collections.dtr.cache.plugins.plugin_utils.deployment import (
     SECRET,
     SwarmObject,
     config_for_review,
+    for_docker,
     stack_definition,
     stack_text,
     swarm_objects,
@@ -69,11 +72,13 @@ class LookupModule(LookupBase):
             raise AnsibleLookupError("The cache's settings are not sound: " + "; ".join(problems))
         objects = swarm_objects(settings, self.get_option("registry_ca"))
         if not terms:
+            definition = stack_definition(settings, objects)
             return [
                 {
                     "configs": _named(objects, CONFIG),
                     "secrets": _named(objects, SECRET),
-                    "definition": stack_definition(settings, objects),
+                    "definition": definition,
+                    "compose": for_docker(definition),
                     "review": _review(settings, objects),
                 }
             ]

@@ -13,9 +13,9 @@ BLANK = "***"
 _LONGEST = 8192
 
 # What stands before it in a longer name does not matter; a bound keeps hostile text from taking long.
-_SECRET_NAME = (
+SECRET_NAME = (
     r"(?:pass(?:wor[dt]|wd|phrase)?|secret|token|credential|authorization|cookie|signature|api_?key|private_?key"
-    r"|access_?key|secret_?key|account_?key|encrypt\w{0,20}key)[\w-]{0,40}"
+    r"|access_?key|secret_?key|account_?key|licen[cs]e_?key|encrypt\w{0,20}key)[\w-]{0,40}"
 )
 # A value as logfmt, JSON (also quoted once more), YAML, a header or the command line have it.
 _VALUE = r"(?:\\*\"(?:\\.|[^\"\\])*(?:\\?\"|$)|'[^']*(?:'|$)|[^\s,;&\"'}\]]+)"
@@ -30,7 +30,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     # Query strings: DTR's redirects are signed there, so are those of object stores.
     (re.compile(r"\?[^\s\"'<>\\]+"), "?" + BLANK),
     (re.compile(r"(?<=://)[^\s@\"']+@"), BLANK + "@"),
-    (re.compile(rf"({_SECRET_NAME})({_SEPARATOR}){_VALUE}", re.IGNORECASE), r"\1\2" + BLANK),
+    (re.compile(rf"({SECRET_NAME})({_SEPARATOR}){_VALUE}", re.IGNORECASE), r"\1\2" + BLANK),
     # Tokens (three parts in base64) and key ids of object stores, wherever they stand.
     (re.compile(r"\beyJ[\w-]{8,}(?:\.[\w-]*){0,2}"), BLANK),
     (re.compile(r"\b(?:A3T|AKIA|ASIA|AROA|AIDA|LTAI|GOOG1)[A-Z0-9a-z]{12,}\b"), BLANK),

@@ -17,11 +17,8 @@ from urllib.parse import urlsplit
 
 import yaml
 from ansible_collections.dtr.cache.plugins.module_utils.stack import FILE_LABEL, STACK_LABEL, duration
-from ansible_collections.dtr.cache.plugins.plugin_utils.settings import (
-    CREDENTIAL_KEYS,
-    Settings,
-    carries_credentials,
-)
+from ansible_collections.dtr.cache.plugins.plugin_utils.credentials import blanked, carries_credentials
+from ansible_collections.dtr.cache.plugins.plugin_utils.settings import Settings
 
 CONFIG = "config"
 SECRET = "secret"
@@ -65,7 +62,7 @@ def registry_config(settings: Settings) -> dict[str, t.Any]:
         "http": {
             "addr": f"0.0.0.0:{settings.port}",
             "secret": settings.http_secret,
-            "host": settings.url if settings.port != 443 else f"https://{settings.host}",
+            "host": settings.url if settings.port != 443 else settings.origin,
             "draintimeout": DRAIN_TIMEOUT,
             "tls": {
                 "certificate": f"{SECRETS_FOLDER}/{CERTIFICATE_FILE}",
@@ -84,12 +81,21 @@ def config_text(settings: Settings) -> str:
 
 def config_for_review(settings: Settings) -> str:
     """The cache's C(config.yml) with a word in the place of each secret."""
-    return yaml.safe_dump(_redacted(registry_config(settings)), sort_keys=False, default_flow_style=False)
+    return yaml.safe_dump(blanked(registry_config(settings)), sort_keys=False, default_flow_style=False)
 
 
 def stack_text(settings: Settings, objects: t.Sequence[SwarmObject]) -> str:
     """The cache's C(docker-stack.yml) as text."""
-    return yaml.safe_dump(stack_definition(settings, objects), sort_keys=False, default_flow_style=False)
+    return yaml.safe_dump(for_docker(stack_definition(settings, objects)), sort_keys=False, default_flow_style=False)
+
+
+def for_docker(value: t.Any) -> t.Any:
+    """A definition as C(docker stack deploy) has to get it: in its texts, C($$) is what stands for a C($)."""
+    if isinstance(value, dict):
+        return {key: for_docker(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [for_docker(item) for item in value]
+    return value.replace("$", "$$") if isinstance(value, str) else value
 
 
 def swarm_objects(settings: Settings, registry_ca: str | None) -> list[SwarmObject]:
@@ -156,7 +162,7 @@ def stack_definition(settings: Settings, objects: t.Sequence[SwarmObject]) -> di
         "services": {"cache": service},
     }
     if settings.volume is not None:
-        _add_volume(definition, service, settings.volume)
+        _add_volume(definition, service, settings.volume, _layers_folder(settings))
     for kind in (CONFIG, SECRET):
         named = {item.file: {"external": {"name": item.name}} for item in objects if item.kind == kind}
         if named:
@@ -171,13 +177,6 @@ def merged(base: t.Mapping[str, t.Any], extra: t.Mapping[str, t.Any]) -> dict[st
         known = result.get(key)
         result[key] = merged(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
     return result
-
-
-def _redacted(value: t.Any) -> t.Any:
-    if isinstance(value, dict):
-        hidden = CREDENTIAL_KEYS | {"secret"}
-        return {key: "(secret)" if key in hidden and item else _redacted(item) for key, item in value.items()}
-    return [_redacted(item) for item in value] if isinstance(value, list) else value
 
 
 def _authority_files(settings: Settings) -> list[str]:
@@ -207,11 +206,19 @@ def _port(settings: Settings) -> str | dict[str, t.Any]:
     return {"mode": "host", "protocol": "tcp", "published": settings.port, "target": settings.port}
 
 
-def _add_volume(definition: dict[str, t.Any], service: dict[str, t.Any], volume: str | dict[str, t.Any]) -> None:
+def _layers_folder(settings: Settings) -> str:
+    """Where the registry keeps its layers in the container."""
+    filesystem = (registry_config(settings)["storage"] or {}).get("filesystem") or {}
+    return str(filesystem.get("rootdirectory") or "/var/lib/registry")
+
+
+def _add_volume(
+    definition: dict[str, t.Any], service: dict[str, t.Any], volume: str | dict[str, t.Any], folder: str
+) -> None:
     """Mount a folder of the node (a path), or a named volume, where the registry keeps its layers."""
     if isinstance(volume, str) and volume.startswith("/"):
-        service["volumes"] = [f"{volume}:/var/lib/registry"]
+        service["volumes"] = [f"{volume}:{folder}"]
         return
     name = volume if isinstance(volume, str) else "cache-data"
-    service["volumes"] = [f"{name}:/var/lib/registry"]
+    service["volumes"] = [f"{name}:{folder}"]
     definition["volumes"] = {name: volume if isinstance(volume, dict) else {}}

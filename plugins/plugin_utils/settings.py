@@ -21,7 +21,8 @@ from urllib.parse import urlsplit
 
 from ansible_collections.dtr.cache.plugins.module_utils import certificates, images
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
-from ansible_collections.dtr.cache.plugins.plugin_utils import leaf
+from ansible_collections.dtr.cache.plugins.module_utils.stack import byte_size, duration
+from ansible_collections.dtr.cache.plugins.plugin_utils import credentials, leaf
 
 PREFIX = "dtr_cache_"
 
@@ -101,20 +102,15 @@ STORAGE_OPTIONS = {
     "maintenance": ("uploadpurging", "readonly"),
     "redirect": ("disable",),
 }
-# Keys of the registry's configuration whose values are credentials.
-CREDENTIAL_KEYS = frozenset(
-    (
-        *("accesskey", "secretkey", "sessiontoken", "accountkey", "accesskeyid", "accesskeysecret"),
-        *("password", "credentials", "private_key"),
-    )
-)
 
 _HOST_LABEL = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
 _HOST = re.compile(rf"{_HOST_LABEL}(\.{_HOST_LABEL})*\.?")
 # The first part of an image's reference, and a folder below /etc/docker/certs.d.
 _REFERENCE_HOST = re.compile(rf"({_HOST_LABEL}(\.{_HOST_LABEL})*|\[[0-9A-Fa-f:]+\])(:[0-9]{{1,5}})?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_DURATION = re.compile(r"[1-9][0-9]*(ns|us|µs|ms|s|m|h)")
+_DURATION = re.compile(r"[1-9][0-9]*(ns|us|ms|s|m|h)")
+# The registry counts nanoseconds in 64 bits.
+_LONGEST_DURATION = 2**63 - 1
 _STACK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 _IMAGE_IN_REGISTRY = re.compile(r"[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._/-]*(:[\w][\w.-]{0,127}|@sha256:[0-9a-f]{64})")
 
@@ -158,6 +154,7 @@ class Settings:
     warm_repositories: tuple[dict[str, str], ...]
     warm_platforms: tuple[str, ...]
     warm_concurrency: int
+    client_bundle: str
     confirm_removal: str
     allowed_networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
     client_registries: tuple[str, ...]
@@ -167,7 +164,12 @@ class Settings:
     @property
     def url(self) -> str:
         """The cache's address as it is registered in DTR: always with its port, as the documents show it."""
-        return f"https://{self.host}:{self.port}"
+        return f"{self.origin}:{self.port}"
+
+    @property
+    def origin(self) -> str:
+        """The cache's address without its port."""
+        return f"https://[{self.host}]" if ":" in self.host else f"https://{self.host}"
 
 
 def read_settings(
@@ -184,7 +186,7 @@ def read_settings(
         variables: C(dtr_cache_*) variables with their defaults, templated.
         known: The names of the vocabulary.
         needs: The parts of the deployment (C(NEEDS)) that must be complete.
-        read_file: Reads a text file of the control node; raises C(Failure) with a clear message.
+        read_file: Reads a text file of the control node; raises C(Failure) whose message tells why that failed.
         now: The moment for which certificates are judged, with its time zone.
 
     Returns:
@@ -235,11 +237,11 @@ def read_settings(
         storage=storage,
         volume=_read_volume(reader, storage),
         http_secret=_read_http_secret(reader, name, private_key),
-        config_extra=reader.mapping("config_extra"),
+        config_extra=_read_config_extra(reader),
         stack_name=stack_name,
-        environment={key: _as_text(value) for key, value in reader.mapping("environment").items()},
-        resources=reader.mapping("resources"),
-        update_config=reader.mapping("update_config"),
+        environment=_read_environment(reader),
+        resources=_read_resources(reader),
+        update_config=_read_update_config(reader),
         assignments=_read_assignments(reader),
         assignments_exclusive=reader.boolean("assignments_exclusive"),
         verify_image=_read_verify_image(reader),
@@ -253,25 +255,20 @@ def read_settings(
         client_registries=_read_client_registries(reader, registry_url),
         client_runtimes=_read_client_runtimes(reader),
         client_cas=_read_authorities(reader, "client_cas"),
+        client_bundle=reader.text("client_bundle"),
         confirm_removal=reader.text("confirm_removal"),
     )
     reader.boolean("registry_validate_certs")
     reader.boolean("with_registry_auth")
     reader.boolean("install_requirements")
-    for name in ("docker_host", "client_bundle", "render_to", "status_to", "logs_since"):
+    _check_docker_host(reader)
+    for name in ("render_to", "status_to", "logs_since"):
         reader.text(name)
     reader.choice("resolve_image", ("always", "changed", "never"))
     reader.integer("timeout", 1, 86400)
     reader.choice("client_trust_state", ("present", "absent"))
     reader.integer("keep_versions", 0, 100)
     return settings, reader.problems
-
-
-def carries_credentials(value: t.Any) -> bool:
-    """Whether a piece of the registry's configuration holds a credential, at any depth."""
-    if isinstance(value, dict):
-        return any((key in CREDENTIAL_KEYS and item) or carries_credentials(item) for key, item in value.items())
-    return isinstance(value, list) and any(carries_credentials(item) for item in value)
 
 
 class _Reader:
@@ -349,7 +346,11 @@ class _Reader:
             try:
                 value = self._read_file(value)
             except Failure as failure:
-                self.problem(name, failure.message)
+                # What is no path may be the key itself in another notation, such as base64.
+                if name == "private_key" or not credentials.may_be_shown(value):
+                    self.problem(name, "is neither PEM text nor a file of the control node that can be read")
+                else:
+                    self.problem(name, f"{value} cannot be read on the control node: {failure.message}")
                 return ""
         return "\n".join(line.rstrip() for line in value.strip().splitlines()) + "\n"
 
@@ -378,6 +379,11 @@ def _as_text(value: t.Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def _quoted(value: str) -> str:
+    """A wrong value as a problem shows it."""
+    return repr(value) if credentials.may_be_shown(value) else "what is given"
+
+
 def _check_unique(reader: _Reader, name: str, values: t.Sequence[str]) -> None:
     for value in sorted({value for value in values if values.count(value) > 1}):
         reader.problem(name, f"{value} is named more than once")
@@ -394,13 +400,15 @@ def _read_name(reader: _Reader, required: bool) -> str:
 
 def _read_host(reader: _Reader, required: bool) -> str:
     host = reader.text("host", required, "the cache's public host name, such as cache-asia.example.org")
+    if host.startswith("[") and host.endswith("]"):  # an IPv6 address as an URL has it
+        host = host[1:-1]
     if not host or _is_host(host):
         return host
     if "/" in host:
-        reader.problem("host", f"{host!r} must be a host name alone, without scheme and path")
+        reader.problem("host", f"{_quoted(host)} must be a host name alone, without scheme and path")
     else:
         hint = "; its port belongs in dtr_cache_port" if ":" in host else ""
-        reader.problem("host", f"{host!r} is not a host name{hint}")
+        reader.problem("host", f"{_quoted(host)} is not a host name{hint}")
     return ""
 
 
@@ -412,40 +420,52 @@ def _is_host(host: str) -> bool:
     return True
 
 
-def _check_url(reader: _Reader, name: str, url: str) -> None:
+def _read_url(reader: _Reader, name: str, url: str) -> str:
+    """The address without a slash at its end. One that may hold somebody's credentials is told of, and forgotten."""
+    if "@" in url:
+        reader.problem(name, "must not carry credentials, nor any other @; use the variables for them")
+        return ""
     try:
         parts = urlsplit(url)
         port_is_valid = parts.port is None or parts.port > 0
     except ValueError:
         parts, port_is_valid = urlsplit(""), False
-    if parts.username or parts.password:
-        reader.problem(name, "must not carry credentials; use the variables for them")
-    elif parts.scheme != "https" or not parts.hostname or not port_is_valid:
-        reader.problem(name, f"{url!r} is not an address of the form https://host[:port]")
+    if parts.scheme != "https" or not parts.hostname or not port_is_valid:
+        reader.problem(name, f"{_quoted(url)} is not an address of the form https://host[:port]")
     elif parts.path not in ("", "/") or parts.query or parts.fragment:
-        reader.problem(name, f"{url!r} must end after the host and its port")
+        reader.problem(name, f"{_quoted(url)} must end after the host and its port")
+    return url.rstrip("/")
 
 
 def _read_registry_url(reader: _Reader, needs: t.Collection[str]) -> str:
     required = REGISTRY in needs or ADDRESS in needs
     url = reader.text("registry_url", required, "the address of the DTR, such as https://dtr.example.org")
-    if url:
-        _check_url(reader, "registry_url", url)
+    url = url and _read_url(reader, "registry_url", url)
     if REGISTRY in needs:
         reader.text("registry_username", True, "an administrator of the DTR (or the environment's DTR_USERNAME)")
         reader.text("registry_password", True, "its password or an access token (or the environment's DTR_PASSWORD)")
-    return url.rstrip("/")
+    return url
 
 
 def _read_registry_ca(reader: _Reader) -> tuple[str, str | None]:
     authority = reader.text("registry_ca") or "fetch"
+    bundle = []
     if authority not in ("fetch", "system"):
         authority = reader.pem("registry_ca", authority)
-        _load_certificates(reader, "registry_ca", authority)
+        bundle = _load_certificates(reader, "registry_ca", authority)
     fingerprint = reader.text("registry_ca_fingerprint")
-    if fingerprint:
+    if fingerprint and authority == "system":
+        reader.problem(
+            "registry_ca_fingerprint",
+            "pins nothing with dtr_cache_registry_ca system, where any CA of the system's may vouch for the DTR; leave "
+            "one of them out",
+        )
+    elif fingerprint:
         try:
             fingerprint = certificates.normalise_fingerprint(fingerprint)
+            # Whoever gives the CA vouches for all of it, such as an old and a new one together.
+            if bundle and fingerprint not in map(certificates.fingerprint, bundle):
+                reader.problem("registry_ca_fingerprint", "none of the certificates of dtr_cache_registry_ca has it")
         except Failure as failure:
             reader.problem("registry_ca_fingerprint", failure.message)
     return authority, fingerprint or None
@@ -459,6 +479,16 @@ def _load_certificates(reader: _Reader, name: str, pem: str) -> list[t.Any]:
     except Failure as failure:
         reader.problem(name, failure.message)
         return []
+
+
+def _check_docker_host(reader: _Reader) -> None:
+    address = reader.text("docker_host")
+    if address and not re.match(r"(unix|npipe|ssh|tcp|https)://.", address):
+        reader.problem(
+            "docker_host",
+            f"{_quoted(address)} is not an Engine's address such as unix:///var/run/docker.sock or "
+            "tcp://manager:2376; http:// would carry the private key in the clear",
+        )
 
 
 def _read_replicas(reader: _Reader, nodes: t.Sequence[str], publish_mode: str) -> int:
@@ -505,14 +535,14 @@ def _read_blob_ttl(reader: _Reader) -> str:
         reader.problem("blob_ttl", f"{ttl} has no unit and would mean nanoseconds; write {ttl}h, {ttl}m or {ttl}s")
     elif not _DURATION.fullmatch(ttl):
         reader.problem("blob_ttl", f"{ttl!r} is not a positive whole number with a unit (ns, us, ms, s, m, h)")
+    elif (duration(ttl) or 0) > _LONGEST_DURATION:
+        reader.problem("blob_ttl", f"{ttl} is longer than the cache can count, 292 years")
     return ttl
 
 
 def _read_upstreams(reader: _Reader) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    upstreams = reader.items("upstreams")
-    for upstream in upstreams:
-        _check_url(reader, "upstreams", upstream)
-    return tuple(url.rstrip("/") for url in upstreams), _read_authorities(reader, "upstream_cas")
+    upstreams = [_read_url(reader, "upstreams", url) for url in reader.items("upstreams")]
+    return tuple(upstreams), _read_authorities(reader, "upstream_cas")
 
 
 def _read_authorities(reader: _Reader, name: str) -> tuple[str, ...]:
@@ -584,8 +614,135 @@ def _read_volume(reader: _Reader, storage: t.Mapping[str, t.Any]) -> str | dict[
         unknown = sorted(set(volume) - {"driver", "driver_opts"})
         if unknown:
             reader.problem("volume", f"{', '.join(unknown)} is unknown; a volume has driver and driver_opts")
+        options = volume.get("driver_opts") or {}
+        if not isinstance(options, dict):
+            reader.problem("volume", "driver_opts must be a mapping of keys to values")
+        elif credentials.options_carry_credentials(options):
+            reader.problem(
+                "volume",
+                "driver_opts carry a credential, which everybody who may inspect the volume or the service would read; "
+                "mount the storage on the nodes themselves and give its path",
+            )
         return dict(volume)
     return _as_text(volume)
+
+
+def _read_environment(reader: _Reader) -> dict[str, str]:
+    """Everybody who may inspect the service reads its environment, and so does the plan of each run."""
+    environment = {str(key): _as_text(value) for key, value in reader.mapping("environment").items()}
+    for key, value in environment.items():
+        names_a_file = key.endswith("_FILE") or value.startswith("/run/secrets/")
+        if credentials.is_credential((key,), value) and not names_a_file:
+            reader.problem(
+                "environment",
+                f"{key} holds a credential, which everybody who may inspect the service would read; give it in "
+                "dtr_cache_storage or dtr_cache_config_extra, which makes config.yml a Docker secret",
+            )
+    return environment
+
+
+def _read_config_extra(reader: _Reader) -> dict[str, t.Any]:
+    extra = reader.mapping("config_extra")
+    for section in ("http", "storage"):
+        if not isinstance(extra.get(section) or {}, dict):
+            reader.problem("config_extra", f"{section} must be a mapping of keys to values")
+            return {}
+    drain = (extra.get("http") or {}).get("draintimeout")
+    if drain is not None and not (isinstance(drain, int) and drain >= 0):
+        _read_known(reader, "config_extra", "http.", {"draintimeout": drain}, {"draintimeout": _time})
+    return extra
+
+
+def _read_resources(reader: _Reader) -> dict[str, t.Any]:
+    """What a service may use of its node, in the form that Docker takes: numbers as text."""
+
+    def part(name: str) -> t.Callable[[t.Any], dict[str, t.Any]]:
+        return lambda given: _read_known(
+            reader, "resources", f"{name}.", given, {"cpus": _processors, "memory": _memory}
+        )
+
+    parts = {name: part(name) for name in ("limits", "reservations")}
+    return _read_known(reader, "resources", "", reader.mapping("resources"), parts)
+
+
+def _read_update_config(reader: _Reader) -> dict[str, t.Any]:
+    known: dict[str, t.Callable[[t.Any], t.Any]] = {
+        "parallelism": _count,
+        "delay": _time,
+        "failure_action": _one_of("continue", "pause", "rollback"),
+        "monitor": _time,
+        "max_failure_ratio": _ratio,
+        "order": _one_of("start-first", "stop-first"),
+    }
+    return _read_known(reader, "update_config", "", reader.mapping("update_config"), known)
+
+
+def _read_known(
+    reader: _Reader, name: str, prefix: str, given: t.Any, known: t.Mapping[str, t.Callable[[t.Any], t.Any]]
+) -> dict[str, t.Any]:
+    """The known keys of a mapping, each as its own reader gives it.
+
+    Docker would refuse the others, and values of another kind, when half of the deployment is done.
+    """
+    if not isinstance(given, dict):
+        reader.problem(name, f"{prefix.rstrip('.')} must be a mapping of keys to values")
+        return {}
+    result = {}
+    for key, value in given.items():
+        if key not in known:
+            similar = difflib.get_close_matches(str(key), known, n=1)
+            hint = f"did you mean {similar[0]}?" if similar else f"there are {', '.join(known)}"
+            reader.problem(name, f"{prefix}{key} is unknown; {hint}")
+        elif value is not None:
+            try:
+                result[key] = known[key](value)
+            except Failure as failure:
+                reader.problem(name, f"{prefix}{key}: {failure.message.rstrip('.')}")
+    return result
+
+
+def _processors(value: t.Any) -> str:
+    text = _as_text(value)
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?|\.[0-9]+", text) or not float(text):
+        raise Failure("INVALID_INPUT", f"{text!r} is not a number of processors such as 0.5")
+    return text
+
+
+def _memory(value: t.Any) -> str:
+    text = _as_text(value)
+    byte_size(text)
+    return text
+
+
+def _time(value: t.Any) -> str:
+    text = _as_text(value)
+    if re.fullmatch(r"[0-9]+", text):
+        raise Failure("INVALID_INPUT", f"{text} has no unit; write for example {text}s")
+    duration(text)
+    return text
+
+
+def _count(value: t.Any) -> int:
+    text = _as_text(value)
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise Failure("INVALID_INPUT", f"{text!r} is not a whole number")
+    return int(text)
+
+
+def _ratio(value: t.Any) -> float:
+    text = _as_text(value)
+    if not re.fullmatch(r"0?\.[0-9]+|[01](\.0+)?", text):
+        raise Failure("INVALID_INPUT", f"{text!r} is not a number from 0 to 1")
+    return float(text)
+
+
+def _one_of(*choices: str) -> t.Callable[[t.Any], str]:
+    def read(value: t.Any) -> str:
+        if value not in choices:
+            raise Failure("INVALID_INPUT", f"{_as_text(value)!r} is none of {', '.join(choices)}")
+        return str(value)
+
+    return read
 
 
 def _read_http_secret(reader: _Reader, name: str, private_key: str) -> str:

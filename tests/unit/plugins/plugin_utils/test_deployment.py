@@ -13,6 +13,8 @@ from ansible_collections.dtr.cache.plugins.plugin_utils.settings import Settings
 from ansible_collections.dtr.cache.tests.unit.plugins.plugin_utils.test_settings import CA, CACHE, read
 from ansible_collections.dtr.cache.tests.unit.support.web import make_identity
 
+IPV6 = make_identity("ipv6", CA, addresses=["2001:db8::1"])
+
 
 def settings_with(**changes: t.Any) -> Settings:
     settings, problems = read(**changes)
@@ -147,6 +149,35 @@ def test_layers_can_be_kept_outside_of_the_container(volume: t.Any, mount: str, 
     definition = deployed(volume=volume)
     assert definition["services"]["cache"]["volumes"] == [mount]
     assert definition.get("volumes") == volumes
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"storage": {"filesystem": {"rootdirectory": "/layers"}}},
+        {"config_extra": {"storage": {"filesystem": {"rootdirectory": "/layers"}}}},
+    ],
+)
+def test_a_volume_is_mounted_where_the_registry_keeps_its_layers(changes: dict[str, t.Any]) -> None:
+    for volume, source in (("/srv/cache", "/srv/cache"), ("data", "data"), ({"driver": "local"}, "cache-data")):
+        assert deployed(volume=volume, **changes)["services"]["cache"]["volumes"] == [f"{source}:/layers"]
+
+
+def test_an_ipv6_address_is_written_as_one_in_the_registrys_own_address() -> None:
+    ipv6: dict[str, t.Any] = {"host": "2001:db8::1", "certificate": IPV6.pem, "private_key": IPV6.key_pem}
+    for port, host in ((443, "https://[2001:db8::1]"), (9443, "https://[2001:db8::1]:9443")):
+        assert deployment.registry_config(settings_with(**ipv6, port=port))["http"]["host"] == host
+
+
+def test_docker_reads_a_dollar_where_one_was_meant() -> None:
+    changes: dict[str, t.Any] = {"environment": {"X": "a$b ${c}"}, "volume": "/srv/$x", "image": "r/i:1"}
+    definition = deployed(**changes)
+    assert definition["services"]["cache"]["environment"] == {"X": "a$b ${c}"}, "what the plan compares with"
+    settings = settings_with(**changes)
+    written = yaml.safe_load(deployment.stack_text(settings, deployment.swarm_objects(settings, CA.pem)))
+    assert written["services"]["cache"]["environment"] == {"X": "a$$b $${c}"}
+    assert written["services"]["cache"]["volumes"] == ["/srv/$$x:/var/lib/registry"]
+    assert written == deployment.for_docker(definition)
 
 
 def test_names_change_exactly_when_the_content_does() -> None:

@@ -10,14 +10,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.dtr.cache.plugins.module_utils import certificates
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
-from ansible_collections.dtr.cache.plugins.plugin_utils.settings import (
-    NEEDS,
-    Settings,
-    as_items,
-    carries_credentials,
-    read_settings,
-)
+from ansible_collections.dtr.cache.plugins.plugin_utils.settings import NEEDS, Settings, as_items, read_settings
 from ansible_collections.dtr.cache.tests.unit.support.web import make_identity
 
 ROLE = Path(__file__).parents[4] / "roles" / "settings"
@@ -29,6 +24,7 @@ DEFAULTS = {
 }
 
 CA = make_identity("ca", ca=True)
+CA_FINGERPRINT = certificates.fingerprint(certificates.load_certificates(CA.pem)[0])
 CACHE = make_identity("cache", CA, addresses=["cache.example.org"])
 GOOD = {
     **DEFAULTS,
@@ -44,7 +40,7 @@ GOOD = {
 
 
 def no_file(path: str) -> str:
-    raise Failure("UNREADABLE_FILE", f"{path} cannot be read on the control node: no such file")
+    raise Failure("UNREADABLE_FILE", f"no such file: {path}")
 
 
 def read(needs: t.Collection[str] = NEEDS, **changes: t.Any) -> tuple[Settings, list[str]]:
@@ -103,12 +99,22 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ({"registry_url": None}, "dtr_cache_registry_url: is required"),
     ({"registry_url": "http://dtr.example.org"}, "is not an address of the form https://host[:port]"),
     ({"registry_url": "https://admin:pw@dtr.example.org"}, "dtr_cache_registry_url: must not carry credentials"),
+    ({"registry_url": "https://admin:s3cr/et@dtr.example.org"}, "dtr_cache_registry_url: must not carry credentials"),
     ({"registry_url": "https://dtr.example.org:port"}, "is not an address of the form"),
     ({"registry_url": "https://dtr.example.org/api"}, "must end after the host and its port"),
     ({"registry_password": ""}, "dtr_cache_registry_password: is required"),
     ({"registry_ca": "missing.pem"}, "dtr_cache_registry_ca: missing.pem cannot be read"),
     ({"registry_ca": "-----BEGIN NOTHING-----"}, "dtr_cache_registry_ca: "),
     ({"registry_ca_fingerprint": "ab:cd"}, "dtr_cache_registry_ca_fingerprint: "),
+    (
+        {"registry_ca": CA.pem, "registry_ca_fingerprint": "00" * 32},
+        "dtr_cache_registry_ca_fingerprint: none of the certificates of dtr_cache_registry_ca has it",
+    ),
+    (
+        {"registry_ca": "system", "registry_ca_fingerprint": "00" * 32},
+        "dtr_cache_registry_ca_fingerprint: pins nothing with dtr_cache_registry_ca system",
+    ),
+    ({"docker_host": "http://manager:2375"}, "dtr_cache_docker_host: 'http://manager:2375' is not an Engine's address"),
     ({"registry_validate_certs": "perhaps"}, "dtr_cache_registry_validate_certs: 'perhaps' is neither true nor false"),
     ({"nodes": []}, "dtr_cache_nodes: is required"),
     ({"nodes": {"a": 1}}, "dtr_cache_nodes: must be a list"),
@@ -119,6 +125,7 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ({"certificate": None}, "dtr_cache_certificate: is required"),
     ({"certificate": "missing.pem"}, "dtr_cache_certificate: missing.pem cannot be read"),
     ({"private_key": None}, "dtr_cache_private_key: is required"),
+    ({"private_key": "missing.pem"}, "dtr_cache_private_key: is neither PEM text nor a file of the control node"),
     ({"private_key": CACHE.encrypted_key_pem("x")}, "dtr_cache_private_key: is encrypted"),
     ({"private_key": make_identity("b").key_pem}, "dtr_cache_certificate: the private key belongs to another"),
     ({"certificate": CA.pem + CACHE.pem}, "dtr_cache_certificate: is out of order"),
@@ -127,6 +134,11 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ({"blob_ttl": 24}, "24 has no unit and would mean nanoseconds; write 24h"),
     ({"blob_ttl": "1h30m"}, "dtr_cache_blob_ttl: '1h30m' is not a positive whole number with a unit"),
     ({"blob_ttl": "0h"}, "dtr_cache_blob_ttl: '0h' is not"),
+    (
+        {"blob_ttl": "24µs"},
+        "dtr_cache_blob_ttl: '24µs' is not a positive whole number with a unit (ns, us, ms, s, m, h)",
+    ),
+    ({"blob_ttl": "9999999h"}, "dtr_cache_blob_ttl: 9999999h is longer than the cache can count"),
     ({"upstreams": "dtr.example.org"}, "dtr_cache_upstreams: 'dtr.example.org' is not an address"),
     ({"upstream_cas": ["missing.pem"]}, "dtr_cache_upstream_cas: missing.pem cannot be read"),
     ({"storage": {"floppy": {}}}, "dtr_cache_storage: floppy is no storage backend"),
@@ -149,8 +161,44 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ({"storage": {"delete": {"enabled": False}}}, "dtr_cache_storage: delete.enabled must stay true"),
     ({"storage": {"inmemory": {}}, "volume": "data"}, "dtr_cache_volume: is of use only with"),
     ({"volume": {"driver": "local", "size": 1}}, "dtr_cache_volume: size is unknown"),
+    ({"volume": {"driver_opts": "type=nfs"}}, "dtr_cache_volume: driver_opts must be a mapping"),
+    (
+        {"volume": {"driver_opts": {"type": "cifs", "o": "username=u,password=hush,rw"}}},
+        "dtr_cache_volume: driver_opts carry a credential",
+    ),
+    ({"volume": {"driver_opts": {"secretkey": "hush"}}}, "dtr_cache_volume: driver_opts carry a credential"),
+    ({"environment": ["A=b"]}, "dtr_cache_environment: must be a mapping"),
+    (
+        {"environment": {"AWS_SECRET_ACCESS_KEY": "hush"}},
+        "dtr_cache_environment: AWS_SECRET_ACCESS_KEY holds a credential",
+    ),
+    ({"environment": {"REGISTRY_STORAGE_S3_SECRETKEY": "hush"}}, "REGISTRY_STORAGE_S3_SECRETKEY holds a credential"),
+    ({"environment": {"HTTPS_PROXY": "http://u:hush@proxy:3128"}}, "dtr_cache_environment: HTTPS_PROXY holds a"),
+    ({"resources": {"limit": {}}}, "dtr_cache_resources: limit is unknown; did you mean limits?"),
+    ({"resources": {"limits": "512M"}}, "dtr_cache_resources: limits must be a mapping of keys to values"),
+    ({"resources": {"limits": {"cpus": "half"}}}, "dtr_cache_resources: limits.cpus: 'half' is not a number of"),
+    (
+        {"resources": {"reservations": {"memory": "lots"}}},
+        "dtr_cache_resources: reservations.memory: 'lots' is not a size",
+    ),
+    ({"resources": {"limits": {"disk": "1G"}}}, "limits.disk is unknown; there are cpus, memory"),
+    ({"update_config": {"paralelism": 1}}, "dtr_cache_update_config: paralelism is unknown; did you mean parallelism?"),
+    ({"update_config": {"parallelism": "all"}}, "dtr_cache_update_config: parallelism: 'all' is not a whole number"),
+    ({"update_config": {"delay": 5}}, "dtr_cache_update_config: delay: 5 has no unit; write for example 5s"),
+    ({"update_config": {"monitor": ["1s"]}}, "dtr_cache_update_config: monitor: "),
+    ({"update_config": {"failure_action": "stop"}}, "failure_action: 'stop' is none of continue, pause, rollback"),
+    ({"update_config": {"max_failure_ratio": 2}}, "max_failure_ratio: '2' is not a number from 0 to 1"),
+    (
+        {"update_config": {"order": "first"}},
+        "dtr_cache_update_config: order: 'first' is none of start-first, stop-first",
+    ),
     ({"http_secret": "short"}, "dtr_cache_http_secret: must have at least 32 characters"),
     ({"config_extra": "log"}, "dtr_cache_config_extra: must be a mapping"),
+    ({"config_extra": {"http": "x"}}, "dtr_cache_config_extra: http must be a mapping"),
+    (
+        {"config_extra": {"http": {"draintimeout": "soon"}}},
+        "dtr_cache_config_extra: http.draintimeout: 'soon' is not a",
+    ),
     ({"stack_name": "my stack"}, "dtr_cache_stack_name: 'my stack' is not a stack's name"),
     ({"resolve_image": "sometimes"}, "dtr_cache_resolve_image: 'sometimes' is none of"),
     ({"status_to": ["a", "b"]}, "dtr_cache_status_to: must be text"),
@@ -217,6 +265,76 @@ def test_a_problem_never_shows_a_secret() -> None:
     )
     assert len(problems) == 3
     assert not any(secret in problem for problem in problems)
+
+
+BARE_KEY = "".join(CACHE.key_pem.splitlines()[1:-1])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"private_key": BARE_KEY},
+        {"private_key": "certs/" + BARE_KEY},
+        {"certificate": BARE_KEY},
+        {"registry_ca": CACHE.key_pem.replace("-----BEGIN", "----BEGIN")},
+        {"ca_certificate": "https://admin:hunter2@store/ca.pem"},
+        {"client_cas": [BARE_KEY]},
+        {"host": "admin:hunter2@cache.example.org"},
+        {"host": "https://admin:hunter2@cache.example.org"},
+        {"upstreams": ["https://admin:hun#ter2@asia.example.org"]},
+        *(
+            {"registry_url": f"https://admin:{password}@dtr"}
+            for password in ("hunter2", "hun/ter2", "hun#ter2", "hu]ter2")
+        ),
+    ],
+)
+def test_what_may_be_a_credential_is_neither_told_nor_kept(changes: dict[str, t.Any]) -> None:
+    settings, problems = read(**changes)
+    assert problems
+    said = "\n".join([*problems, settings.url, settings.registry_url, *settings.upstreams])
+    assert not any(part in said for part in (BARE_KEY[:40], BARE_KEY[-40:], "hun", "hu]"))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"environment": {"GODEBUG": "x509=1", "AWS_WEB_IDENTITY_TOKEN_FILE": "/srv/token", "OTHER": "a:b@c"}},
+        {"environment": {"GOOGLE_APPLICATION_CREDENTIALS": "/run/secrets/gcs.json", "AWS_SESSION_TOKEN": ""}},
+        {
+            "volume": {
+                "driver": "local",
+                "driver_opts": {"type": "nfs", "o": "addr=nfs.example.org,rw", "device": ":/x"},
+            }
+        },
+        {"registry_ca": CA.pem + make_identity("new", ca=True).pem, "registry_ca_fingerprint": CA_FINGERPRINT},
+        {"blob_ttl": "2562047h"},
+        {"docker_host": "tcp://manager:2376"},
+    ],
+)
+def test_what_is_no_mistake_is_taken(changes: dict[str, t.Any]) -> None:
+    assert read(**changes)[1] == []
+
+
+def test_service_details_have_the_form_that_docker_takes() -> None:
+    settings, problems = read(
+        resources={"limits": {"cpus": 2, "memory": 536870912}, "reservations": {"cpus": ".5", "memory": None}},
+        update_config={"parallelism": "2", "delay": "1m30s", "max_failure_ratio": "0.5", "order": "start-first"},
+    )
+    assert problems == []
+    assert settings.resources == {"limits": {"cpus": "2", "memory": "536870912"}, "reservations": {"cpus": ".5"}}
+    assert settings.update_config == {
+        "parallelism": 2,
+        "delay": "1m30s",
+        "max_failure_ratio": 0.5,
+        "order": "start-first",
+    }
+
+
+@pytest.mark.parametrize("host", ["2001:db8::1", "[2001:db8::1]"])
+def test_an_ipv6_address_stands_in_brackets_in_the_address(host: str) -> None:
+    settings, problems = read(needs=["cache"], host=host, certificate=None, private_key=None)
+    assert problems == []
+    assert (settings.host, settings.url) == ("2001:db8::1", "https://[2001:db8::1]:443")
 
 
 def test_what_a_role_does_not_need_may_be_left_out() -> None:
@@ -293,17 +411,3 @@ def test_a_key_with_other_line_ends_is_the_same_key() -> None:
     settings = read()[0]
     windows = read(private_key=CACHE.key_pem.replace("\n", "\r\n") + "\n\n")[0]
     assert windows.private_key == settings.private_key
-
-
-@pytest.mark.parametrize(
-    ("config", "carries"),
-    [
-        ({"storage": {"filesystem": {}}}, False),
-        ({"storage": {"s3": {"secretkey": "x"}}}, True),
-        ({"storage": {"s3": {"secretkey": ""}}}, False),
-        ({"redis": {"password": "x"}}, True),
-        ({"notifications": {"endpoints": [{"credentials": {"user": 1}}]}}, True),
-    ],
-)
-def test_credentials_are_found_at_any_depth(config: dict[str, t.Any], carries: bool) -> None:
-    assert bool(carries_credentials(config)) is carries
