@@ -14,6 +14,7 @@ import yaml
 from ansible.errors import AnsibleError
 from ansible.plugins.loader import lookup_loader
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
+from ansible_collections.dtr.cache.plugins.plugin_utils.control_files import control_path_of_host
 from ansible_collections.dtr.cache.plugins.plugin_utils.settings import PREFIX, Settings, read_settings
 
 _ARGUMENT_SPECS = pathlib.Path(__file__).parents[2] / "roles" / "settings" / "meta" / "argument_specs.yml"
@@ -32,13 +33,13 @@ def settings_of_host(
     """The settings of the cache that a host's variables describe, and everything that is wrong with them."""
 
     def read_file(path: str) -> str:
-        # Ansible's own lookup: finds files beside the playbook and reads vaulted ones without writing them anywhere.
+        # Ansible's own lookup finds what lies beside a role as well, and reads vaulted files without writing them.
         try:
             lookup = lookup_loader.get("ansible.builtin.file", loader=loader, templar=templar)
-            return str(lookup.run([path], variables=variables)[0])
+            return str(lookup.run([control_path_of_host(path, variables)], variables=variables)[0])
         except AnsibleError as error:
             reason = str(getattr(error, "message", "") or error).splitlines()[0].partition(" Use -v")[0]
-            raise Failure("UNREADABLE_FILE", f"{path} cannot be read on the control node: {reason}") from error
+            raise Failure("UNREADABLE_FILE", reason) from error
 
     templated = {}
     undefined = []
