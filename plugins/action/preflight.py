@@ -7,15 +7,26 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import shutil
 import typing as t
+from pathlib import Path
 
+from ansible import constants
 from ansible.errors import AnsibleConnectionFailure
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.dtr.cache.plugins.module_utils import certificates
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.plugin_utils import leaf
-from ansible_collections.dtr.cache.plugins.plugin_utils.settings import MANAGER, SWARM, Settings
+from ansible_collections.dtr.cache.plugins.plugin_utils.client_bundle import Bundle, open_bundle
+from ansible_collections.dtr.cache.plugins.plugin_utils.control_files import control_path_of_host
+from ansible_collections.dtr.cache.plugins.plugin_utils.settings import (
+    CERTIFICATE,
+    MANAGER,
+    REGISTRY,
+    SWARM,
+    Settings,
+)
 from ansible_collections.dtr.cache.plugins.plugin_utils.variables import settings_of_host
 
 MODULE = "dtr.cache.preflight"
@@ -32,17 +43,52 @@ class ActionModule(ActionBase):
         variables = task_vars or {}
         needs = self._task.args["needs"]
         settings, problems = settings_of_host(variables, self._templar, self._loader, needs)
+        problems += self._disk_problems(needs, variables)
+        bundle = Bundle({}, None)
         if SWARM in needs or MANAGER in needs:
-            problems += self._swarm_problems(settings, variables)
+            try:
+                bundle = self._open_bundle(settings, variables)
+                if boolean(self._task.args.get("ask_swarm", True)):
+                    problems += self._swarm_problems(settings, variables, bundle)
+            except Failure as failure:
+                problems.append(f"dtr_cache_client_bundle: {failure.message}")
         if problems and boolean(self._task.args.get("fail", True)):
             result.update(_failed(settings.name or variables["inventory_hostname"], problems))
+            if bundle.unpacked:
+                shutil.rmtree(bundle.unpacked, ignore_errors=True)
         else:
             result["settings"] = public_settings(settings, datetime.datetime.now(datetime.timezone.utc))
+            result["bundle"] = bundle._asdict()
         return {**result, "changed": False, "problems": problems}
 
-    def _swarm_problems(self, settings: Settings, variables: dict[str, t.Any]) -> list[str]:
+    def _open_bundle(self, settings: Settings, variables: t.Mapping[str, t.Any]) -> Bundle:
+        if not settings.client_bundle:
+            return Bundle({}, None)
+        if self._connection.transport != "local":
+            raise Failure(
+                "INVALID_BUNDLE",
+                f"is on the control node, but {variables['inventory_hostname']} is reached by "
+                f"{self._connection.transport}; set ansible_connection=local for it",
+            )
+        path = control_path_of_host(settings.client_bundle, variables)
+        return open_bundle(path, Path(constants.DEFAULT_LOCAL_TMP))
+
+    def _disk_problems(self, needs: t.Collection[str], variables: t.Mapping[str, t.Any]) -> list[str]:
+        """Why a secret would be written to a disk, as part of the module that it is sent with."""
+        if constants.DEFAULT_KEEP_REMOTE_FILES and (CERTIFICATE in needs or REGISTRY in needs):
+            return ["ANSIBLE_KEEP_REMOTE_FILES would leave modules with their secrets on the disk; switch it off"]
+        if CERTIFICATE in needs and not self._is_pipelining_enabled("new"):
+            return [
+                f"the private key would be written to the disk of {variables['inventory_hostname']}, as its connection "
+                "does not pipeline; leave out ansible_pipelining and ansible_ssh_pipelining, and use no become method "
+                "that cannot (su) nor a terminal (RequestTTY)"
+            ]
+        return []
+
+    def _swarm_problems(self, settings: Settings, variables: dict[str, t.Any], bundle: Bundle) -> list[str]:
         arguments = {
             **self._task.args,
+            **bundle.engine,
             "nodes": list(settings.nodes),
             "port": settings.port,
             "publish_mode": settings.publish_mode,

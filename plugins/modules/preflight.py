@@ -32,6 +32,12 @@ options:
         far as they could be read, for a look at a cache that must not end there.
     type: bool
     default: true
+  ask_swarm:
+    description:
+      - Whether the Swarm is asked. With V(false) only what the control node knows is judged, such as before something
+        is installed on the manager.
+    type: bool
+    default: true
   nodes:
     description: Filled in on the control node. Host names of the nodes to dedicate.
     type: list
@@ -75,6 +81,12 @@ settings:
   description: The settings with defaults, presets and lists worked out. Without secrets.
   returned: success
   type: dict
+bundle:
+  description:
+    - How the Engine of C(dtr_cache_client_bundle) is reached (C(engine), connection options without secrets; empty
+      without a bundle), and the folder that an archive was unpacked into (C(unpacked)), which goes with the run.
+  returned: success
+  type: dict
 """
 
 import typing as t
@@ -97,6 +109,7 @@ def main() -> None:
                 "required": True,
             },
             "fail": {"type": "bool", "default": True},
+            "ask_swarm": {"type": "bool", "default": True},
             "nodes": {"type": "list", "elements": "str", "default": []},
             "port": {"type": "int"},
             "publish_mode": {"type": "str"},

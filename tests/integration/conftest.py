@@ -223,6 +223,5 @@ def play(tmp_path_factory: pytest.TempPathFactory) -> Play:
             **environment,
             "ANSIBLE_COLLECTIONS_PATH": str(folder.parents[1]),
             "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_PIPELINING": "1",
         }
     )
