@@ -117,7 +117,8 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     if trusted_by == "first_use":
         module.warn(
             f"The CA of {module.params['url']} was taken on trust at first use. "
-            f"Compare it, and pin it with fingerprint: {described[0]['fingerprint']}"
+            "Compare it, and pin it with fingerprint, in roles and playbooks with "
+            f"dtr_cache_registry_ca_fingerprint: {described[0]['fingerprint']}"
         )
     return {"pem": pem, "certificates": described, "trusted_by": trusted_by}
 

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import yaml
 from ansible_collections.dtr.cache.plugins.module_utils.stack import FILE_LABEL, STACK_LABEL, duration
 from ansible_collections.dtr.cache.plugins.plugin_utils.credentials import blanked, carries_credentials
-from ansible_collections.dtr.cache.plugins.plugin_utils.settings import Settings
+from ansible_collections.dtr.cache.plugins.plugin_utils.settings import PRODUCTS, Settings
 
 CONFIG = "config"
 SECRET = "secret"
@@ -168,6 +168,20 @@ def stack_definition(settings: Settings, objects: t.Sequence[SwarmObject]) -> di
         if named:
             definition[f"{kind}s"] = named
     return definition
+
+
+def changed_authorities(diff: t.Mapping[str, t.Any]) -> list[tuple[str, str]]:
+    """The names of the secrets with DTR's CA, before and after, where the diff of a plan exchanges it in a service."""
+    before, after = ((diff.get(side) or {}).get("services") or {} for side in ("before", "after"))
+    found = []
+    for service, live in before.items():
+        wanted = after.get(service)
+        if isinstance(live, dict) and isinstance(wanted, dict):
+            for file in sorted({product.ca_secret for product in PRODUCTS.values()}):
+                old, new = ((side.get("secrets") or {}).get(file) for side in (live, wanted))
+                if old and new and old != new:
+                    found.append((old, new))
+    return found
 
 
 def merged(base: t.Mapping[str, t.Any], extra: t.Mapping[str, t.Any]) -> dict[str, t.Any]:

@@ -545,6 +545,8 @@ class TestRegistryCa:
         assert result["pem"] == self.AUTHORITY.pem
         assert result["trusted_by"] == "first_use"
         assert "taken on trust at first use" in str(result["warnings"])
+        pin = f"dtr_cache_registry_ca_fingerprint: {self.fingerprint(self.AUTHORITY).replace(':', '').lower()}"
+        assert pin in str(result["warnings"])
 
     def test_pinned(self, lab: Lab) -> None:
         result = lab.run("registry_ca_info", fingerprint=self.fingerprint(self.AUTHORITY))
@@ -554,6 +556,13 @@ class TestRegistryCa:
     def test_with_a_known_ca(self, lab: Lab) -> None:
         result = lab.run("registry_ca_info", ca_certificate=self.AUTHORITY.pem)
         assert result["trusted_by"] == "ca"
+        assert "warnings" not in result
+
+    def test_with_a_ca_of_the_systems(self, lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "system.pem").write_text(self.AUTHORITY.pem)
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "system.pem"))
+        result = lab.run("registry_ca_info")
+        assert result["trusted_by"] == "system"
         assert "warnings" not in result
 
     def test_another_pin(self, lab: Lab) -> None:

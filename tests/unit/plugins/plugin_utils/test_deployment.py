@@ -264,3 +264,48 @@ def test_credentials_of_a_storage_backend_stay_out_of_configs(
 def test_storage_that_needs_no_credential_is_a_config() -> None:
     settings = settings_with(storage={"s3": {"bucket": "b", "region": "r"}})
     assert deployment.swarm_objects(settings, "ca")[0].kind == "config"
+
+
+def test_the_definition_of_a_default_deployment_is_complete() -> None:
+    settings = settings_with()
+    objects = {item.file: item.name for item in deployment.swarm_objects(settings, CA.pem)}
+    secrets = ("dtr.cert.pem", "cache.cert.pem", "cache.key.pem")
+    assert deployed() == {
+        "version": "3.3",
+        "services": {
+            "cache": {
+                "image": "docker/dtr-content-cache:2.7.6",
+                "entrypoint": ["/start.sh", "/config.yml"],
+                "ports": ["443:443"],
+                "stop_grace_period": "40s",
+                "deploy": {
+                    "replicas": 2,
+                    "placement": {"constraints": ["node.labels.dtr.cache == true"]},
+                    "restart_policy": {"condition": "any"},
+                    "update_config": {
+                        "parallelism": 1,
+                        "delay": "5s",
+                        "failure_action": "rollback",
+                        "monitor": "10s",
+                    },
+                },
+                "configs": [{"source": "config.yml", "target": "/config.yml"}],
+                "secrets": [{"source": file, "target": file} for file in secrets],
+            }
+        },
+        "configs": {"config.yml": {"external": {"name": objects["config.yml"]}}},
+        "secrets": {file: {"external": {"name": objects[file]}} for file in secrets},
+    }
+
+
+def test_another_ca_of_dtr_is_seen_in_the_plan() -> None:
+    def services(**marks: str) -> dict[str, t.Any]:
+        secrets = {f"{name}.cert.pem": mark for name, mark in marks.items()}
+        return {"services": {"dtr-cache_cache": {"secrets": secrets}}}
+
+    before, after = services(dtr="old", cache="a"), services(dtr="new", cache="b")
+    assert deployment.changed_authorities({"before": before, "after": after}) == [("old", "new")]
+    assert deployment.changed_authorities({"before": services(cache="a"), "after": services(cache="b")}) == []
+    assert deployment.changed_authorities({"before": services(dtr="same"), "after": services(dtr="same")}) == []
+    first = {"before": {"services": {"dtr-cache_cache": "absent"}}, "after": after}
+    assert deployment.changed_authorities(first) == deployment.changed_authorities({}) == []

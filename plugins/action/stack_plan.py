@@ -1,0 +1,29 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The half of M(dtr.cache.stack_plan) that runs on the control node."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.dtr.cache.plugins.plugin_utils.deployment import changed_authorities
+from ansible_collections.dtr.cache.plugins.plugin_utils.on_manager import OnManager
+
+
+class ActionModule(OnManager):
+    """Look at the Swarm from its manager, and at whether the cache has the CA that DTR just gave."""
+
+    def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        result = super().run(tmp, task_vars)
+        variables = task_vars or {}
+        fetched = variables.get("__dtr_cache_fetched_ca") or {}
+        if fetched.get("trusted_by") == "first_use":
+            for old, new in changed_authorities(result.get("diff") or {}):
+                self._display.warning(
+                    f"DTR gives another CA than the cache of {variables['inventory_hostname']} has: {new} instead of "
+                    f"{old}, and nothing vouches for it. Unless DTR's CA was changed, somebody else answers in its "
+                    "place and gets the administrator's password next: stop, and ask who runs DTR. Pin the right one "
+                    f"with dtr_cache_registry_ca_fingerprint: {fetched['certificates'][0]['fingerprint']}"
+                )
+        return result
