@@ -59,11 +59,20 @@ def _row(host: t.Mapping[str, t.Any], gap: t.Mapping[str, str | None]) -> dict[s
         "nodes": sorted(settings.get("node_labels") or []),
         "days left": (settings.get("certificate") or {}).get("days_left"),
         "accounts": _accounts(assigned),
-        "pulled": pulled((host.get("__dtr_cache_pulled") or {}).get("pulls") or []),
+        "pulled": pulled(_pulls(host)),
         **gap,
         "changed": _changed(host),
-        "result": result_of(host),
+        "result": result_of(host, last="__dtr_cache_cleaned"),
     }
+
+
+def _pulls(host: t.Mapping[str, t.Any]) -> list[t.Mapping[str, t.Any]]:
+    """Those of the image, or else of the proof: each of its pulls brought all bytes of its own image."""
+    pulls = (host.get("__dtr_cache_pulled") or {}).get("pulls")
+    proof = (host.get("__dtr_cache_proved") or {}).get("proof")
+    if not pulls and proof:
+        return [{"bytes": proof["bytes"], "seconds": proof[name]["seconds"]} for name in ("cold", "warm")]
+    return list(pulls or [])
 
 
 def _accounts(assigned: t.Mapping[str, t.Any]) -> int | None:

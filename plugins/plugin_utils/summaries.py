@@ -22,8 +22,11 @@ def failure_of(host: Variables) -> str | None:
     return f"failed at: {host['__dtr_cache_failed_task']}" if "__dtr_cache_failure" in host else None
 
 
-def result_of(host: Variables) -> str:
-    return failure_of(host) or ("ok" if "__dtr_cache" in host else "not reached")
+def result_of(host: Variables, last: str = "__dtr_cache") -> str:
+    """How the run ended at this host. It came to its end when the variable is there that its C(last) task registers."""
+    if "__dtr_cache" not in host:
+        return failure_of(host) or "not reached"
+    return failure_of(host) or ("ok" if last in host else "did not finish")
 
 
 def megabytes(size: int) -> str:
@@ -35,4 +38,6 @@ def pulled(pulls: t.Sequence[Variables]) -> str | None:
     if not pulls:
         return None
     size = sum(pull["bytes"] for pull in pulls)
-    return f"{megabytes(size)} in {sum(pull['seconds'] for pull in pulls):.1f} s"
+    # The image of a proof is smaller than a tenth of a megabyte.
+    shown = megabytes(size) if size >= _MEGABYTE / 10 else f"{size / 1000:.1f} kB"
+    return f"{shown} in {sum(pull['seconds'] for pull in pulls):.1f} s"

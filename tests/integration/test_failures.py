@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import INVENTORY, Lab, Play
+from .conftest import INVENTORY, Lab, Play, Run
 
 DEPLOY = "dtr.cache.deploy"
 
@@ -36,10 +36,87 @@ def test_the_sensitive_files_are_gone_after_a_good_run(clean_lab: Lab, play: Pla
     assert not any(Path(path).exists() for path in sensitive)
 
 
-def test_they_are_gone_after_a_refused_run_as_well(clean_lab: Lab, play: Play, sensitive: list[str]) -> None:
-    run = play(DEPLOY, "--limit", "region-europe", dtr_cache_source_files=",".join(sensitive), dtr_cache_port=0)
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        {"dtr_cache_port": 0},
+        # What Ansible itself stops at, before the settings are looked at and whenever they are looked at again.
+        {"dtr_cache_storage": ["filesystem"]},
+        {"dtr_cache_private_key": "{{ vault_that_is_not_there }}"},
+    ],
+    ids=["refused", "type", "undefined"],
+)
+def test_they_are_gone_after_a_refused_run_as_well(
+    clean_lab: Lab, play: Play, sensitive: list[str], mistake: dict[str, t.Any]
+) -> None:
+    run = play(DEPLOY, "--limit", "region-europe", dtr_cache_source_files=",".join(sensitive), **mistake)
     assert run.code != 0
     assert not any(Path(path).exists() for path in sensitive)
+    assert run.regions()["region-europe"]["result"].startswith("failed at: ")
+
+
+def test_a_removal_that_was_not_meant_leaves_them(clean_lab: Lab, play: Play, sensitive: list[str]) -> None:
+    run = play(
+        *("dtr.cache.remove", "--limit", "region-europe"),
+        dtr_cache_source_files=sensitive,
+        dtr_cache_confirm_removal="region-asia",
+    )
+    assert run.code != 0
+    assert "nothing has been changed" in run.output
+    assert all(Path(path).exists() for path in sensitive)
+    assert run.regions()["region-europe"]["result"] == "failed at: Ask for the confirmation"
+
+
+def lose_the_manager(play: Play, lab: Lab, playbook: str, line: str, *options: str) -> Run:
+    """Run a playbook for the only region of a play, and cut the way to its manager when a line appears."""
+    block = ["iptables", "-I", "INPUT", "-p", "tcp", "--dport", "22", "-j", "REJECT", "--reject-with", "tcp-reset"]
+    process = subprocess.Popen(
+        ["ansible-playbook", "-i", INVENTORY, playbook, "--limit", "region-europe", *options],
+        env=play.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    seen = []
+    try:
+        for text in process.stdout:
+            if text.startswith(line):
+                lab.inside("europe-1", *block)
+            seen.append(text)
+        process.wait()
+    finally:
+        lab.inside("europe-1", *(word.replace("-I", "-D") for word in block))
+    assert any(text.startswith(line) for text in seen), "".join(seen)
+    return Run(process.returncode, "".join(seen))
+
+
+def test_a_manager_that_is_lost_on_the_way_is_told_and_cleaned_up_after(
+    clean_lab: Lab, play: Play, sensitive: list[str]
+) -> None:
+    files = ("-e", f"dtr_cache_source_files={','.join(sensitive)}")
+    run = lose_the_manager(
+        play, clean_lab, DEPLOY, "TASK [dtr.cache.config_secrets : Create the Docker secrets", *files
+    )
+    assert run.code != 0
+    assert not any(Path(path).exists() for path in sensitive)
+    assert run.regions()["region-europe"]["result"] == "failed at: Wait until the stack has settled"
+    assert "The manager region-europe cannot be reached any more" in run.output
+    assert clean_lab.control.state() == {"content_caches": [], "settings": {}}
+    before = play(DEPLOY, "--limit", "region-europe")
+    assert before.code == 0, before.output
+
+    Path(sensitive[0]).write_text("sensitive")
+    confirmed = ("-e", "dtr_cache_confirm_removal=region-europe")
+    run = lose_the_manager(
+        play, clean_lab, "dtr.cache.remove", "TASK [dtr.cache.removal : Reset the accounts", *files, *confirmed
+    )
+    assert run.code != 0
+    assert not Path(sensitive[0]).exists()
+    assert run.regions()["region-europe"]["result"].startswith("failed at: Go on only with a manager")
+    finished = play("dtr.cache.remove", "--limit", "region-europe", *confirmed)
+    assert finished.code == 0, finished.output
+    assert clean_lab.snapshot()["europe-1"]["services"] == {}
 
 
 def test_check_mode_leaves_them(clean_lab: Lab, play: Play, sensitive: list[str]) -> None:

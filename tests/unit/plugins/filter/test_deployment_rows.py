@@ -1,6 +1,6 @@
 # Copyright: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the table at the end of a playbook tells of the time without a replica."""
+"""What the table at the end of a playbook tells: how the run ended, what was pulled, the time without a replica."""
 
 from __future__ import annotations
 
@@ -38,3 +38,43 @@ def test_a_region_without_an_exchange_has_none_beside_one_that_has() -> None:
 def test_the_gap_of_an_earlier_update_is_not_told(steps: list[tuple[str, str]]) -> None:
     (row,) = deployment_rows([host(1.2, *steps)])
     assert "gap" not in row
+
+
+FAILED = {"__dtr_cache_failure": "why", "__dtr_cache_failed_task": "Deploy the stack"}
+SETTINGS = {"__dtr_cache": {"name": "region-asia"}}
+CLEANED = {"__dtr_cache_cleaned": {"changed": False}}
+
+
+@pytest.mark.parametrize(
+    ("facts", "result"),
+    [
+        ({}, "not reached"),
+        (FAILED, "failed at: Deploy the stack"),
+        (SETTINGS, "did not finish"),
+        ({**SETTINGS, **FAILED}, "failed at: Deploy the stack"),
+        ({**SETTINGS, **CLEANED, **FAILED}, "failed at: Deploy the stack"),
+        ({**SETTINGS, **CLEANED}, "ok"),
+    ],
+)
+def test_a_region_is_well_when_its_run_came_to_the_end(facts: dict[str, t.Any], result: str) -> None:
+    (row,) = deployment_rows([{"inventory_hostname": "manager-asia", **facts}])
+    assert row["result"] == result
+
+
+PULLED = {"pulls": [{"bytes": 9_000_000, "seconds": 0.3, "via_cache": True}]}
+PROVED = {"proof": {"bytes": 1234, "cold": {"seconds": 0.5}, "warm": {"seconds": 0.25, "hit": True}}}
+
+
+@pytest.mark.parametrize(
+    ("facts", "shown"),
+    [
+        ({}, None),
+        ({"__dtr_cache_pulled": {"skipped": True}, "__dtr_cache_proved": {"skipped": True}}, None),
+        ({"__dtr_cache_pulled": PULLED, "__dtr_cache_proved": {"skipped": True}}, "9.0 MB in 0.3 s"),
+        ({"__dtr_cache_pulled": {"skipped": True}, "__dtr_cache_proved": PROVED}, "2.5 kB in 0.8 s"),
+        ({"__dtr_cache_pulled": PULLED, "__dtr_cache_proved": PROVED}, "9.0 MB in 0.3 s"),
+    ],
+)
+def test_what_was_pulled_is_told_also_where_only_a_proof_was(facts: dict[str, t.Any], shown: str | None) -> None:
+    (row,) = deployment_rows([{"inventory_hostname": "manager-asia", **facts}])
+    assert row["pulled"] == shown

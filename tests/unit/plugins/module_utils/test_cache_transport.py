@@ -123,5 +123,5 @@ def test_one_address_of_a_name_is_connected_to() -> None:
 
 def test_what_the_cache_redirects_to_is_found_by_its_name() -> None:
     with serve(lambda _request: Reply(200)) as site:
-        connect = cache_connector(DEFAULTS, "127.0.0.2", [origin_of("http://127.0.0.1:1")])
-        assert connect(site.url).request("GET", "/").status == 200
+        connect = cache_connector(DEFAULTS, "127.0.0.2")
+        assert connect(site.url, False).request("GET", "/").status == 200
