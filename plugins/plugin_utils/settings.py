@@ -304,19 +304,19 @@ class _Reader:
             return None
         if re.fullmatch(r"[0-9]+", value) and low <= int(value) <= high:
             return int(value)
-        self.problem(name, f"{value!r} is not a whole number from {low} to {high}")
+        self.problem(name, f"{_quoted(value)} is not a whole number from {low} to {high}")
         return None
 
     def boolean(self, name: str) -> bool:
         value = self.text(name).lower()
         if value not in ("true", "false", "yes", "no", "on", "off", "1", "0", ""):
-            self.problem(name, f"{value!r} is neither true nor false")
+            self.problem(name, f"{_quoted(value)} is neither true nor false")
         return value in ("true", "yes", "on", "1")
 
     def choice(self, name: str, choices: t.Iterable[str]) -> str | None:
         value = self.text(name)
         if value and value not in choices:
-            self.problem(name, f"{value!r} is none of {', '.join(choices)}")
+            self.problem(name, f"{_quoted(value)} is none of {', '.join(choices)}")
             return None
         return value or None
 
@@ -380,7 +380,7 @@ def _as_text(value: t.Any) -> str:
 
 
 def _quoted(value: str) -> str:
-    """A wrong value as a problem shows it."""
+    """A wrong value as a problem shows it, if it may be shown."""
     return repr(value) if credentials.may_be_shown(value) else "what is given"
 
 
@@ -394,7 +394,7 @@ def _read_name(reader: _Reader, required: bool) -> str:
     if name.lower() == "local":
         reader.problem("name", "'local' is what DTR calls pulling without a cache; choose another name")
     elif name and not _NAME.fullmatch(name):
-        reader.problem("name", f"{name!r} is not a cache's name: up to 128 letters, digits, dots, - and _")
+        reader.problem("name", f"{_quoted(name)} is not a cache's name: up to 128 letters, digits, dots, - and _")
     return name
 
 
@@ -534,7 +534,7 @@ def _read_blob_ttl(reader: _Reader) -> str:
     if re.fullmatch(r"[0-9]+", ttl):
         reader.problem("blob_ttl", f"{ttl} has no unit and would mean nanoseconds; write {ttl}h, {ttl}m or {ttl}s")
     elif not _DURATION.fullmatch(ttl):
-        reader.problem("blob_ttl", f"{ttl!r} is not a positive whole number with a unit (ns, us, ms, s, m, h)")
+        reader.problem("blob_ttl", f"{_quoted(ttl)} is not a positive whole number with a unit (ns, us, ms, s, m, h)")
     elif (duration(ttl) or 0) > _LONGEST_DURATION:
         reader.problem("blob_ttl", f"{ttl} is longer than the cache can count, 292 years")
     return ttl
@@ -704,7 +704,7 @@ def _read_known(
 def _processors(value: t.Any) -> str:
     text = _as_text(value)
     if not re.fullmatch(r"[0-9]+(\.[0-9]+)?|\.[0-9]+", text) or not float(text):
-        raise Failure("INVALID_INPUT", f"{text!r} is not a number of processors such as 0.5")
+        raise Failure("INVALID_INPUT", f"{_quoted(text)} is not a number of processors such as 0.5")
     return text
 
 
@@ -725,21 +725,21 @@ def _time(value: t.Any) -> str:
 def _count(value: t.Any) -> int:
     text = _as_text(value)
     if not re.fullmatch(r"[0-9]{1,9}", text):
-        raise Failure("INVALID_INPUT", f"{text!r} is not a whole number")
+        raise Failure("INVALID_INPUT", f"{_quoted(text)} is not a whole number")
     return int(text)
 
 
 def _ratio(value: t.Any) -> float:
     text = _as_text(value)
     if not re.fullmatch(r"0?\.[0-9]+|[01](\.0+)?", text):
-        raise Failure("INVALID_INPUT", f"{text!r} is not a number from 0 to 1")
+        raise Failure("INVALID_INPUT", f"{_quoted(text)} is not a number from 0 to 1")
     return float(text)
 
 
 def _one_of(*choices: str) -> t.Callable[[t.Any], str]:
     def read(value: t.Any) -> str:
         if value not in choices:
-            raise Failure("INVALID_INPUT", f"{_as_text(value)!r} is none of {', '.join(choices)}")
+            raise Failure("INVALID_INPUT", f"{_quoted(_as_text(value))} is none of {', '.join(choices)}")
         return str(value)
 
     return read
@@ -766,7 +766,7 @@ def _read_assignments(reader: _Reader) -> dict[str, t.Any]:
     wanted: dict[str, t.Any] = {kind: as_items(given.get(kind)) for kind in kinds}
     for team in wanted["teams"]:
         if not re.fullmatch(r"[^/]+/[^/]+", team):
-            reader.problem("assignments", f"team {team!r} must be written organisation/team")
+            reader.problem("assignments", f"team {_quoted(team)} must be written organisation/team")
     wanted["everyone"] = _as_text(given.get("everyone") or False).lower() in ("true", "yes", "on", "1")
     return wanted
 
@@ -775,7 +775,8 @@ def _read_verify_image(reader: _Reader) -> str | None:
     image = reader.text("verify_image")
     if image and not _IMAGE_IN_REGISTRY.fullmatch(image):
         reader.problem(
-            "verify_image", f"{image!r} is not an image in the DTR, written namespace/repository:tag without the host"
+            "verify_image",
+            f"{_quoted(image)} is not an image in the DTR, written namespace/repository:tag without the host",
         )
     return image or None
 
@@ -789,7 +790,7 @@ def _repository(reader: _Reader, name: str, repository: str) -> str:
     try:
         return images.parse_repository(repository, name)
     except Failure:
-        reader.problem(name, f"{repository!r} is not a repository in the DTR, written namespace/repository")
+        reader.problem(name, f"{_quoted(repository)} is not a repository in the DTR, written namespace/repository")
         return ""
 
 
@@ -808,7 +809,8 @@ def _read_warm_images(reader: _Reader) -> tuple[tuple[str, ...], tuple[dict[str,
             images.parse_name(name)
         except Failure:
             reader.problem(
-                "warm_images", f"{name!r} is not an image in the DTR, written namespace/repository:tag without the host"
+                "warm_images",
+                f"{_quoted(name)} is not an image in the DTR, written namespace/repository:tag without the host",
             )
         names[name] = None
     return tuple(names), tuple(repositories)
@@ -841,7 +843,7 @@ def _read_allowed_networks(reader: _Reader) -> tuple[ipaddress.IPv4Network | ipa
         except ValueError as error:
             meant = ipaddress.ip_network(text, strict=False) if "host bits" in str(error) else None
             hint = f"; did you mean {meant}?" if meant else ""
-            reader.problem("allowed_networks", f"{text!r} is not a network such as 198.51.100.0/24{hint}")
+            reader.problem("allowed_networks", f"{_quoted(text)} is not a network such as 198.51.100.0/24{hint}")
     return tuple(dict.fromkeys(networks))
 
 
@@ -850,7 +852,7 @@ def _read_client_registries(reader: _Reader, registry_url: str) -> tuple[str, ..
     names = reader.items("client_registries")
     for name in names:
         if not _REFERENCE_HOST.fullmatch(name):
-            reader.problem("client_registries", f"{name!r} is not the host[:port] of an image's reference")
+            reader.problem("client_registries", f"{_quoted(name)} is not the host[:port] of an image's reference")
     host = registry_url.partition("://")[2]
     if names or not host:
         return tuple(dict.fromkeys(names))
@@ -861,5 +863,5 @@ def _read_client_registries(reader: _Reader, registry_url: str) -> tuple[str, ..
 def _read_client_runtimes(reader: _Reader) -> tuple[str, ...]:
     runtimes = reader.items("client_runtimes")
     for unknown in sorted(set(runtimes) - set(CLIENT_RUNTIMES)):
-        reader.problem("client_runtimes", f"{unknown!r} is none of {', '.join(CLIENT_RUNTIMES)}")
+        reader.problem("client_runtimes", f"{_quoted(unknown)} is none of {', '.join(CLIENT_RUNTIMES)}")
     return tuple(runtimes)

@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import socket
+import threading
 import typing as t
 from pathlib import Path
 
@@ -48,16 +51,79 @@ def test_problems_of_variables_files_and_swarm_are_told_together(refused: t.Call
         dtr_cache_private_key=str(missing),
         dtr_cache_replicsa=2,
     )
+    assert str(missing) not in output, "it might be the key itself"
     for sentence in (
         "dtr_cache_replicsa: is no variable of dtr.cache; did you mean dtr_cache_replicas?",
         "dtr_cache_name: 'local' is what DTR calls pulling without a cache",
         "dtr_cache_port: '0' is not a whole number from 1 to 65535",
-        f"dtr_cache_private_key: {missing} cannot be read on the control node",
+        "dtr_cache_private_key: is neither PEM text nor a file of the control node that can be read",
         "dtr_cache_blob_ttl: 24 has no unit",
         "dtr_cache_nodes: the Swarm has no node asia-9; its nodes are asia-1, asia-2, asia-3",
     ):
         assert sentence in output
     assert "have 6 problems" in output
+
+
+def test_relative_paths_lead_to_where_the_playbook_was_started(
+    lab: Lab, play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kind in ("cert", "key"):
+        (tmp_path / f"{kind}.pem").write_text(lab.certificate(HOST, kind))
+    monkeypatch.chdir(tmp_path)
+    run = play(
+        *(DEPLOY, "--limit", "region-asia"),
+        dtr_cache_certificate="cert.pem",
+        dtr_cache_private_key="key.pem",
+        dtr_cache_source_files=["key.pem"],
+        dtr_cache_port=0,
+    )
+    assert "have 1 problem" in run.output
+    assert "dtr_cache_port: " in run.output
+    assert sorted(path.name for path in tmp_path.glob("*.pem")) == ["cert.pem"], "the sensitive file is gone"
+
+
+def test_a_connection_that_would_write_the_key_to_a_disk_is_refused(refused: t.Callable[..., str]) -> None:
+    output = refused(ansible_ssh_pipelining=False)
+    assert "the private key would be written to the disk of region-asia" in output
+
+
+def test_nothing_is_installed_and_no_engine_asked_before_the_control_node_has_judged(
+    refused: t.Callable[..., str], tmp_path: Path
+) -> None:
+    output = refused(
+        ansible_connection="local",
+        ansible_python_interpreter="{{ ansible_playbook_python }}",
+        dtr_cache_install_requirements=True,
+        dtr_cache_client_bundle=str(tmp_path / "bundle.zip"),
+        dtr_cache_blob_ttl="24",
+    )
+    assert "dtr_cache_client_bundle: " in output
+    assert "bundle.zip cannot be read on the control node: No such file or directory" in output
+    assert "dtr_cache_blob_ttl: 24 has no unit" in output
+    assert "have 2 problems" in output
+    assert "Install what community.docker needs on the manager" not in output
+
+
+def test_an_engine_in_the_network_is_never_spoken_to_in_the_clear(refused: t.Callable[..., str], lab: Lab) -> None:
+    heard: list[bytes] = []
+    with socket.create_server((lab.status["control_address"], 0)) as server:
+
+        def listen() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    with server.accept()[0] as connection:
+                        heard.append(connection.recv(8))
+
+        threading.Thread(target=listen, daemon=True).start()
+        output = refused(
+            ansible_connection="local",
+            ansible_python_interpreter="{{ ansible_playbook_python }}",
+            dtr_cache_docker_host="tcp://{}:{}".format(*server.getsockname()),
+        )
+    assert "cannot be reached" in output
+    assert heard
+    # The record type of a TLS handshake.
+    assert {first[:1] for first in heard} == {b"\x16"}
 
 
 def test_a_worker_is_no_manager(refused: t.Callable[..., str]) -> None:

@@ -44,7 +44,7 @@ def test_nothing_secret_is_shown_on_any_path(clean_lab: Lab, play: Play) -> None
     token_before = clean_lab.control.count("POST", "api_tokens")
     runs = {
         "check": verbose(play, "--check"),
-        "refused settings": verbose(play, dtr_cache_port=0, dtr_cache_private_key="-----BEGIN X-----\nnot a key"),
+        "refused settings": verbose(play, dtr_cache_port=0, dtr_cache_private_key=_without_pem(clean_lab)),
         "bad image": verbose(play, dtr_cache_version="0.0.0", dtr_cache_timeout=20),
         "deploy": verbose(play),
         "unknown account": verbose(play, dtr_cache_assignments={"accounts": ["nobody-here"]}),
@@ -54,6 +54,11 @@ def test_nothing_secret_is_shown_on_any_path(clean_lab: Lab, play: Play) -> None
     assert clean_lab.control.count("POST", "api_tokens") > token_before, "the verification made a token"
     for name, run in runs.items():
         assert not leaks(run.output, clean_lab), name
+
+
+def _without_pem(lab: Lab) -> str:
+    """The key as base64 alone, as variables of a CI often have it: no PEM, and no path either."""
+    return "".join(lab.certificate("cache-europe.lab.test", "key").splitlines()[1:-1])
 
 
 def _with_fault(lab: Lab, play: Play) -> Run:
@@ -96,6 +101,14 @@ def test_the_private_key_never_touches_a_disk(clean_lab: Lab, play: Play, tmp_pa
         capture_output=True,
     )
     assert not leaks(vaulted.read_text(), clean_lab)
+    against = tmp_path / "against.yml"
+    against.write_text(
+        yaml.safe_dump({"all": {"vars": {"ansible_pipelining": False, "ansible_ssh_pipelining": False}}})
+    )
+    # A connection that an earlier test left open would belong to a process that is not watched, and the roles have to
+    # see to it themselves that their modules travel without a file.
+    environment = {**play.environment, "ANSIBLE_SSH_ARGS": "-o ControlMaster=no", "ANSIBLE_PIPELINING": "0"}
+    inventories = ("-i", INVENTORY, "-i", str(against))
     watch = ["strace", "-f", "-y", "-s", "200000", "-e", "trace=write,pwrite64,writev,sendfile"]
     manager_trace, control_trace = tmp_path / "manager.trace", tmp_path / "control.trace"
     sshd = _outside(clean_lab.inside("europe-1", "sh", "-c", "echo $(pgrep -o -x sshd)"))
@@ -106,12 +119,10 @@ def test_the_private_key_never_touches_a_disk(clean_lab: Lab, play: Play, tmp_pa
         result = subprocess.run(
             [
                 *(*watch, "--seccomp-bpf", "-o", str(control_trace)),
-                *("ansible-playbook", "-i", INVENTORY, DEPLOY, "--limit", "region-europe"),
+                *("ansible-playbook", *inventories, DEPLOY, "--limit", "region-europe"),
                 *("-e", f"@{vaulted}", "--vault-password-file", str(password)),
             ],
-            # A connection that an earlier test left open would belong to a process that is not watched, and the role
-            # itself has to see to it that its modules travel without a file.
-            env={**play.environment, "ANSIBLE_SSH_ARGS": "-o ControlMaster=no", "ANSIBLE_PIPELINING": "0"},
+            env=environment,
             capture_output=True,
             text=True,
             check=False,
@@ -120,12 +131,22 @@ def test_the_private_key_never_touches_a_disk(clean_lab: Lab, play: Play, tmp_pa
         watcher.terminate()
         watcher.wait()
     assert result.returncode == 0, result.stdout
-    needle = key.splitlines()[1][:40]
-    written = {"control": _targets(control_trace, needle), "manager": _targets(manager_trace, needle)}
-    for side, targets in written.items():
-        assert targets, f"{side}: the key must have passed through a pipe or socket, or the watch saw nothing"
+    verify_trace = tmp_path / "verify.trace"
+    verify = ["ansible-playbook", *inventories, "dtr.cache.verify", "--limit", "region-europe"]
+    subprocess.run(
+        [*watch, "--seccomp-bpf", "-o", str(verify_trace), *verify], env=environment, check=True, capture_output=True
+    )
+    needle, password_of_dtr = key.splitlines()[1][:40], clean_lab.passwords["admin"]
+    written = {
+        "key, control node": _targets(control_trace, needle),
+        "key, manager": _targets(manager_trace, needle),
+        "DTR's password, deploy": _targets(control_trace, password_of_dtr),
+        "DTR's password, verify": _targets(verify_trace, password_of_dtr),
+    }
+    for what, targets in written.items():
+        assert targets, f"{what}: it must have passed through a pipe or socket, or the watch saw nothing"
         files = [target for target in targets if target.startswith("/") and not target.startswith("/dev/")]
-        assert not files, side
+        assert not files, what
 
 
 def _targets(trace: Path, needle: str) -> set[str]:

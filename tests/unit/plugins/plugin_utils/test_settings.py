@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import datetime
+import importlib.util
 import typing as t
 from pathlib import Path
 
@@ -282,6 +283,10 @@ BARE_KEY = "".join(CACHE.key_pem.splitlines()[1:-1])
         {"host": "admin:hunter2@cache.example.org"},
         {"host": "https://admin:hunter2@cache.example.org"},
         {"upstreams": ["https://admin:hun#ter2@asia.example.org"]},
+        {"verify_image": "https://admin:hunter2@dtr/a/b:1"},
+        {"verify_repository": "admin:hunter2@dtr/a"},
+        {"warm_images": ["admin:hunter2@dtr"]},
+        {"client_registries": ["admin:hunter2@dtr"]},
         *(
             {"registry_url": f"https://admin:{password}@dtr"}
             for password in ("hunter2", "hun/ter2", "hun#ter2", "hu]ter2")
@@ -411,3 +416,18 @@ def test_a_key_with_other_line_ends_is_the_same_key() -> None:
     settings = read()[0]
     windows = read(private_key=CACHE.key_pem.replace("\n", "\r\n") + "\n\n")[0]
     assert windows.private_key == settings.private_key
+
+
+def test_the_pages_name_what_each_part_needs() -> None:
+    path = Path(__file__).parents[3] / "lib" / "reference.py"
+    spec = importlib.util.spec_from_file_location("reference", path)
+    assert spec is not None
+    assert spec.loader is not None
+    reference = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(reference)
+    assert set(reference.REQUIRED) == set(NEEDS)
+    for need, required in reference.REQUIRED.items():
+        unset = dict.fromkeys(("name", "host", "registry_url", "registry_username", "registry_password", "nodes"))
+        _settings, problems = read(needs=[need], **unset, certificate=None, private_key=None)
+        missing = [problem.partition(":")[0] for problem in problems if "is required" in problem]
+        assert missing == [f"dtr_cache_{name}" for name in required], need
