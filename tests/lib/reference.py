@@ -1,6 +1,6 @@
 # Copyright: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Write the tables of README.md and docs/variables.md from the code, or with --check fail when they are not up to date.
+"""Write the tables and sections of the pages from the code, or with --check fail when they are not up to date.
 
 Between C(<!-- NAME: begin -->) and C(<!-- NAME: end -->) stands what this program writes; all else is written by hand.
 """
@@ -18,7 +18,30 @@ from pathlib import Path
 import yaml
 
 PROJECT = Path(__file__).resolve().parents[2]
-PAGES = ("README.md", "docs/variables.md")
+PAGES = ("README.md", "docs/roles.md", "docs/variables.md")
+
+# The variables without which a part of a deployment that a role needs is not complete.
+REQUIRED = {
+    "cache": ("name", "host"),
+    "registry": ("name", "registry_url", "registry_username", "registry_password"),
+    "certificate": ("certificate", "private_key"),
+    "manager": (),
+    "swarm": ("nodes",),
+    "address": ("registry_url",),
+    "port": (),
+}
+# Variables of which something else is made that roles use, by what it is called there.
+BEHIND = {
+    "url": ("host", "port"),
+    "node_labels": ("nodes", "product"),
+    "client_authorities": ("ca_certificate", "client_cas"),
+    "warm": ("warm_images", "warm_platforms", "warm_concurrency"),
+    "__dtr_cache_engine": ("docker_host", "client_bundle"),
+    "__dtr_cache_registry": (
+        *("registry_url", "registry_username", "registry_password", "registry_ca", "registry_ca_fingerprint"),
+        "registry_validate_certs",
+    ),
+}
 
 
 def documentation(module: Path) -> dict[str, t.Any]:
@@ -64,6 +87,40 @@ def roles() -> str:
     return rows(["role", "what it does"], lines)
 
 
+def role_sections() -> str:
+    """What each role is for, what it needs and what else it looks at."""
+    return "\n\n".join(_section(path) for path in sorted((PROJECT / "roles").iterdir()) if path.is_dir())
+
+
+def _section(role: Path) -> str:
+    spec = argument_spec(role)
+    meta = yaml.safe_load((role / "meta" / "main.yml").read_text(encoding="utf-8"))
+    needs = [need for each in meta["dependencies"] for need in (each.get("vars") or {}).get("__dtr_cache_needs") or []]
+    required = list(dict.fromkeys(name for need in needs for name in REQUIRED[need]))
+    vocabulary = [name.removeprefix("dtr_cache_") for name in argument_spec(PROJECT / "roles" / "settings")["options"]]
+    used = _used(role) - set(required)
+    text = [plain(each) for each in spec["description"] if not each.startswith("The variables are those of role")]
+    lines = [f"## {role.name}", f"{spec['short_description']}.", *text]
+    if role.name == "settings":
+        return "\n\n".join([*lines, "Its variables are [all of them](variables.md)."])
+    for label, names in (("Required", required), ("Also", [name for name in vocabulary if name in used])):
+        if names:
+            lines.append(f"{label}: " + ", ".join(f"`dtr_cache_{name}`" for name in names))
+    return "\n\n".join(lines)
+
+
+def _used(role: Path) -> set[str]:
+    """The variables, without their prefix, that stand behind what a role's files name."""
+    files = [path for folder in ("tasks", "vars", "templates") for path in (role / folder).rglob("*") if path.is_file()]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    names = {*re.findall(r"(?<!_)\bdtr_cache_(\w+)", text), *re.findall(r"__dtr_cache[.](\w+)", text)}
+    names |= set(re.findall(r"__dtr_cache_(?:engine|registry)\b", text))
+    if "__dtr_cache_deployment" in text:
+        deployment = (PROJECT / "plugins" / "plugin_utils" / "deployment.py").read_text(encoding="utf-8")
+        names |= {*re.findall(r"\bsettings[.](\w+)", deployment), "version"}
+    return {name for found in names for name in (found, *BEHIND.get(found, ()))}
+
+
 def playbooks() -> str:
     lines = []
     for playbook in sorted((PROJECT / "playbooks").glob("*.yml")):
@@ -98,6 +155,7 @@ def checks() -> str:
 TABLES: dict[str, t.Callable[[], str]] = {
     "checks": checks,
     "modules": modules,
+    "role sections": role_sections,
     "roles": roles,
     "playbooks": playbooks,
     "variables": variables,

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.cache_transport import CacheTransport, cache_connector
-from ansible_collections.dtr.cache.plugins.module_utils.distribution import origin_of
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.transport import Backoff
 from ansible_collections.dtr.cache.tests.unit.support.web import Identity, Reply, Site, make_identity, serve
