@@ -31,15 +31,21 @@ options:
     default: false
     aliases: [tls_verify]
   ca_path:
-    description: File with the certificate authority of the Engine's certificate.
+    description:
+      - File with the certificate authority of the Engine's certificate.
+      - C(ca.pem) in the folder that the environment variable E(DOCKER_CERT_PATH) names when the option is not given.
     type: path
     aliases: [ca_cert, tls_ca_cert, cacert_path]
   client_cert:
-    description: File with the certificate by which the Engine knows this client.
+    description:
+      - File with the certificate by which the Engine knows this client.
+      - C(cert.pem) in the folder that the environment variable E(DOCKER_CERT_PATH) names when the option is not given.
     type: path
     aliases: [tls_client_cert, cert_path]
   client_key:
-    description: File with the private key of O(client_cert).
+    description:
+      - File with the private key of O(client_cert).
+      - C(key.pem) in the folder that the environment variable E(DOCKER_CERT_PATH) names when the option is not given.
     type: path
     aliases: [tls_client_key, key_path]
   tls_hostname:

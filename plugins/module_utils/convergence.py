@@ -14,9 +14,14 @@ import datetime
 import re
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.module_utils.engine import Moment, Raw
+from ansible_collections.dtr.cache.plugins.module_utils.engine import NOT_A_MANAGER, Moment, Raw, Swarm
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.stack import live_service, wanted_service
+from ansible_collections.dtr.cache.plugins.module_utils.stack import (
+    is_of_stack,
+    live_service,
+    undeclared_parts,
+    used_objects,
+)
 
 CONVERGED = "converged"
 ROLLED_BACK = "rolled_back"
@@ -80,13 +85,15 @@ def judge(
 
     Args:
         moment: What was seen.
-        definition: The stack's definition, where it is known. A service that is as it declares was not rolled back by
-            the deployment in question, whatever the Engine remembers of an earlier one.
+        definition: The stack's definition, where it is known. Only services that are as it declares have converged,
+            and one that is was not rolled back by the deployment in question, whatever the Engine remembers of an
+            earlier one.
         old_failures: Ids of tasks that ended badly before anybody waited; they do not count.
     """
     if not moment.services:
         return Judgement(None, "the stack has no service yet")
-    judgements = []
+    missing = sorted(set((definition or {}).get("services") or {}) - set(moment.services))
+    judgements = [Judgement(None, f"the stack has no service {name} yet") for name in missing]
     for name, service in moment.services.items():
         judgement = _judge_service(name, service, moment, definition or {}, old_failures)
         if judgement.verdict not in (CONVERGED, None):
@@ -113,7 +120,7 @@ def wait(
     A look that fails does not end the wait: a manager may be away for a moment, or the Swarm without a leader.
 
     Raises:
-        Failure: The Engine gave no answer at all in this time.
+        Failure: The Engine gave no answer at all in this time, which makes the verdict C(timed_out), or is no manager.
     """
     start = clock()
     timeline: list[dict[str, t.Any]] = []
@@ -124,26 +131,35 @@ def wait(
         try:
             seen = look()
         except Failure as failure:
-            if moment is None and clock() - start >= timeout:
-                raise
             judgement = Judgement(None, failure.message)
+            if failure.code == NOT_A_MANAGER:
+                raise
+            if moment is None and clock() - start >= timeout:
+                _note(timeline, clock() - start, judgement.reason)
+                failure.result.update(verdict=TIMED_OUT, tasks=[], timeline=timeline)
+                raise
         else:
             if moment is None:
                 old_failures = {task["ID"] for task in seen.tasks if task["Status"]["State"] in ENDED_BADLY}
             moment = seen
             judgement = judge(moment, definition=definition, old_failures=old_failures)
         now = clock()
-        if not timeline or timeline[-1]["event"] != judgement.reason:
-            timeline.append({"second": round(now - start, 1), "event": judgement.reason})
+        _note(timeline, now - start, judgement.reason)
         if judgement.verdict != verdict:
             verdict, since = judgement.verdict, now
         if moment is not None and verdict and now - since >= judgement.hold:
             return Outcome(verdict, judgement.reason, moment, timeline)
         if moment is not None and now - start >= timeout:
             reason = f"not settled after {timeout:g} seconds: {judgement.reason}"
-            timeline.append({"second": round(now - start, 1), "event": reason})
+            _note(timeline, now - start, reason)
             return Outcome(TIMED_OUT, reason, moment, timeline)
         sleep(interval)
+
+
+def _note(timeline: list[dict[str, t.Any]], second: float, event: str) -> None:
+    """Each change once."""
+    if not timeline or timeline[-1]["event"] != event:
+        timeline.append({"second": round(second, 1), "event": event})
 
 
 def task_rows(moment: Moment) -> list[dict[str, t.Any]]:
@@ -206,16 +222,11 @@ def gap_seconds(moment: Moment) -> float | None:
     return round(max(gaps), 1) if gaps else None
 
 
-def stale_objects(moment: Moment, stack: str, configs: t.Mapping[str, Raw], secrets: t.Mapping[str, Raw]) -> list[str]:
-    """The names of this stack's configs and secrets that no service refers to, oldest first."""
-    used = set()
-    for service in moment.services.values():
-        for spec in (service["Spec"], service.get("PreviousSpec") or {}):
-            container = (spec.get("TaskTemplate") or {}).get("ContainerSpec") or {}
-            used |= {item["ConfigName"] for item in container.get("Configs") or []}
-            used |= {item["SecretName"] for item in container.get("Secrets") or []}
-    objects = [*configs.items(), *secrets.items()]
-    own = [(item["CreatedAt"], name) for name, item in objects if name.startswith(f"{stack}_") and name not in used]
+def stale_objects(swarm: Swarm, stack: str) -> list[str]:
+    """The names of this stack's configs and secrets that no service of the Swarm uses, oldest first."""
+    used = {name for service in (*swarm.services.values(), *swarm.other_services) for name in used_objects(service)}
+    objects = [*swarm.configs.items(), *swarm.secrets.items()]
+    own = [(item["CreatedAt"], name) for name, item in objects if is_of_stack(item, stack) and name not in used]
     return [name for _created, name in sorted(own)]
 
 
@@ -227,14 +238,19 @@ def _judge_service(
     tasks = [task for task in moment.tasks if task["ServiceID"] == service["ID"]]
     if state == "rollback_started":
         return Judgement(None, f"service {name} is being rolled back: {update.get('Message', '')}")
-    if state == "rollback_completed" and not _is_as_declared(name, service, definition):
+    undeclared = _undeclared(name, service, definition)
+    if state == "rollback_completed" and undeclared != []:
         cause = _cause(_failures_since(update, tasks), moment) or update.get("Message", "")
         return Judgement(ROLLED_BACK, f"service {name} was rolled back and is as it was before, because {cause}")
     current = [task for task in tasks if _is_current(task, service)]
     replicas = ((service["Spec"].get("Mode") or {}).get("Replicated") or {}).get("Replicas", 0)
     running = [task for task in current if _runs(task, moment)]
     failed = [task for task in current if task["Status"]["State"] in ENDED_BADLY]
-    if len(running) >= replicas and state != "updating":
+    all_run = len(running) >= replicas and state != "updating"
+    stuck_on_its_way_back = state == "rollback_paused" and undeclared != []
+    if all_run and undeclared and not stuck_on_its_way_back:
+        return Judgement(None, f"service {name} is not as the stack declares it: {', '.join(undeclared)}")
+    if all_run and not stuck_on_its_way_back:
         return Judgement(CONVERGED, f"service {name}: {len(running)}/{replicas} run", _seconds_stable(failed, state))
     if state in ("paused", "rollback_paused"):
         cause = _cause(_failures_since(update, tasks), moment) or update.get("Message", "")
@@ -335,10 +351,11 @@ def _progress(name: str, current: t.Sequence[Raw], running: t.Sequence[Raw], rep
     return f"service {name}: {len(running)}/{replicas} run ({states})"
 
 
-def _is_as_declared(name: str, service: Raw, definition: t.Mapping[str, t.Any]) -> bool:
-    declared = (definition.get("services") or {}).get(name)
-    stack = service["Spec"]["Name"].removesuffix(f"_{name}") if declared else ""
-    return declared is not None and live_service(service["Spec"]) == wanted_service(stack, declared, definition)
+def _undeclared(name: str, service: Raw, definition: t.Mapping[str, t.Any]) -> list[str] | None:
+    """What of a service is not as it is declared; None where it is not known how that is."""
+    if name not in (definition.get("services") or {}):
+        return None
+    return undeclared_parts(service["Spec"]["Name"].removesuffix(f"_{name}"), name, service, definition)
 
 
 def _is_current(task: Raw, service: Raw) -> bool:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
-import re
 import time
 import traceback
 import typing as t
@@ -19,17 +19,19 @@ try:
     import docker
     import docker.errors
     import docker.tls
+    import requests.adapters
     import requests.exceptions
 
+    _SdkTlsConfig: t.Any = docker.tls.TLSConfig
     DOCKER_IMPORT_ERROR = None
 except ImportError:
+    _SdkTlsConfig = object
     DOCKER_IMPORT_ERROR = traceback.format_exc()
 
 NAMESPACE_LABEL = "com.docker.stack.namespace"
+NOT_A_MANAGER = "NOT_A_MANAGER"
 
 Raw = t.Mapping[str, t.Any]
-
-_QUERY = re.compile(r"\?[^\s\"]+")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Swarm:
 
     nodes: dict[str, dict[str, t.Any]]  # by host name
     services: dict[str, dict[str, t.Any]]  # of one stack, by name without the stack's
+    other_services: list[dict[str, t.Any]]  # of all other stacks, and of none
     configs: dict[str, dict[str, t.Any]]  # by name
     secrets: dict[str, dict[str, t.Any]]  # by name
     networks: dict[str, dict[str, t.Any]]  # of one stack, by name
@@ -61,18 +64,18 @@ class Engine:
 
     def __init__(self, params: t.Mapping[str, t.Any]) -> None:
         self.address = params["docker_host"]
-        if params["ca_path"]:
-            # The SDK's HTTP library would trust what these name instead of the CA that was given.
-            for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-                os.environ.pop(name, None)
-        with self._explained():
-            self._client = docker.APIClient(
-                base_url=self.address,
-                tls=_tls_config(params),
-                version=params["api_version"],
-                timeout=params["engine_timeout"],
-                use_ssh_client=self.address.startswith("ssh://"),
-            )
+        self._params = params
+
+    @functools.cached_property
+    def _client(self) -> t.Any:
+        """The SDK's client, made when it is needed, since it asks the Engine for its version."""
+        return docker.APIClient(
+            base_url=self.address,
+            tls=_tls_config(self._params),
+            version=self._params["api_version"],
+            timeout=self._params["engine_timeout"],
+            use_ssh_client=self.address.startswith("ssh://"),
+        )
 
     def require_manager(self) -> dict[str, t.Any]:
         """The Engine's own information, if it is a manager of a Swarm."""
@@ -81,14 +84,14 @@ class Engine:
         state = info["Swarm"].get("LocalNodeState", "inactive")
         if state != "active":
             raise Failure(
-                "NOT_A_MANAGER",
+                NOT_A_MANAGER,
                 f"The Docker Engine on {info['Name']} is in no Swarm (its state is {state}).",
                 hint="Name a manager of the Swarm, or make one with: docker swarm init",
             )
         if not info["Swarm"].get("ControlAvailable"):
             managers = ", ".join(manager["Addr"] for manager in info["Swarm"].get("RemoteManagers") or [])
             raise Failure(
-                "NOT_A_MANAGER",
+                NOT_A_MANAGER,
                 f"The Docker Engine on {info['Name']} is a worker, and only a manager can change a Swarm.",
                 hint=f"Use one of the managers: {managers}",
             )
@@ -96,10 +99,17 @@ class Engine:
 
     def read_swarm(self, stack: str) -> Swarm:
         """All that a plan for this stack compares."""
+        own, others = {}, []
+        for service in self.all_services():
+            if (service["Spec"].get("Labels") or {}).get(NAMESPACE_LABEL) == stack:
+                own[service["Spec"]["Name"][len(stack) + 1 :]] = service
+            else:
+                others.append(service)
         with self._explained():
             return Swarm(
-                nodes={node["Description"]["Hostname"]: node for node in self._client.nodes()},
-                services=self.services_of(stack),
+                nodes=by_host_name(self._client.nodes()),
+                services=own,
+                other_services=others,
                 configs={config["Spec"]["Name"]: config for config in self._client.configs()},
                 secrets={secret["Spec"]["Name"]: secret for secret in self._client.secrets()},
                 networks={
@@ -134,10 +144,7 @@ class Engine:
             return {node["ID"]: node for node in self._client.nodes()}
 
     def last_log_lines(self, service_id: str, tasks: t.Collection[str], lines: int) -> list[str]:
-        """The end of the log of some of a service's tasks; empty when the log cannot be read.
-
-        Query strings are left out: in the cache's log of requests they carry signatures.
-        """
+        """The end of the log of some of a service's tasks as it was written; empty when it cannot be read."""
         try:
             with self._explained():
                 text = self._client.service_logs(
@@ -149,7 +156,7 @@ class Engine:
         # Each line begins with labels, C(com.docker.swarm.node.id=...,com.docker.swarm.task.id=... MESSAGE).
         found = [line.partition(" ") for line in b"".join(chunks).decode(errors="replace").splitlines()]
         own = [message for labels, _space, message in found if labels.rpartition("task.id=")[2] in tasks]
-        return [_QUERY.sub("?...", message) for message in own[-lines:]]
+        return own[-lines:]
 
     def stream_log(self, service_id: str, *, since: int, lines: int, seconds: float) -> t.Iterator[bytes]:
         """The log of all tasks of a service as the Engine sends it, each message with its time, node and task.
@@ -162,8 +169,8 @@ class Engine:
         """
         end = time.monotonic() + seconds
         query = {"stdout": 1, "stderr": 1, "details": 1, "timestamps": 1, "follow": 0, "since": since, "tail": lines}
-        address = f"{self._client.base_url}/v{self._client.api_version}/services/{service_id}/logs"
         with self._explained(), contextlib.ExitStack() as stack:
+            address = f"{self._client.base_url}/v{self._client.api_version}/services/{service_id}/logs"
             log = self._client.get(address, params=query, stream=True, timeout=max(1.0, seconds))
             stack.callback(log.close)
             if log.status_code != 200:
@@ -196,8 +203,43 @@ class Engine:
             ) from error
 
 
+def by_host_name(nodes: t.Iterable[dict[str, t.Any]]) -> dict[str, dict[str, t.Any]]:
+    """Nodes by their host names; of several with one name the ready one: who joins again leaves one that is down."""
+    ready_last = sorted(nodes, key=lambda node: str(node["Status"]["State"]) == "ready")
+    return {node["Description"]["Hostname"]: node for node in ready_last}
+
+
+class _TlsConfig(_SdkTlsConfig):
+    """TLS as the SDK does it, but with another host name to expect in the certificate, which newer SDKs cannot."""
+
+    def __init__(self, host_name: str | None, **options: t.Any) -> None:
+        super().__init__(**options)
+        self._host_name = host_name
+
+    def configure_client(self, client: t.Any) -> None:
+        super().configure_client(client)
+        if self._host_name:
+            adapter = requests.adapters.HTTPAdapter()
+            adapter.init_poolmanager(1, 10, assert_hostname=self._host_name)
+            client.mount("https://", adapter)
+
+
 def _tls_config(params: t.Mapping[str, t.Any]) -> t.Any:
+    """TLS as the options say; files that they do not name are those of Docker's own folder for them, if it is set."""
     if not (params["tls"] or params["validate_certs"]):
         return False
-    pair = (params["client_cert"], params["client_key"]) if params["client_cert"] and params["client_key"] else None
-    return docker.tls.TLSConfig(client_cert=pair, ca_cert=params["ca_path"], verify=params["validate_certs"] or False)
+    folder = os.environ.get("DOCKER_CERT_PATH")
+    ca, certificate, key = (
+        params[option] or (os.path.join(folder, name) if folder else None)
+        for option, name in (("ca_path", "ca.pem"), ("client_cert", "cert.pem"), ("client_key", "key.pem"))
+    )
+    if ca:
+        # The SDK's HTTP library would trust what these name instead of the CA that was given.
+        for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+            os.environ.pop(name, None)
+    return _TlsConfig(
+        params["tls_hostname"],
+        client_cert=(certificate, key) if certificate and key else None,
+        ca_cert=ca,
+        verify=params["validate_certs"] or False,
+    )

@@ -14,7 +14,8 @@ description:
   - Looks at the services, tasks and nodes of a stack until there is a verdict, at the latest after O(timeout) seconds.
   - A replica counts only when it runs what the service declares now, on a node that is ready.
   - Fails with any verdict but V(converged), and says why in one sentence.
-  - A look that fails, since the manager is away or the Swarm has no leader for a moment, does not end the wait.
+  - A look that fails, since the manager is away or the Swarm has no leader for a moment, does not end the wait. One
+    that stays away until the end gives the verdict V(timed_out).
 options:
   name:
     description: The stack's name.
@@ -29,6 +30,8 @@ options:
       - The stack's definition as it was deployed, the data of a C(docker-stack.yml).
       - Without it, a rollback that the Engine remembers gives the verdict V(rolled_back). With it, it does so only when
         the services are not what the definition declares; a rollback of an earlier deployment does not count then.
+      - With it, a stack whose services are not what it declares has not converged, although all replicas run. What is
+        compared is listed with M(dtr.cache.stack_plan).
     type: dict
     default: {}
 extends_documentation_fragment:
@@ -56,7 +59,8 @@ verdict:
   description:
     - V(converged) - every replica runs what the stack declares.
     - V(rolled_back) - the Engine went back to the service as it was before, and has finished that.
-    - V(paused) - the Engine stopped in the middle of an update, and not every replica runs.
+    - V(paused) - the Engine stopped in the middle of an update, and not every replica runs, or in the middle of a
+      rollback.
     - V(task_failed) - the container ends or cannot start.
     - V(no_node) - no node fits the placement constraints and has its resources and ports free.
     - V(timed_out) - none of these within O(timeout).
@@ -83,12 +87,14 @@ timeline:
     second: {description: Seconds after the start of the wait., type: float}
     event: {description: What was seen., type: str}
 stale:
-  description: Configs and secrets of this stack that nothing refers to, the oldest first.
-  returned: always
+  description:
+    - Configs and secrets of this stack, known by their labels, that no service of the Swarm refers to, nor would after
+      a rollback; the oldest first.
+  returned: when the Engine could be asked at the end
   type: list
   elements: str
 log:
-  description: The last lines that the container which failed last wrote to its log, without query strings.
+  description: The last lines that the container which failed last wrote to its log, with secrets blanked.
   returned: when the verdict is V(task_failed), V(rolled_back) or V(paused)
   type: list
   elements: str
@@ -102,6 +108,7 @@ gap_seconds:
   sample: 1.2
 """
 
+import contextlib
 import time
 import typing as t
 
@@ -110,6 +117,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.edge import Module
 from ansible_collections.dtr.cache.plugins.module_utils.engine import Engine, Moment
 from ansible_collections.dtr.cache.plugins.module_utils.engine_module import ENGINE_ARGUMENT_SPEC, run
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
+from ansible_collections.dtr.cache.plugins.module_utils.redaction import redacted
 
 LOG_LINES = 20
 HINTS = {
@@ -123,22 +131,29 @@ HINTS = {
 
 def settle(engine: Engine, stack: str, timeout: int, definition: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Wait for the stack's verdict; any but V(converged) is a failure with all that was seen."""
-    engine.require_manager()
+    known: list[dict[str, t.Any]] = []
+
+    def look() -> Moment:
+        if not known:
+            known.append(engine.require_manager())
+        return engine.look_at(stack)
+
     outcome = convergence.wait(
-        lambda: engine.look_at(stack),
+        look,
         timeout=timeout,
         clock=time.monotonic,
         sleep=time.sleep,
         definition=definition,
     )
-    swarm = engine.read_swarm(stack)
     verdict = outcome.verdict
     result: dict[str, t.Any] = {
         "verdict": verdict,
         "tasks": convergence.task_rows(outcome.moment),
         "timeline": outcome.timeline,
-        "stale": convergence.stale_objects(outcome.moment, stack, swarm.configs, swarm.secrets),
     }
+    with contextlib.suppress(Failure):
+        # The Engine may be away again, and a verdict that was found does not go with it.
+        result["stale"] = convergence.stale_objects(engine.read_swarm(stack), stack)
     gap = convergence.gap_seconds(outcome.moment)
     if gap is not None:
         result["gap_seconds"] = gap
@@ -158,7 +173,7 @@ def _log_of_failure(engine: Engine, moment: Moment) -> list[str]:
         for task in reversed(tasks):
             lines = engine.last_log_lines(service, [task], LOG_LINES)
             if lines:
-                return lines
+                return [redacted(line) for line in lines]
     return []
 
 

@@ -12,7 +12,10 @@ version_added: 0.1.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
   - Reads a Swarm through the Engine API and compares it with what is wanted. Nothing is ever changed.
-  - A change that somebody made by hand to the live service is found like any other difference.
+  - A change that somebody made by hand to the live service is found like any other difference. Compared are image,
+    entrypoint and command, environment, ports and their modes, mounts, configs and secrets, C(stop_grace_period), and
+    of C(deploy) the mode, replicas, placement (constraints and replicas a node), C(restart_policy), C(update_config),
+    C(rollback_config) and C(resources). A part of O(definition) that is not named here is deployed, but not compared.
   - In check mode the task reports changed when there are steps, since the tasks that would do them cannot tell (
     M(community.docker.docker_stack) knows no check mode). In a real run the tasks that do them report it.
 options:
@@ -24,15 +27,16 @@ options:
     description:
       - V(present) plans what makes the Swarm as it is wanted.
       - V(absent) plans the removal of the stack's services and networks, of all its configs and secrets (known by the
-        label C(dtr.cache.stack)), and of O(node_labels) from the nodes that are named there.
+        label C(dtr.cache.stack)), and of O(node_labels) from the nodes that are named there. What a service of another
+        stack uses or is placed by stays.
     type: str
     choices: [present, absent]
     default: present
   node_labels:
     description:
       - Labels that nodes must have, as a dictionary of host names, each with a dictionary of labels.
-      - Other nodes must not have a label of that name, since the stack's placement goes by it. Other labels do not
-        matter.
+      - Other nodes must not have a label of that name, since the stack's placement goes by it; unless a service outside
+        of this stack is placed by the same label, whose nodes are then not known here. Other labels do not matter.
     type: dict
     default: {}
   configs:
@@ -46,11 +50,16 @@ options:
     elements: str
     default: []
   keep_versions:
-    description: How many superseded configs and secrets of each file of the deployment stay for a rollback.
+    description:
+      - How many superseded configs and secrets of each file of the deployment stay for a rollback.
+      - Those that a service still uses, or would after a rollback, stay in any case.
     type: int
     default: 2
   definition:
-    description: The stack's definition, the data of a C(docker-stack.yml). Without one, no service is looked at.
+    description:
+      - The stack's definition, the data of a C(docker-stack.yml), with Docker's short or long forms. Without one, no
+        service is looked at.
+      - Configs and secrets that it takes from files are known by the names that C(docker stack deploy) gives them.
     type: dict
     default: {}
 extends_documentation_fragment:
@@ -109,12 +118,22 @@ steps:
     detail:
       description: The label that is set, or the parts of the service that differ.
       type: str
+    id:
+      description: The node's id in the Swarm, only for a label. More than one node may have its host name.
+      type: str
   sample:
-    - {kind: node_label, action: set, name: worker-3, detail: dtr.cache=true}
+    - {kind: node_label, action: set, name: worker-3, detail: dtr.cache=true, id: nk3o0v5vqp5k}
+kept_images:
+  description:
+    - Services of O(definition) whose image was changed past it. C(docker stack deploy) would keep that image, since the
+      service's label C(com.docker.stack.image) still names the wanted one, unless it resolves images V(always).
+  returned: success
+  type: list
+  elements: str
 settled:
   description:
-    - Whether each replica of the live stack runs what the service declares. It may not, although nothing differs, after
-      a run that was interrupted. M(dtr.cache.stack_converged) waits for it.
+    - Whether each replica of the live stack runs what the definition declares. It may not, although nothing differs,
+      after a run that was interrupted. M(dtr.cache.stack_converged) waits for it.
   returned: success
   type: bool
 reason:
@@ -194,6 +213,7 @@ def main() -> None:
         return {
             "changed": module.check_mode and bool(result.steps),
             "steps": result.steps,
+            "kept_images": result.kept_images,
             "settled": state.verdict == CONVERGED,
             "reason": state.reason,
             "services": services,

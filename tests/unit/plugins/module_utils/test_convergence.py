@@ -9,7 +9,7 @@ import typing as t
 
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils import convergence
-from ansible_collections.dtr.cache.plugins.module_utils.engine import Moment
+from ansible_collections.dtr.cache.plugins.module_utils.engine import Moment, Swarm
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 
 SPEC = {"ContainerSpec": {"Image": "cache:2"}, "Placement": {"Constraints": ["a == b"]}, "ForceUpdate": 0}
@@ -101,6 +101,7 @@ CASES: list[tuple[str, Moment, str | None]] = [
     ("paused", moment(task(spec=OLD_SPEC), update={"State": "paused", "Message": "m"}), "paused"),
     ("paused, but all run", moment(task(), update={"State": "paused", "Message": "m"}), "converged"),
     ("paused on the way back", moment(FAILED, update={"State": "rollback_paused", "Message": "m"}), "paused"),
+    ("so, but all run", moment(task(), update={"State": "rollback_paused", "Message": "m"}), "paused"),
     ("no service yet", Moment({}, [], NODES), None),
 ]
 
@@ -160,12 +161,29 @@ def test_a_rollback_names_the_cause_and_only_that_of_this_update() -> None:
     assert "on worker-1: the container ended with exit code 3" in reason
 
 
-def test_a_rollback_of_an_earlier_deployment_does_not_count() -> None:
-    declared = {"services": {"cache": {"image": "cache:2", "deploy": {"placement": {"constraints": ["a == b"]}}}}}
-    seen = moment(task(), update={"State": "rollback_completed", "Message": "m"})
-    assert convergence.judge(seen, definition=declared).verdict == "converged"
-    other = {"services": {"cache": {**declared["services"]["cache"], "image": "cache:3"}}}
-    assert convergence.judge(seen, definition=other).verdict == "rolled_back"
+DECLARED = {"services": {"cache": {"image": "cache:2", "deploy": {"placement": {"constraints": ["a == b"]}}}}}
+ANOTHER = {"services": {"cache": {**DECLARED["services"]["cache"], "image": "cache:3"}}}
+
+
+@pytest.mark.parametrize(("state", "verdict"), [("rollback_completed", "rolled_back"), ("rollback_paused", "paused")])
+def test_a_rollback_of_an_earlier_deployment_does_not_count(state: str, verdict: str) -> None:
+    seen = moment(task(), update={"State": state, "Message": "m"})
+    assert convergence.judge(seen, definition=DECLARED).verdict == "converged"
+    assert convergence.judge(seen, definition=ANOTHER).verdict == verdict
+
+
+def test_what_runs_has_not_converged_when_it_is_not_what_was_declared() -> None:
+    assert convergence.judge(moment(task()), definition=DECLARED).verdict == "converged"
+    judgement = convergence.judge(moment(task()), definition=ANOTHER)
+    assert (judgement.verdict, judgement.reason) == (None, "service cache is not as the stack declares it: image")
+    more = {"services": {**DECLARED["services"], "second": {"image": "second:1"}}}
+    judgement = convergence.judge(moment(task()), definition=more)
+    assert (judgement.verdict, judgement.reason) == (None, "the stack has no service second yet")
+
+
+def test_why_replicas_do_not_run_is_told_before_what_is_not_as_declared() -> None:
+    homeless = moment(task("pending", node="", error=NO_NODE))
+    assert convergence.judge(homeless, definition=ANOTHER).verdict == "no_node"
 
 
 class Clock:
@@ -237,9 +255,25 @@ def test_a_manager_that_is_away_for_a_moment_does_not_end_the_wait() -> None:
     assert "no leader" in [entry["event"] for entry in outcome.timeline]
 
 
-def test_a_manager_that_stays_away_is_the_failure() -> None:
-    with pytest.raises(Failure, match="no leader"):
-        wait([Failure("ENGINE_ERROR", "no leader")], timeout=5)
+def test_a_manager_that_stays_away_is_the_failure_with_its_verdict_and_timeline() -> None:
+    with pytest.raises(Failure, match="no leader") as caught:
+        wait([Failure("ENGINE_UNREACHABLE", "refused"), Failure("ENGINE_ERROR", "no leader")], timeout=5)
+    assert caught.value.result == {
+        "verdict": "timed_out",
+        "tasks": [],
+        "timeline": [{"second": 0.0, "event": "refused"}, {"second": 0.5, "event": "no leader"}],
+    }
+
+
+def test_a_worker_is_told_at_once() -> None:
+    clock = Clock()
+
+    def look() -> Moment:
+        raise Failure("NOT_A_MANAGER", "a worker")
+
+    with pytest.raises(Failure, match="a worker"):
+        convergence.wait(look, timeout=60, clock=clock, sleep=clock.sleep)
+    assert clock.now == 100
 
 
 def test_a_label_that_comes_in_time_is_no_failure() -> None:
@@ -342,8 +376,29 @@ def test_a_replica_that_was_not_exchanged_served_all_the_time() -> None:
 
 
 def test_stale_objects_are_those_that_nothing_refers_to_oldest_first() -> None:
-    spec = {"TaskTemplate": {"ContainerSpec": {"Configs": [{"ConfigName": "st_c3"}], "Secrets": []}}}
-    previous = {"TaskTemplate": {"ContainerSpec": {"Configs": [{"ConfigName": "st_c2"}]}}}
-    seen = Moment({"cache": {"ID": "s1", "Spec": spec or SPEC, "PreviousSpec": previous}}, [], NODES)
-    configs = {name: {"CreatedAt": name} for name in ("st_c3", "st_c2", "st_c1", "st_c0", "other_c0")}
-    assert convergence.stale_objects(seen, "st", configs, {}) == ["st_c0", "st_c1"]
+    def using(*configs: str) -> dict[str, t.Any]:
+        return {"TaskTemplate": {"ContainerSpec": {"Configs": [{"ConfigName": name} for name in configs]}}}
+
+    def config(created: str, **labels: str) -> dict[str, t.Any]:
+        return {"CreatedAt": created, "Spec": {"Labels": labels}}
+
+    ours = {"dtr.cache.stack": "st"}
+    configs = {
+        "running": config("6", **ours),
+        "previous": config("5", **ours),
+        "another-service's": config("4", **ours),
+        "by-hand": config("3", **{"com.docker.stack.namespace": "st"}),
+        "old": config("2", **ours),
+        # The name does not tell whose it is.
+        "st_of-another-stack": config("1", **{"dtr.cache.stack": "st_of"}),
+        "st_of-nobody": config("0"),
+    }
+    swarm = Swarm(
+        nodes={},
+        services={"cache": {"Spec": using("running"), "PreviousSpec": using("previous")}},
+        other_services=[{"Spec": using("another-service's")}],
+        configs=configs,
+        secrets={},
+        networks={},
+    )
+    assert convergence.stale_objects(swarm, "st") == ["old", "by-hand"]

@@ -6,18 +6,19 @@ from __future__ import annotations
 
 import copy
 import typing as t
+from pathlib import Path
 
 import pytest
+import yaml
 from ansible_collections.dtr.cache.plugins.module_utils.engine import Swarm
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.stack import (
     Plan,
     WantedStack,
-    byte_size,
-    duration,
     live_service,
     plan,
     plan_removal,
+    undeclared_parts,
     wanted_service,
 )
 
@@ -107,7 +108,7 @@ LIVE_SPEC: dict[str, t.Any] = {
 
 
 def node(**labels: str) -> dict[str, t.Any]:
-    return {"Spec": {"Labels": labels}}
+    return {"ID": "id-of-a-node", "Spec": {"Labels": labels}}
 
 
 def item(file: str, created: str = "2026-01-01", stack: str = "dtr-cache") -> dict[str, t.Any]:
@@ -119,6 +120,7 @@ def swarm(spec: dict[str, t.Any] | None, **changes: t.Any) -> Swarm:
     parts: dict[str, t.Any] = {
         "nodes": {"worker-1": node(**{"dtr.cache": "true", "rack": "7"}), "worker-2": node()},
         "services": {"cache": {"Spec": spec}} if spec else {},
+        "other_services": [],
         "configs": {"dtr-cache_config.yml_1": item("config.yml")},
         "secrets": {"dtr-cache_cache.key.pem_1": item("cache.key.pem")},
         "networks": {"dtr-cache_default": {}} if spec else {},
@@ -138,11 +140,12 @@ def wanted(**changes: t.Any) -> WantedStack:
 
 
 def test_a_service_that_is_as_wanted_has_the_same_view_on_both_sides() -> None:
-    assert live_service(LIVE_SPEC) == wanted_service("dtr-cache", DEFINITION["services"]["cache"], DEFINITION)
+    assert live_service(LIVE_SPEC) == wanted_service("dtr-cache", "cache", DEFINITION)
+    assert undeclared_parts("dtr-cache", "cache", {"Spec": LIVE_SPEC}, DEFINITION) == []
 
 
 def test_nothing_differs_then_there_is_no_step_and_no_diff() -> None:
-    assert plan(swarm(LIVE_SPEC), wanted()) == Plan([], {}, {})
+    assert plan(swarm(LIVE_SPEC), wanted()) == Plan()
 
 
 def test_an_empty_swarm_needs_everything_in_order() -> None:
@@ -153,7 +156,13 @@ def test_an_empty_swarm_needs_everything_in_order() -> None:
         ("secret", "create"),
         ("service", "create"),
     ]
-    assert result.steps[0] == {"kind": "node_label", "action": "set", "name": "worker-1", "detail": "dtr.cache=true"}
+    assert result.steps[0] == {
+        "kind": "node_label",
+        "action": "set",
+        "name": "worker-1",
+        "detail": "dtr.cache=true",
+        "id": "id-of-a-node",
+    }
 
 
 def change(path: str, value: t.Any) -> dict[str, t.Any]:
@@ -179,6 +188,21 @@ def change(path: str, value: t.Any) -> dict[str, t.Any]:
         ("TaskTemplate.ContainerSpec.Configs", None, "configs"),
         ("TaskTemplate.ContainerSpec.StopGracePeriod", None, "stop_grace_period"),
         ("TaskTemplate.Placement.Constraints", ["node.role == manager"], "constraints"),
+        ("TaskTemplate.ContainerSpec.Mounts.0.ReadOnly", True, "mounts"),
+        ("TaskTemplate.ContainerSpec.Mounts.0.VolumeOptions.NoCopy", True, "mounts"),
+        ("TaskTemplate.ContainerSpec.Mounts.0.VolumeOptions.DriverConfig.Name", "flocker", "mounts"),
+        ("TaskTemplate.ContainerSpec.Secrets.0.File.Mode", 0o400, "secrets"),
+        ("TaskTemplate.ContainerSpec.Configs.0.File.UID", "1000", "configs"),
+        ("TaskTemplate.Placement.MaxReplicas", 1, "max_replicas_per_node"),
+        ("TaskTemplate.RestartPolicy.MaxAttempts", 1, "restart_policy"),
+        ("TaskTemplate.RestartPolicy.Delay", 60 * 10**9, "restart_policy"),
+        ("TaskTemplate.RestartPolicy.Window", 10**9, "restart_policy"),
+        ("TaskTemplate.Resources.Limits.Pids", 10, "limits"),
+        ("TaskTemplate.Resources.Reservations", {"MemoryBytes": 1}, "reservations"),
+        ("Mode", {"Global": {}}, "replicas"),
+        ("UpdateConfig.MaxFailureRatio", 0.5, "update_config"),
+        ("UpdateConfig.Order", "start-first", "update_config"),
+        ("RollbackConfig", {"Parallelism": 0}, "rollback_config"),
         ("TaskTemplate.RestartPolicy.Condition", "any", "restart_policy"),
         ("TaskTemplate.Resources", {}, "limits"),
         ("TaskTemplate.Resources", {"Limits": {"NanoCPUs": 1000000000, "MemoryBytes": 536870912}}, "limits"),
@@ -224,7 +248,41 @@ def test_a_lost_label_is_set_again_and_others_are_left_alone() -> None:
 def test_the_label_is_taken_from_a_node_that_is_not_dedicated_any_more() -> None:
     nodes = {"worker-1": node(**{"dtr.cache": "true"}), "worker-2": node(**{"dtr.cache": "true", "rack": "7"})}
     (step,) = plan(swarm(LIVE_SPEC, nodes=nodes), wanted()).steps
-    assert step == {"kind": "node_label", "action": "remove", "name": "worker-2", "detail": "dtr.cache"}
+    assert (step["kind"], step["action"], step["name"]) == ("node_label", "remove", "worker-2")
+
+
+def other_service(*constraints: str, secrets: t.Sequence[str] = (), **previous: t.Any) -> dict[str, t.Any]:
+    """A service outside of the stack, with its placement and the secrets that it uses now or used before."""
+
+    def spec(names: t.Iterable[str]) -> dict[str, t.Any]:
+        container = {"Secrets": [{"SecretName": name} for name in names]}
+        return {"TaskTemplate": {"ContainerSpec": container, "Placement": {"Constraints": list(constraints)}}}
+
+    return {"Spec": spec(secrets), "PreviousSpec": spec(previous.get("previous") or ())}
+
+
+@pytest.mark.parametrize(
+    ("constraint", "shared"),
+    [
+        ("node.labels.dtr.cache == true", True),
+        ("node.labels.dtr.cache==true", True),
+        (" node.labels.dtr.cache == false", True),
+        ("node.labels.dtr.cache != true", False),
+        ("node.labels.dtr.cache.other == true", False),
+        ("node.labels.rack == dtr.cache", False),
+    ],
+)
+def test_a_label_that_another_service_is_placed_by_stays_on_other_nodes(constraint: str, shared: bool) -> None:
+    nodes = {"worker-1": node(), "worker-2": node(**{"dtr.cache": "true"})}
+    live = swarm(LIVE_SPEC, nodes=nodes, other_services=[other_service(constraint), other_service()])
+    steps = plan(live, wanted()).steps
+    assert [(step["action"], step["name"]) for step in steps] == [
+        ("set", "worker-1"),
+        *([] if shared else [("remove", "worker-2")]),
+    ]
+    nodes["worker-1"] = node(**{"dtr.cache": "true"})
+    removed = [step["name"] for step in plan_removal(live, wanted()).steps if step["kind"] == "node_label"]
+    assert removed == ([] if shared else ["worker-1"])
 
 
 def test_superseded_objects_go_but_for_the_newest_few_of_each_file() -> None:
@@ -263,7 +321,7 @@ def test_a_removal_takes_everything_of_the_stack_and_nothing_else() -> None:
         ("secret", "remove", "a"),
         ("node_label", "remove", "worker-1"),
     ]
-    assert plan_removal(swarm(None, configs={}, secrets={}, nodes={"worker-1": node()}), wanted()) == Plan([], {}, {})
+    assert plan_removal(swarm(None, configs={}, secrets={}, nodes={"worker-1": node()}), wanted()) == Plan()
 
 
 def test_a_network_that_is_all_that_is_left_is_removed() -> None:
@@ -281,24 +339,131 @@ def test_unknown_nodes_are_named_together() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "nanoseconds"), [("5s", 5 * 10**9), ("1m30s", 90 * 10**9), ("10ms", 10**7), (None, None), (7, 7)]
+    ("path", "value"),
+    [
+        ("TaskTemplate.RestartPolicy.Delay", 5 * 10**9),
+        ("RollbackConfig", {"Parallelism": 1, "MaxFailureRatio": 0, "Order": "stop-first"}),
+        ("TaskTemplate.ContainerSpec.Mounts.0.VolumeOptions.DriverConfig.Name", "local"),
+        ("TaskTemplate.ContainerSpec.Configs.0.File.Name", "config.yml"),
+    ],
 )
-def test_durations(text: t.Any, nanoseconds: int | None) -> None:
-    assert duration(text) == nanoseconds
+def test_what_the_engine_does_anyway_is_no_difference(path: str, value: t.Any) -> None:
+    assert plan(swarm(change(path, value)), wanted()) == Plan()
 
 
-@pytest.mark.parametrize(("text", "size"), [("512M", 2**29), ("1gb", 2**30), ("10", 10), ("1.5k", 1536), (None, None)])
-def test_sizes(text: t.Any, size: int | None) -> None:
-    assert byte_size(text) == size
+def with_image(image: str) -> dict[str, t.Any]:
+    service = {**DEFINITION["services"]["cache"], "image": image}
+    return {**DEFINITION, "services": {"cache": service}}
 
 
-@pytest.mark.parametrize("text", ["5", "five seconds", "s", "5s later"])
-def test_what_is_no_duration_is_refused(text: str) -> None:
-    with pytest.raises(Failure):
-        duration(text)
+DIGEST, OTHER_DIGEST = "@sha256:" + "0" * 64, "@sha256:" + "1" * 64
 
 
-@pytest.mark.parametrize("text", ["lots", "5 apples", ""])
-def test_what_is_no_size_is_refused(text: str) -> None:
-    with pytest.raises(Failure):
-        byte_size(text)
+@pytest.mark.parametrize(
+    ("declared", "live", "same"),
+    [
+        ("docker.io/docker/cache:1", "docker/cache:1" + DIGEST, True),
+        ("index.docker.io/docker/cache:1", "docker/cache:1", True),
+        ("docker/cache", "docker/cache:latest" + DIGEST, True),
+        ("docker.io/library/cache:1", "cache:1", True),
+        ("registry.example.org:5000/cache", "registry.example.org:5000/cache:latest", True),
+        ("docker/cache:1" + DIGEST, "docker/cache:1" + DIGEST, True),
+        ("docker/cache" + DIGEST, "docker/cache" + DIGEST, True),
+        ("docker/cache:1" + DIGEST, "docker/cache:1" + OTHER_DIGEST, False),
+        ("docker/cache:1" + DIGEST, "docker/cache:1", False),
+        ("registry.example.org/docker/cache:1", "docker/cache:1", False),
+        ("registry.example.org/library/cache:1", "registry.example.org/cache:1", False),
+    ],
+)
+def test_an_image_is_the_same_however_it_is_spelled(declared: str, live: str, same: bool) -> None:
+    result = plan(swarm(change("TaskTemplate.ContainerSpec.Image", live)), wanted(definition=with_image(declared)))
+    assert [step["detail"] for step in result.steps] == ([] if same else ["image"])
+
+
+def test_an_image_that_docker_would_keep_is_told() -> None:
+    by_hand = change("TaskTemplate.ContainerSpec.Image", "docker/dtr-content-cache:2.7.3")
+    assert plan(swarm(by_hand), wanted()).kept_images == ["cache"]
+    assert plan(swarm(LIVE_SPEC), wanted()).kept_images == []
+    # Whoever declares another image than the label names gets it.
+    assert plan(swarm(by_hand), wanted(definition=with_image("docker/dtr-content-cache:2.7.6"))).kept_images == []
+    assert plan(swarm(None), wanted()).kept_images == []
+
+
+def versions(*files: str) -> dict[str, t.Any]:
+    """Secrets with these last letters, the oldest first."""
+    return {
+        f"dtr-cache_cache.key.pem_{file}": item("cache.key.pem", f"2026-01-0{day}") for day, file in enumerate(files)
+    }
+
+
+def removed(live: Swarm, **changes: t.Any) -> list[str]:
+    steps = plan(live, wanted(**changes)).steps
+    return [step["name"][-1] for step in steps if (step["kind"], step["action"]) == ("secret", "remove")]
+
+
+def running(now: str, before: str | None = None) -> dict[str, t.Any]:
+    """The service with the version of a secret that it uses, and the one that it used before its last update."""
+    specs = [
+        change("TaskTemplate.ContainerSpec.Secrets.0.SecretName", f"dtr-cache_cache.key.pem_{version}")
+        for version in (now, before or now)
+    ]
+    return {"cache": {"Spec": specs[0], **({"PreviousSpec": specs[1]} if before else {})}}
+
+
+def test_what_a_service_uses_or_would_after_a_rollback_is_not_outdated() -> None:
+    # Nothing is to be updated: the version before the running one stays, however few are to be kept.
+    assert removed(swarm(LIVE_SPEC, secrets=versions("b", "a", "1"), services=running("1", "a")), keep_versions=0) == [
+        "b"
+    ]
+    # After this update, the running one is the one before, and the one before it is not needed any more.
+    assert removed(swarm(LIVE_SPEC, secrets=versions("b", "a", "1"), services=running("a", "b")), keep_versions=0) == [
+        "b"
+    ]
+    # Two newer ones were tried and rolled back: the good one that still runs is the oldest.
+    assert removed(swarm(LIVE_SPEC, secrets=versions("a", "b", "c", "1"), services=running("a"))) == []
+
+
+@pytest.mark.parametrize("when", ["now", "before"])
+def test_what_another_service_uses_stays(when: str) -> None:
+    name = "dtr-cache_cache.key.pem_a"
+    other = other_service(secrets=[name]) if when == "now" else other_service(previous=[name])
+    live = swarm(LIVE_SPEC, secrets=versions("a", "b", "1"), other_services=[other])
+    assert removed(live, keep_versions=0) == ["b"]
+    kept = [step["name"] for step in plan_removal(live, wanted()).steps if step["kind"] == "secret"]
+    assert kept == ["dtr-cache_cache.key.pem_1", "dtr-cache_cache.key.pem_b"]
+
+
+def test_the_vendors_own_file_is_read(vendors_file: dict[str, t.Any]) -> None:
+    view = wanted_service("dtr-cache", "cache", vendors_file)
+    assert view["image"] == "docker/dtr-content-cache:2.7.6"
+    assert view["configs"] == {"/config.yml": "dtr-cache_config.yml"}
+    assert view["secrets"] == {
+        file: f"dtr-cache_{file}" for file in ("dtr.cert.pem", "cache.cert.pem", "cache.key.pem")
+    }
+    assert view["ports"] == ["443:443/tcp (ingress)"]
+    live = swarm(None, nodes={"worker-1": node(**{"dtr.cache": "true"})})
+    (step,) = plan(live, wanted(definition=vendors_file, configs=[], secrets=[])).steps
+    assert (step["kind"], step["action"]) == ("service", "create")
+
+
+@pytest.fixture
+def vendors_file() -> dict[str, t.Any]:
+    path = Path(__file__).parents[2] / "data" / "docker-stack.yml"
+    return t.cast("dict[str, t.Any]", yaml.safe_load(path.read_text()))
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        {"services": {"cache": None}},
+        {"services": {"cache": {}}},
+        {"services": {"cache": {"image": "x", "configs": ["nowhere"]}}},
+        {"services": {"cache": {"image": "x", "ports": [{"published": 443}]}}},
+        {"services": {"cache": {"image": "x", "deploy": {"replicas": "many"}}}},
+        {"services": {"cache": {"image": "x", "deploy": ["replicas"]}}},
+    ],
+)
+def test_what_docker_would_not_take_is_a_failure_and_no_crash(definition: dict[str, t.Any]) -> None:
+    with pytest.raises(Failure) as caught:
+        plan(swarm(LIVE_SPEC), wanted(definition=definition))
+    assert caught.value.code == "INVALID_INPUT"
