@@ -46,7 +46,8 @@ def run(module: Module, work: t.Callable[[Engine], dict[str, t.Any]]) -> None:
 
     def connected_work() -> dict[str, t.Any]:
         if DOCKER_IMPORT_ERROR:
-            raise Failure("MISSING_LIBRARY", missing_required_lib("docker"))
+            reason = "to ask the Docker Engine (package python3-docker on Debian and Ubuntu)"
+            raise Failure("MISSING_LIBRARY", missing_required_lib("docker", reason=reason))
         return work(Engine(module.params))
 
     run_to_end(module, connected_work)

@@ -6,24 +6,29 @@
 from __future__ import annotations
 
 import concurrent.futures
-import importlib.util
-import shutil
+import platform
 import socket
+import sys
 import typing as t
+from importlib.util import find_spec
+from shutil import which
 
-from ansible_collections.dtr.cache.plugins.module_utils.engine import NAMESPACE_LABEL, Engine
+from ansible_collections.dtr.cache.plugins.module_utils.convergence import ENDED
+from ansible_collections.dtr.cache.plugins.module_utils.engine import NAMESPACE_LABEL, Engine, Raw, by_host_name
 
 SECONDS_TO_CONNECT = 2
-# What community.docker's modules need on the host they run on, and the package that brings it.
-MODULES_NEEDED = {"jsondiff": "python3-jsondiff", "yaml": "python3-yaml (PyYAML)"}
+# What the modules need on the host they run on, and the package of Debian and Ubuntu that brings it.
+MODULES_NEEDED = {"docker": "python3-docker", "jsondiff": "python3-jsondiff", "yaml": "python3-yaml (PyYAML)"}
+COMMAND_PACKAGE = "docker-ce-cli (Debian's own: docker-cli)"
 
 
 def swarm_problems(engine: Engine, nodes: t.Sequence[str], port: int, publish_mode: str, stack_name: str) -> list[str]:
     """Everything in the Swarm that stands against a deployment."""
-    present = {node["Description"]["Hostname"]: node for node in engine.nodes().values()}
+    present = by_host_name(engine.nodes().values())
     services = engine.all_services()
     dedicated = {name: present[name] for name in nodes if name in present}
-    unused = {name: node for name, node in dedicated.items() if node["ID"] not in _nodes_of(engine, stack_name)}
+    own = _nodes_with_own_replica(services, engine.tasks_of(stack_name), port)
+    unused = {name: node for name, node in dedicated.items() if node["ID"] not in own}
     own_mesh = any(_stack_of(service) == stack_name and "ingress" in _modes_of(service, port) for service in services)
     return [
         *unknown_nodes(nodes, present),
@@ -34,14 +39,25 @@ def swarm_problems(engine: Engine, nodes: t.Sequence[str], port: int, publish_mo
 
 
 def missing_requirements() -> list[str]:
-    """What is not installed where community.docker's modules will run."""
-    problems = []
-    if shutil.which("docker") is None:
-        problems.append("the manager has no command docker; install Docker's CLI there")
-    missing = [package for name, package in MODULES_NEEDED.items() if importlib.util.find_spec(name) is None]
-    if missing:
-        problems.append(f"the manager's Python lacks {' and '.join(missing)}; install it there")
-    return problems
+    """What is not installed where this and community.docker's modules run, in one sentence; none when all is there."""
+    missing, packages = [], []
+    if which("docker") is None:
+        missing.append("the command docker")
+        packages.append(COMMAND_PACKAGE)
+    modules = [name for name in MODULES_NEEDED if find_spec(name) is None]
+    if modules:
+        missing.append(f"the Python module{'s' * (len(modules) > 1)} {_listed(modules)} (for {sys.executable})")
+        packages += [MODULES_NEEDED[name] for name in modules]
+    if not missing:
+        return []
+    return [
+        f"{platform.node()} lacks {_listed(missing)}; install {_listed(packages)} there, or let "
+        "dtr_cache_install_requirements install what dtr_cache_requirements names"
+    ]
+
+
+def _listed(names: t.Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def unknown_nodes(nodes: t.Iterable[str], present: t.Collection[str]) -> list[str]:
@@ -87,9 +103,21 @@ def ports_in_use(nodes: t.Mapping[str, t.Mapping[str, t.Any]], port: int) -> lis
     return [f"dtr_cache_port: {port} is in use on node {name} by something that is not this cache" for name in taken]
 
 
-def _nodes_of(engine: Engine, stack_name: str) -> set[str]:
-    """The ids of the nodes on which a task of the stack runs or may still be ending."""
-    return {task.get("NodeID", "") for task in engine.tasks_of(stack_name)}
+def _nodes_with_own_replica(services: t.Sequence[Raw], tasks: t.Sequence[Raw], port: int) -> set[str]:
+    """The ids of the nodes on which a replica of the stack holds the port, be it one that is still ending."""
+    publishing = {service["ID"] for service in services if _modes_of(service, port)}
+    return {
+        task["NodeID"]
+        for task in tasks
+        if task.get("NodeID")
+        and task["Status"]["State"] not in ENDED
+        and (task["ServiceID"] in publishing or port in _ports_of(task))
+    }
+
+
+def _ports_of(task: Raw) -> set[int]:
+    """The ports of the node that a task has for itself, also when its service is another one now, or gone."""
+    return {item.get("PublishedPort", 0) for item in (task["Status"].get("PortStatus") or {}).get("Ports") or []}
 
 
 def _stack_of(service: t.Mapping[str, t.Any]) -> str:

@@ -92,7 +92,7 @@ bundle:
 import typing as t
 
 from ansible_collections.dtr.cache.plugins.module_utils.edge import Module
-from ansible_collections.dtr.cache.plugins.module_utils.engine import Engine
+from ansible_collections.dtr.cache.plugins.module_utils.engine import DOCKER_IMPORT_ERROR, Engine
 from ansible_collections.dtr.cache.plugins.module_utils.engine_module import ENGINE_ARGUMENT_SPEC, run
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.swarm_checks import missing_requirements, swarm_problems
@@ -119,15 +119,19 @@ def main() -> None:
         supports_check_mode=True,
     )
 
+    problems = missing_requirements()
+    if problems and DOCKER_IMPORT_ERROR:
+        # There is no way to the Engine; what is said of the requirements is all that can be.
+        module.exit_json(changed=False, problems=problems)
+
     def work(engine: Engine) -> dict[str, t.Any]:
         try:
             engine.require_manager()
         except Failure as failure:
-            return {"problems": [failure.as_result()["msg"]]}
-        problems = missing_requirements()
+            return {"problems": [*problems, failure.as_result()["msg"]]}
         if "swarm" in module.params["needs"]:
             params = {key: module.params[key] for key in ("nodes", "port", "publish_mode", "stack_name")}
-            problems += swarm_problems(engine, **params)
+            return {"problems": problems + swarm_problems(engine, **params)}
         return {"problems": problems}
 
     run(module, work)

@@ -1,0 +1,227 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The modules that read a Swarm, from their options to their results, against an Engine API in memory."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import time
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.dtr.cache.plugins.module_utils import engine_module, swarm_checks
+from ansible_collections.dtr.cache.plugins.modules import preflight
+from ansible_collections.dtr.cache.tests.unit.support.modules import run_module
+from ansible_collections.dtr.cache.tests.unit.support.web import Reply, Request, Site, make_identity, serve
+
+SERVER = make_identity("manager.example.org", addresses=["manager.example.org"])
+CLIENT = make_identity("client")
+CONTAINER = {"Image": "cache:1"}
+LABELS = {"com.docker.stack.namespace": "st", "com.docker.stack.image": "cache:1"}
+
+
+class Swarm:
+    """A manager's Engine with one stack of one service: what it answers, until it is away."""
+
+    def __init__(self) -> None:
+        self.away: t.Callable[[str], bool] = lambda _path: False
+        spec = {
+            "Name": "st_cache",
+            "Labels": LABELS,
+            "TaskTemplate": {"ContainerSpec": CONTAINER},
+            "Mode": {"Replicated": {"Replicas": 1}},
+        }
+        self.service: dict[str, t.Any] = {"ID": "s", "Spec": spec, "Version": {"Index": 1}}
+        self.tasks = [
+            {
+                "ID": "t",
+                "ServiceID": "s",
+                "NodeID": "n",
+                "DesiredState": "running",
+                "CreatedAt": "2026-01-01T00:00:00Z",
+                "Status": {"State": "running", "Timestamp": "2026-01-01T00:00:00Z"},
+                "Spec": spec["TaskTemplate"],
+            }
+        ]
+        self.log = b""
+
+    def __call__(self, request: Request) -> Reply:
+        path = request.path.rpartition("/v1.45/")[2] or request.path
+        if self.away(path):
+            return Reply(drop=True)
+        answers: dict[str, t.Any] = {
+            "/version": {"ApiVersion": "1.45"},
+            "info": {"Name": "n1", "Swarm": {"LocalNodeState": "active", "ControlAvailable": True}},
+            "services": [self.service],
+            "services/s": self.service,
+            "tasks": self.tasks,
+            "nodes": [
+                {
+                    "ID": "n",
+                    "Description": {"Hostname": "n1"},
+                    "Status": {"State": "ready"},
+                    "Spec": {"Availability": "active", "Role": "manager"},
+                }
+            ],
+            "configs": [],
+            "secrets": [],
+            "networks": [],
+        }
+        if path == "services/s/logs":
+            return Reply(body=self.log)
+        return Reply(body=json.dumps(answers[path]).encode(), headers={"Content-Type": "application/json"})
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No settings of this machine, and no time that passes."""
+    for name in ("HOST", "TLS", "TLS_VERIFY", "TLS_HOSTNAME", "CERT_PATH", "API_VERSION", "TIMEOUT"):
+        monkeypatch.delenv(f"DOCKER_{name}", raising=False)
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+
+
+@pytest.fixture
+def swarm() -> Swarm:
+    return Swarm()
+
+
+@pytest.fixture
+def site(swarm: Swarm) -> t.Iterator[Site]:
+    with serve(swarm) as site:
+        yield site
+
+
+def engine(site: Site, **options: t.Any) -> dict[str, t.Any]:
+    return {"docker_host": f"tcp://127.0.0.1:{site.port}", **options}
+
+
+DEFINITION = {"services": {"cache": {"image": "cache:1"}}}
+
+
+def test_a_plan_of_what_runs_has_no_step(site: Site) -> None:
+    result = run_module("stack_plan", name="st", definition=DEFINITION, **engine(site))
+    assert (result["steps"], result["settled"], result["kept_images"]) == ([], True, [])
+
+
+def test_a_plan_tells_that_docker_would_keep_an_image(site: Site, swarm: Swarm) -> None:
+    swarm.service["Spec"]["TaskTemplate"] = {"ContainerSpec": {"Image": "cache:0"}}
+    result = run_module("stack_plan", name="st", definition=DEFINITION, **engine(site))
+    assert (result["kept_images"], result["settled"]) == (["cache"], False)
+
+
+@pytest.mark.parametrize(
+    "definition", [{"services": {"cache": {}}}, {"services": {"cache": {"image": "x", "env_file": "e"}}}]
+)
+def test_a_definition_that_cannot_be_read_is_a_failure(site: Site, definition: dict[str, t.Any]) -> None:
+    result = run_module("stack_plan", name="st", definition=definition, **engine(site))
+    assert result["failed"]
+    assert result["failure"]["code"] == "INVALID_INPUT"
+
+
+def test_a_manager_that_comes_while_it_is_waited_for_makes_no_failure(site: Site, swarm: Swarm) -> None:
+    looks = iter([True] * 3)
+    swarm.away = lambda path: path == "/version" and next(looks, False)
+    result = run_module("stack_converged", name="st", definition=DEFINITION, **engine(site))
+    assert (result["verdict"], result["stale"]) == ("converged", [])
+    assert "cannot be reached" in result["timeline"][0]["event"]
+
+
+def test_a_manager_that_goes_after_the_verdict_does_not_take_it_along(site: Site, swarm: Swarm) -> None:
+    swarm.away = lambda path: path == "configs"
+    result = run_module("stack_converged", name="st", **engine(site))
+    assert result["verdict"] == "converged"
+    assert "stale" not in result
+
+
+def test_a_manager_that_stays_away_is_told_with_the_timeline(site: Site, swarm: Swarm) -> None:
+    swarm.away = lambda _path: True
+    result = run_module("stack_converged", name="st", timeout=5, **engine(site))
+    assert result["failed"]
+    assert (result["verdict"], result["failure"]["code"]) == ("timed_out", "ENGINE_UNREACHABLE")
+    assert result["timeline"]
+
+
+def test_the_log_of_a_failure_holds_no_secret(site: Site, swarm: Swarm) -> None:
+    failed = {"State": "failed", "Err": "task: non-zero exit (1)", "Timestamp": "2026-01-01T00:00:00Z"}
+    swarm.tasks = [{**swarm.tasks[0], "DesiredState": "shutdown", "Status": failed}]
+    message = b"com.docker.swarm.task.id=t level=error password=hush GET /v2/x?signature=hush"
+    swarm.log = b"\x01\x00\x00\x00" + len(message).to_bytes(4, "big") + message
+    result = run_module("stack_converged", name="st", **engine(site))
+    assert result["verdict"] == "task_failed"
+    assert result["log"] == ["level=error password=*** GET /v2/x?***"]
+    assert "hush" not in json.dumps(result)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """What Docker's command finds in a folder of its own."""
+    for name, content in (("ca", SERVER.pem), ("cert", CLIENT.pem), ("key", CLIENT.key_pem)):
+        (tmp_path / f"{name}.pem").write_text(content)
+    (tmp_path / "server.pem").write_text(SERVER.pem + SERVER.key_pem)
+    return tmp_path
+
+
+@pytest.fixture
+def secured(swarm: Swarm, folder: Path) -> t.Iterator[Site]:
+    """The same Engine with TLS, which takes clients with a certificate alone."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.pem")
+    context.load_verify_locations(folder / "cert.pem")
+    context.verify_mode = ssl.CERT_REQUIRED
+    with serve(swarm, context) as site:
+        yield site
+
+
+def test_the_files_for_tls_come_from_dockers_folder(
+    secured: Site, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = engine(secured, validate_certs=True, tls_hostname="manager.example.org")
+    assert "certificate verify failed" in run_module("stack_plan", name="st", **options)["msg"]
+    monkeypatch.setenv("DOCKER_CERT_PATH", str(folder))
+    assert run_module("stack_plan", name="st", **options)["steps"] == []
+
+
+def test_the_host_name_in_the_certificate_is_the_one_that_was_given(secured: Site, folder: Path) -> None:
+    files = {
+        "ca_path": str(folder / "ca.pem"),
+        "client_cert": str(folder / "cert.pem"),
+        "client_key": str(folder / "key.pem"),
+    }
+    options = engine(secured, validate_certs=True, **files)
+    assert "127.0.0.1" in run_module("stack_plan", name="st", **options)["msg"], "it is not its name"
+    assert run_module("stack_plan", name="st", tls_hostname="manager.example.org", **options)["steps"] == []
+    assert (
+        "other.example.org" in run_module("stack_plan", name="st", tls_hostname="other.example.org", **options)["msg"]
+    )
+
+
+class TestRequirements:
+    """What is not installed on the manager."""
+
+    @pytest.fixture(autouse=True)
+    def lacking(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(swarm_checks, "which", lambda _name: None)
+
+    def test_they_are_told_beside_what_the_swarm_says(self, site: Site, swarm: Swarm) -> None:
+        result = run_module("preflight", needs=["manager"], **engine(site))
+        (lacks,) = result["problems"]
+        assert "lacks the command docker; install" in lacks
+        swarm.away = lambda _path: True
+        problems = run_module("preflight", needs=["manager"], **engine(site))["problems"]
+        assert problems[0] == lacks
+        assert "cannot be reached" in problems[1]
+
+    def test_without_the_sdk_all_that_is_missing_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(swarm_checks, "find_spec", lambda _name: None)
+        for module in (preflight, engine_module):
+            monkeypatch.setattr(module, "DOCKER_IMPORT_ERROR", "ImportError")
+        (problem,) = run_module("preflight", needs=["manager"])["problems"]
+        for word in ("command docker", "python3-docker", "python3-jsondiff", "python3-yaml"):
+            assert word in problem
+        result = run_module("stack_plan", name="st")
+        assert result["failed"]
+        assert "python3-docker" in result["msg"]
