@@ -141,6 +141,9 @@ def stack_definition(settings: Settings, objects: t.Sequence[SwarmObject]) -> di
         # A replica that finished its requests ends with 0, also when its node restarts: on-failure would leave it down.
         "restart_policy": {"condition": "any"},
     }
+    one_each = _needs_a_limit(settings)
+    if one_each:
+        deploy["placement"]["max_replicas_per_node"] = 1
     if settings.update_config:
         deploy["update_config"] = settings.update_config
     if settings.resources:
@@ -156,9 +159,9 @@ def stack_definition(settings: Settings, objects: t.Sequence[SwarmObject]) -> di
     }
     if settings.environment:
         service["environment"] = settings.environment
-    # "order" came with version 3.4 of the format; all else is in 3.3, the version of the documents.
+    # Each with the version of the format that it came with; all else is in 3.3, the version of the documents.
     definition: dict[str, t.Any] = {
-        "version": "3.4" if "order" in settings.update_config else "3.3",
+        "version": "3.8" if one_each else "3.4" if "order" in settings.update_config else "3.3",
         "services": {"cache": service},
     }
     if settings.volume is not None:
@@ -212,6 +215,18 @@ def _stop_grace_period(settings: Settings) -> str:
     http = registry_config(settings)["http"]
     drain = duration(http.get("draintimeout") if isinstance(http, dict) else None) or 0
     return f"{drain // 10**9 + SECONDS_TO_END}s"
+
+
+def _needs_a_limit(settings: Settings) -> bool:
+    """Whether only a limit keeps two replicas from one node, where they would end up while the other one restarts.
+
+    A port of the node's own does the same. With C(start-first) the new replica needs the node that the old one has.
+    """
+    return (
+        settings.publish_mode == "ingress"
+        and 1 < settings.replicas <= len(settings.nodes)
+        and settings.update_config.get("order") != "start-first"
+    )
 
 
 def _port(settings: Settings) -> str | dict[str, t.Any]:

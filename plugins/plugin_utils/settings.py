@@ -111,7 +111,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _DURATION = re.compile(r"[1-9][0-9]*(ns|us|ms|s|m|h)")
 # The registry counts nanoseconds in 64 bits.
 _LONGEST_DURATION = 2**63 - 1
-_STACK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
+# Together with upstream.10.cert.pem and the mark of its content: the 64 letters that Swarm allows.
+_STACK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,29}")
 _IMAGE_IN_REGISTRY = re.compile(r"[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._/-]*(:[\w][\w.-]{0,127}|@sha256:[0-9a-f]{64})")
 
 
@@ -212,7 +213,7 @@ def read_settings(
     storage = _read_storage(reader)
     stack_name = reader.text("stack_name") or product.stack_name
     if not _STACK_NAME.fullmatch(stack_name):
-        reader.problem("stack_name", f"{stack_name!r} is not a stack's name: up to 32 letters, digits, - and _")
+        reader.problem("stack_name", f"{stack_name!r} is not a stack's name: up to 30 letters, digits, - and _")
     min_days = reader.integer("min_days", 0, 3650)
     warm_images, warm_repositories = _read_warm_images(reader)
     settings = Settings(

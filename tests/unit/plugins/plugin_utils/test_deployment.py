@@ -78,6 +78,25 @@ def test_docker_stack_yml_is_the_documented_one_but_for_external_names() -> None
 
 
 @pytest.mark.parametrize(
+    ("changes", "limit", "version"),
+    [
+        ({}, 1, "3.8"),
+        ({"replicas": 1}, None, "3.3"),
+        ({"replicas": 3}, None, "3.3"),
+        ({"publish_mode": "host"}, None, "3.3"),
+        ({"update_config": {"order": "start-first"}}, None, "3.4"),
+        ({"update_config": {"order": "stop-first"}}, 1, "3.8"),
+    ],
+)
+def test_two_replicas_behind_the_mesh_are_kept_on_nodes_of_their_own(
+    changes: dict[str, t.Any], limit: int | None, version: str
+) -> None:
+    definition = deployed(**{"nodes": ["worker-1", "worker-2"], "update_config": {}, **changes})
+    placement = definition["services"]["cache"]["deploy"]["placement"]
+    assert (placement.get("max_replicas_per_node"), definition["version"]) == (limit, version)
+
+
+@pytest.mark.parametrize(
     ("http", "grace"),
     [({"draintimeout": "2m"}, "130s"), ({"draintimeout": 10**9}, "11s"), ({"draintimeout": 0}, "10s")],
 )
@@ -197,8 +216,12 @@ def test_names_change_exactly_when_the_content_does() -> None:
 
 
 def test_names_fit_and_tell_nothing_of_the_content() -> None:
-    for item in deployment.swarm_objects(settings_with(stack_name="s" * 32), CA.pem):
+    chained = settings_with(stack_name="s" * 30, upstreams=["https://asia.example.org"], upstream_cas=[CA.pem] * 10)
+    for item in deployment.swarm_objects(chained, CA.pem):
         assert len(item.name) <= 64, "the limit of Swarm"
+    assert any("upstream.10.cert.pem" in item.name for item in deployment.swarm_objects(chained, CA.pem))
+    _settings, (problem,) = read(stack_name="s" * 31)
+    assert problem.startswith("dtr_cache_stack_name: ")
     marks = {name.rpartition("_")[2] for name in names().values()}
     assert all(len(mark) == 12 for mark in marks)
     assert not any(mark in CACHE.key_pem for mark in marks)
