@@ -85,8 +85,9 @@ def plan(swarm: Swarm, wanted: WantedStack) -> Plan:
     for node, labels in wanted.node_labels.items():
         for label, value in labels.items():
             _plan_label(result, swarm, node, label, value)
+    own_labels = sorted(_own_labels(swarm, wanted))
     for node in sorted(set(swarm.nodes) - set(wanted.node_labels)):
-        for label in sorted(_own_labels(swarm, wanted)):
+        for label in own_labels:
             _plan_label(result, swarm, node, label, None)
     for name in wanted.configs:
         _plan_object(result, "config", name, swarm.configs, present=True)
@@ -345,8 +346,8 @@ def _update_view(
 
 def _wanted_resources(given: Raw) -> View:
     return _said(
-        cpus=float(given["cpus"]) if given.get("cpus") is not None else None,
-        memory=byte_size(given.get("memory")),
+        cpus=float(given.get("cpus") or 0) or None,
+        memory=byte_size(given.get("memory")) or None,
         pids=_number(given.get("pids"), 0) or None,
     )
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import re
 import typing as t
 
@@ -17,16 +18,19 @@ DEPLOY = "dtr.cache.deploy"
 
 
 @pytest.fixture(scope="module")
-def story(lab: Lab, play: Play) -> dict[str, t.Any]:
+def story(lab: Lab, play: Play, tmp_path_factory: pytest.TempPathFactory) -> dict[str, t.Any]:
     """The runs of the story, each made once: a check, the deployment, the same again, a check after it."""
     lab.clean()
+    review = tmp_path_factory.mktemp("review")
+    variables: dict[str, t.Any] = {"dtr_cache_render_to": str(review / "made")}
     runs: dict[str, t.Any] = {"empty": lab.snapshot()}
-    runs["check"] = play(DEPLOY, "--check", "--diff")
+    runs["check"] = play(DEPLOY, "--check", "--diff", **variables)
     runs["after_check"] = lab.snapshot()
-    runs["deploy"] = play(DEPLOY, "--diff")
+    runs["rendered_by_check"] = list(review.iterdir())
+    runs["deploy"] = play(DEPLOY, "--diff", **variables)
     runs["deployed"] = lab.snapshot()
-    runs["again"] = play(DEPLOY, "--diff")
-    runs["check_again"] = play(DEPLOY, "--check", "--diff")
+    runs["again"] = play(DEPLOY, "--diff", **variables)
+    runs["check_again"] = play(DEPLOY, "--check", "--diff", **variables)
     runs["after_all"] = lab.snapshot()
     return runs
 
@@ -35,6 +39,7 @@ def test_a_check_before_the_first_run_announces_everything_and_changes_nothing(s
     run: Run = story["check"]
     assert run.code == 0, run.output
     assert story["after_check"] == story["empty"]
+    assert story["rendered_by_check"] == []
     for announced in (
         '"dtr.cache": "true"',
         "docker/dtr-content-cache:2.7.4",
@@ -56,6 +61,12 @@ def test_what_the_check_announced_is_what_the_run_did(story: dict[str, t.Any]) -
     assert only_planned <= announced.changed_tasks()
     for region in ("region-asia", "region-europe"):
         assert announced.regions()[region]["changed"] == done.regions()[region]["changed"]
+
+
+def test_configs_and_secrets_get_the_names_that_the_check_announced(story: dict[str, t.Any]) -> None:
+    announced = set(re.findall(r"dtr-cache_\S+_[0-9a-f]{12}", story["check"].output))
+    swarms = [story["deployed"][manager] for manager in ("asia-1", "europe-1")]
+    assert announced == {name for swarm in swarms for name in (*swarm["configs"], *swarm["secrets"])}
 
 
 def test_only_the_named_node_is_dedicated(story: dict[str, t.Any]) -> None:
@@ -149,25 +160,47 @@ def test_a_user_pulls_through_the_cache(story: dict[str, t.Any], lab: Lab) -> No
     assert any("blob served" in line and digest in line for line in log.splitlines())
 
 
-# What somebody does by hand, and the step that mends it.
-DRIFT: list[tuple[str, list[str], str]] = [
-    ("label", ["node", "update", "--label-rm", "dtr.cache", "asia-2"], "1 node label"),
-    ("replicas", ["service", "scale", "--detach", "dtr-cache_cache=0"], "1 service"),
-    ("environment", ["service", "update", "--detach", "--env-add", "X=1", "dtr-cache_cache"], "1 service"),
-]
+# What somebody does to a service by hand, by the part of it that a plan names; the rest lets the update go through.
+BY_HAND = {
+    "configs": ["--config-rm", "{config}", "--config-add", "source={config},target=/other.yml"],
+    "constraints": ["--constraint-add", "node.platform.os == linux"],
+    "environment": ["--env-add", "BY_HAND=1"],
+    "image": ["--no-resolve-image", "--image", "docker/dtr-content-cache:2.7.6"],
+    "limits": ["--limit-memory", "256M"],
+    "max_replicas_per_node": ["--replicas-max-per-node", "3"],
+    "mounts": ["--mount-add", "type=volume,source=by-hand,target=/by-hand,readonly"],
+    "ports": ["--publish-rm", "target=443,mode=host", "--publish-add", "published=443,target=443,mode=ingress"],
+    "replicas": ["--replicas", "3"],
+    "reservations": ["--reserve-memory", "16M"],
+    "restart_policy": ["--restart-max-attempts", "1", "--restart-delay", "1s"],
+    "rollback_config": ["--rollback-parallelism", "2"],
+    "secrets": ["--secret-rm", "{secret}", "--secret-add", "source={secret},target=cache.key.pem,mode=0400"],
+    "stop_grace_period": ["--stop-grace-period", "41s"],
+    "update_config": ["--update-max-failure-ratio", "0.5", "--update-failure-action", "continue"],
+}
 
 
-@pytest.mark.parametrize(("command", "step"), [case[1:] for case in DRIFT], ids=[case[0] for case in DRIFT])
-def test_a_change_by_hand_is_found_and_mended(
-    story: dict[str, t.Any], lab: Lab, play: Play, command: list[str], step: str
-) -> None:
-    before = lab.snapshot()["asia-1"]
-    lab.inside("asia-1", "docker", *command)
-    run = play(DEPLOY, "--limit", "region-asia")
+def test_whatever_is_changed_by_hand_is_found_and_put_right(story: dict[str, t.Any], lab: Lab, play: Play) -> None:
+    def spec() -> dict[str, t.Any]:
+        with contextlib.closing(lab.engine("asia-1")) as client:
+            return dict(client.services.get("dtr-cache_cache").attrs["Spec"])
+
+    before, state = spec(), lab.snapshot()["asia-1"]
+    (config,) = state["configs"]
+    (secret,) = [name for name in state["secrets"] if "_cache.key.pem_" in name]
+    options = [option.format(config=config, secret=secret) for words in BY_HAND.values() for option in words]
+    lab.inside("asia-1", "docker", "service", "update", "--detach", "--quiet", *options, "dtr-cache_cache")
+    lab.inside("asia-1", "docker", "node", "update", "--label-rm", "dtr.cache", "asia-2")
+    lab.inside("asia-1", "docker", "node", "update", "--label-add", "dtr.cache=true", "asia-3")
+    assert spec() != before
+
+    run = play(DEPLOY, "--limit", "region-asia", "-v")
     assert run.code == 0, run.output
-    assert run.regions()["region-asia"]["changed"] == step
+    assert f'"detail": "{", ".join(BY_HAND)}"' in run.output
+    assert run.regions()["region-asia"]["changed"] == "1 node label, 1 service, 1 node label removed"
+    assert spec() == before
     after = lab.snapshot()["asia-1"]
     assert {key: after[key] for key in ("labels", "configs", "secrets")} == {
-        key: before[key] for key in ("labels", "configs", "secrets")
+        key: state[key] for key in ("labels", "configs", "secrets")
     }
     assert play(DEPLOY, "--limit", "region-asia", "--check").total("changed") == 0

@@ -80,6 +80,35 @@ def test_a_new_version_is_the_only_thing_that_its_diff_shows(fleet: Lab, play: P
     assert service_spec(fleet)["TaskTemplate"]["ContainerSpec"]["Image"] == CACHE_IMAGE
 
 
+def test_a_second_cache_in_the_same_swarm_leaves_the_first_alone(fleet: Lab, play: Play) -> None:
+    second: dict[str, t.Any] = {
+        "dtr_cache_name": "region-asia-2",
+        "dtr_cache_stack_name": "second-cache",
+        "dtr_cache_nodes": [OTHER],
+        "dtr_cache_port": 8443,
+        "dtr_cache_assignments": {},
+        "dtr_cache_verify_image": "",
+    }
+    run = play(DEPLOY, *ONLY, **second)
+    assert run.code == 0, run.output
+    dedicated = {"dtr.cache": "true"}
+    both = fleet.snapshot()["asia-1"]
+    assert both["labels"] == {MANAGER: {}, SECOND: dedicated, OTHER: dedicated}
+    assert play(DEPLOY, *ONLY, "--check").total("changed") == 0
+    assert play(DEPLOY, *ONLY, "--check", **second).total("changed") == 0
+
+    run = play("dtr.cache.remove", *ONLY, dtr_cache_confirm_removal="region-asia-2", **second)
+    assert run.code == 0, run.output
+    left = fleet.snapshot()["asia-1"]
+    assert left["services"] == {"dtr-cache_cache": both["services"]["dtr-cache_cache"]}, "the first still runs"
+    assert not [name for name in (*left["configs"], *left["secrets"]) if name.startswith("second-cache")]
+    # The first cache is placed by the label as well. It takes it from what is no node of its own.
+    assert left["labels"] == both["labels"]
+    run = play(DEPLOY, *ONLY)
+    assert run.regions()["region-asia"]["changed"] == "1 node label removed"
+    assert fleet.snapshot()["asia-1"] == {**left, "labels": {MANAGER: {}, SECOND: dedicated, OTHER: {}}}
+
+
 def test_assignments_of_the_fleet_are_announced_made_and_left_alone(fleet: Lab, play: Play) -> None:
     assignments = {"accounts": ["alice", "carol"]}
     before = fleet.control.state()

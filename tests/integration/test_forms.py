@@ -4,29 +4,43 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 import subprocess
 import typing as t
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
 from .authority import Authority
-from .conftest import INVENTORY, Lab, Play
+from .conftest import INVENTORY, Lab, Play, until
 
 DEPLOY = "dtr.cache.deploy"
 ONLY = ("--limit", "region-asia")
-# The region's host is the control node.
-HERE: dict[str, t.Any] = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+
+
+def from_here(lab: Lab, form: str) -> dict[str, t.Any]:
+    """The variables by which the Swarm is reached from the control node: by a client bundle, or an Engine's address."""
+    local = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+    if form == "address":
+        address = next(manager["docker_host"] for manager in lab.status["managers"] if manager["name"] == "asia-1")
+        return {**local, "dtr_cache_docker_host": address}
+    return {**local, "dtr_cache_client_bundle": lab.status["client_bundles"]["asia-1"][form]}
 
 
 @pytest.fixture(scope="module")
-def deployed(lab: Lab, play: Play) -> dict[str, t.Any]:
-    """A cache that was deployed over SSH."""
+def deployed(lab: Lab, play: Play, tmp_path_factory: pytest.TempPathFactory) -> dict[str, t.Any]:
+    """A cache that was deployed from an empty Swarm on with a client bundle as it is downloaded."""
     lab.clean()
-    run = play(DEPLOY, *ONLY)
+    folder = tmp_path_factory.mktemp("temporary")
+    run = play(
+        DEPLOY, *ONLY, env={"TMPDIR": str(folder), "ANSIBLE_LOCAL_TEMP": str(folder)}, **from_here(lab, "archive")
+    )
     assert run.code == 0, run.output
+    assert list(folder.rglob("*.pem")) == [], "the unpacked bundle is gone"
     return lab.snapshot()
 
 
@@ -34,29 +48,10 @@ def unpacked_bundles(folder: Path) -> list[Path]:
     return list(folder.glob("*/dtr-cache-bundle-*/key.pem"))
 
 
-@pytest.mark.parametrize("form", ["folder", "archive"])
-def test_a_client_bundle_reaches_the_same_swarm(
-    deployed: dict[str, t.Any], lab: Lab, play: Play, form: str, tmp_path: Path
-) -> None:
-    bundles = lab.status["client_bundles"]["asia-1"]
-    run = play(
-        DEPLOY,
-        *ONLY,
-        # A temporary folder that no other run on the machine shares.
-        env={"ANSIBLE_LOCAL_TEMP": str(tmp_path)},
-        **HERE,
-        dtr_cache_client_bundle=bundles[form],
-    )
-    assert run.code == 0, run.output
-    assert run.total("changed") == 0, run.changed_tasks()
-    assert lab.snapshot() == deployed
-    assert unpacked_bundles(tmp_path) == []
-
-
 def test_what_a_killed_run_has_unpacked_goes_with_the_next_that_may_be_of_one_role(
     deployed: dict[str, t.Any], lab: Lab, play: Play, tmp_path: Path
 ) -> None:
-    variables = {**HERE, "dtr_cache_client_bundle": lab.status["client_bundles"]["asia-1"]["archive"]}
+    variables = from_here(lab, "archive")
     environment = {"ANSIBLE_LOCAL_TEMP": str(tmp_path)}
     process = subprocess.Popen(
         ["ansible-playbook", "-i", INVENTORY, DEPLOY, *ONLY, "-e", json.dumps(variables)],
@@ -79,22 +74,32 @@ def test_what_a_killed_run_has_unpacked_goes_with_the_next_that_may_be_of_one_ro
     assert unpacked_bundles(tmp_path) == []
 
 
-def test_an_engine_by_its_address_reaches_the_same_swarm(deployed: dict[str, t.Any], lab: Lab, play: Play) -> None:
-    address = next(manager["docker_host"] for manager in lab.status["managers"] if manager["name"] == "asia-1")
-    run = play(
-        DEPLOY,
-        *ONLY,
-        **HERE,
-        dtr_cache_docker_host=address,
-    )
+@pytest.mark.parametrize("form", ["archive", "ssh"])
+def test_what_a_client_bundle_deployed_is_complete(deployed: dict[str, t.Any], lab: Lab, play: Play, form: str) -> None:
+    run = play(DEPLOY, *ONLY, **({} if form == "ssh" else from_here(lab, form)))
     assert run.code == 0, run.output
-    assert run.total("changed") == 0
+    assert run.total("changed") == 0, run.changed_tasks()
     assert lab.snapshot() == deployed
+
+
+def test_a_rotation_goes_by_an_unpacked_bundle_and_by_an_address(
+    deployed: dict[str, t.Any], lab: Lab, play: Play
+) -> None:
+    for form, ttl, changed in (("folder", "48h", "1 config, 1 service"), ("address", "24h", "1 service")):
+        run = play("dtr.cache.rotate", *ONLY, **from_here(lab, form), dtr_cache_blob_ttl=ttl)
+        assert run.code == 0, run.output
+        # The first config is still there, for a rollback.
+        assert run.regions()["region-asia"]["changed"] == changed
+    with contextlib.closing(lab.engine("asia-1")) as client:
+        (service,) = client.services.list()
+        (config,) = service.attrs["Spec"]["TaskTemplate"]["ContainerSpec"]["Configs"]
+    assert [config["ConfigName"]] == deployed["asia-1"]["configs"]
 
 
 def test_the_rendered_tree_is_what_runs_and_can_be_deployed_by_hand(
     deployed: dict[str, t.Any], lab: Lab, play: Play, tmp_path: Path
 ) -> None:
+    before = lab.snapshot()
     run = play(DEPLOY, *ONLY, dtr_cache_render_to=str(tmp_path))
     assert run.code == 0, run.output
     tree = tmp_path / "region-asia"
@@ -108,8 +113,82 @@ def test_the_rendered_tree_is_what_runs_and_can_be_deployed_by_hand(
         stdin=(tree / "docker-stack.yml").read_text(),
     )
     after = lab.snapshot()
-    assert after["asia-1"]["services"]["dtr-cache_cache"][1] == deployed["asia-1"]["services"]["dtr-cache_cache"][1]
+    assert after["asia-1"]["services"]["dtr-cache_cache"][1] == before["asia-1"]["services"]["dtr-cache_cache"][1]
     assert play(DEPLOY, *ONLY, "--check", dtr_cache_render_to=str(tmp_path)).total("changed") == 0
+
+
+def test_a_client_bundle_removes_the_cache(deployed: dict[str, t.Any], lab: Lab, play: Play) -> None:
+    confirmed: dict[str, t.Any] = {"dtr_cache_confirm_removal": "region-asia"}
+    run = play("dtr.cache.remove", *ONLY, **from_here(lab, "archive"), **confirmed)
+    assert run.code == 0, run.output
+    nothing = {
+        "labels": {"asia-1": {}, "asia-2": {}, "asia-3": {}},
+        "configs": [],
+        "secrets": [],
+        "services": {},
+    }
+    assert lab.snapshot()["asia-1"] == nothing
+
+
+@pytest.fixture
+def volume_folder(clean_lab: Lab) -> Iterator[str]:
+    """A folder of both nodes, for a volume that a driver mounts, as it does with NFS."""
+    folder = Path("/srv/dtr-cache-volume")
+    folder.mkdir()
+    yield str(folder)
+    clean_lab.clean()
+    for node in ("asia-2", "asia-3"):
+        # The Engine remembers what a volume of this name is, and containers that have ended count as its users.
+        clean_lab.inside(node, "docker", "container", "prune", "--force")
+        clean_lab.inside(node, "docker", "volume", "rm", "--force", "dtr-cache_cache-data", "dtr-cache_layers")
+    shutil.rmtree(folder)
+
+
+def test_the_routing_mesh_has_each_replica_on_a_node_of_its_own(volume_folder: str, lab: Lab, play: Play) -> None:
+    """What the Engine has of it: the lab's kernel forwards no traffic of the mesh."""
+    roles = ["dtr.cache.node_label", "dtr.cache.config_secrets", "dtr.cache.stack"]
+    playbook = [{"hosts": "region-asia", "gather_facts": False, "roles": roles}]
+    variables: dict[str, t.Any] = {
+        "dtr_cache_publish_mode": "ingress",
+        "dtr_cache_nodes": ["asia-2", "asia-3"],
+        "dtr_cache_environment": {"REGISTRY_LOG_LEVEL": "info", "WAIT": 1.5, "VERBOSE": True},
+        "dtr_cache_resources": {
+            "limits": {"cpus": "0.5", "memory": "512MiB"},
+            "reservations": {"memory": "16M"},
+        },
+        "dtr_cache_volume": {"driver_opts": {"type": "none", "o": "bind", "device": volume_folder}},
+    }
+    run = play(playbook, **variables)
+    assert run.code == 0, run.output
+    with contextlib.closing(lab.engine("asia-1")) as client:
+        (service,) = client.services.list()
+        spec = service.attrs["Spec"]
+
+        def placed() -> list[str]:
+            tasks = service.tasks(filters={"desired-state": "running"})
+            running = [task for task in tasks if task["Status"]["State"] == "running"]
+            return sorted(client.nodes.get(task["NodeID"]).attrs["Description"]["Hostname"] for task in running)
+
+        assert placed() == ["asia-2", "asia-3"]
+        # A node that goes leaves its replica without one, and has it again when it is back.
+        lab.inside("asia-1", "docker", "node", "update", "--availability", "drain", "asia-3")
+        until(lambda: placed() == ["asia-2"], "the replica of the other node alone")
+        lab.inside("asia-1", "docker", "node", "update", "--availability", "active", "asia-3")
+        until(lambda: placed() == ["asia-2", "asia-3"], "a replica on each node")
+    assert spec["EndpointSpec"]["Ports"] == [
+        {"Protocol": "tcp", "TargetPort": 443, "PublishedPort": 443, "PublishMode": "ingress"}
+    ]
+    task = spec["TaskTemplate"]
+    assert task["ContainerSpec"]["Env"] == ["REGISTRY_LOG_LEVEL=info", "VERBOSE=true", "WAIT=1.5"]
+    assert task["Resources"] == {
+        "Limits": {"NanoCPUs": 500000000, "MemoryBytes": 512 * 2**20},
+        "Reservations": {"MemoryBytes": 16 * 2**20},
+    }
+    (mount,) = task["ContainerSpec"]["Mounts"]
+    assert mount["VolumeOptions"]["DriverConfig"]["Options"]["device"] == volume_folder
+    again = play(playbook, **variables)
+    assert again.code == 0, again.output
+    assert again.total("changed") == 0, again.changed_tasks()
 
 
 def test_a_registry_that_is_trusted_everywhere_needs_no_ca_in_the_cache(clean_lab: Lab, play: Play) -> None:
@@ -132,13 +211,20 @@ def test_a_registry_that_is_trusted_everywhere_needs_no_ca_in_the_cache(clean_la
     assert {item["File"]["Name"] for item in secrets} == {"cache.cert.pem", "cache.key.pem"}
 
 
-def test_a_given_ca_is_used_and_another_one_fetched_later_is_warned_of(clean_lab: Lab, play: Play) -> None:
-    registry = clean_lab.status["registry"]
+def test_a_given_ca_is_used_and_another_one_fetched_later_is_warned_of(
+    volume_folder: str, lab: Lab, play: Play
+) -> None:
+    registry = lab.status["registry"]
     # As before a change of DTR's: the old and the new one, of which the pin names one.
     both = Path(registry["ca_path"]).read_text() + Authority().root
-    run = play(DEPLOY, *ONLY, dtr_cache_registry_ca=both)
+    run = play(DEPLOY, *ONLY, dtr_cache_registry_ca=both, dtr_cache_volume="layers")
     assert run.code == 0, run.output
-    assert clean_lab.control.count("GET", "/ca") == 0
+    assert lab.control.count("GET", "/ca") == 0
+    with contextlib.closing(lab.engine("asia-1")) as client:
+        (mount,) = client.services.get("dtr-cache_cache").attrs["Spec"]["TaskTemplate"]["ContainerSpec"]["Mounts"]
+    assert (mount["Type"], mount["Source"], mount["Target"]) == ("volume", "dtr-cache_layers", "/var/lib/registry")
+    # The folder of the registry's own files is in it, and what was pulled.
+    assert lab.inside("asia-2", "ls", "/var/lib/docker/volumes/dtr-cache_layers/_data/docker/registry/v2") != ""
 
     run = play(DEPLOY, *ONLY, "--check", dtr_cache_registry_ca_fingerprint="")
     said = " ".join(run.output.split())

@@ -8,6 +8,7 @@ So each step is done once on what an interruption left behind.
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 import typing as t
@@ -22,6 +23,9 @@ NODE = "europe-1"
 # A process namespace of its own, so that the kill takes all at once: Ansible's workers leave the process group, and
 # would finish what they were doing.
 IN_A_NAMESPACE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+
+# What is rotated in: another config.yml.
+ROTATED: dict[str, t.Any] = {"dtr_cache_blob_ttl": "48h"}
 
 # The line of the output at which the run is killed, and how many seconds later.
 Moment = tuple[str, float]
@@ -38,6 +42,12 @@ DEPLOY: list[Moment] = [
     ("TASK [dtr.cache.registration : Register", 0.8),
     ("TASK [dtr.cache.assignments : Let", 0.8),
     ("TASK [dtr.cache.verification : Pull", 0.8),
+]
+ROTATE: list[Moment] = [
+    ("TASK [dtr.cache.config_secrets : Create the Docker config", 1.2),
+    # In the middle of what Docker's command does.
+    ("TASK [dtr.cache.stack : Deploy the stack", 0.9),
+    ("TASK [dtr.cache.stack : Wait", 0.3),
 ]
 REMOVE: list[Moment] = [
     ("TASK [dtr.cache.removal : Reset", 0.7),
@@ -103,14 +113,17 @@ def state_of(lab: Lab) -> dict[str, t.Any]:
 
 @pytest.fixture(scope="module")
 def undisturbed(lab: Lab, play: Play) -> dict[str, t.Any]:
-    """The states that runs without an interruption leave: nothing, deployed, removed."""
+    """The states that runs without an interruption leave: deployed, rotated, removed."""
     lab.clean()
     run = play("dtr.cache.deploy", "--limit", REGION)
     assert run.code == 0, run.output
     deployed = state_of(lab)
+    run = play("dtr.cache.rotate", "--limit", REGION, **ROTATED)
+    assert run.code == 0, run.output
+    rotated = state_of(lab)
     run = play("dtr.cache.remove", "--limit", REGION, dtr_cache_confirm_removal=REGION)
     assert run.code == 0, run.output
-    return {"deployed": deployed, "removed": state_of(lab)}
+    return {"deployed": deployed, "rotated": rotated, "removed": state_of(lab)}
 
 
 def assert_nothing_secret_is_left(lab: Lab) -> None:
@@ -134,8 +147,18 @@ def test_a_deployment_that_is_killed_again_and_again(undisturbed: dict[str, t.An
     assert play("dtr.cache.deploy", "--limit", REGION).total("changed") == 0
 
 
-def test_a_removal_that_is_killed_again_and_again(undisturbed: dict[str, t.Any], lab: Lab, play: Play) -> None:
+def test_a_rotation_that_is_killed_again_and_again(undisturbed: dict[str, t.Any], lab: Lab, play: Play) -> None:
     assert state_of(lab) == undisturbed["deployed"], "the test before this one has deployed it"
+    for moment in ROTATE:
+        killed(play, "dtr.cache.rotate", moment, "-e", json.dumps(ROTATED))
+    finished = play("dtr.cache.rotate", "--limit", REGION, **ROTATED)
+    assert finished.code == 0, finished.output
+    assert state_of(lab) == undisturbed["rotated"]
+    assert_nothing_secret_is_left(lab)
+
+
+def test_a_removal_that_is_killed_again_and_again(undisturbed: dict[str, t.Any], lab: Lab, play: Play) -> None:
+    assert state_of(lab) == undisturbed["rotated"], "the test before this one has left it"
     for number, moment in enumerate(REMOVE):
         killed(play, "dtr.cache.remove", moment, "-e", f"dtr_cache_confirm_removal={REGION}")
         # The last kills come when little is left to do, and a slow machine may have done it.

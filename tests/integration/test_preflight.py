@@ -166,7 +166,10 @@ def test_another_service_on_the_port_is_named(lab: Lab, play: Play, empty: dict[
         run = play(DEPLOY, "--limit", "region-asia", dtr_cache_port=9443)
     finally:
         lab.inside("asia-1", "docker", "service", "rm", "other")
+    assert run.code != 0
     assert "dtr_cache_port: 9443 is published by service other already" in run.output
+    assert run.total("changed") == 0
+    assert lab.snapshot() == empty
 
 
 def test_bad_certificates_and_keys_are_told_apart(refused: t.Callable[..., str], tmp_path: Path) -> None:

@@ -71,12 +71,20 @@ def test_rotation_brings_the_new_certificate_and_keeps_two_old_versions(
 
 
 def test_a_check_of_a_rotation_tells_what_the_rotation_does(deployed: dict[str, t.Any], lab: Lab, play: Play) -> None:
+    # What somebody has taken away belongs to what a rotation puts right.
+    lab.inside("europe-1", "docker", "node", "update", "--label-rm", "dtr.cache", "europe-1")
     before = lab.snapshot()
     announced = play("dtr.cache.rotate", *ONLY, "--check", "--diff", dtr_cache_blob_ttl="48h")
     assert announced.code == 0, announced.output
-    assert lab.snapshot() == before
+    after = lab.snapshot()
+    for part in ("labels", "configs", "secrets"):
+        assert after["europe-1"][part] == before["europe-1"][part]
     done = play("dtr.cache.rotate", *ONLY, dtr_cache_blob_ttl="48h")
+    assert done.code == 0, done.output
     assert announced.regions()["region-europe"]["changed"] == done.regions()["region-europe"]["changed"]
+    assert done.regions()["region-europe"]["changed"].startswith("1 node label, 1 config")
+    assert lab.snapshot()["europe-1"]["labels"] == deployed["europe-1"]["labels"]
+    assert play("dtr.cache.rotate", *ONLY, "--check", dtr_cache_blob_ttl="48h").total("changed") == 0
 
 
 def test_a_bad_new_certificate_is_refused_while_the_old_one_serves(

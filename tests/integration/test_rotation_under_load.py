@@ -31,6 +31,25 @@ def new_certificate() -> dict[str, t.Any]:
     }
 
 
+def rotations(lab: Lab) -> list[tuple[dict[str, t.Any], str]]:
+    """What is rotated one after the other, and what each changes: DTR's CA, config.yml, certificate and key."""
+    # A new CA of DTR comes beside the old one first, while DTR still has the certificate that the old one signed.
+    both_authorities = Path(lab.status["registry"]["ca_path"]).read_text() + ROTATED.root
+    return [
+        ({"dtr_cache_registry_ca": both_authorities}, "1 secret, 1 service"),
+        ({"dtr_cache_blob_ttl": "48h"}, "1 config, 1 service"),
+        (new_certificate(), "1 config, 2 secrets, 1 service"),
+    ]
+
+
+def rotated(lab: Lab) -> dict[str, t.Any]:
+    """The variables after all of it."""
+    variables: dict[str, t.Any] = dict(TWO_NODES)
+    for change, _changed in rotations(lab):
+        variables |= change
+    return variables
+
+
 def authorities(lab: Lab) -> list[str]:
     return [Path(lab.status["certificates"]["ca"]).read_text()]
 
@@ -44,14 +63,18 @@ def two_replicas(lab: Lab, play: Play) -> t.Iterator[None]:
     lab.clean()
 
 
-def test_two_replicas_get_a_new_certificate_and_no_pull_fails(two_replicas: None, lab: Lab, play: Play) -> None:
+def test_two_replicas_are_rotated_three_times_and_no_pull_fails(two_replicas: None, lab: Lab, play: Play) -> None:
+    variables: dict[str, t.Any] = dict(TWO_NODES)
     retries = engine_retries(lab)
     load = Load(lab, "alice", HOST, [*authorities(lab), ROTATED.root])
     with engine_trusts(lab, ROTATED.root), load.running():
-        run = play("dtr.cache.rotate", *ONLY, **TWO_NODES, **new_certificate())
+        for change, changed in rotations(lab):
+            variables |= change
+            run = play("dtr.cache.rotate", *ONLY, **variables)
+            assert run.code == 0, run.output
+            row = run.regions()["region-asia"]
+            assert (row["gap"], row["changed"]) == ("none", changed)
     print(summary(load))
-    assert run.code == 0, run.output
-    assert run.regions()["region-asia"]["gap"] == "none"
     assert load.failed == []
     assert engine_retries(lab) == retries
     # Both were asked, and long enough for this to say something.
@@ -65,7 +88,7 @@ def test_what_does_not_start_is_rolled_back_and_no_pull_fails(two_replicas: None
     unknown = {"http": {"tls": {"minimumtls": "tls9"}}}
     load = Load(lab, "alice", HOST, [*authorities(lab), ROTATED.root])
     with engine_trusts(lab, ROTATED.root), load.running():
-        run = play("dtr.cache.rotate", *ONLY, **TWO_NODES, **new_certificate(), dtr_cache_config_extra=unknown)
+        run = play("dtr.cache.rotate", *ONLY, **rotated(lab), dtr_cache_config_extra=unknown)
     print(summary(load))
     assert run.code != 0
     assert "service cache was rolled back and is as it was before, because on asia-" in run.output
@@ -76,7 +99,7 @@ def test_what_does_not_start_is_rolled_back_and_no_pull_fails(two_replicas: None
     assert (after["labels"], len(after["secrets"])) == (before["labels"], len(before["secrets"]))
 
     # What the Engine remembers of it does not trouble the next run, which wants what runs.
-    again = play("dtr.cache.rotate", *ONLY, **TWO_NODES, **new_certificate())
+    again = play("dtr.cache.rotate", *ONLY, **rotated(lab))
     assert again.code == 0, again.output
     assert again.total("changed") == 0, again.changed_tasks()
 
@@ -94,6 +117,7 @@ def test_with_one_replica_the_gap_is_measured_and_told(lab: Lab, play: Play) -> 
     missed = [attempt for attempt in load.attempts if attempt.what == "blob" and attempt.error]
     assert missed, "there was nobody to answer"
     assert all("refused" in attempt.error for attempt in missed), "who was being served was not cut off"
-    # Some were refused, others had to wait. The registry listens a moment after its container runs.
-    assert seconds - 1 <= load.longest_silence() <= seconds + 3
+    # Some were refused, others had to wait. The registry listens a moment after its container runs, longer on a machine
+    # that has much to do.
+    assert seconds - 2 <= load.longest_silence() <= seconds + 15
     lab.clean()

@@ -351,6 +351,12 @@ def test_what_the_engine_does_anyway_is_no_difference(path: str, value: t.Any) -
     assert plan(swarm(change(path, value)), wanted()) == Plan()
 
 
+def test_a_limit_of_nothing_is_none() -> None:
+    unlimited = {"deploy": {"resources": {"limits": {"cpus": "0", "memory": 0, "pids": 0}}}}
+    definition = {"services": {"cache": {"image": "x", **unlimited}, "same": {"image": "x"}}}
+    assert wanted_service("st", "cache", definition) == wanted_service("st", "same", definition)
+
+
 def with_image(image: str) -> dict[str, t.Any]:
     service = {**DEFINITION["services"]["cache"], "image": image}
     return {**DEFINITION, "services": {"cache": service}}

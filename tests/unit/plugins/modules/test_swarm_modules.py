@@ -205,6 +205,7 @@ class TestRequirements:
     @pytest.fixture(autouse=True)
     def lacking(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(swarm_checks, "which", lambda _name: None)
+        monkeypatch.setattr(swarm_checks, "find_spec", lambda _name: object())
 
     def test_they_are_told_beside_what_the_swarm_says(self, site: Site, swarm: Swarm) -> None:
         result = run_module("preflight", needs=["manager"], **engine(site))
