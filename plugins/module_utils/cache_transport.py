@@ -35,7 +35,10 @@ class CacheTransport(Transport):
             self._connections._new = lambda: _pinned(make(), address)  # type: ignore[method-assign]
 
 
-def _pinned(connection: http.client.HTTPConnection, address: str) -> http.client.HTTPConnection:
+_Connection = t.TypeVar("_Connection", bound=http.client.HTTPConnection)
+
+
+def _pinned(connection: _Connection, address: str) -> _Connection:
     """A connection that goes to one address, whatever its host's name leads to; names are checked as ever."""
 
     def connect(server: tuple[str, int], *more: t.Any) -> socket.socket:

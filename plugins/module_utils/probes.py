@@ -235,13 +235,14 @@ class _Visit:
 
     def pay(self) -> Look:
         """Check after check, until one makes the next impossible."""
+        unreadable: tuple[type[Exception], ...] = (Failure, *certificates.unreadable())
         try:
             self._connects()
             if self._origin.scheme == "https":
                 self._speaks_tls()
                 try:
                     self._certificate_is_good()
-                except (Failure, *certificates.unreadable()) as error:
+                except unreadable as error:
                     # Whatever a server shows ends neither this look nor those at others.
                     detail = f"a certificate that it sends cannot be read: {str(error).rstrip('.')}"
                     raise self._blocked("chain", detail, self._words.renew) from None

@@ -134,6 +134,8 @@ def test_a_client_bundle_removes_the_cache(deployed: dict[str, t.Any], lab: Lab,
 def volume_folder(clean_lab: Lab) -> Iterator[str]:
     """A folder of both nodes, for a volume that a driver mounts, as it does with NFS."""
     folder = Path("/srv/dtr-cache-volume")
+    # Of a run that was killed.
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     yield str(folder)
     clean_lab.clean()

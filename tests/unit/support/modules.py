@@ -15,9 +15,9 @@ from ansible.module_utils import basic
 from ansible.module_utils.common import warnings
 
 
-def run_module(name: str, /, *, check: bool = False, **options: t.Any) -> dict[str, t.Any]:
-    """The result of the module C(dtr.cache.NAME) with these options."""
-    module = importlib.import_module(f"ansible_collections.dtr.cache.plugins.modules.{name}")
+def run_module(module_name: str, *, check: bool = False, **options: t.Any) -> dict[str, t.Any]:
+    """The result of the module C(dtr.cache.MODULE_NAME) with these options."""
+    module = importlib.import_module(f"ansible_collections.dtr.cache.plugins.modules.{module_name}")
     arguments = json.dumps({"ANSIBLE_MODULE_ARGS": {**options, "_ansible_check_mode": check}}).encode()
     output = io.StringIO()
     # The profile exists from ansible-core 2.19 on. Warnings are kept for the process, and so from run to run.
