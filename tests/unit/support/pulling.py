@@ -240,5 +240,7 @@ def running() -> t.Iterator[FakeDtr]:
     cache = FakeCache(blobs)
     dtr = FakeDtr(cache, blobs)
     with serve(cache.handle) as cache.site, serve(dtr.handle) as dtr.site:
-        yield dtr
-    assert dtr.violations == []
+        try:
+            yield dtr
+        finally:
+            assert dtr.violations == []
