@@ -307,6 +307,9 @@ def _problems(row: Row, checks: t.Sequence[Check], host: Variables, head: Variab
         yield from few
     without_ca = _authority_problem(head)
     for check in by_likelihood(checks):
+        if row["dangling"] and (check.edge, check.check) == (CLIENT_TO_DTR, "pull"):
+            # An account whose cache is gone is sent elsewhere, which is told below.
+            continue
         if without_ca and (check.edge, check.check) == (CLIENT_TO_DTR, "chain"):
             # Nothing could be trusted where the CA did not come.
             yield without_ca._replace(topic=(check.edge, check.check))

@@ -299,6 +299,13 @@ def test_lost_accounts_belong_to_the_region_that_names_them(assignments: dict[st
         assert registry["hint"].startswith("No region names them.")
 
 
+def test_that_a_lost_account_is_sent_elsewhere_is_told_once() -> None:
+    elsewhere = check("client->DTR", "pull", "DTR sends account user-of-asia to itself.", "Assign it.")
+    row = row_of(region("asia"), **checks_fail(elsewhere), accounts={"by_cache": {}, "dangling": ["user-of-asia"]})
+    assert causes(row) == ["1 account pulls from a cache that no longer exists: user-of-asia."]
+    assert causes(row_of(region("asia"), **checks_fail(elsewhere)))[0].startswith("client->DTR, pull: ")
+
+
 def test_who_is_not_active_pulls_from_nowhere() -> None:
     accounts = {"by_cache": {}, "dangling": ["user-of-asia", "zoe"], "inactive": ["user-of-asia", "zoe", "yan"]}
     hosts = fleet(region("asia"), accounts=accounts)
