@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import email.utils
+import functools
 import http.client
 import http.server
 import io
@@ -192,6 +193,11 @@ class Front:
         self.off = datetime.timedelta(0)
         front = self
 
+        @functools.cache
+        def context_at(off: datetime.timedelta) -> ssl.SSLContext:
+            now = datetime.datetime.now(datetime.UTC) - off
+            return server_context(authority.issue(name, begin=now - DAY, end=now + 30 * DAY))
+
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 connection = behind()
@@ -220,12 +226,8 @@ class Front:
 
             def get_request(self) -> tuple[t.Any, t.Any]:
                 connection, client = super().get_request()
-                now = datetime.datetime.now(datetime.UTC) - (front.off if shifted else datetime.timedelta(0))
-                identity = authority.issue(name, begin=now - DAY, end=now + 30 * DAY)
-                wrapped = server_context(identity).wrap_socket(
-                    connection, server_side=True, do_handshake_on_connect=False
-                )
-                return wrapped, client
+                context = context_at(front.off if shifted else datetime.timedelta(0))
+                return context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False), client
 
             def handle_error(self, _request: t.Any, _client: t.Any) -> None:
                 """That a client refuses the certificate is what some tests are about."""

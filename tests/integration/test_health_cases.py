@@ -40,8 +40,8 @@ TO_CACHE, TO_UPSTREAM, TO_DTR = "client->cache", "cache->DTR", "client->DTR"
 FIRST_PORT = 7443
 YEAR = datetime.timedelta(days=365)
 IMAGE = "engineering/app:1.0"
-# What a dropped packet costs, and long enough for all that answers.
-SECONDS = 6.0
+# What a dropped packet costs, and more than that, so that this is told.
+SECONDS, ALL_SECONDS = 10.0, 15.0
 
 Json = dict[str, t.Any]
 Check = tuple[str, str]
@@ -305,7 +305,7 @@ def looked(world: World) -> Looked:
     world.node.run(ill)
     world.node.filter(ports["filtered"], on=True)
     try:
-        before = world.look([{**entries[name], **case.entry} for name, case in found.items()], timeout=SECONDS)
+        before = world.look([{**entries[name], **case.entry} for name, case in found.items()], timeout=ALL_SECONDS)
         # "Its log says so", as the hint has it.
         logs = {name: told_by_log(world, ports[name]) for name in ("untrusted-upstream", "reversed", "other-key")}
         world.node.run({ports[name]: case.well for name, case in found.items() if case.well is not case.ill})
