@@ -1,8 +1,9 @@
 # Copyright: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Write the tables and sections of the pages from the code, or with --check fail when they are not up to date.
+"""Write the tables of the pages, and the pages of the roles, from the code, or with --check fail when they differ.
 
 Between C(<!-- NAME: begin -->) and C(<!-- NAME: end -->) stands what this program writes; all else is written by hand.
+A role's C(README.md) is written as a whole.
 """
 
 from __future__ import annotations
@@ -18,7 +19,11 @@ from pathlib import Path
 import yaml
 
 PROJECT = Path(__file__).resolve().parents[2]
-PAGES = ("README.md", "docs/roles.md", "docs/variables.md")
+PAGES = ("README.md", "docs/variables.md")
+LICENCE = """<!--
+Copyright: Contributors to the dtr.cache project
+SPDX-License-Identifier: GPL-3.0-or-later
+-->"""
 
 # The variables without which a part of a deployment that a role needs is not complete.
 REQUIRED = {
@@ -83,16 +88,12 @@ def roles() -> str:
         spec = argument_spec(role)
         description = spec["description"]
         first = description[0] if isinstance(description, list) else description
-        lines.append([f"`{role.name}`", plain(f"{spec['short_description']}. {first}")])
+        lines.append([f"[`{role.name}`](roles/{role.name}/README.md)", plain(f"{spec['short_description']}. {first}")])
     return rows(["role", "what it does"], lines)
 
 
-def role_sections() -> str:
-    """What each role is for, what it needs and what else it looks at."""
-    return "\n\n".join(_section(path) for path in sorted((PROJECT / "roles").iterdir()) if path.is_dir())
-
-
-def _section(role: Path) -> str:
+def role_page(role: Path) -> str:
+    """What a role is for, without which variables it does not work, and at which others it looks."""
     spec = argument_spec(role)
     meta = yaml.safe_load((role / "meta" / "main.yml").read_text(encoding="utf-8"))
     needs = [need for each in meta["dependencies"] for need in (each.get("vars") or {}).get("__dtr_cache_needs") or []]
@@ -100,13 +101,15 @@ def _section(role: Path) -> str:
     vocabulary = [name.removeprefix("dtr_cache_") for name in argument_spec(PROJECT / "roles" / "settings")["options"]]
     used = _used(role) - set(required)
     text = [plain(each) for each in spec["description"] if not each.startswith("The variables are those of role")]
-    lines = [f"## {role.name}", f"{spec['short_description']}.", *text]
+    lines = [LICENCE, f"# dtr.cache.{role.name}", f"{spec['short_description']}.", *text]
+    meaning = "[docs/variables.md](../../docs/variables.md)"
     if role.name == "settings":
-        return "\n\n".join([*lines, "Its variables are [all of them](variables.md)."])
-    for label, names in (("Required", required), ("Also", [name for name in vocabulary if name in used])):
+        return "\n\n".join([*lines, f"Its variables are all of those in {meaning}."]) + "\n"
+    others = [name for name in vocabulary if name in used]
+    for label, names in (("Required", required), ("Also" if required else "Variables", others)):
         if names:
             lines.append(f"{label}: " + ", ".join(f"`dtr_cache_{name}`" for name in names))
-    return "\n\n".join(lines)
+    return "\n\n".join([*lines, f"What the variables mean is told in {meaning}."]) + "\n"
 
 
 def _used(role: Path) -> set[str]:
@@ -155,7 +158,6 @@ def checks() -> str:
 TABLES: dict[str, t.Callable[[], str]] = {
     "checks": checks,
     "modules": modules,
-    "role sections": role_sections,
     "roles": roles,
     "playbooks": playbooks,
     "variables": variables,
@@ -177,10 +179,11 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="change nothing, fail when something would change")
     check = parser.parse_args().check
     outdated = False
-    for name in PAGES:
-        path = PROJECT / name
-        old = path.read_text(encoding="utf-8")
-        new = filled(old)
+    pages = {PROJECT / name: filled((PROJECT / name).read_text(encoding="utf-8")) for name in PAGES}
+    pages |= {role / "README.md": role_page(role) for role in (PROJECT / "roles").iterdir() if role.is_dir()}
+    for path, new in pages.items():
+        name = str(path.relative_to(PROJECT))
+        old = path.read_text(encoding="utf-8") if path.exists() else ""
         if new != old and not check:
             path.write_text(new, encoding="utf-8")
         if new != old and check:

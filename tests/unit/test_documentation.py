@@ -15,7 +15,7 @@ from ansible_collections.dtr.cache.plugins.filter.deployment_rows import deploym
 
 PROJECT = Path(__file__).parents[2]
 README = PROJECT / "README.md"
-PAGES = sorted([*PROJECT.glob("*.md"), *(PROJECT / "docs").glob("*.md")])
+PAGES = sorted(path for pattern in ("*.md", "docs/*.md", "roles/*/*.md") for path in PROJECT.glob(pattern))
 ANY_SECRET = "x"
 
 
