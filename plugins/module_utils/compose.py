@@ -70,22 +70,30 @@ class Mount(t.NamedTuple):
 
 
 def duration(value: str | int | None) -> int | None:
-    """Nanoseconds of a Go duration such as C(1m30s); a number is nanoseconds already."""
+    """Nanoseconds of a Go duration such as C(1m30s); a number is nanoseconds already.
+
+    Raises:
+        Failure: C(INVALID_INPUT) when it is none.
+    """
     if value is None or isinstance(value, int):
         return value
     parts = re.findall(r"([0-9]+(?:\.[0-9]+)?)(ns|us|µs|ms|s|m|h)", value)
     if not parts or "".join(number + unit for number, unit in parts) != value:
-        raise _invalid(f"{value!r} is not a duration such as 10s or 1m30s.")
+        raise Failure("INVALID_INPUT", f"{value!r} is not a duration such as 10s or 1m30s.")
     return int(sum(float(number) * NANOSECONDS[unit] for number, unit in parts))
 
 
 def byte_size(value: str | int | None) -> int | None:
-    """Bytes of a size such as C(512M) or C(512MiB), which are the same for Docker."""
+    """Bytes of a size such as C(512M) or C(512MiB), which are the same for Docker.
+
+    Raises:
+        Failure: C(INVALID_INPUT) when it is none.
+    """
     if value is None or isinstance(value, int):
         return value
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([kmgtp]?)i?b?", value.strip().lower())
     if not match:
-        raise _invalid(f"{value!r} is not a size such as 512M.")
+        raise Failure("INVALID_INPUT", f"{value!r} is not a size such as 512M.")
     return int(float(match[1]) * BYTES[match[2]])
 
 

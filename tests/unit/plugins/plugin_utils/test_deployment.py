@@ -290,10 +290,10 @@ def test_storage_that_needs_no_credential_is_a_config() -> None:
 
 
 def test_the_definition_of_a_default_deployment_is_complete() -> None:
-    settings = settings_with()
+    settings = settings_with(nodes=["worker-3"])
     objects = {item.file: item.name for item in deployment.swarm_objects(settings, CA.pem)}
     secrets = ("dtr.cert.pem", "cache.cert.pem", "cache.key.pem")
-    assert deployed() == {
+    assert deployed(nodes=["worker-3"]) == {
         "version": "3.3",
         "services": {
             "cache": {
@@ -302,7 +302,7 @@ def test_the_definition_of_a_default_deployment_is_complete() -> None:
                 "ports": ["443:443"],
                 "stop_grace_period": "40s",
                 "deploy": {
-                    "replicas": 2,
+                    "replicas": 1,
                     "placement": {"constraints": ["node.labels.dtr.cache == true"]},
                     "restart_policy": {"condition": "any"},
                     "update_config": {
