@@ -74,6 +74,15 @@ def test_what_a_killed_run_has_unpacked_goes_with_the_next_that_may_be_of_one_ro
     assert unpacked_bundles(tmp_path) == []
 
 
+def test_a_diagnosis_opens_a_client_bundle_for_each_of_its_looks(
+    deployed: dict[str, t.Any], lab: Lab, play: Play, tmp_path: Path
+) -> None:
+    run = play("dtr.cache.diagnose", *ONLY, env={"ANSIBLE_LOCAL_TEMP": str(tmp_path)}, **from_here(lab, "archive"))
+    assert run.code == 0, run.output
+    assert run.output.count("TASK [dtr.cache.settings : Open the client bundle]") == 2, "main, and the logs"
+    assert unpacked_bundles(tmp_path) == []
+
+
 @pytest.mark.parametrize("form", ["archive", "ssh"])
 def test_what_a_client_bundle_deployed_is_complete(deployed: dict[str, t.Any], lab: Lab, play: Play, form: str) -> None:
     run = play(DEPLOY, *ONLY, **({} if form == "ssh" else from_here(lab, form)))
