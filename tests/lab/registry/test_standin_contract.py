@@ -29,7 +29,7 @@ NAMES = {
     "{team}": "backend",
     "{namespace}": "engineering",
     "{reponame}": "app",
-    "{tag}": "1.0",
+    "{reference}": "1.0",
     "{contentcacheuuid}": "00000000-0000-4000-8000-000000000000",
     "{hashedtoken}": "0" * 64,
 }
