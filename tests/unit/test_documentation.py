@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -55,6 +56,39 @@ def test_example_playbooks_are_sound(page: str, number: int, example: str, tmp_p
 
 def test_there_are_example_playbooks() -> None:
     assert len(PLAYBOOKS) >= 2
+
+
+COMMANDS = sorted(
+    {
+        command
+        for page in PAGES
+        for block in fenced(page, "console")
+        for command in re.findall(r"^\$ (.*)$", block, re.MULTILINE)
+    }
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_can_be_typed_as_they_stand(command: str) -> None:
+    program, *arguments = shlex.split(command)
+    if program == "ansible-playbook":
+        # What the options are for is seen on the lab; here, that Ansible takes them and finds what they name.
+        result = subprocess.run(
+            [program, *arguments, "--list-hosts"],
+            cwd=PROJECT,
+            env={**os.environ, "ANSIBLE_HOST_PATTERN_MISMATCH": "error"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 0, result.stdout + result.stderr
+    elif program == "ansible-galaxy":
+        meta = yaml.safe_load((PROJECT / "galaxy.yml").read_text())
+        assert arguments == ["collection", "install", f"{meta['namespace']}.{meta['name']}"]
+    else:
+        assert os.access(PROJECT / program, os.X_OK), "a program of the repository"
+        files = [argument for argument in arguments if "/" in argument]
+        assert all((PROJECT / file).exists() for file in files), files
 
 
 def test_the_first_screen_shows_what_the_demo_prints() -> None:
