@@ -218,7 +218,7 @@ def gap_seconds(moment: Moment) -> float | None:
         update = service.get("UpdateStatus") or {}
         if update.get("StartedAt"):
             tasks = [task for task in moment.tasks if task["ServiceID"] == service["ID"]]
-            gaps.append(_gap(service, tasks, moment, _seconds(update["StartedAt"])))
+            gaps.append(_gap(service, tasks, moment, since_1970(update["StartedAt"])))
     return round(max(gaps), 1) if gaps else None
 
 
@@ -387,7 +387,7 @@ def _exit_code(task: Raw) -> int | None:
 
 def _failures_since(update: Raw, tasks: t.Sequence[Raw]) -> list[Raw]:
     """The tasks that ended badly in this update; after a rollback they are no longer what the service declares."""
-    begun = _seconds(update["StartedAt"]) if update.get("StartedAt") else 0.0
+    begun = since_1970(update["StartedAt"]) if update.get("StartedAt") else 0.0
     return [task for task in tasks if task["Status"]["State"] in ENDED_BADLY and _created(task) >= begun]
 
 
@@ -407,10 +407,10 @@ def _count(number: int, thing: str) -> str:
 
 
 def _created(task: Raw) -> float:
-    return _seconds(task["CreatedAt"])
+    return since_1970(task["CreatedAt"])
 
 
-def _seconds(timestamp: str) -> float:
+def since_1970(timestamp: str) -> float:
     """Seconds since 1970 of one of the Engine's timestamps, which have up to nine digits after the point."""
     match = _TIMESTAMP.fullmatch(timestamp)
     if not match:
@@ -424,7 +424,7 @@ def _gap(service: Raw, tasks: t.Sequence[Raw], moment: Moment, begun: float) -> 
     order = (service["Spec"].get("UpdateConfig") or {}).get("Order", "stop-first")
     served = []
     for task in tasks:
-        since = _seconds(task["Status"]["Timestamp"])
+        since = since_1970(task["Status"]["Timestamp"])
         if _runs(task, moment):
             served.append((since, float("inf")))
         elif task["Status"]["State"] in ("running", "shutdown", "complete") and _created(task) < begun:

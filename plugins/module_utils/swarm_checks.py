@@ -9,14 +9,17 @@ import concurrent.futures
 import platform
 import socket
 import sys
+import time
 import typing as t
 from importlib.util import find_spec
 from shutil import which
 
-from ansible_collections.dtr.cache.plugins.module_utils.convergence import ENDED
+from ansible_collections.dtr.cache.plugins.module_utils.convergence import ENDED, since_1970
 from ansible_collections.dtr.cache.plugins.module_utils.engine import NAMESPACE_LABEL, Engine, Raw, by_host_name
 
 SECONDS_TO_CONNECT = 2
+# From the end of the time that a container has to end by itself until its port is free.
+SECONDS_TO_LET_GO = 10
 # What the modules need on the host they run on, and the package of Debian and Ubuntu that brings it.
 MODULES_NEEDED = {"docker": "python3-docker", "jsondiff": "python3-jsondiff", "yaml": "python3-yaml (PyYAML)"}
 COMMAND_PACKAGE = "docker-ce-cli (Debian's own: docker-cli)"
@@ -110,9 +113,22 @@ def _nodes_with_own_replica(services: t.Sequence[Raw], tasks: t.Sequence[Raw], p
         task["NodeID"]
         for task in tasks
         if task.get("NodeID")
-        and task["Status"]["State"] not in ENDED
+        and (task["Status"]["State"] not in ENDED or _is_ending(task))
         and (task["ServiceID"] in publishing or port in _ports_of(task))
     }
+
+
+def _is_ending(task: Raw) -> bool:
+    """Whether a container may still run although Swarm calls its task ended.
+
+    It does so at once when the node loses the label, and not only when the container has stopped (swarmkit's
+    manager/orchestrator/constraintenforcer).
+    """
+    status = task["Status"]
+    if "no longer meets constraints" not in status.get("Err", ""):
+        return False
+    grace = (task["Spec"]["ContainerSpec"].get("StopGracePeriod") or 0) / 10**9
+    return time.time() < since_1970(status["Timestamp"]) + grace + SECONDS_TO_LET_GO
 
 
 def _ports_of(task: Raw) -> set[int]:

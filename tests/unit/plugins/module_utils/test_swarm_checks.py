@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import datetime
 import typing as t
 
 import pytest
@@ -127,6 +128,19 @@ def test_a_port_that_answers_is_the_caches_own_or_told(
 ) -> None:
     answering.add("address-of-n1")
     assert problems([node("n1"), node("n2")], services=services, tasks=tasks) == expected
+
+
+@pytest.mark.parametrize(("seconds_ago", "expected"), [(1, []), (45, []), (60, IN_USE)])
+def test_a_replica_whose_node_lost_the_label_has_its_time_to_end(
+    answering: set[str], seconds_ago: int, expected: list[str]
+) -> None:
+    answering.add("address-of-n1")
+    ended = task("n1", "rejected")
+    then = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=seconds_ago)
+    ended["Status"]["Timestamp"] = then.strftime("%Y-%m-%dT%H:%M:%S.%f123Z")
+    ended["Status"]["Err"] = "assigned node no longer meets constraints"
+    ended["Spec"] = {"ContainerSpec": {"StopGracePeriod": 40 * 10**9}}
+    assert problems([node("n1")], services=[service("own", "cache")], tasks=[ended]) == expected
 
 
 def lacking(monkeypatch: pytest.MonkeyPatch, *modules: str, command: bool = False) -> None:
