@@ -32,7 +32,7 @@ finish() {
   if declare -F tidy_up >/dev/null; then tidy_up; fi
   [ ${#failed[@]} -eq 0 ] || printf 'failed: %s\n' "${failed[@]}"
   printf '\n%d passed, %d failed\n' "$passed" "${#failed[@]}"
-  [ ${#failed[@]} -eq 0 ]
-  exit
+  # Without a number, exit would give what it was before this trap.
+  [ ${#failed[@]} -eq 0 ] || exit 1
 }
 trap finish EXIT
