@@ -41,17 +41,14 @@ class _Timed:
     """
 
     deadline: float | None = None
-    # Whether the socket's own time-out is the whole one, as it is while nothing has come yet.
-    fresh = False
     timeout: float
     sock: socket.socket | None
 
     def begin(self) -> None:
         """Give the next request, or the way to the server, the time-out in all."""
         self.deadline = time.monotonic() + self.timeout
-        if self.sock is not None and not self.fresh:
+        if self.sock is not None:
             self.sock.settimeout(self.timeout)
-            self.fresh = True
 
     def without_end(self) -> None:
         """Let the answer go on for as long as something comes within each time-out."""
@@ -89,17 +86,11 @@ class _Bytes(io.RawIOBase):
         self._file = sock.makefile("rb", buffering=0)
         self._sock = sock
         self._connection = connection
-        self._begun = False
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: t.Any) -> int | None:
-        if self._connection.fresh and not self._begun:
-            # Most answers come in one piece: the first wait needs no clock.
-            self._begun = True
-            return self._file.readinto(buffer)
-        self._connection.fresh = False
         deadline = self._connection.deadline
         left = self._connection.timeout if deadline is None else deadline - time.monotonic()
         if left <= 0:
