@@ -8,32 +8,47 @@ On a machine of its own: C(tests/lab/alone FOLDER python -m pytest tests/lab/tes
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import time
 import typing as t
 from pathlib import Path
 
-LAB = str(Path(__file__).parent / "lab")
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
 STATE = Path(os.environ["DTR_CACHE_LAB"])
 
 
-def lab(command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([LAB, command], capture_output=True, text=True, check=False)
+class Lab(t.NamedTuple):
+    """The command C(tests/lab/lab) of a checkout."""
+
+    path: str
+
+    def __call__(self, command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([self.path, command], capture_output=True, text=True, check=False)
+
+    def killed(self, command: str, line: str) -> None:
+        """Run a command and kill it as soon as it has said a line."""
+        process = subprocess.Popen([self.path, command], stderr=subprocess.PIPE, text=True)
+        assert process.stderr is not None
+        for said in process.stderr:
+            if line in said:
+                break
+        else:
+            raise AssertionError(f"{command} never said: {line}")
+        process.kill()
+        process.wait()
+        process.stderr.close()
 
 
-def killed(command: str, line: str) -> None:
-    """Run a command of the lab and kill it as soon as it has said a line."""
-    process = subprocess.Popen([LAB, command], stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    for said in process.stderr:
-        if line in said:
-            break
-    else:
-        raise AssertionError(f"{command} never said: {line}")
-    process.kill()
-    process.wait()
-    process.stderr.close()
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """Of a checkout of its own: this one's inventory is that of another lab."""
+    checkout = tmp_path_factory.mktemp("kills") / "checkout"
+    shutil.copytree(PROJECT, checkout, ignore=shutil.ignore_patterns(".git", "__pycache__"))
+    return Lab(str(checkout / "tests" / "lab" / "lab"))
 
 
 def printed(*command: str) -> str:
@@ -78,19 +93,19 @@ def assert_no_traces(before: dict[str, t.Any]) -> None:
     assert after == before
 
 
-def test_what_was_killed_is_finished_by_the_next_command_and_nothing_is_left_after_down() -> None:
+def test_what_was_killed_is_finished_by_the_next_command_and_nothing_is_left_after_down(lab: Lab) -> None:
     assert lab("down").returncode == 0
     before = traces()
 
-    killed("up", "bridge made")
-    killed("up", "started")
-    killed("up", "Swarm of")
+    lab.killed("up", "bridge made")
+    lab.killed("up", "started")
+    lab.killed("up", "Swarm of")
     up = lab("up")
     assert up.returncode == 0, up.stderr
     status = lab("status")
     assert status.returncode == 0, status.stderr
 
-    killed("down", "nodes ended")
+    lab.killed("down", "nodes ended")
     assert lab("status").returncode == 1
     again = lab("up")
     assert again.returncode == 0, again.stderr
@@ -101,9 +116,9 @@ def test_what_was_killed_is_finished_by_the_next_command_and_nothing_is_left_aft
     assert_no_traces(before)
 
 
-def test_a_lab_that_is_killed_while_it_comes_up_goes_down() -> None:
+def test_a_lab_that_is_killed_while_it_comes_up_goes_down(lab: Lab) -> None:
     before = traces()
-    killed("up", "started")
+    lab.killed("up", "started")
     down = lab("down")
     assert down.returncode == 0, down.stderr
     assert_no_traces(before)
