@@ -19,7 +19,7 @@ import (
 type cache struct {
 	store     *store
 	upstreams *upstreams
-	// flights holds, by digest, what is being fetched or removed.
+	// flights holds, by digest, what is being fetched, linked or removed.
 	flights singleflight.Group
 }
 
@@ -37,13 +37,14 @@ func (w wanted) path() string {
 // provide returns once the blob is in the store: hit tells whether it was there already, upstream where this very call
 // fetched it from (empty if another one did). Simultaneous calls for one digest make one upstream request.
 func (c *cache) provide(ctx context.Context, blob wanted) (hit bool, upstream string, err error) {
-	hit, err = c.store.has(ctx, blob.repository, blob.digest)
-	for stored := hit; err == nil && !stored; {
+	found, err := c.store.look(ctx, blob.repository, blob.digest)
+	hit = found != absent
+	for err == nil && found != ready {
 		led := false
 		flight := c.flights.DoChan(blob.digest.String(), func() (interface{}, error) {
 			led = true
 			// A client that goes away must not fail the others that wait for the same blob.
-			return c.fetch(context.WithoutCancel(ctx), blob)
+			return c.makeReady(context.WithoutCancel(ctx), blob)
 		})
 		select {
 		case <-ctx.Done():
@@ -51,7 +52,7 @@ func (c *cache) provide(ctx context.Context, blob wanted) (hit bool, upstream st
 		case result := <-flight:
 			if led {
 				upstream, _ = result.Val.(string)
-				return false, upstream, result.Err
+				return hit, upstream, result.Err
 			}
 			// Another client's signature may be refused where this one's is not: only then is it asked for again.
 			var refused refusal
@@ -59,17 +60,22 @@ func (c *cache) provide(ctx context.Context, blob wanted) (hit bool, upstream st
 				return false, "", result.Err
 			}
 		}
-		stored, err = c.store.has(ctx, blob.repository, blob.digest)
+		found, err = c.store.look(ctx, blob.repository, blob.digest)
 	}
 	return hit, "", err
 }
 
-// fetch gets a blob that is not stored, or no longer to be served, and returns the upstream it came from.
-func (c *cache) fetch(ctx context.Context, blob wanted) (string, error) {
+// makeReady links a blob that is stored for another repository, or fetches one that is not stored, or no longer to be
+// served; it returns the upstream that it was fetched from, if any.
+func (c *cache) makeReady(ctx context.Context, blob wanted) (string, error) {
 	started := time.Now()
 	// It may have come while this call waited for its turn.
-	if stored, err := c.store.has(ctx, blob.repository, blob.digest); err != nil || stored {
+	found, err := c.store.look(ctx, blob.repository, blob.digest)
+	if err != nil || found == ready {
 		return "", err
+	}
+	if found == unlinked {
+		return "", c.store.link(ctx, blob.repository, blob.digest)
 	}
 	// The registry keeps a blob's old file where it finds one, and with it the old age.
 	if err := c.store.remove(ctx, blob.digest); err != nil {

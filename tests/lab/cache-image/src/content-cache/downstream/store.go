@@ -32,33 +32,41 @@ type store struct {
 	now    func() time.Time
 }
 
-// has tells whether a blob can be served from the repository. One that is stored for another repository is linked into
-// this one; one that outlived its time is as good as gone. Only the driver is asked: the registry's caches of descriptors
-// may remember blobs that another replica removed.
-func (s *store) has(ctx context.Context, name reference.Named, dgst digest.Digest) (bool, error) {
+// presence is what the store has of a blob.
+type presence int
+
+const (
+	absent   presence = iota // not stored, or it outlived its time
+	unlinked                 // stored for another repository, or just being stored for this one
+	ready                    // can be served from the repository
+)
+
+// look tells what the store has of a blob, as seen from a repository. Only the driver is asked: the registry's caches of
+// descriptors may remember blobs that another replica removed.
+func (s *store) look(ctx context.Context, name reference.Named, dgst digest.Digest) (presence, error) {
 	repository, err := s.inner.Repository(ctx, name)
 	if err != nil {
-		return false, storageError{err}
+		return absent, storageError{err}
 	}
-	blobs := repository.Blobs(ctx)
-	canonical := dgst
-	linked, err := blobs.Stat(ctx, dgst)
-	if err == nil {
+	found, canonical := ready, dgst
+	linked, err := repository.Blobs(ctx).Stat(ctx, dgst)
+	switch {
+	case err == nil:
 		canonical = linked.Digest
-	} else if !errors.Is(err, distribution.ErrBlobUnknown) {
-		return false, storageError{err}
+	// A link's file is there, and empty, before its content is.
+	case errors.Is(err, distribution.ErrBlobUnknown), errors.Is(err, digest.ErrDigestInvalidFormat):
+		found = unlinked
+	default:
+		return absent, storageError{err}
 	}
 	data, err := s.driver.Stat(ctx, dataPath(canonical))
 	if isGone(err) || err == nil && s.expired(data) {
-		return false, nil
-	}
-	if err == nil && linked.Digest == "" {
-		err = link(ctx, blobs, name, distribution.Descriptor{Digest: canonical, Size: data.Size()})
+		return absent, nil
 	}
 	if err != nil {
-		return false, storageError{err}
+		return absent, storageError{err}
 	}
-	return true, nil
+	return found, nil
 }
 
 func (s *store) expired(data storagedriver.FileInfo) bool {
@@ -107,21 +115,30 @@ func (s *store) remove(ctx context.Context, dgst digest.Digest) error {
 }
 
 // link makes a stored blob known in one more repository, as the registry does for a cross-repository mount.
-func link(ctx context.Context, blobs distribution.BlobStore, name reference.Named, blob distribution.Descriptor) error {
-	from, err := reference.WithDigest(name, blob.Digest)
+func (s *store) link(ctx context.Context, name reference.Named, dgst digest.Digest) error {
+	data, err := s.driver.Stat(ctx, dataPath(dgst))
+	if err != nil {
+		return storageError{err}
+	}
+	repository, err := s.inner.Repository(ctx, name)
+	if err != nil {
+		return storageError{err}
+	}
+	from, err := reference.WithDigest(name, dgst)
 	if err != nil {
 		return err
 	}
-	writer, err := blobs.Create(ctx, mount{from: from, blob: blob})
+	blob := distribution.Descriptor{Digest: dgst, Size: data.Size()}
+	writer, err := repository.Blobs(ctx).Create(ctx, mount{from: from, blob: blob})
 	var mounted distribution.ErrBlobMounted
 	if errors.As(err, &mounted) {
 		return nil
 	}
 	if err != nil {
-		return err
+		return storageError{err}
 	}
 	// The registry answers a mount that failed by beginning an upload.
-	return errors.Join(fmt.Errorf("could not link %s into %s", blob.Digest, name), writer.Cancel(ctx))
+	return storageError{errors.Join(fmt.Errorf("could not link %s into %s", dgst, name), writer.Cancel(ctx))}
 }
 
 // mount is the option of a cross-repository mount whose blob is known to exist.

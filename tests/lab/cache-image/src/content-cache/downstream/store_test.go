@@ -51,12 +51,20 @@ func newStore(t *testing.T, ttl time.Duration) (*store, *time.Time) {
 	return &store{inner: inner, driver: driver, ttl: ttl, now: func() time.Time { return clock }}, &clock
 }
 
-func (s *store) mustHave(t *testing.T, name reference.Named, want bool) {
+func (s *store) mustBe(t *testing.T, name reference.Named, want presence) {
 	t.Helper()
-	got, err := s.has(background, name, layer)
+	got, err := s.look(background, name, layer)
 	if err != nil || got != want {
-		t.Fatalf("has %s: %t and %v, want %t", name, got, err, want)
+		t.Fatalf("in %s: %d and %v, want %d", name, got, err, want)
 	}
+}
+
+func (s *store) mustLink(t *testing.T, name reference.Named) {
+	t.Helper()
+	if err := s.link(background, name, layer); err != nil {
+		t.Fatal(err)
+	}
+	s.mustBe(t, name, ready)
 }
 
 func (s *store) mustKeep(t *testing.T) {
@@ -84,15 +92,16 @@ func (s *store) files(t *testing.T) []string {
 
 func TestKeep(t *testing.T) {
 	store, _ := newStore(t, 0)
-	store.mustHave(t, app, false)
+	store.mustBe(t, app, absent)
 	store.mustKeep(t)
-	store.mustHave(t, app, true)
+	store.mustBe(t, app, ready)
 }
 
 func TestStoredForAnotherRepository(t *testing.T) {
 	store, _ := newStore(t, 0)
 	store.mustKeep(t)
-	store.mustHave(t, other, true)
+	store.mustBe(t, other, unlinked)
+	store.mustLink(t, other)
 	repository, err := store.inner.Repository(background, other)
 	if err != nil {
 		t.Fatal(err)
@@ -119,7 +128,7 @@ func TestNothingKept(t *testing.T) {
 		if files := store.files(t); len(files) > 0 {
 			t.Errorf("%s: left %v", name, files)
 		}
-		store.mustHave(t, app, false)
+		store.mustBe(t, app, absent)
 	}
 }
 
@@ -156,16 +165,17 @@ func TestExpiry(t *testing.T) {
 	store, clock := newStore(t, time.Hour)
 	cache := &cache{store: store}
 	store.mustKeep(t)
-	store.mustHave(t, other, true)
+	store.mustBe(t, other, unlinked)
+	store.mustLink(t, other)
 
 	*clock = clock.Add(59 * time.Minute)
 	if err := cache.sweep(background); err != nil {
 		t.Fatal(err)
 	}
-	store.mustHave(t, app, true)
+	store.mustBe(t, app, ready)
 
 	*clock = clock.Add(2 * time.Minute)
-	store.mustHave(t, app, false)
+	store.mustBe(t, app, absent)
 	for range 2 { // the second time there is nothing left to remove
 		if err := cache.sweep(background); err != nil {
 			t.Fatal(err)
@@ -196,7 +206,7 @@ func TestRemovedByAnotherReplica(t *testing.T) {
 	if err := store.remove(background, layer); err != nil {
 		t.Error(err)
 	}
-	store.mustHave(t, app, false)
+	store.mustBe(t, app, absent)
 }
 
 func TestSweepInterval(t *testing.T) {
