@@ -15,9 +15,12 @@ from collections.abc import Iterator
 
 import pytest
 import yaml
+from ansible_collections.dtr.cache.tests.unit.support.modules import run_module
+from labkit.nodes import enter_command
+from labkit.topology import node_named
 
 from .authority import Authority
-from .conftest import INVENTORY, LAB, Lab, Play
+from .conftest import LAB, Lab
 
 IMAGE = "docker/dtr-content-cache:2.7.4"
 MANAGER = "asia-1"
@@ -31,10 +34,10 @@ LABEL = "dtr.cache.test"
 class Stack:
     """A stack beside the cache's, made and removed by Docker's own command."""
 
-    def __init__(self, lab: Lab, environment: dict[str, str], name: str = "probe") -> None:
+    def __init__(self, lab: Lab, name: str = "probe") -> None:
         self.lab = lab
         self.name = name
-        self.environment = environment
+        self.address = next(node["docker_host"] for node in lab.status["nodes"] if node["name"] == MANAGER)
 
     def deploy(self, service: dict[str, t.Any], **top: t.Any) -> dict[str, t.Any]:
         """Deploy a stack of one service and return its definition."""
@@ -53,19 +56,9 @@ class Stack:
         self.lab.wait_until_gone(self.name, MANAGER, ("asia-1", "asia-2", "asia-3"))
 
     def settle(self, timeout: int = 60, **options: t.Any) -> dict[str, t.Any]:
-        """The result of C(stack_converged), run on the manager as a task would."""
-        arguments = json.dumps({"name": self.name, "timeout": timeout, **options})
-        ended = subprocess.run(
-            ["ansible", "region-asia", "-i", INVENTORY, "-m", "dtr.cache.stack_converged", "-a", arguments],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            # The wait has an end; a machine that has much to do gets there later.
-            timeout=timeout + 120,
-        )
-        result: dict[str, t.Any] = json.loads(ended.stdout.partition("=> ")[2])
-        assert (ended.returncode == 0) == (result.get("verdict") == "converged"), ended.stdout
+        """The result of C(stack_converged), which asks the manager's Engine over the network."""
+        result = run_module("stack_converged", name=self.name, timeout=timeout, docker_host=self.address, **options)
+        assert (result.get("verdict") == "converged") != result.get("failed", False), result
         if "failure" in result:
             assert result["failure"]["code"] == result["verdict"].upper()
             assert result["failure"]["hint"]
@@ -80,8 +73,8 @@ def empty_lab(lab: Lab) -> Iterator[Lab]:
 
 
 @pytest.fixture
-def stack(empty_lab: Lab, play: Play) -> Iterator[Stack]:
-    made = Stack(empty_lab, play.environment)
+def stack(empty_lab: Lab) -> Iterator[Stack]:
+    made = Stack(empty_lab)
     yield made
     made.remove()
 
@@ -157,7 +150,7 @@ def test_a_key_that_does_not_match_its_certificate(stack: Stack) -> None:
 
 
 def test_a_port_that_another_service_has(stack: Stack) -> None:
-    other = Stack(stack.lab, stack.environment, "other")
+    other = Stack(stack.lab, "other")
     other.deploy(shell(RUNS, ports=on_port(PORT)))
     try:
         assert other.settle()["verdict"] == "converged"
@@ -228,7 +221,9 @@ def test_a_node_that_is_drained(stack: Stack) -> None:
 def test_a_node_that_is_down_while_docker_counts_its_replica(stack: Stack) -> None:
     stack.deploy(shell(RUNS))
     assert stack.settle()["verdict"] == "converged"
-    stack.lab.inside(NODE, "sh", "-c", "kill -KILL $(cat /run/docker.pid)")
+    # The whole node ends with its Engine, and often with it what has ended that.
+    kill = ("sh", "-c", "kill -KILL $(cat /run/docker.pid)")
+    subprocess.run(enter_command(node_named(NODE), kill), check=False)
     try:
         client = stack.lab.engine(MANAGER)
         deadline = time.monotonic() + 60

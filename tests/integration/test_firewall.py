@@ -61,7 +61,8 @@ def limit(cache: Lab, play: Play, tmp_path: Path) -> Iterator[Limit]:
         return play(ROLE, *hosts, "--diff", *options, dtr_cache_allowed_networks=networks, **variables)
 
     yield run
-    assert run([]).code == 0
+    if any("DTR-CACHE" in rule for rule in rules(cache)):
+        assert run([]).code == 0
 
 
 def reaches(lab: Lab, node: str, address: str = "198.18.57.22", port: int = 443) -> str:

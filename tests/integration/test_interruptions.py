@@ -144,7 +144,6 @@ def test_a_deployment_that_is_killed_again_and_again(undisturbed: dict[str, t.An
     assert finished.code == 0, finished.output
     assert state_of(lab) == undisturbed["deployed"]
     assert_nothing_secret_is_left(lab)
-    assert play("dtr.cache.deploy", "--limit", REGION).total("changed") == 0
 
 
 def test_a_rotation_that_is_killed_again_and_again(undisturbed: dict[str, t.Any], lab: Lab, play: Play) -> None:
@@ -166,8 +165,6 @@ def test_a_removal_that_is_killed_again_and_again(undisturbed: dict[str, t.Any],
     finished = play("dtr.cache.remove", "--limit", REGION, dtr_cache_confirm_removal=REGION)
     assert finished.code == 0, finished.output
     assert state_of(lab) == undisturbed["removed"]
-    again = play("dtr.cache.remove", "--limit", REGION, dtr_cache_confirm_removal=REGION)
-    assert (again.code, again.total("changed")) == (0, 0)
     lab.clean()
 
 
