@@ -113,9 +113,9 @@ class Lab:
             client.close()
         return state
 
-    def clean(self) -> None:
-        """The Swarms and the registry as they were before anything was deployed."""
-        self.control.reset(data=True)
+    def clean(self, accounts: int | None = None) -> None:
+        """The Swarms and the registry as they were before anything was deployed; with fewer accounts where told."""
+        self.control.reset(data=True, accounts=accounts)
         for manager in MANAGERS:
             client = self.engine(manager)
             for service in client.services.list():

@@ -102,6 +102,17 @@ def test_a_reset_keeps_the_data_unless_told(admin: Client) -> None:
     assert admin.standin.control.state() == {"content_caches": [], "settings": {}}
 
 
+def test_a_reset_can_leave_few_accounts(admin: Client) -> None:
+    def users() -> int:
+        return int(admin.get("/enzi/v0/accounts?limit=1").json()["usersCount"])
+
+    everybody = users()
+    admin.standin.control.reset(data=True, accounts=3)
+    few = users()
+    admin.standin.control.reset(data=True)
+    assert (few < 20, users()) == (True, everybody)
+
+
 def test_a_restart_keeps_the_data(start: t.Callable[[], t.ContextManager[Standin]]) -> None:
     with start() as first:
         admin, bob = Client(first, "admin"), Client(first, "bob")

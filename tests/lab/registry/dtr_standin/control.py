@@ -11,7 +11,8 @@ PUT /behaviours            replaces those that the body names; 400 names what is
 GET /faults                the rules in force, with how often each matched and fired
 POST /faults               puts one rule in force (`faults.Fault`), answers it with its id
 DELETE /faults             removes all rules; /faults/{id} removes one
-POST /reset                default behaviours, no faults, no counts; with {"data": true} also the seed's data
+POST /reset                default behaviours, no faults, no counts; with {"data": true} also the seed's data, and with
+                           {"accounts": N} only so many generated accounts until the next start
 GET /requests              counts by method, route and status; with ?recent=N the last N requests (at most 20,000)
 DELETE /requests           forgets the counts and the recent requests
 GET /state                 {content_caches: [{id, name, host}], settings: {account: id}}: only settings that are set
@@ -104,7 +105,7 @@ class Control:
 
     async def reset(self, request: web.Request) -> web.Response:
         body = await _object(request) if request.can_read_body else {}
-        self._site.reset(data=body.get("data") is True)
+        self._site.reset(data=body.get("data") is True, accounts=body.get("accounts"))
         return web.Response(status=204)
 
     async def requests(self, request: web.Request) -> web.Response:

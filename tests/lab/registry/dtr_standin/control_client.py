@@ -58,8 +58,9 @@ class Control:
     def remove_faults(self) -> None:
         self.request("DELETE", "/faults")
 
-    def reset(self, data: bool = False) -> None:
-        self.request("POST", "/reset", {"data": data})
+    def reset(self, data: bool = False, accounts: int | None = None) -> None:
+        """Default behaviours, no faults; with C(data) the seed's data, of so many generated accounts where told."""
+        self.request("POST", "/reset", {"data": data, "accounts": accounts})
 
     def state(self) -> dict[str, t.Any]:
         return t.cast("dict[str, t.Any]", self.request("GET", "/state"))

@@ -15,7 +15,7 @@ import time
 import typing as t
 import urllib.parse
 
-from . import accounts
+from .accounts import seeded
 from .behaviours import Behaviours
 from .caches import ContentCache, ContentCaches
 from .faults import Faults
@@ -152,13 +152,18 @@ class Site:
         self.ca_pem = self.options.ca.read_text() if self.options.ca else ""
         self.certificate_pem = self.options.certificate.read_text() if self.options.certificate else ""
 
-    def reset(self, data: bool) -> None:
-        """Back to the default behaviours, without faults and counts; with C(data) also back to the seed."""
+    def reset(self, data: bool, accounts: int | None = None) -> None:
+        """Back to the default behaviours, without faults and counts; with C(data) also back to the seed.
+
+        Args:
+            data: Whether caches, settings, tokens and accounts are the seed's again.
+            accounts: How many accounts the seed generates until the next start; none for as many as at the start.
+        """
         self.behaviours = Behaviours()
         self.faults = Faults()
         self.traffic.clear()
         if data:
-            self.directory = accounts.seeded(self.options.accounts)
+            self.directory = seeded(self.options.accounts if accounts is None else accounts)
             self.caches = ContentCaches()
             self.access_tokens = AccessTokens()
             self.bearer_tokens = BearerTokens()
