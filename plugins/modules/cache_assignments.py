@@ -236,7 +236,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         module.warn(f"Accounts that were deleted while this task ran are left out: {', '.join(sorted(vanished))}.")
     wanted = {account: cache for account, cache in claims.wanted.items() if account not in vanished}
     failed = counting
-    result = model.report(changes, failed, caches, len(wanted))
+    result = model.report(changes, failed, caches, len(wanted), diff=module._diff)
     result["covered"] = model.covered(wanted, caches)
     result["inactive"] = claims.inactive
     if failed:

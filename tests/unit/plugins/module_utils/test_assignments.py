@@ -56,7 +56,7 @@ def test_only_what_differs_is_written(wanted: dict[str, str | None], settings: d
 @given(st.dictionaries(USERS, IDS), st.dictionaries(USERS, IDS))
 def test_the_report_adds_up(wanted: dict[str, str | None], settings: dict[str, str | None]) -> None:
     unread = {user: Failure("TIMEOUT", "late") for user in wanted.keys() - settings.keys()}
-    report = model.report(plan_assignments(wanted, settings), unread, CACHES, len(wanted))
+    report = model.report(plan_assignments(wanted, settings), unread, CACHES, len(wanted), diff=False)
     assert len(report["changed_accounts"]) + report["unchanged"] + len(report["failed_accounts"]) == len(wanted)
     assert report["changed"] == bool(report["changed_accounts"])
 
@@ -167,11 +167,16 @@ def test_bad_input(option: dict[str, t.Any], problem: str) -> None:
 
 def test_dangling_ids_are_shown_and_repaired() -> None:
     changes = plan_assignments({"alice": "1", "bob": None}, {"alice": "gone", "bob": "gone"})
-    report = model.report(changes, {}, CACHES, 2)
+    report = model.report(changes, {}, CACHES, 2, diff=True)
     assert report["changed_accounts"] == [
         {"name": "alice", "before": "gone (dangling)", "after": "asia"},
         {"name": "bob", "before": "gone (dangling)", "after": "local"},
     ]
+    assert report["diff"] == {
+        "before": {"alice": "gone (dangling)", "bob": "gone (dangling)"},
+        "after": {"alice": "asia", "bob": "local"},
+    }
+    assert "diff" not in model.report(changes, {}, CACHES, 2, diff=False)
     assert changes == [Change("alice", "gone", "1"), Change("bob", "gone", None)]
 
 
