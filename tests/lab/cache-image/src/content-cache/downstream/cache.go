@@ -23,11 +23,13 @@ type cache struct {
 	flights singleflight.Group
 }
 
-// wanted is what a client asks for: query is its URL's query string as it came, in which the signature is.
+// wanted is what a client asks for: query is its URL's query string as it came, in which the signature is; pulls is
+// whether it wants the content, and not only to know of it.
 type wanted struct {
 	repository reference.Named
 	digest     digest.Digest
 	query      string
+	pulls      bool
 }
 
 func (w wanted) path() string {
@@ -38,6 +40,9 @@ func (w wanted) path() string {
 // fetched it from (empty if another one did). Simultaneous calls for one digest make one upstream request.
 func (c *cache) provide(ctx context.Context, blob wanted) (hit bool, upstream string, err error) {
 	hit, err = c.store.has(ctx, blob.repository, blob.digest)
+	if hit && err == nil && blob.pulls {
+		err = c.renew(ctx, blob.digest)
+	}
 	for stored := hit; err == nil && !stored; {
 		led := false
 		flight := c.flights.DoChan(blob.digest.String(), func() (interface{}, error) {
@@ -62,6 +67,18 @@ func (c *cache) provide(ctx context.Context, blob wanted) (hit bool, upstream st
 		stored, err = c.store.has(ctx, blob.repository, blob.digest)
 	}
 	return hit, "", err
+}
+
+// renew lets a blob's time begin again where pulls do that. Not while the blob is fetched or removed, which leaves
+// nothing to renew.
+func (c *cache) renew(ctx context.Context, dgst digest.Digest) error {
+	if c.store.ttl == 0 || !c.store.sliding {
+		return nil
+	}
+	_, err, _ := c.flights.Do(dgst.String(), func() (interface{}, error) {
+		return nil, c.store.renew(context.WithoutCancel(ctx), dgst)
+	})
+	return err
 }
 
 // fetch gets a blob that is not stored, or no longer to be served, and returns the upstream it came from.

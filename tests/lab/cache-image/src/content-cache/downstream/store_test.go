@@ -176,6 +176,62 @@ func TestExpiry(t *testing.T) {
 	}
 }
 
+func TestSlidingExpiry(t *testing.T) {
+	store, clock := newStore(t, time.Hour)
+	store.sliding = true
+	cache := &cache{store: store}
+	store.mustKeep(t)
+	for range 4 { // 160 minutes in all
+		*clock = clock.Add(40 * time.Minute)
+		store.mustHave(t, app, true)
+		if err := cache.renew(background, layer); err != nil {
+			t.Fatal(err)
+		}
+		if err := cache.sweep(background); err != nil {
+			t.Fatal(err)
+		}
+	}
+	*clock = clock.Add(59 * time.Minute)
+	store.mustHave(t, app, true) // to ask for it is no pull
+	*clock = clock.Add(2 * time.Minute)
+	store.mustHave(t, app, false)
+	if err := cache.sweep(background); err != nil {
+		t.Fatal(err)
+	}
+	if files := store.files(t); len(files) > 0 {
+		t.Errorf("left %v", files)
+	}
+}
+
+func TestNothingIsRenewedByDefaultOrAfterTheEnd(t *testing.T) {
+	store, clock := newStore(t, time.Hour)
+	cache := &cache{store: store}
+	store.mustKeep(t)
+	files := len(store.files(t))
+	if err := cache.renew(background, layer); err != nil || len(store.files(t)) != files {
+		t.Fatalf("%v: %v", store.files(t), err)
+	}
+	*clock = clock.Add(2 * time.Hour)
+	if err := cache.sweep(background); err != nil {
+		t.Fatal(err)
+	}
+	store.sliding = true
+	if err := cache.renew(background, layer); err != nil || len(store.files(t)) > 0 {
+		t.Fatalf("%v: %v", store.files(t), err)
+	}
+}
+
+func TestAPullThatWasNotedInHalfIsNone(t *testing.T) {
+	store, clock := newStore(t, time.Hour)
+	store.sliding = true
+	store.mustKeep(t)
+	*clock = clock.Add(2 * time.Hour)
+	if err := store.driver.PutContent(background, pulledPath(layer), []byte("2026-0")); err != nil {
+		t.Fatal(err)
+	}
+	store.mustHave(t, app, false)
+}
+
 func TestRemovedByAnotherReplica(t *testing.T) {
 	store, clock := newStore(t, time.Hour)
 	store.mustKeep(t)
