@@ -160,7 +160,10 @@ pulls:
       elements: dict
       contains:
         digest: {description: The blob., type: str}
-        source: {description: The server that DTR sends to instead., type: str, sample: DTR itself}
+        source:
+          description: V(DTR itself) where DTR serves it, or the server that DTR sends to instead of the cache.
+          type: str
+          sample: DTR itself
     failure:
       description: Why the image failed, as in RV(failure), or V(null).
       type: dict
@@ -206,6 +209,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.fan_out import fan_out
 from ansible_collections.dtr.cache.plugins.module_utils.progress import Progress
 from ansible_collections.dtr.cache.plugins.module_utils.pull_module import (
+    lost_cache,
     pull_argument_spec,
     pulling_account,
     why_elsewhere,
@@ -266,7 +270,8 @@ def pull_images(module: AnsibleModule) -> dict[str, t.Any]:
                     concurrency=params["concurrency"],
                     skip_cached=params["skip_cached"],
                     transfer=progress.transfer(),
-                    why_elsewhere=lambda: why_elsewhere(registry, account, origins),
+                    why_elsewhere=lambda: why_elsewhere(registry, account, origins, puller.trouble),
+                    lost_cache=lambda: lost_cache(registry, account),
                 )
                 try:
                     return (puller.preview if module.check_mode else puller.pull)([*names, *expanded], unknown)

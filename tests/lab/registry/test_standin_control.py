@@ -121,7 +121,8 @@ def test_a_restart_keeps_the_data(start: t.Callable[[], t.ContextManager[Standin
         assert Client(second, "admin", first.passwords["admin"]).get("/api/v0/meta/settings").json()["readOnlyRegistry"]
         second.control.behave(cache_gone="redirected")
         alice = Client(second, "alice")
-        moved = alice.get("/v2/engineering/app/blobs/sha256:00", headers=alice.bearer("repository:engineering/app:pull"))
+        headers = alice.bearer("repository:engineering/app:pull")
+        moved = alice.get("/v2/engineering/app/blobs/sha256:00", headers=headers)
         assert moved.headers["Location"].startswith("https://africa.lab.test/v2/")
 
 
