@@ -53,7 +53,8 @@ options:
   skip_cached:
     description:
       - Do not transfer a blob that the cache says it has. DTR is still asked to send to the cache for it.
-      - Makes a repeated warming cheap; the content of such a blob is not verified.
+      - Makes a repeated warming cheap; the content of such a blob is not verified. Where a cache counts its C(blobttl)
+        from the last pull, this is none.
     type: bool
     default: false
   replicas:
@@ -94,7 +95,8 @@ attributes:
     support: full
     details:
       - The task reports a change when it brought a blob into the cache, and none when the cache had all of them, or
-        does not tell (see RV(pulls[].cached_before)). A cache drops blobs after its C(blobttl).
+        does not tell (see RV(pulls[].cached_before)). A cache drops blobs after its C(blobttl); whether a pull prolongs
+        that is not documented.
   action_group:
     support: full
 """

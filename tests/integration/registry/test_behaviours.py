@@ -16,7 +16,7 @@ from .scenarios import ASSIGNMENTS, CACHES, SCENARIOS, Scenario, assert_never_or
 from dtr_standin.accounts import NAMED_USERS  # isort: skip (conftest puts it into the path)
 from dtr_standin.behaviours import Behaviours  # isort: skip (conftest puts it into the path)
 
-#: What is about pulls, which these modules have no part in; `test_pulls` has the last two.
+#: What is about pulls, which these modules have no part in; `test_lost_caches` has the last two.
 _OF_PULLS = {
     "blob_redirect_status",
     "redirect_heads",

@@ -402,9 +402,10 @@ def test_a_cache_that_answers_with_failures_is_down(
     admin.standin.control.behave(cache_down="served")
     with fake_cache(admin.standin.url, ca, issue(tmp_path, "cache", ca)) as cache:
         admin.set_cache("bob", admin.create_cache(host=cache.url))
-        admin.standin.control.fault("status", path="/v2/$", status=503)
+        cache.status = 503
         assert get(bob, LAYER_PATH).content == LAYER
-    assert cache.served == ["/v2/"]
+        cache.status = 401
+        assert get(bob, LAYER_PATH).status_code == 307
 
 
 @pytest.mark.usefixtures("assigned")

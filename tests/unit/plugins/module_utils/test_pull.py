@@ -416,6 +416,21 @@ class TestBrokenTransfers:
         make_puller(dtr).pull([APP])
         assert dtr.site.count("GET", f"/v2/engineering/app/blobs/{sha256(LAYERS[0])}") == 3
 
+    @pytest.mark.parametrize("place", [None, "https://elsewhere.example.com/x?signature=1"])
+    def test_not_taken_up_where_dtr_no_longer_sends_to_the_cache(self, dtr: FakeDtr, place: str | None) -> None:
+        dtr.add_image(APP, *LAYERS)
+        self.cut(dtr, 1)
+        asked: list[str] = []
+
+        def location(digest: str) -> str | None:
+            asked.append(digest)
+            return place if asked.count(digest) > 1 else dtr.signed(digest)
+
+        dtr.location = location
+        failure = make_puller(dtr).pull([APP]).failures[APP]
+        assert failure.code == "CONNECTION_FAILED"
+        assert failure.message.endswith("after 100000 of 300000 bytes, and DTR no longer sends there for it.")
+
     def test_bounded_tries(self, dtr: FakeDtr) -> None:
         dtr.add_image(APP, *LAYERS)
         dtr.cache.answer = lambda _request, content: Reply(200, content[:4], length=len(content))
