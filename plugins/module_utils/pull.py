@@ -582,7 +582,8 @@ def likely_cause(
         return f"Account {account} is assigned to the cache {where}: assign it to this one {another}"
     down = trouble()
     if down:
-        return f"Account {account} is assigned to it, and DTR may step in for a cache that is down. {down}"
+        told = f"Account {account} is assigned to the cache {assigned.name}"
+        return f"{told}, and DTR may step in for a cache that is down. {down}"
     return (
         f"Account {account} is assigned to the cache {assigned.name}, which answers from here, and DTR still serves "
         f"the blobs another way: check that DTR's own nodes reach {assigned.host}, since DTR may step in for a cache "

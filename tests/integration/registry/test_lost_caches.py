@@ -188,7 +188,8 @@ def test_a_pull_and_a_look_while_the_cache_is_down(
         assert failure["code"] == "NOT_THROUGH_CACHE"
         assert failure["message"].endswith(": DTR serves them itself.")
         assert failure["hint"].startswith(
-            f"Account bob is assigned to it, and DTR may step in for a cache that is down. {at_the_cache}"
+            "Account bob is assigned to the cache region-asia, and DTR may step in for a cache that is down. "
+            + at_the_cache
         )
         assert {each["digest"]: each["source"] for each in row["elsewhere"]} == dict.fromkeys(BLOBS, "DTR itself")
         assert redirects(registry) == 0
@@ -202,3 +203,26 @@ def test_a_pull_and_a_look_while_the_cache_is_down(
     assert [(check["edge"], check["check"]) for check in checks] == [("client->cache", "tcp")]
     assert registry.settled() == before
     assert_nothing_is_left(registry)
+
+
+def test_a_cache_that_only_dtr_takes_for_down(registry: Registry, cache: tuple[FakeCache, t.Any]) -> None:
+    running, _stop = cache
+    registry.set_up({"new": ("region-asia", running.url)}, {"bob": "new"})
+    registry.control.behave(cache_down="served")
+    running.fails_for = "aiohttp"  # the stand-in's own client
+    before = registry.control.state()
+    result = pull(registry)
+    assert result["failure"]["code"] == "NOT_THROUGH_CACHE"
+    (check,) = failed_checks(look(registry, running))
+    assert (check["edge"], check["check"]) == ("client->DTR", "pull")
+    assert check["detail"].startswith(
+        f"DTR sends account bob to itself for a layer of {IMAGE}, and not to {running.url}"
+    )
+    for hint in (result["failure"]["hint"], check["hint"]):
+        assert "is assigned to the cache region-asia, which answers from here" in hint
+        assert f"check that DTR's own nodes reach {running.url}" in hint
+    assert redirects(registry) == 0
+    assert not any(path.endswith(tuple(BLOBS)) for path in running.served)
+    assert registry.settled() == before
+    running.fails_for = None
+    assert pull(registry)["pulls"][0]["via_cache"]

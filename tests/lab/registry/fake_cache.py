@@ -22,6 +22,7 @@ class FakeCache:
         served: The paths of blobs that clients asked for, without their queries.
         kept: What came from the registry, by path.
         status: What it answers everything with, if it is not well.
+        fails_for: Whose user agent has this in it meets a failure, as by something between the two.
     """
 
     def __init__(self, url: str) -> None:
@@ -29,6 +30,7 @@ class FakeCache:
         self.served: list[str] = []
         self.kept: dict[str, bytes] = {}
         self.status = 0
+        self.fails_for: str | None = None
 
 
 @contextlib.contextmanager
@@ -38,6 +40,9 @@ def fake_cache(upstream: str, ca: Issued, certificate: Issued) -> t.Iterator[Fak
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]
+            if cache.fails_for and cache.fails_for in self.headers.get("User-Agent", ""):
+                self._answer(503, b"")
+                return
             if cache.status or path == "/v2/":
                 self._answer(cache.status or 200, b"{}")
                 return

@@ -605,5 +605,6 @@ class TestLikelyCause:
             pull.likely_cause("alice", setting, CACHES, [origin_of("https://asia.example.com")], trouble)
             for setting in ("id-1", "id-2", "id-9", None)
         ]
-        assert told[0] == ("Account alice is assigned to it, and DTR may step in for a cache that is down. It is down.")
+        step_in = "and DTR may step in for a cache that is down. It is down."
+        assert told[0] == f"Account alice is assigned to the cache region-asia, {step_in}"
         assert asked == [1]

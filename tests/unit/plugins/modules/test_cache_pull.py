@@ -125,7 +125,7 @@ def test_where_dtr_steps_in_for_a_cache_that_is_down(dtr: FakeDtr) -> None:
     assert failure["code"] == "NOT_THROUGH_CACHE"
     assert failure["message"].endswith(": DTR serves them itself.")
     assert failure["hint"].startswith(
-        "Account alice is assigned to it, and DTR may step in for a cache that is down. Cache region-asia ("
+        "Account alice is assigned to the cache region-asia, and DTR may step in for a cache that is down. Cache "
     )
     assert "503 Service Unavailable" in failure["hint"]
 
