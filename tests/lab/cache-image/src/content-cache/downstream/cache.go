@@ -41,7 +41,10 @@ func (w wanted) path() string {
 func (c *cache) provide(ctx context.Context, blob wanted) (hit bool, upstream string, err error) {
 	hit, err = c.store.has(ctx, blob.repository, blob.digest)
 	if hit && err == nil && blob.pulls {
-		err = c.renew(ctx, blob.digest)
+		if failure := c.renew(ctx, blob.digest); failure != nil {
+			// A full disk is no reason not to serve what is on it.
+			dcontext.GetLogger(ctx).Warnf("could not note a pull of %s: %v", blob.digest, failure)
+		}
 	}
 	for stored := hit; err == nil && !stored; {
 		led := false

@@ -221,6 +221,26 @@ func TestNothingIsRenewedByDefaultOrAfterTheEnd(t *testing.T) {
 	}
 }
 
+// unwritable has no space for even a small file.
+type unwritable struct{ storagedriver.StorageDriver }
+
+func (unwritable) PutContent(context.Context, string, []byte) error { return syscall.ENOSPC }
+
+func TestAPullThatCannotBeNotedIsServed(t *testing.T) {
+	store, _ := newStore(t, time.Hour)
+	store.sliding = true
+	store.mustKeep(t)
+	store.driver = unwritable{store.driver}
+	cache := &cache{store: store}
+	if err := cache.renew(background, layer); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("got %v", err)
+	}
+	hit, _, err := cache.provide(background, wanted{repository: app, digest: layer, pulls: true})
+	if err != nil || !hit {
+		t.Errorf("hit %t: %v", hit, err)
+	}
+}
+
 func TestAPullThatWasNotedInHalfIsNone(t *testing.T) {
 	store, clock := newStore(t, time.Hour)
 	store.sliding = true
