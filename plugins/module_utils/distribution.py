@@ -164,7 +164,7 @@ class Distribution:
         if answer.status == 404:
             raise Failure(
                 "BLOB_UNKNOWN",
-                f"DTR names {digest} in a manifest of {repository}, but does not have it.",
+                f"DTR names {digest} in a manifest of {repository}, and answers {_said(answer)} for it.",
                 http_status=404,
                 url=answer.url,
                 hint="Push the image again.",
@@ -257,12 +257,10 @@ class Distribution:
     def refusal(self, answer: Answer, repository: str, verb: str = "pull from") -> Failure:
         """What an answer means that is no success."""
         if answer.status in (401, 403):
-            codes = ", ".join(code for code, _text in server_errors(answer) if code)
-            said = f"{status_text(answer.status)} ({codes})" if codes else status_text(answer.status)
             access = "read" if verb == "pull from" else "write"
             return Failure(
                 "NOT_AUTHORIZED",
-                f"{self._account} may not {verb} {repository}: DTR answered {said}.",
+                f"{self._account} may not {verb} {repository}: DTR answered {_said(answer)}.",
                 http_status=answer.status,
                 url=answer.url,
                 hint=f"Check the repository's name, and give the account {access} access to it in DTR.",
@@ -277,6 +275,12 @@ class Distribution:
                 hint="Set the url to the address that DTR itself answers on.",
             )
         return failure_of(answer)
+
+
+def _said(answer: Answer) -> str:
+    """An answer's status with the server's own codes."""
+    codes = ", ".join(code for code, _text in server_errors(answer) if code)
+    return f"{status_text(answer.status)} ({codes})" if codes else status_text(answer.status)
 
 
 def _next_page(answer: Answer, base_url: str) -> str | None:

@@ -29,7 +29,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.fan_out import fan_out
 from ansible_collections.dtr.cache.plugins.module_utils.progress import Transfer
 from ansible_collections.dtr.cache.plugins.module_utils.registry import ContentCache
-from ansible_collections.dtr.cache.plugins.module_utils.transport import Transport
+from ansible_collections.dtr.cache.plugins.module_utils.transport import RETRIED_STATUSES, Transport
 
 # Large enough that Python's share of the work is small, small enough that no layer's size matters.
 _PIECE = 256 * 1024
@@ -65,7 +65,7 @@ class Pulled(t.NamedTuple):
     """What became of one blob.
 
     Args:
-        elsewhere: Where DTR sends instead of the cache, or C(None) when it sends to the cache.
+        elsewhere: Who serves it, or where DTR sends, instead of the cache; C(None) when DTR sends to the cache.
         answered_before: Whether the cache said that it had the blob; C(None) when it did not say.
         received: Bytes that came from the cache.
         began: When it was asked for, in seconds of the clock.
@@ -146,6 +146,8 @@ class Puller:
         skip_cached: Leave a blob that the cache already has where it is.
         transfer: Is told how much came.
         why_elsewhere: The likely cause when DTR does not send to the cache, as a sentence; asked at most once.
+        lost_cache: What to do when the account's cache is gone, as a sentence, or C(None) where it is not; asked at
+            most once, when DTR refuses a blob.
         clock: Seconds that never go back.
         sleep: Waits for a number of seconds.
     """
@@ -162,6 +164,7 @@ class Puller:
         skip_cached: bool = False,
         transfer: Transfer | None = None,
         why_elsewhere: t.Callable[[], str] | None = None,
+        lost_cache: t.Callable[[], str | None] = lambda: None,
         clock: t.Callable[[], float] = time.monotonic,
         sleep: t.Callable[[float], None] = time.sleep,
     ) -> None:
@@ -174,6 +177,7 @@ class Puller:
         self._skip_cached = skip_cached
         self._transfer_told = transfer or Transfer(lambda *_counts, **_sizes: None)
         self._why_elsewhere = why_elsewhere
+        self._lost_cache = _once(lost_cache)
         self._clock = clock
         self._sleep = sleep
         self._lock = threading.Lock()
@@ -280,7 +284,7 @@ class Puller:
     def _pull_blob(self, wanted: Wanted) -> Pulled:
         began = self._clock()
         digest = wanted.blob.digest
-        location = self._distribution.blob_location(wanted.repository, digest)
+        location = self._location(wanted)
         elsewhere = self._elsewhere(location)
         if location is None or elsewhere:
             return Pulled(elsewhere, None, 0, began, self._clock())
@@ -297,6 +301,15 @@ class Puller:
             raise self._damaged(wanted, arrived)
         self._transfer_told.complete()
         return Pulled(None, before, arrived.received, began, self._clock())
+
+    def _location(self, wanted: Wanted) -> str | None:
+        """Where DTR sends for a blob. A refusal may be about the account's cache, whatever DTR's answer says."""
+        try:
+            return self._distribution.blob_location(wanted.repository, wanted.blob.digest)
+        except Failure as failure:
+            if failure.http_status is not None and failure.http_status not in RETRIED_STATUSES:
+                failure.hint = self._lost_cache() or failure.hint
+            raise
 
     def _transfer(self, wanted: Wanted, location: str, arrived: _Arrived) -> None:
         """Read a blob to its end, taking up again after a broken connection with a newly signed URL."""
@@ -317,8 +330,9 @@ class Puller:
             used += 1
             transport.note_retry(f"{wanted.blob.digest} of {wanted.repository}: {reason}, {left} retries left")
             self._sleep(transport.backoff.pause(used))
-            again = self._distribution.blob_location(wanted.repository, wanted.blob.digest)
+            again = self._location(wanted)
             if again is None or self._elsewhere(again):
+                reason += ", and DTR no longer sends there for it"
                 break
             location = again
         raise Failure(
@@ -432,7 +446,7 @@ class Puller:
         return Failure(
             NOT_THROUGH_CACHE,
             f"{len(stray)} of {len(image.blobs)} blobs of {image.name} do not come through the cache {self._cache} "
-            f"({', '.join(sorted(map(str, self._origins)))}), but from {' and '.join(sorted(set(stray.values())))}.",
+            f"({', '.join(sorted(map(str, self._origins)))}): {' and '.join(map(_way, sorted(set(stray.values()))))}.",
             hint=_SENT_BACK_HINT if _DTR_BY_THE_CACHE in stray.values() else None,
         )
 
@@ -445,6 +459,15 @@ class Puller:
         hint = self._why_elsewhere() if strays and self._why_elsewhere else None
         for failure in strays:
             failure.hint = hint
+
+    def trouble(self) -> str | None:
+        """Why the cache cannot be used from here, with what to do, or C(None) where it answers."""
+        origin = min(self._origins)
+        try:
+            self._transport(origin).request("GET", "/v2/", expect=ANSWERED)
+        except Failure as failure:
+            return str(self._explained(failure, origin).as_result()["msg"])
+        return None
 
     def _named(self, origin: Origin) -> str:
         kind = "Cache" if origin in self._origins else "The storage backend of cache"
@@ -532,7 +555,11 @@ def registered_origins(cache: str, caches: t.Sequence[ContentCache]) -> list[Ori
 
 
 def likely_cause(
-    account: str, setting: str | None, caches: t.Sequence[ContentCache], origins: t.Sequence[Origin]
+    account: str,
+    setting: str | None,
+    caches: t.Sequence[ContentCache],
+    origins: t.Sequence[Origin],
+    trouble: t.Callable[[], str | None] = lambda: None,
 ) -> str:
     """Why an account's blobs do not come through a cache, judged by the account's setting in DTR.
 
@@ -541,20 +568,39 @@ def likely_cause(
         setting: The id of the cache it is assigned to, or C(None).
         caches: All caches that DTR knows.
         origins: The addresses of the cache that was expected.
+        trouble: Why that cache cannot be used, as C(Puller.trouble) tells; asked where the setting is right.
     """
+    another = "with dtr.cache.cache_assignments, or name an account that is."
     if setting is None:
-        return f"Account {account} is not assigned to any cache: assign it with dtr.cache.cache_assignments."
-    assigned = next((cache for cache in caches if cache.id == setting), None)
-    if assigned is None:
-        return (
-            f"Account {account} is assigned to a cache that no longer exists (id {setting}): assign it anew with "
-            "dtr.cache.cache_assignments."
-        )
+        return f"Account {account} is not assigned to any cache: assign it {another}"
+    lost = lost_cache(account, setting, caches)
+    if lost:
+        return lost
+    assigned = next(cache for cache in caches if cache.id == setting)
     if origin_of(assigned.host) not in origins:
-        return f"Account {account} is assigned to the cache {assigned.name} ({assigned.host})."
+        where = f"{assigned.name} ({assigned.host})"
+        return f"Account {account} is assigned to the cache {where}: assign it to this one {another}"
+    down = trouble()
+    if down:
+        told = f"Account {account} is assigned to the cache {assigned.name}"
+        return f"{told}, and DTR may step in for a cache that is down. {down}"
     return (
-        f"Account {account} is assigned to the cache {assigned.name}, and DTR still serves the blobs another way: "
-        "check that url names DTR itself, and that the setting was not changed a moment ago."
+        f"Account {account} is assigned to the cache {assigned.name}, which answers from here, and DTR still serves "
+        f"the blobs another way: check that DTR's own nodes reach {assigned.host}, since DTR may step in for a cache "
+        "that it takes for down, that url names DTR itself, and that the setting was not changed a moment ago."
+    )
+
+
+def lost_cache(account: str, setting: str | None, caches: t.Sequence[ContentCache]) -> str | None:
+    """What to do about an account whose cache no longer exists, or C(None) where it does.
+
+    What DTR makes of its pulls is not documented: it may serve blobs itself, send to where the cache was, or refuse.
+    """
+    if setting is None or any(cache.id == setting for cache in caches):
+        return None
+    return (
+        f"Account {account} is assigned to a cache that no longer exists (id {setting}): assign it anew with "
+        "dtr.cache.cache_assignments."
     )
 
 
@@ -703,6 +749,32 @@ def _target(location: str) -> str:
     """Path and query of a URL, as they came: the query holds the signature."""
     parts = urlsplit(location)
     return urlunsplit(("", "", parts.path or "/", parts.query, ""))
+
+
+def _way(place: str) -> str:
+    """How blobs come that do not come through the cache."""
+    if place == _DTR_ITSELF:
+        return "DTR serves them itself"
+    if place == _DTR_BY_THE_CACHE:
+        return "the cache sends back to DTR for them"
+    return f"DTR sends to {place} for them"
+
+
+_T = t.TypeVar("_T")
+
+
+def _once(ask: t.Callable[[], _T]) -> t.Callable[[], _T]:
+    """The same answer for all threads, asked for by the first."""
+    lock = threading.Lock()
+    told: list[_T] = []
+
+    def answer() -> _T:
+        with lock:
+            if not told:
+                told.append(ask())
+            return told[0]
+
+    return answer
 
 
 def _begins_at(stream: Stream, offset: int) -> bool:

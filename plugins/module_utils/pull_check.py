@@ -33,12 +33,16 @@ class Ask(t.NamedTuple):
         account: Gives the account's name for messages, once it is logged in.
         distribution: Gives DTR's C(/v2) as that account.
         connect: Makes a transport without credentials for an address of the cache.
+        why_elsewhere: The likely cause when DTR does not send to the cache, as a sentence.
+        lost_cache: What to do when the account's cache is gone, or C(None) where it is not.
     """
 
     image: str
     account: t.Callable[[], str]
     distribution: t.Callable[[], Distribution]
     connect: t.Callable[[str], Transport]
+    why_elsewhere: t.Callable[[], str]
+    lost_cache: t.Callable[[], str | None]
 
 
 def look(ask: Ask, url: str) -> Check:
@@ -46,7 +50,7 @@ def look(ask: Ask, url: str) -> Check:
     try:
         distribution = ask.distribution()
         repository, blob = _smallest_layer(distribution, ask.image)
-        location = distribution.blob_location(repository, blob.digest)
+        location = _location(ask, distribution, repository, blob.digest)
     except Failure as failure:
         return _bad(CLIENT_TO_DTR, failure.message, failure.hint)
     place = None if location is None else origin_of(location)
@@ -55,12 +59,22 @@ def look(ask: Ask, url: str) -> Check:
         return _bad(
             CLIENT_TO_DTR,
             f"DTR sends account {account} to {place or 'itself'} for a layer of {ask.image}, and not to {url}",
-            f"Assign {account} to this cache with dtr.cache.cache_assignments, or name an account that is.",
+            ask.why_elsewhere(),
         )
     try:
         return judge(_status(ask.connect(str(place)), location), ask.image)
     except Failure as failure:
         return _bad(CACHE_TO_DTR, failure.message, failure.hint)
+
+
+def _location(ask: Ask, distribution: Distribution, repository: str, digest: str) -> str | None:
+    """Where DTR sends for a layer. A refusal may be about the account's cache, whatever DTR's answer says."""
+    try:
+        return distribution.blob_location(repository, digest)
+    except Failure as failure:
+        if failure.http_status is not None:
+            failure.hint = ask.lost_cache() or failure.hint
+        raise
 
 
 def judge(status: int, image: str) -> Check:

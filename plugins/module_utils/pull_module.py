@@ -74,15 +74,31 @@ def pulling_account(module: AnsibleModule, registry: Registry) -> t.Iterator[Pul
             transport.close()
 
 
-def why_elsewhere(registry: Registry, account: str | None, origins: t.Sequence[Origin]) -> str:
-    """Why DTR does not send the account to the cache, as far as the account's setting tells."""
+def why_elsewhere(
+    registry: Registry,
+    account: str | None,
+    origins: t.Sequence[Origin],
+    trouble: t.Callable[[], str | None] = lambda: None,
+) -> str:
+    """Why DTR does not send the account to the cache, as far as the account's setting and the cache tell."""
     if account is None:
         return "Check which cache the client certificate's account is assigned to."
     try:
         setting = registry.user_cache(account)
-        return pull.likely_cause(account, setting, registry.content_caches(), origins)
+        return pull.likely_cause(account, setting, registry.content_caches(), origins, trouble)
     except Failure:
         return f"Check which cache account {account} is assigned to, with dtr.cache.cache_assignments_info."
+
+
+def lost_cache(registry: Registry, account: str | None) -> str | None:
+    """What to do where the account's cache is gone, or C(None) where it is not or that cannot be found out."""
+    if account is None:
+        return None
+    try:
+        setting = registry.user_cache(account)
+        return pull.lost_cache(account, setting, registry.content_caches())
+    except Failure:
+        return None
 
 
 def an_account(registry: Registry, declared: t.Mapping[str, t.Any]) -> str | None:

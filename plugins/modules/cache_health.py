@@ -252,7 +252,13 @@ from ansible_collections.dtr.cache.plugins.module_utils.assignments import (
 from ansible_collections.dtr.cache.plugins.module_utils.cache_transport import CacheTransport
 from ansible_collections.dtr.cache.plugins.module_utils.distribution import Distribution, origin_of
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.pull_module import ACCOUNT_OF, an_account, declared_accounts
+from ansible_collections.dtr.cache.plugins.module_utils.pull_module import (
+    ACCOUNT_OF,
+    an_account,
+    declared_accounts,
+    lost_cache,
+    why_elsewhere,
+)
 from ansible_collections.dtr.cache.plugins.module_utils.registry import Registry
 from ansible_collections.dtr.cache.plugins.module_utils.registry_module import Connection, run_registry_module
 from ansible_collections.dtr.cache.plugins.module_utils.transport import Transport, normalise_url
@@ -423,6 +429,8 @@ def pull_of(
         lambda: puller.account,
         lambda: puller.distribution,
         lambda url: CacheTransport(url, system_trust=not own, **trust, **options),
+        lambda: why_elsewhere(registry, puller.name, [origin_of(entry["url"])]),
+        lambda: lost_cache(registry, puller.name),
     )
     return health.Pull(functools.partial(puller.log_in, stack), functools.partial(pull_check.look, ask))
 
@@ -436,6 +444,7 @@ class Puller:
         self._module = module
         self._registry = registry
         self._entry = entry
+        self.name: str | None = None
         self.account = ""
 
     def log_in(self, stack: contextlib.ExitStack) -> None:
@@ -449,7 +458,8 @@ class Puller:
             self._module.no_log_values.add(token)
             # With a client certificate DTR would take the certificate's account.
             credentials = {"username": account, "password": token}
-        self.account = account or params["username"] or "of the client certificate"
+        self.name = account or params["username"]
+        self.account = self.name or "of the client certificate"
         trust = {name: params[name] for name in (*TRUST, "validate_certs")}
         self.distribution = Distribution(Transport(params["url"], **credentials, **trust, **options), account)
 

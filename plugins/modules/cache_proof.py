@@ -113,6 +113,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.cache_transport import c
 from ansible_collections.dtr.cache.plugins.module_utils.distribution import Distribution, Origin
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.pull_module import (
+    lost_cache,
     pull_argument_spec,
     pulling_account,
     why_elsewhere,
@@ -188,7 +189,8 @@ def pulled_twice(
             connect,
             platforms=(images.ALL_PLATFORMS,),
             concurrency=1,
-            why_elsewhere=lambda: why_elsewhere(registry, account, origins),
+            why_elsewhere=lambda: why_elsewhere(registry, account, origins, puller.trouble),
+            lost_cache=lambda: lost_cache(registry, account),
         )
         try:
             return proof.pull_twice(puller, name, cache)

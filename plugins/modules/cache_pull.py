@@ -53,7 +53,8 @@ options:
   skip_cached:
     description:
       - Do not transfer a blob that the cache says it has. DTR is still asked to send to the cache for it.
-      - Makes a repeated warming cheap; the content of such a blob is not verified.
+      - Makes a repeated warming cheap; the content of such a blob is not verified. Where a cache counts its C(blobttl)
+        from the last pull, this is none.
     type: bool
     default: false
   replicas:
@@ -94,7 +95,8 @@ attributes:
     support: full
     details:
       - The task reports a change when it brought a blob into the cache, and none when the cache had all of them, or
-        does not tell (see RV(pulls[].cached_before)). A cache drops blobs after its C(blobttl).
+        does not tell (see RV(pulls[].cached_before)). A cache drops blobs after its C(blobttl); whether a pull prolongs
+        that is not documented.
   action_group:
     support: full
 """
@@ -160,7 +162,10 @@ pulls:
       elements: dict
       contains:
         digest: {description: The blob., type: str}
-        source: {description: The server that DTR sends to instead., type: str, sample: DTR itself}
+        source:
+          description: V(DTR itself) where DTR serves it, or the server that DTR sends to instead of the cache.
+          type: str
+          sample: DTR itself
     failure:
       description: Why the image failed, as in RV(failure), or V(null).
       type: dict
@@ -206,6 +211,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.fan_out import fan_out
 from ansible_collections.dtr.cache.plugins.module_utils.progress import Progress
 from ansible_collections.dtr.cache.plugins.module_utils.pull_module import (
+    lost_cache,
     pull_argument_spec,
     pulling_account,
     why_elsewhere,
@@ -266,7 +272,8 @@ def pull_images(module: AnsibleModule) -> dict[str, t.Any]:
                     concurrency=params["concurrency"],
                     skip_cached=params["skip_cached"],
                     transfer=progress.transfer(),
-                    why_elsewhere=lambda: why_elsewhere(registry, account, origins),
+                    why_elsewhere=lambda: why_elsewhere(registry, account, origins, puller.trouble),
+                    lost_cache=lambda: lost_cache(registry, account),
                 )
                 try:
                     return (puller.preview if module.check_mode else puller.pull)([*names, *expanded], unknown)

@@ -402,17 +402,16 @@ def _own_problems(head: Variables) -> t.Iterator[Problem]:
 
 
 def _lost_problems(undeclared: t.Sequence[Variables]) -> t.Iterator[Problem]:
-    """Where pulls fail at a cache that nobody looks after. One that answers may be another inventory's."""
+    """Caches that are down and that nobody looks after. One that answers may be another inventory's."""
     for cache in undeclared:
         if cache["answers"] is not False or cache["accounts"] == 0:
             continue
-        subject = {None: "Accounts may pull", 1: "1 account pulls"}.get(
-            cache["accounts"], f"{cache['accounts']} accounts pull"
-        )
+        count = cache["accounts"]
+        subject = {None: "Accounts may be", 1: "1 account is"}.get(count, f"{count} accounts are")
         yield Problem(
             _sentence(
-                f"{subject} from {cache['name']} ({cache['url']}), which no region declares and which does not answer: "
-                f"{cache['detail']}"
+                f"{subject} assigned to {cache['name']} ({cache['url']}), which no region declares and which does not "
+                f"answer: {cache['detail']}"
             ),
             "Deploy it as a region of this inventory; or take it out of DTR with dtr.cache.content_caches (state "
             "absent), which lets its accounts pull from DTR.",
@@ -422,9 +421,9 @@ def _lost_problems(undeclared: t.Sequence[Variables]) -> t.Iterator[Problem]:
 def _dangling_problems(dangling: t.Sequence[str], *, claimed: bool) -> t.Iterator[Problem]:
     if dangling:
         more = f" and {len(dangling) - _NAMED} more" if len(dangling) > _NAMED else ""
-        subject = "1 account pulls" if len(dangling) == 1 else f"{len(dangling)} accounts pull"
+        subject = "1 account is" if len(dangling) == 1 else f"{len(dangling)} accounts are"
         yield Problem(
-            f"{subject} from a cache that no longer exists: {', '.join(dangling[:_NAMED])}{more}.",
+            f"{subject} assigned to a cache that no longer exists: {', '.join(dangling[:_NAMED])}{more}.",
             "dtr.cache.assign gives them the cache that is declared."
             if claimed
             else "No region names them. dtr.cache.assign gives a cache to those of the teams and organisations in "

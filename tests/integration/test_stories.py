@@ -345,12 +345,12 @@ def test_a_stack_that_is_gone_accounts_and_caches_that_nobody_declares(fleet: Fl
     rows = {row["region"]: row for row in report["regions"]}
     problems = {region: [problem["cause"] for problem in row["problems"]] for region, row in rows.items()}
     assert f"client->cache, deployment: {no_stack}." in problems["region-asia"]
-    assert problems["region-europe"] == ["1 account pulls from a cache that no longer exists: bob."]
+    assert problems["region-europe"] == ["1 account is assigned to a cache that no longer exists: bob."]
     assert "dtr.cache.assign" in rows["region-europe"]["hint"]
     (registry,) = report["registries"]
     assert registry["dangling"] == ["user00007"]
     assert registry["cause"] == (
-        "1 account pulls from region-old (https://asia-3.lab.test:7), which no region declares and which does not "
+        "1 account is assigned to region-old (https://asia-3.lab.test:7), which no region declares and which does not "
         "answer: port 7 refuses connections."
     )
     assert registry["cause"] in told.output

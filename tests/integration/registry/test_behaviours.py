@@ -16,7 +16,7 @@ from .scenarios import ASSIGNMENTS, CACHES, SCENARIOS, Scenario, assert_never_or
 from dtr_standin.accounts import NAMED_USERS  # isort: skip (conftest puts it into the path)
 from dtr_standin.behaviours import Behaviours  # isort: skip (conftest puts it into the path)
 
-#: What is about pulls, which these modules have no part in.
+#: What is about pulls, which these modules have no part in; `test_lost_caches` has the last two.
 _OF_PULLS = {
     "blob_redirect_status",
     "redirect_heads",
@@ -24,6 +24,8 @@ _OF_PULLS = {
     "redirect_manifests",
     "signature_seconds",
     "token_seconds",
+    "cache_gone",
+    "cache_down",
 }
 #: Values for those whose type does not name them.
 _OPEN_ENDED: dict[str, list[t.Any]] = {"page_limit": [1, 7], "version": ["3.1.0"], "unhealthy": ["rethinkdb is down"]}

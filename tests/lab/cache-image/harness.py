@@ -8,6 +8,7 @@ import datetime
 import hashlib
 import http.client
 import json
+import os
 import socket
 import ssl
 import subprocess
@@ -198,7 +199,7 @@ class Cache:
     """One process of the content cache with its configuration, storage and log.
 
     `changes` are options of the downstream middleware; `config` is merged over the documented configuration, one level
-    deep in each section.
+    deep in each section; `environment` is added to this process's own.
     """
 
     def __init__(
@@ -210,12 +211,14 @@ class Cache:
         cas: t.Sequence[Path] = (),
         storage: Path | None = None,
         config: t.Mapping[str, t.Any] | None = None,
+        environment: t.Mapping[str, str] | None = None,
         **changes: object,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.binary, self.folder, self.authority = binary, folder, authority
         self.storage = storage or folder / "registry"
         self.log_path = folder / "log"
+        self.environment = {**os.environ, **(environment or {})}
         self.port = free_port()
         self.session = requests.Session()
         self.session.verify = str(authority.ca)
@@ -246,7 +249,7 @@ class Cache:
         path = self.folder / "config.yml"
         path.write_text(yaml.safe_dump(self.config))
         with self.log_path.open("ab") as log:
-            self.process = subprocess.Popen([self.binary, "serve", path], stdout=log, stderr=log)
+            self.process = subprocess.Popen([self.binary, "serve", path], stdout=log, stderr=log, env=self.environment)
         return self.process
 
     def start(self) -> Cache:

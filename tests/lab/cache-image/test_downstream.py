@@ -217,6 +217,38 @@ def test_a_blob_expires_a_fixed_time_after_it_was_stored(make_cache: MakeCache, 
     assert len(upstream.asked) == 2
 
 
+SLIDING = {"CONTENT_CACHE_BLOBTTL": "sliding"}
+
+
+def test_with_a_sliding_ttl_pulls_prolong_it(make_cache: MakeCache, upstream: Upstream) -> None:
+    cache = make_cache(blobttl="2s", environment=SLIDING).start()
+    pulled, asked_for = upstream.add(LAYER), upstream.add(LAYER + b"other")
+    cache.get(pulled), cache.get(asked_for)
+    for _ in range(8):
+        time.sleep(0.5)
+        cache.session.head(cache.blob_url(asked_for), timeout=30)
+        assert cache.get(pulled).content == LAYER
+    asked = [path.rpartition("/")[2] for path in upstream.asked]
+    assert asked.count(pulled) == 1
+    assert asked.count(asked_for) > 1, "a HEAD is no pull"
+    wait_for(lambda: cache.files() == [], "both are removed with all that belongs to them")
+
+
+def test_the_last_pull_survives_a_restart(make_cache: MakeCache, upstream: Upstream) -> None:
+    cache = make_cache(blobttl="20m", environment=SLIDING).start()
+    digest = upstream.add(LAYER)
+    cache.get(digest), cache.get(digest)
+    (data,) = cache.storage.glob("**/blobs/sha256/*/*/data")
+    os.utime(data, (time.time() - 1201, time.time() - 1201))
+    cache.stop()
+    with running(cache):
+        assert cache.get(digest).content == LAYER
+        assert len(upstream.asked) == 1
+    cache.environment = {**os.environ, "CONTENT_CACHE_BLOBTTL": "fixed"}
+    with running(cache):
+        wait_for(lambda: cache.stored() == [], "by its arrival it is too old")
+
+
 def test_age_survives_a_restart(make_cache: MakeCache, upstream: Upstream) -> None:
     cache = make_cache(blobttl="4s").start()
     digest = upstream.add(LAYER)
@@ -436,6 +468,7 @@ def test_wrong_configuration_is_told_in_one_line(make_cache: MakeCache, tmp_path
         ({"cas": [tmp_path / "empty.pem"]}, f'option "cas": {tmp_path}/empty.pem holds no PEM certificate'),
         ({"cas": [tmp_path / "none.pem"]}, f'option "cas": open {tmp_path}/none.pem: no such file'),
         ({"config": {"storage": {"floppy": {}}}}, "StorageDriver not registered: floppy"),
+        ({"environment": {"CONTENT_CACHE_BLOBTTL": "slides"}}, 'CONTENT_CACHE_BLOBTTL: "slides" is neither'),
     ]
     for arguments, message in cases:
         cache = make_cache(**arguments)

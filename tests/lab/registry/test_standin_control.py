@@ -120,6 +120,9 @@ def test_a_restart_keeps_the_data(start: t.Callable[[], t.ContextManager[Standin
         admin.set_cache("bob", cache)
         token = bob("POST", "/api/v0/api_tokens", {"tokenLabel": "kept"}).json()["token"]
         admin("POST", "/api/v0/meta/settings", {"readOnlyRegistry": True})
+        gone = admin.create_cache("region-africa", "https://africa.lab.test")
+        admin.set_cache("alice", gone)
+        admin("DELETE", f"/api/v0/content_caches/{gone}")
         state = first.control.state()
     assert not (first.state / "ready").exists()
     assert first.process.returncode == 0
@@ -127,6 +130,11 @@ def test_a_restart_keeps_the_data(start: t.Callable[[], t.ContextManager[Standin
         assert second.control.state() == state
         assert Client(second, "bob", token).settings("bob") == {"ContentCacheUUID": cache}
         assert Client(second, "admin", first.passwords["admin"]).get("/api/v0/meta/settings").json()["readOnlyRegistry"]
+        second.control.behave(cache_gone="redirected")
+        alice = Client(second, "alice")
+        headers = alice.bearer("repository:engineering/app:pull")
+        moved = alice.get("/v2/engineering/app/blobs/sha256:00", headers=headers)
+        assert moved.headers["Location"].startswith("https://africa.lab.test/v2/")
 
 
 def test_a_kill_loses_no_more_than_the_last_seconds(start: t.Callable[[], t.ContextManager[Standin]]) -> None:

@@ -354,6 +354,60 @@ def test_a_dangling_setting_falls_back_to_the_registry(admin: Client, bob: Clien
     assert get(bob, LAYER_PATH).content == LAYER
 
 
+def test_a_dangling_setting_may_lead_where_the_cache_was(admin: Client, bob: Client, assigned: str) -> None:
+    control = admin.standin.control
+    admin("DELETE", f"/api/v0/content_caches/{assigned}")
+    control.behave(cache_gone="redirected")
+    moved = get(bob, LAYER_PATH)
+    assert moved.status_code == 307
+    assert moved.headers["Location"].startswith(f"https://cache.lab.test:8443{LAYER_PATH}?")
+    assert get(bob, LAYER_PATH, "HEAD").status_code == get(bob, MANIFEST_PATH).status_code == 200
+    control.set_state([], {"bob": "never-registered"})
+    assert get(bob, LAYER_PATH).content == LAYER
+    control.set_state([{"id": "one", "name": "one", "host": "https://one.lab.test"}], {"bob": "one"})
+    control.set_state([], {"bob": "one"})
+    assert get(bob, LAYER_PATH).headers["Location"].startswith("https://one.lab.test/v2/")
+
+
+@pytest.mark.parametrize(("status", "name"), [(404, "NO_SUCH_CONTENT_CACHE"), (500, "INTERNAL_ERROR")])
+def test_a_dangling_setting_may_be_an_error(
+    admin: Client, alice: Client, bob: Client, assigned: str, status: int, name: str
+) -> None:
+    admin.standin.control.behave(cache_gone=status)
+    assert get(bob, LAYER_PATH).status_code == 307
+    admin("DELETE", f"/api/v0/content_caches/{assigned}")
+    assert code(get(bob, LAYER_PATH)) == (status, name)
+    assert get(bob, MANIFEST_PATH).content == MANIFEST
+    assert get(alice, LAYER_PATH).content == LAYER
+    admin.set_cache("bob", "")
+    assert get(bob, LAYER_PATH).content == LAYER
+
+
+@pytest.mark.usefixtures("pushed")
+def test_a_cache_that_is_down_is_noticed_or_not(admin: Client, bob: Client, ca: Issued, tmp_path: pathlib.Path) -> None:
+    behave = admin.standin.control.behave
+    with fake_cache(admin.standin.url, ca, issue(tmp_path, "cache", ca)) as cache:
+        admin.set_cache("bob", admin.create_cache(host=f"{cache.url}/"))
+        behave(cache_down="served")
+        assert get(bob, LAYER_PATH).headers["Location"].startswith(cache.url)
+    assert get(bob, LAYER_PATH).content == LAYER
+    behave(cache_down="redirected")
+    assert get(bob, LAYER_PATH).headers["Location"].startswith(cache.url)
+
+
+@pytest.mark.usefixtures("pushed")
+def test_a_cache_that_answers_with_failures_is_down(
+    admin: Client, bob: Client, ca: Issued, tmp_path: pathlib.Path
+) -> None:
+    admin.standin.control.behave(cache_down="served")
+    with fake_cache(admin.standin.url, ca, issue(tmp_path, "cache", ca)) as cache:
+        admin.set_cache("bob", admin.create_cache(host=cache.url))
+        cache.status = 503
+        assert get(bob, LAYER_PATH).content == LAYER
+        cache.status = 401
+        assert get(bob, LAYER_PATH).status_code == 307
+
+
 @pytest.mark.usefixtures("assigned")
 def test_which_requests_are_redirected_and_how(bob: Client) -> None:
     behave = bob.standin.control.behave

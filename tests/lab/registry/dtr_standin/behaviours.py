@@ -58,6 +58,13 @@ class Behaviours:
     signature_seconds: int = 1200
     token_seconds: int = 300
 
+    # Blobs for an account whose setting names a cache that was deleted (1.6, 10.4): DTR serves them itself, redirects
+    # to the address that the cache had (where none is known, as of an invented id: serves), or answers with an error
+    cache_gone: t.Literal["served", "redirected", 404, 500] = "served"
+    # Blobs while the account's cache does not answer (3.3, 10.5): the client is redirected all the same and fails, or
+    # DTR notices it and serves them itself
+    cache_down: t.Literal["redirected", "served"] = "redirected"
+
     # The registry's state (4.1)
     version: str = "2.7.4"
     read_only_registry: bool = False

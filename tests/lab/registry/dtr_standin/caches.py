@@ -35,6 +35,8 @@ class ContentCaches:
     def __init__(self) -> None:
         self.by_id: dict[str, ContentCache] = {}
         self.settings: dict[str, str] = {}
+        #: The hosts of caches that were deleted, by their ids.
+        self.former_hosts: dict[str, str] = {}
         #: Every change in the order in which it took effect: C(create) and C(delete) with a cache's id, C(set) and
         #: C(unset) with an account and, for C(set), the id.
         self.journal: collections.deque[tuple[str, str, str]] = collections.deque(maxlen=_JOURNAL_LENGTH)
@@ -71,6 +73,7 @@ class ContentCaches:
             for name in [name for name, held in self.settings.items() if held == cache_id]:
                 self._unset(name)
         if cache is not None:
+            self.former_hosts[cache_id] = cache.host
             self.journal.append(("delete", cache_id, cache.name))
 
     def set_account(self, name: str, form: t.Mapping[str, t.Any], behaviours: Behaviours) -> None:
@@ -95,6 +98,14 @@ class ContentCaches:
     def cache_of(self, name: str) -> ContentCache | None:
         """The cache that an account pulls from; none when it has none or when that was deleted."""
         return self.by_id.get(self.settings.get(name, ""))
+
+    def dangles(self, name: str) -> bool:
+        """Whether an account's setting names a cache that does not exist."""
+        return name in self.settings and self.settings[name] not in self.by_id
+
+    def former_host_of(self, name: str) -> str | None:
+        """The address of the deleted cache that an account's setting names."""
+        return self.former_hosts.get(self.settings.get(name, ""))
 
     def _understood(
         self, form: t.Mapping[str, t.Any], behaviours: Behaviours

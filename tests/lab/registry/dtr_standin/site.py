@@ -190,6 +190,8 @@ class Site:
         caches = ContentCaches()
         caches.by_id = {cache["id"]: ContentCache(**cache) for cache in data["content_caches"]}
         caches.settings = dict(data["settings"])
+        replaced = {cache.id: cache.host for cache in self.caches.by_id.values() if cache.id not in caches.by_id}
+        caches.former_hosts = {**self.caches.former_hosts, **replaced, **data.get("former_hosts", {})}
         tokens = {token["hashed_token"]: AccessToken(**token) for token in data.get("access_tokens", [])}
         self.caches = caches
         if "access_tokens" in data:
@@ -203,7 +205,12 @@ class Site:
         if self._dirty:
             self._dirty = False
             tokens = [dataclasses.asdict(token) for token in self.access_tokens.by_hash.values()]
-            kept = {**self.snapshot(), "access_tokens": tokens, "registry_settings": self.settings}
+            kept = {
+                **self.snapshot(),
+                "former_hosts": self.caches.former_hosts,
+                "access_tokens": tokens,
+                "registry_settings": self.settings,
+            }
             write_private(self._file, json.dumps(kept))
 
     def blob_location(self, host: str, path: str, account: str) -> str:

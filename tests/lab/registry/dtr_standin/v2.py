@@ -16,7 +16,7 @@ import aiohttp
 import yarl
 from aiohttp import hdrs, web
 
-from .errors import error_response
+from .errors import ApiError, error_response
 from .site import Site
 from .tokens import Grant
 
@@ -46,6 +46,7 @@ _OWN_HEADERS = frozenset(
 _WITHOUT_REPOSITORY = ("/v2", "/v2/_catalog")
 _LARGEST_MANIFEST = 4 * 1024 * 1024
 _MOST_CONFIGS = 10_000
+_CACHE_TIMEOUT = aiohttp.ClientTimeout(total=2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,10 +84,8 @@ class RegistryProxy:
             return self._challenge(request, needs, insufficient=grant is not None)
         if request.method not in ("GET", "HEAD") and self._site.read_only:
             return error_response(405, "UNSUPPORTED", "The registry is in read-only mode.")
-        location = self._redirection(request, target, grant) if target else None
-        if location:
-            return web.Response(status=self._site.behaviours.blob_redirect_status, headers={"Location": location})
-        return await self._pass_on(request, target)
+        elsewhere = await self._elsewhere(request, target, grant) if target else None
+        return elsewhere or await self._pass_on(request, target)
 
     async def _signed(self, request: web.Request, target: Target) -> web.StreamResponse:
         if not self._site.signer.opens(request.path, request.query):
@@ -125,18 +124,38 @@ class RegistryProxy:
         )
         return error_response(401, code, message, scope, headers)
 
-    def _redirection(self, request: web.Request, target: Target, grant: Grant) -> str | None:
-        """The signed address on the account's cache, if this request is one that goes there."""
+    async def _elsewhere(self, request: web.Request, target: Target, grant: Grant) -> web.Response | None:
+        """The answer that leads to the account's cache, or says that it is gone; none where DTR serves it itself."""
+        if not self._is_for_caches(request, target):
+            return None
+        behaviours, caches = self._site.behaviours, self._site.caches
+        cache = caches.cache_of(grant.account)
+        host = cache.host if cache else None
+        if caches.dangles(grant.account) and behaviours.cache_gone != "served":
+            if behaviours.cache_gone != "redirected":
+                code = "NO_SUCH_CONTENT_CACHE" if behaviours.cache_gone == 404 else "INTERNAL_ERROR"
+                raise ApiError(code)
+            host = caches.former_host_of(grant.account)
+        if host is None or (behaviours.cache_down == "served" and not await self._answers(host)):
+            return None
+        location = self._site.blob_location(host, request.path, grant.account)
+        return web.Response(status=behaviours.blob_redirect_status, headers={"Location": location})
+
+    def _is_for_caches(self, request: web.Request, target: Target) -> bool:
         behaviours = self._site.behaviours
         if request.method != "GET" and not (request.method == "HEAD" and behaviours.redirect_heads):
-            return None
+            return False
         if target.blob:
-            if not behaviours.redirect_config_blobs and target.blob in self._config_digests:
-                return None
-        elif not (target.manifest and behaviours.redirect_manifests):
-            return None
-        cache = self._site.caches.cache_of(grant.account)
-        return self._site.blob_location(cache.host, request.path, grant.account) if cache else None
+            return behaviours.redirect_config_blobs or target.blob not in self._config_digests
+        return target.manifest is not None and behaviours.redirect_manifests
+
+    async def _answers(self, host: str) -> bool:
+        """Whether a cache is up as DTR sees it, whoever signed its certificate."""
+        try:
+            async with self._session.get(f"{host.rstrip('/')}/v2/", ssl=False, timeout=_CACHE_TIMEOUT) as answer:
+                return answer.status < 500
+        except (aiohttp.ClientError, TimeoutError):
+            return False
 
     async def _pass_on(self, request: web.Request, target: Target | None) -> web.StreamResponse:
         headers = [(name, value) for name, value in request.headers.items() if name.lower() not in _OWN_HEADERS]

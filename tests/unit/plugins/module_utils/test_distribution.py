@@ -108,6 +108,7 @@ class TestBlobLocation:
         with pytest.raises(Failure) as caught:
             connect(dtr).blob_location(REPOSITORY, DIGEST)
         assert caught.value.code == "BLOB_UNKNOWN"
+        assert "and answers 404 Not Found for it." in caught.value.message
 
 
 class TestTokens:

@@ -153,7 +153,7 @@ class TestPull:
         row = row_of(report)
         assert not row["via_cache"]
         assert row["failure"]["code"] == pull.NOT_THROUGH_CACHE
-        assert "from DTR, to which the cache sends back" in row["failure"]["message"]
+        assert "the cache sends back to DTR for them" in row["failure"]["message"]
         assert "downstream" in row["failure"]["hint"]
         assert not any(
             "/blobs/" in each.path for each in dtr.site.requests[asked:] if "Authorization" not in each.headers
@@ -268,7 +268,7 @@ class TestElsewhere:
         failure = report.failures[APP]
         assert failure.code == pull.NOT_THROUGH_CACHE
         assert failure.as_result()["msg"].endswith(
-            f"4 of 4 blobs of {APP} do not come through the cache region-asia ({dtr.cache.site.url}), but from DTR "
+            f"4 of 4 blobs of {APP} do not come through the cache region-asia ({dtr.cache.site.url}): DTR serves them "
             "itself. Because."
         )
         assert not row_of(report)["via_cache"]
@@ -281,7 +281,7 @@ class TestElsewhere:
             dtr.location = lambda digest: f"{other.url}/v2/engineering/app/blobs/{digest}?signature=1"
             report = make_puller(dtr).pull([APP])
             assert other.requests == []
-        assert f"but from {other.url}." in report.failures[APP].message
+        assert report.failures[APP].message.endswith(f": DTR sends to {other.url} for them.")
 
     def test_one_stray_layer_fails_its_images_only(self, dtr: FakeDtr) -> None:
         dtr.add_image(APP, *LAYERS)
@@ -316,6 +316,46 @@ class TestElsewhere:
         report = make_puller(dtr, why_elsewhere=why).pull([APP, "engineering/other:2"])
         assert len(report.failures) == 2
         assert asked == [1]
+
+    @pytest.mark.parametrize(
+        ("reply", "code", "told"),
+        [
+            (Reply(404, b'{"errors": [{"code": "NO_SUCH_CONTENT_CACHE"}]}'), "BLOB_UNKNOWN", "NO_SUCH_CONTENT_CACHE"),
+            (Reply(403), "NOT_AUTHORIZED", "403 Forbidden"),
+            (Reply(500), "HTTP_500", "500 Internal Server Error"),
+        ],
+    )
+    @pytest.mark.parametrize("lost", ["It is gone.", None])
+    def test_a_refused_blob_may_be_about_a_cache_that_is_gone(
+        self, dtr: FakeDtr, reply: Reply, code: str, told: str, lost: str | None
+    ) -> None:
+        dtr.add_image(APP, *LAYERS)
+        dtr.refusal = lambda request: reply if "/blobs/" in request.path else None
+        asked: list[int] = []
+
+        def ask() -> str | None:
+            asked.append(1)
+            return lost
+
+        failure = make_puller(dtr, lost_cache=ask).pull([APP]).failures[APP]
+        assert (failure.code, told in failure.message) == (code, True)
+        assert failure.hint == lost if lost else failure.hint != "It is gone."
+        assert asked == [1]
+
+    def test_an_overloaded_dtr_is_not_asked_for_more(self, dtr: FakeDtr) -> None:
+        dtr.add_image(APP, *LAYERS)
+        dtr.refusal = lambda request: Reply(503) if "/blobs/" in request.path else None
+        failure = make_puller(dtr, lost_cache=lambda: "It is gone.").pull([APP]).failures[APP]
+        assert failure.http_status == 503
+        assert failure.hint != "It is gone."
+
+    def test_whether_the_cache_answers_is_told_with_what_to_do(self, dtr: FakeDtr) -> None:
+        puller = make_puller(dtr)
+        assert puller.trouble() is None
+        dtr.cache.site.behaviour = lambda _request: Reply(503)
+        told = puller.trouble()
+        assert told and told.startswith(f"Cache region-asia ({dtr.cache.site.url}): ")
+        assert "look at its log" in told
 
 
 class TestBrokenTransfers:
@@ -375,6 +415,21 @@ class TestBrokenTransfers:
         self.cut(dtr, 2)
         make_puller(dtr).pull([APP])
         assert dtr.site.count("GET", f"/v2/engineering/app/blobs/{sha256(LAYERS[0])}") == 3
+
+    @pytest.mark.parametrize("place", [None, "https://elsewhere.example.com/x?signature=1"])
+    def test_not_taken_up_where_dtr_no_longer_sends_to_the_cache(self, dtr: FakeDtr, place: str | None) -> None:
+        dtr.add_image(APP, *LAYERS)
+        self.cut(dtr, 1)
+        asked: list[str] = []
+
+        def location(digest: str) -> str | None:
+            asked.append(digest)
+            return place if asked.count(digest) > 1 else dtr.signed(digest)
+
+        dtr.location = location
+        failure = make_puller(dtr).pull([APP]).failures[APP]
+        assert failure.code == "CONNECTION_FAILED"
+        assert failure.message.endswith("after 100000 of 300000 bytes, and DTR no longer sends there for it.")
 
     def test_bounded_tries(self, dtr: FakeDtr) -> None:
         dtr.add_image(APP, *LAYERS)
@@ -533,8 +588,23 @@ class TestLikelyCause:
             (None, "is not assigned to any cache"),
             ("id-9", "no longer exists (id id-9)"),
             ("id-2", "is assigned to the cache region-europe"),
-            ("id-1", "still serves the blobs another way"),
+            ("id-1", "which answers from here, and DTR still serves the blobs another way"),
         ],
     )
     def test_by_the_setting(self, setting: str | None, told: str) -> None:
         assert told in pull.likely_cause("alice", setting, CACHES, [origin_of("https://asia.example.com")])
+
+    def test_a_cache_that_is_down_is_looked_at_where_the_setting_is_right(self) -> None:
+        asked: list[int] = []
+
+        def trouble() -> str:
+            asked.append(1)
+            return "It is down."
+
+        told = [
+            pull.likely_cause("alice", setting, CACHES, [origin_of("https://asia.example.com")], trouble)
+            for setting in ("id-1", "id-2", "id-9", None)
+        ]
+        step_in = "and DTR may step in for a cache that is down. It is down."
+        assert told[0] == f"Account alice is assigned to the cache region-asia, {step_in}"
+        assert asked == [1]

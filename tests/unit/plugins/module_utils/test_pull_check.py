@@ -35,15 +35,18 @@ class Dtr:
         return IMAGE, json.dumps(MANIFEST if reference == IMAGE else INDEX).encode()
 
     def blob_location(self, repository: str, digest: str) -> str | None:
+        if self.location == "refused":
+            raise Failure("BLOB_UNKNOWN", "DTR answers 404.", http_status=404, hint="Push the image again.")
         return self.location and f"{self.location}/v2/{repository}/blobs/{digest}?signature=abc"
 
 
-def look(location: str | None, url: str, image: str = "a/b:1") -> pull_check.Check:
+def look(location: str | None, url: str, image: str = "a/b:1", lost: str | None = None) -> pull_check.Check:
     def connect(origin: str) -> CacheTransport:
         return CacheTransport(origin, system_trust=False, timeout=2.0, retries=0)
 
     dtr = t.cast("pull_check.Distribution", Dtr(location))
-    return pull_check.look(pull_check.Ask(image, lambda: "alice", lambda: dtr, connect), url)
+    ask = pull_check.Ask(image, lambda: "alice", lambda: dtr, connect, lambda: "Assign it.", lambda: lost)
+    return pull_check.look(ask, url)
 
 
 def test_the_smallest_layer_is_asked_for_as_dtr_signed_it() -> None:
@@ -83,7 +86,15 @@ def test_dtr_sends_elsewhere(location: str | None) -> None:
     check = look(location, "https://cache.example.com")
     assert (check.edge, check.ok) == (CLIENT_TO_DTR, False)
     assert f"DTR sends account alice to {location or 'itself'} for a layer" in check.detail
-    assert "cache_assignments" in (check.hint or "")
+    assert check.hint == "Assign it."
+
+
+@pytest.mark.parametrize(
+    ("lost", "hint"), [("Its cache is gone.", "Its cache is gone."), (None, "Push the image again.")]
+)
+def test_dtr_refuses_a_layer(lost: str | None, hint: str) -> None:
+    check = look("refused", "https://cache.example.com", lost=lost)
+    assert check[:5] == (CLIENT_TO_DTR, "pull", False, "DTR answers 404.", hint)
 
 
 def test_what_dtr_refuses_is_not_the_caches_fault() -> None:

@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.progress import sentence
 from ansible_collections.dtr.cache.tests.unit.support.modules import run_module
 from ansible_collections.dtr.cache.tests.unit.support.pulling import PASSWORD, FakeDtr, running, sha256
+from ansible_collections.dtr.cache.tests.unit.support.web import Reply
 
 APP = "engineering/app:1.0"
 
@@ -100,7 +101,8 @@ def test_unknown_account(dtr: FakeDtr) -> None:
     ("setting", "told"),
     [
         ("", "Account alice is not assigned to any cache"),
-        ("id-2", "Account alice is assigned to the cache region-europe (https://europe.example.com)."),
+        ("id-2", "Account alice is assigned to the cache region-europe (https://europe.example.com): assign it"),
+        ("id-1", "is assigned to the cache region-asia, which answers from here"),
         ("id-9", "no longer exists (id id-9)"),
     ],
 )
@@ -114,6 +116,31 @@ def test_not_through_the_cache_with_its_cause(dtr: FakeDtr, setting: str, told: 
     assert told in result["pulls"][0]["failure"]["hint"]
     assert not result["changed"]
     assert dtr.access_tokens == {}
+
+
+def test_where_dtr_steps_in_for_a_cache_that_is_down(dtr: FakeDtr) -> None:
+    dtr.location = lambda _digest: None
+    dtr.cache.site.behaviour = lambda _request: Reply(503)
+    failure = run(dtr, account="alice")["failure"]
+    assert failure["code"] == "NOT_THROUGH_CACHE"
+    assert failure["message"].endswith(": DTR serves them itself.")
+    assert failure["hint"].startswith(
+        "Account alice is assigned to the cache region-asia, and DTR may step in for a cache that is down. Cache "
+    )
+    assert "503 Service Unavailable" in failure["hint"]
+
+
+@pytest.mark.parametrize("setting", ["id-9", "id-1"])
+def test_a_refusal_of_dtr_with_its_cause(dtr: FakeDtr, setting: str) -> None:
+    dtr.settings["alice"] = setting
+    dtr.refusal = lambda request: Reply(404) if "/blobs/" in request.path else None
+    failure = run(dtr, account="alice")["failure"]
+    assert failure["code"] == "BLOB_UNKNOWN"
+    gone = (
+        "Account alice is assigned to a cache that no longer exists (id id-9): assign it anew with "
+        "dtr.cache.cache_assignments."
+    )
+    assert failure["hint"] == (gone if setting == "id-9" else "Push the image again.")
 
 
 @pytest.mark.parametrize(

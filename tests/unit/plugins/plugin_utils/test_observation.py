@@ -173,7 +173,7 @@ NOT_THERE = check("client->DTR", "registration", "DTR has no content cache named
         (
             {},
             {"accounts": {"by_cache": {}, "dangling": ["user-of-asia", "z"]}},
-            "1 account pulls from a cache that no longer exists: user-of-asia.",
+            "1 account is assigned to a cache that no longer exists: user-of-asia.",
             "dtr.cache.assign",
         ),
         (
@@ -302,7 +302,7 @@ def test_lost_accounts_belong_to_the_region_that_names_them(assignments: dict[st
 def test_that_a_lost_account_is_sent_elsewhere_is_told_once() -> None:
     elsewhere = check("client->DTR", "pull", "DTR sends account user-of-asia to itself.", "Assign it.")
     row = row_of(region("asia"), **checks_fail(elsewhere), accounts={"by_cache": {}, "dangling": ["user-of-asia"]})
-    assert causes(row) == ["1 account pulls from a cache that no longer exists: user-of-asia."]
+    assert causes(row) == ["1 account is assigned to a cache that no longer exists: user-of-asia."]
     assert causes(row_of(region("asia"), **checks_fail(elsewhere)))[0].startswith("client->DTR, pull: ")
 
 
@@ -342,8 +342,8 @@ def registered(*names: str) -> dict[str, t.Any]:
 @pytest.mark.parametrize(
     ("failed", "accounts", "told"),
     [
-        (TCP, ["x"], "1 account pulls from old (https://old.example.org:443), which no region declares and which does"),
-        (TCP, ["x", "y"], "2 accounts pull from old"),
+        (TCP, ["x"], "1 account is assigned to old (https://old.example.org:443), which no region declares and which"),
+        (TCP, ["x", "y"], "2 accounts are assigned to old"),
         (TCP, [], None),
         (check("client->cache", "chain", "CN=x is not trusted."), ["x"], None),
     ],
@@ -401,7 +401,8 @@ def test_what_no_region_declares_is_probed_as_well() -> None:
 def test_many_lost_accounts_are_counted() -> None:
     hosts = fleet(region("asia"), accounts={"by_cache": {}, "dangling": [f"u{number}" for number in range(9)]})
     (registry,) = registries(hosts)
-    assert registry["cause"] == "9 accounts pull from a cache that no longer exists: u0, u1, u2, u3, u4 and 4 more."
+    told = "9 accounts are assigned to a cache that no longer exists: u0, u1, u2, u3, u4 and 4 more."
+    assert registry["cause"] == told
 
 
 def test_a_registry_that_is_well() -> None:

@@ -86,7 +86,8 @@ func newRegistry(ctx context.Context, config *configuration.Configuration) (cach
 		return nil, err
 	}
 	newMiddleware := func(ctx context.Context, inner distribution.Namespace, raw map[string]interface{}) (distribution.Namespace, error) {
-		return downstream.New(ctx, inner, downstream.Storage{Driver: *driver, DeleteEnabled: deleteEnabled(config)}, raw)
+		around := downstream.Surroundings{Driver: *driver, DeleteEnabled: deleteEnabled(config), TTL: os.Getenv(downstream.TTLVariable)}
+		return downstream.New(ctx, inner, around, raw)
 	}
 	if err := registrymiddleware.Register(downstream.Name, newMiddleware); err != nil {
 		return nil, err

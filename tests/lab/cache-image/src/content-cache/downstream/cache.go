@@ -23,11 +23,13 @@ type cache struct {
 	flights singleflight.Group
 }
 
-// wanted is what a client asks for: query is its URL's query string as it came, in which the signature is.
+// wanted is what a client asks for: query is its URL's query string as it came, in which the signature is; pulls is
+// whether it wants the content, and not only to know of it.
 type wanted struct {
 	repository reference.Named
 	digest     digest.Digest
 	query      string
+	pulls      bool
 }
 
 func (w wanted) path() string {
@@ -39,6 +41,12 @@ func (w wanted) path() string {
 func (c *cache) provide(ctx context.Context, blob wanted) (hit bool, upstream string, err error) {
 	found, err := c.store.look(ctx, blob.repository, blob.digest)
 	hit = found != absent
+	if hit && err == nil && blob.pulls {
+		if failure := c.renew(ctx, blob.digest); failure != nil {
+			// A full disk is no reason not to serve what is on it.
+			dcontext.GetLogger(ctx).Warnf("could not note a pull of %s: %v", blob.digest, failure)
+		}
+	}
 	for err == nil && found != ready {
 		led := false
 		flight := c.flights.DoChan(blob.digest.String(), func() (interface{}, error) {
@@ -63,6 +71,18 @@ func (c *cache) provide(ctx context.Context, blob wanted) (hit bool, upstream st
 		found, err = c.store.look(ctx, blob.repository, blob.digest)
 	}
 	return hit, "", err
+}
+
+// renew lets a blob's time begin again where pulls do that. Not while the blob is fetched or removed, which leaves
+// nothing to renew.
+func (c *cache) renew(ctx context.Context, dgst digest.Digest) error {
+	if c.store.ttl == 0 || !c.store.sliding {
+		return nil
+	}
+	_, err, _ := c.flights.Do(dgst.String(), func() (interface{}, error) {
+		return nil, c.store.renew(context.WithoutCancel(ctx), dgst)
+	})
+	return err
 }
 
 // makeReady links a blob that is stored for another repository, or fetches one that is not stored, or no longer to be

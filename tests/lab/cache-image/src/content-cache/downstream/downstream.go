@@ -5,9 +5,10 @@
 // stored yet are fetched from an upstream registry or cache, manifests are left to DTR, and nothing can be pushed.
 //
 // DTR redirects a client's request for a blob to the cache with a signed query string. On a miss that query string is
-// handed upstream unchanged; on a hit nothing is asked. A blob's digest is verified before it is served or kept. A blob is
-// removed a fixed time after it was stored (the vendor's documents leave open whether a pull prolongs that; here it does
-// not).
+// handed upstream unchanged; on a hit nothing is asked. A blob's digest is verified before it is served or kept.
+//
+// The vendor's documents contradict each other on what option blobttl counts from. By default a blob is removed a fixed
+// time after it was stored; with CONTENT_CACHE_BLOBTTL=sliding in the environment, that long after it was last pulled.
 package downstream
 
 import (
@@ -28,19 +29,27 @@ import (
 // Name is the middleware's name in the configuration.
 const Name = "downstream"
 
-// Storage is what the middleware has to know of the registry's storage.
-type Storage struct {
+// TTLVariable is the environment's variable that says what option blobttl counts from.
+const TTLVariable = "CONTENT_CACHE_BLOBTTL"
+
+// Surroundings are what the middleware has to know beside its own options.
+type Surroundings struct {
 	Driver        storagedriver.StorageDriver
-	DeleteEnabled bool // storage.delete.enabled of the configuration
+	DeleteEnabled bool   // storage.delete.enabled of the configuration
+	TTL           string // the value of TTLVariable
 }
 
 // New wraps the registry's namespace. Expired blobs are removed until ctx ends.
-func New(ctx context.Context, inner distribution.Namespace, storage Storage, raw map[string]interface{}) (distribution.Namespace, error) {
+func New(ctx context.Context, inner distribution.Namespace, around Surroundings, raw map[string]interface{}) (distribution.Namespace, error) {
 	options, err := ParseOptions(raw)
 	if err != nil {
 		return nil, err
 	}
-	if options.BlobTTL > 0 && !storage.DeleteEnabled {
+	sliding, err := parseSliding(around.TTL)
+	if err != nil {
+		return nil, err
+	}
+	if options.BlobTTL > 0 && !around.DeleteEnabled {
 		return nil, errors.New(`option "blobttl" needs storage.delete.enabled: true`)
 	}
 	remover, ok := inner.(distribution.RepositoryRemover)
@@ -48,19 +57,22 @@ func New(ctx context.Context, inner distribution.Namespace, storage Storage, raw
 		return nil, errors.New("the registry cannot remove repositories")
 	}
 	cache := &cache{
-		store:     &store{inner: inner, driver: storage.Driver, ttl: options.BlobTTL, now: time.Now},
+		store:     &store{inner: inner, driver: around.Driver, ttl: options.BlobTTL, sliding: sliding, now: time.Now},
 		upstreams: newUpstreams(options.Upstreams, options.Roots),
 	}
 	if options.BlobTTL > 0 {
 		go cache.sweepForEver(ctx)
 	}
-	dcontext.GetLogger(ctx).Infof("content cache of %v, blobs kept for %s", options.Upstreams, ttlText(options.BlobTTL))
+	dcontext.GetLogger(ctx).Infof("content cache of %v, blobs kept for %s", options.Upstreams, ttlText(options.BlobTTL, sliding))
 	return &namespace{Namespace: inner, RepositoryRemover: remover, cache: cache}, nil
 }
 
-func ttlText(ttl time.Duration) string {
-	if ttl == 0 {
+func ttlText(ttl time.Duration, sliding bool) string {
+	switch {
+	case ttl == 0:
 		return "ever"
+	case sliding:
+		return ttl.String() + " after each pull"
 	}
 	return ttl.String()
 }
@@ -102,7 +114,7 @@ func wantedBlob(ctx context.Context, name reference.Named) (wanted, bool) {
 	if err != nil {
 		return wanted{}, false
 	}
-	return wanted{repository: name, digest: dgst, query: request.URL.RawQuery}, true
+	return wanted{repository: name, digest: dgst, query: request.URL.RawQuery, pulls: request.Method == http.MethodGet}, true
 }
 
 // apiError is what a client is told: an upstream's refusal as it is, any other failure as 503.

@@ -62,8 +62,8 @@ func (c *cache) sweep(ctx context.Context) error {
 func (s *store) expiredBlobs(ctx context.Context) ([]digest.Digest, error) {
 	var expired []digest.Digest
 	err := s.inner.Blobs().Enumerate(ctx, func(dgst digest.Digest) error {
-		data, err := s.driver.Stat(ctx, dataPath(dgst))
-		if err == nil && s.expired(data) {
+		_, over, err := s.age(ctx, dgst)
+		if err == nil && over {
 			expired = append(expired, dgst)
 		}
 		if isGone(err) {
@@ -108,8 +108,8 @@ func (s *store) unlink(ctx context.Context, blobs []digest.Digest) error {
 
 // removeIfExpired looks once more before it removes: the blob may have been fetched anew since it was listed.
 func (s *store) removeIfExpired(ctx context.Context, dgst digest.Digest) error {
-	data, err := s.driver.Stat(ctx, dataPath(dgst))
-	if isGone(err) || err == nil && !s.expired(data) {
+	data, expired, err := s.age(ctx, dgst)
+	if isGone(err) || err == nil && !expired {
 		return nil
 	}
 	if err != nil {

@@ -24,7 +24,7 @@ type Options struct {
 	Upstreams []*url.URL
 	// Roots are the system's certificates and those of option cas.
 	Roots *x509.CertPool
-	// BlobTTL is how long a blob is kept after it was stored. Zero: for ever.
+	// BlobTTL is how long a blob is kept after it was stored, or last pulled (TTLVariable). Zero: for ever.
 	BlobTTL time.Duration
 }
 
@@ -143,6 +143,17 @@ func setBlobTTL(options *Options, value interface{}) error {
 	}
 	options.BlobTTL = time.Duration(count) * unit
 	return nil
+}
+
+// parseSliding reads what TTLVariable holds: whether a pull lets a blob's time begin anew.
+func parseSliding(value string) (bool, error) {
+	switch value {
+	case "", "fixed":
+		return false, nil
+	case "sliding":
+		return true, nil
+	}
+	return false, fmt.Errorf("environment variable %s: %q is neither fixed nor sliding", TTLVariable, value)
 }
 
 func stringList(value interface{}) ([]string, error) {

@@ -41,6 +41,17 @@ func TestBlobTTL(t *testing.T) {
 	}
 }
 
+func TestSliding(t *testing.T) {
+	for value, want := range map[string]bool{"": false, "fixed": false, "sliding": true} {
+		if got, err := parseSliding(value); err != nil || got != want {
+			t.Errorf("%q: got %t and %v, want %t", value, got, err, want)
+		}
+	}
+	if _, err := parseSliding("Sliding"); err == nil || !strings.Contains(err.Error(), `CONTENT_CACHE_BLOBTTL: "Sliding"`) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestWrongOptions(t *testing.T) {
 	folder := t.TempDir()
 	empty := filepath.Join(folder, "empty.pem")

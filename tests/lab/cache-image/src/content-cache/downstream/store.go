@@ -29,7 +29,9 @@ type store struct {
 	inner  distribution.Namespace
 	driver storagedriver.StorageDriver
 	ttl    time.Duration // zero: blobs are kept for ever
-	now    func() time.Time
+	// sliding is whether a blob's time begins anew with each pull. A file beside its data then has the last one.
+	sliding bool
+	now     func() time.Time
 }
 
 // presence is what the store has of a blob.
@@ -59,8 +61,8 @@ func (s *store) look(ctx context.Context, name reference.Named, dgst digest.Dige
 	default:
 		return absent, storageError{err}
 	}
-	data, err := s.driver.Stat(ctx, dataPath(canonical))
-	if isGone(err) || err == nil && s.expired(data) {
+	_, expired, err := s.age(ctx, canonical)
+	if isGone(err) || err == nil && expired {
 		return absent, nil
 	}
 	if err != nil {
@@ -69,8 +71,40 @@ func (s *store) look(ctx context.Context, name reference.Named, dgst digest.Dige
 	return found, nil
 }
 
-func (s *store) expired(data storagedriver.FileInfo) bool {
-	return s.ttl > 0 && s.now().Sub(data.ModTime()) >= s.ttl
+// age tells of a blob's data whether its time is over.
+func (s *store) age(ctx context.Context, dgst digest.Digest) (data storagedriver.FileInfo, expired bool, err error) {
+	data, err = s.driver.Stat(ctx, dataPath(dgst))
+	if err != nil || s.ttl == 0 || s.now().Sub(data.ModTime()) < s.ttl {
+		return data, false, err
+	}
+	if !s.sliding {
+		return data, true, nil
+	}
+	text, err := s.driver.GetContent(ctx, pulledPath(dgst))
+	if isGone(err) {
+		return data, true, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	pulled, err := time.Parse(time.RFC3339Nano, string(text))
+	// What cannot be read was cut off by a crash.
+	return data, err != nil || s.now().Sub(pulled) >= s.ttl, nil
+}
+
+// renew notes that a blob was pulled now. What was removed meanwhile stays removed.
+func (s *store) renew(ctx context.Context, dgst digest.Digest) error {
+	_, err := s.driver.Stat(ctx, dataPath(dgst))
+	if isGone(err) {
+		return nil
+	}
+	if err == nil {
+		err = s.driver.PutContent(ctx, pulledPath(dgst), []byte(s.now().UTC().Format(time.RFC3339Nano)))
+	}
+	if err != nil {
+		return storageError{err}
+	}
+	return nil
 }
 
 // keep stores what body yields if its digest is dgst, and nothing otherwise. It returns the number of bytes stored.
@@ -176,6 +210,11 @@ func (s *source) Read(p []byte) (int, error) {
 func dataPath(dgst digest.Digest) string {
 	hex := dgst.Encoded()
 	return path.Join("/docker/registry/v2/blobs", dgst.Algorithm().String(), hex[:2], hex, "data")
+}
+
+// pulledPath is where the moment of a blob's last pull is, which goes with its data.
+func pulledPath(dgst digest.Digest) string {
+	return path.Join(path.Dir(dataPath(dgst)), "pulled")
 }
 
 func isGone(err error) bool {

@@ -186,6 +186,82 @@ func TestExpiry(t *testing.T) {
 	}
 }
 
+func TestSlidingExpiry(t *testing.T) {
+	store, clock := newStore(t, time.Hour)
+	store.sliding = true
+	cache := &cache{store: store}
+	store.mustKeep(t)
+	for range 4 { // 160 minutes in all
+		*clock = clock.Add(40 * time.Minute)
+		store.mustBe(t, app, ready)
+		if err := cache.renew(background, layer); err != nil {
+			t.Fatal(err)
+		}
+		if err := cache.sweep(background); err != nil {
+			t.Fatal(err)
+		}
+	}
+	*clock = clock.Add(59 * time.Minute)
+	store.mustBe(t, app, ready) // to ask for it is no pull
+	*clock = clock.Add(2 * time.Minute)
+	store.mustBe(t, app, absent)
+	if err := cache.sweep(background); err != nil {
+		t.Fatal(err)
+	}
+	if files := store.files(t); len(files) > 0 {
+		t.Errorf("left %v", files)
+	}
+}
+
+func TestNothingIsRenewedByDefaultOrAfterTheEnd(t *testing.T) {
+	store, clock := newStore(t, time.Hour)
+	cache := &cache{store: store}
+	store.mustKeep(t)
+	files := len(store.files(t))
+	if err := cache.renew(background, layer); err != nil || len(store.files(t)) != files {
+		t.Fatalf("%v: %v", store.files(t), err)
+	}
+	*clock = clock.Add(2 * time.Hour)
+	if err := cache.sweep(background); err != nil {
+		t.Fatal(err)
+	}
+	store.sliding = true
+	if err := cache.renew(background, layer); err != nil || len(store.files(t)) > 0 {
+		t.Fatalf("%v: %v", store.files(t), err)
+	}
+}
+
+// unwritable has no space for even a small file.
+type unwritable struct{ storagedriver.StorageDriver }
+
+func (unwritable) PutContent(context.Context, string, []byte) error { return syscall.ENOSPC }
+
+func TestAPullThatCannotBeNotedIsServed(t *testing.T) {
+	store, _ := newStore(t, time.Hour)
+	store.sliding = true
+	store.mustKeep(t)
+	store.driver = unwritable{store.driver}
+	cache := &cache{store: store}
+	if err := cache.renew(background, layer); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("got %v", err)
+	}
+	hit, _, err := cache.provide(background, wanted{repository: app, digest: layer, pulls: true})
+	if err != nil || !hit {
+		t.Errorf("hit %t: %v", hit, err)
+	}
+}
+
+func TestAPullThatWasNotedInHalfIsNone(t *testing.T) {
+	store, clock := newStore(t, time.Hour)
+	store.sliding = true
+	store.mustKeep(t)
+	*clock = clock.Add(2 * time.Hour)
+	if err := store.driver.PutContent(background, pulledPath(layer), []byte("2026-0")); err != nil {
+		t.Fatal(err)
+	}
+	store.mustBe(t, app, absent)
+}
+
 func TestRemovedByAnotherReplica(t *testing.T) {
 	store, clock := newStore(t, time.Hour)
 	store.mustKeep(t)
