@@ -90,6 +90,12 @@ def login(status: dict[str, t.Any]) -> Iterator[t.Callable[[str], list[str]]]:
         inside("client", "rm", "-r", folder)
 
 
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    head = f"{LAB} status | head -n 1; {LAB} logs asia-1 | head -n 1"
+    shown = subprocess.run(["sh", "-c", head], capture_output=True, text=True, check=True)
+    assert (shown.stderr, shown.stdout.splitlines()[0]) == ("", "{")
+
+
 def test_status_describes_what_the_contract_names(status: dict[str, t.Any]) -> None:
     assert status["registry"]["url"] == "https://dtr.lab.test"
     assert set(status["registry"]["admin"]) == {"username", "password"}
