@@ -19,7 +19,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 CRYPTOGRAPHY_IMPORT_ERROR: str | None = None
 try:
     from cryptography import x509
-    from cryptography.exceptions import InvalidSignature
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import hashes, serialization
 except ImportError:
     CRYPTOGRAPHY_IMPORT_ERROR = traceback.format_exc()
@@ -42,7 +42,8 @@ class Description(t.TypedDict):
 def load_certificates(pem: str | bytes) -> list[x509.Certificate]:
     """All certificates of a PEM bundle, in the bundle's order.
 
-    Text around the blocks is allowed, as C(openssl s_client) and many vendors' bundles have it.
+    Text around the blocks is allowed, as C(openssl s_client) and many vendors' bundles have it. Names and validity of
+    each can be read; whether its extensions and its public key can, turns out where they are needed.
 
     Raises:
         Failure: C(INVALID_CERTIFICATE) when there is nothing, something else than certificates, or a broken one.
@@ -70,9 +71,12 @@ def load_certificates(pem: str | bytes) -> list[x509.Certificate]:
 
 def _load_one(block: bytes, number: int) -> x509.Certificate:
     try:
-        return x509.load_pem_x509_certificate(block)
-    except ValueError as error:
+        certificate = x509.load_pem_x509_certificate(block)
+        # The library reads them only now.
+        describe(certificate)
+    except unreadable() as error:
         raise Failure("INVALID_CERTIFICATE", f"Certificate {number} of the PEM text cannot be read: {error}.") from None
+    return certificate
 
 
 def to_pem(certificates: t.Iterable[x509.Certificate]) -> str:
@@ -93,7 +97,52 @@ def describe(certificate: x509.Certificate) -> Description:
 
 def unreadable() -> tuple[type[Exception], ...]:
     """What cryptography raises where it first looks at a part of a certificate that is not as it should be."""
-    return (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+    return (
+        ValueError,
+        TypeError,
+        UnsupportedAlgorithm,
+        x509.DuplicateExtension,
+        x509.InvalidVersion,
+        x509.UnsupportedGeneralNameType,
+    )
+
+
+def extensions_of(certificate: x509.Certificate) -> x509.Extensions:
+    """The extensions of a certificate.
+
+    Raises:
+        Failure: C(INVALID_CERTIFICATE) when one of them is malformed.
+    """
+    try:
+        return certificate.extensions
+    except unreadable() as error:
+        raise _malformed(certificate, "extensions", error) from None
+
+
+def public_key_of(certificate: x509.Certificate) -> bytes:
+    """The public key of a certificate in DER.
+
+    Raises:
+        Failure: C(INVALID_CERTIFICATE) when it is malformed or of an unknown kind.
+    """
+    try:
+        key = certificate.public_key()
+        return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    except unreadable() as error:
+        raise _malformed(certificate, "a public key", error) from None
+
+
+def name_of(certificate: x509.Certificate) -> str:
+    """Whose certificate it is, for messages."""
+    return certificate.subject.rfc4514_string() or "a certificate without a subject"
+
+
+def _malformed(certificate: x509.Certificate, part: str, error: Exception) -> Failure:
+    return Failure(
+        "INVALID_CERTIFICATE",
+        f"{name_of(certificate)} has {part} that cannot be read: {str(error).rstrip('.')}.",
+        hint="Have the certificate issued anew.",
+    )
 
 
 def fingerprint(certificate: x509.Certificate) -> str:
@@ -136,12 +185,9 @@ def is_ca(certificate: x509.Certificate) -> bool:
         Failure: C(INVALID_CERTIFICATE) when its extensions cannot be read.
     """
     try:
-        constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
+        constraints = extensions_of(certificate).get_extension_for_class(x509.BasicConstraints)
     except x509.ExtensionNotFound:
         return certificate.version is x509.Version.v1 and certificate.subject == certificate.issuer
-    except unreadable() as error:
-        name = certificate.subject.rfc4514_string()
-        raise Failure("INVALID_CERTIFICATE", f"{name} has extensions that cannot be read: {error}.") from None
     return constraints.value.ca
 
 
@@ -196,9 +242,10 @@ def check_pin(bundle: t.Sequence[x509.Certificate], expected: str) -> None:
 
 
 def _is_signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    not_signed: tuple[type[Exception], ...] = (InvalidSignature, *unreadable())
     try:
         certificate.verify_directly_issued_by(issuer)
-    except (InvalidSignature, TypeError, ValueError):
+    except not_signed:
         return False
     return True
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import datetime
 import email.utils
+import hashlib
 import http.client
 import socket
 import ssl
@@ -243,9 +244,7 @@ class _Visit:
                 try:
                     self._certificate_is_good()
                 except unreadable as error:
-                    # Whatever a server shows ends neither this look nor those at others.
-                    detail = f"a certificate that it sends cannot be read: {str(error).rstrip('.')}"
-                    raise self._blocked("chain", detail, self._words.renew) from None
+                    raise self._unreadable(error) from None
             self._answers()
         except _Blocked as blocked:
             self._checks.append(blocked.check)
@@ -314,7 +313,7 @@ class _Visit:
             with self._handshake(self._endpoint.client_context()) as connection:
                 sent = _chain_by(connection, "get_unverified_chain")
                 self._whole = bool(sent)
-                self._chain = [_load_der(each) for each in sent or [connection.getpeercert(binary_form=True) or b""]]
+                sent = sent or [connection.getpeercert(binary_form=True) or b""]
                 version = connection.version()
         except _TIME_OUTS:
             raise self._blocked(
@@ -328,6 +327,15 @@ class _Visit:
         except (OSError, ValueError):
             raise self._cut_off() from None
         self._good("tls", f"{version}")
+        try:
+            self._chain = [_load_der(each) for each in sent]
+        except certificates.unreadable() as error:
+            raise self._unreadable(error) from None
+
+    def _unreadable(self, error: Exception) -> _Blocked:
+        # Whatever a server shows ends neither this look nor those at others.
+        detail = f"a certificate that it sends cannot be read: {str(error).rstrip('.')}"
+        return self._blocked("chain", detail, self._words.renew)
 
     def _not_tls(self, error: ssl.SSLError) -> _Blocked:
         verdict = tls.explain(error)
@@ -391,7 +399,7 @@ class _Visit:
                 harmless=True,
             )
         else:
-            self._good("chain", f"trusted by way of {_name(verified[-1])}" if verified else "trusted")
+            self._good("chain", f"trusted by way of {certificates.name_of(verified[-1])}" if verified else "trusted")
         return verified
 
     def _untrusted(self, error: ssl.SSLCertVerificationError) -> Check:
@@ -401,15 +409,15 @@ class _Visit:
             return Check(edge, "chain", False, f"{detail}.", "Have the certificate issued anew.")
         last = _climb(self._chain)
         issuer = last.issuer.rfc4514_string()
-        trusted = ", ".join(dict.fromkeys(map(_name, self._endpoint.anchors)))
+        trusted = ", ".join(dict.fromkeys(map(certificates.name_of, self._endpoint.anchors)))
         if last.issuer == last.subject and len(self._chain) == 1:
             detail = "the certificate is self-signed and not trusted"
             hint = f"If this is the right server, trust it {self._words.trust}."
         elif last.issuer == last.subject:
-            detail = f"the chain ends at the CA {_name(last)}, which is not trusted"
+            detail = f"the chain ends at the CA {certificates.name_of(last)}, which is not trusted"
             hint = f"If this is the right server, trust that CA {self._words.trust}."
         elif any(anchor.subject == last.issuer for anchor in self._endpoint.anchors):
-            detail = f"{_name(last)} is signed by another CA of the name {issuer} than the trusted one"
+            detail = f"{certificates.name_of(last)} is signed by another CA of the name {issuer} than the trusted one"
             hint = f"The CA was made anew: trust the one that signed the certificate, {self._words.trust}."
         elif not self._whole:
             detail = "the certificate does not lead to a trusted CA"
@@ -419,7 +427,9 @@ class _Visit:
             )
         else:
             seen = f" (trusted: {trusted})" if trusted else ""
-            detail = f"{issuer}, the issuer of {_name(last)}, is neither sent by the server nor trusted{seen}"
+            detail = (
+                f"{issuer}, the issuer of {certificates.name_of(last)}, is neither sent by the server nor trusted{seen}"
+            )
             hint = (
                 f"If {issuer} is an intermediate CA, append its certificate to {self._words.chain_file}; if it is the "
                 f"CA itself, trust it {self._words.trust}."
@@ -451,7 +461,9 @@ class _Visit:
         begin, end = max(map(certificates.not_before, chain)), certificates.not_after(first)
         self._days_left = (end - today).days
         whose = (
-            "the certificate" if first is chain[0] or first == self._chain[0] else f"the CA certificate {_name(first)}"
+            "the certificate"
+            if first is chain[0] or first == self._chain[0]
+            else f"the CA certificate {certificates.name_of(first)}"
         )
         if today < begin:
             self._bad(
@@ -476,17 +488,15 @@ class _Visit:
         wanted = self._endpoint.certificate
         if not wanted or not self._leaves:
             return
-        found = [_load_der(leaf) for leaf in self._leaves]
-        others = [each for each in found if certificates.fingerprint(each) != wanted]
+        found = {hashlib.sha256(leaf).hexdigest(): leaf for leaf in self._leaves}
+        others = [fingerprint for fingerprint in found if fingerprint != wanted]
         if not others:
             self._good("certificate", "the one that it should have")
             return
         whose = f"some of {self._words.server}'s replicas have" if len(others) < len(found) else "the server has"
-        other = others[0]
         self._bad(
             "certificate",
-            f"{whose} another certificate than the wanted one: valid from {certificates.not_before(other):%Y-%m-%d}"
-            f" to {certificates.not_after(other):%Y-%m-%d}, SHA-256 {certificates.fingerprint(other)}",
+            f"{whose} another certificate than the wanted one: {_validity(found[others[0]])}SHA-256 {others[0]}",
             self._words.other_certificate,
             harmless=True,
         )
@@ -601,8 +611,13 @@ def _in_order(chain: t.Sequence[x509.Certificate]) -> bool:
     return True
 
 
-def _name(certificate: x509.Certificate) -> str:
-    return certificate.subject.rfc4514_string() or "a certificate without a subject"
+def _validity(der: bytes) -> str:
+    try:
+        certificate = _load_der(der)
+        begin, end = certificates.not_before(certificate), certificates.not_after(certificate)
+    except certificates.unreadable():
+        return ""
+    return f"valid from {begin:%Y-%m-%d} to {end:%Y-%m-%d}, "
 
 
 def _names(certificate: x509.Certificate) -> list[str]:

@@ -13,7 +13,14 @@ import datetime
 import ipaddress
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.module_utils.certificates import not_after, not_before
+from ansible_collections.dtr.cache.plugins.module_utils.certificates import (
+    extensions_of,
+    name_of,
+    not_after,
+    not_before,
+    public_key_of,
+)
+from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 
 try:
     from cryptography import x509
@@ -47,35 +54,40 @@ def key_problem(key_pem: str) -> str | None:
 
 def chain_problems(
     chain: t.Sequence[x509.Certificate], host: str, key_pem: str | None, now: datetime.datetime
-) -> list[str]:
+) -> t.Iterator[str]:
     """Everything that is wrong with a certificate chain, the cache's own certificate first.
 
     Without a host (it is wrong itself) or a key, what depends on them is not judged.
+
+    Raises:
+        Failure: C(INVALID_CERTIFICATE) when a part of a certificate that has to be judged cannot be read.
     """
-    problems = []
     leaf = chain[0]
     if key_pem is not None and not matches(leaf, key_pem):
         owner = next((index for index, certificate in enumerate(chain) if matches(certificate, key_pem)), None)
         if owner is None:
-            problems.append("the private key belongs to another certificate")
+            yield "the private key belongs to another certificate"
         else:
-            problems.append(
+            yield (
                 f"is out of order: the certificate of the private key stands at place {owner + 1}; "
                 "put it first, then the intermediates, each followed by its issuer"
             )
             leaf = chain[owner]
     elif not _is_ordered(chain):
-        problems.append("is out of order: each certificate must be followed by the one that issued it")
+        yield "is out of order: each certificate must be followed by the one that issued it"
     for certificate in chain:
-        problems.extend(_validity_problems(certificate, now))
+        yield from _validity_problems(certificate, now)
     names = host_names(leaf)
     if host and not covers(names, host):
-        problems.append(f"does not cover {host}; it names {', '.join(names) or 'no host at all'}")
-    return problems
+        yield f"does not cover {host}; it names {', '.join(names) or 'no host at all'}"
 
 
 def signed_by(chain: t.Sequence[x509.Certificate], authorities: t.Sequence[x509.Certificate]) -> bool:
-    """Whether one of the authorities issued a certificate of the chain, or stands in it."""
+    """Whether one of the authorities issued a certificate of the chain, or stands in it.
+
+    Raises:
+        Failure: C(INVALID_CERTIFICATE) when it cannot be told.
+    """
     return any(_issued(authority, certificate) for authority in authorities for certificate in chain)
 
 
@@ -88,13 +100,13 @@ def matches(certificate: x509.Certificate, key_pem: str) -> bool:
     """Whether the private key is the one of this certificate."""
     key = serialization.load_pem_private_key(key_pem.encode(), password=None)
     encoding = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    return key.public_key().public_bytes(*encoding) == certificate.public_key().public_bytes(*encoding)
+    return key.public_key().public_bytes(*encoding) == public_key_of(certificate)
 
 
 def host_names(certificate: x509.Certificate) -> list[str]:
     """The host names and addresses that the certificate names. The common name does not count: Go ignores it."""
     try:
-        extension = certificate.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME)
+        extension = extensions_of(certificate).get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME)
     except x509.ExtensionNotFound:
         return []
     names = t.cast("x509.SubjectAlternativeName", extension.value)
@@ -119,15 +131,26 @@ def _is_ordered(chain: t.Sequence[x509.Certificate]) -> bool:
 def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
     if issuer == certificate:
         return True
+    if issuer.subject != certificate.issuer:
+        return False
+    public_key_of(issuer)
     try:
+        # Of an unknown algorithm the verification says only that it is not the issuer's.
+        _known = certificate.signature_hash_algorithm
         certificate.verify_directly_issued_by(issuer)
+    except UnsupportedAlgorithm as error:
+        raise Failure(
+            "INVALID_CERTIFICATE",
+            f"{name_of(certificate)} has a signature that cannot be checked: {error}.",
+            hint="Have the certificate issued anew.",
+        ) from None
     except (ValueError, TypeError, InvalidSignature):
         return False
     return True
 
 
 def _validity_problems(certificate: x509.Certificate, now: datetime.datetime) -> t.Iterator[str]:
-    name = certificate.subject.rfc4514_string() or "a certificate without a subject"
+    name = name_of(certificate)
     if not_after(certificate) < now:
         yield f"has expired: {name} on {not_after(certificate):%Y-%m-%d %H:%M} UTC"
     if not_before(certificate) > now:

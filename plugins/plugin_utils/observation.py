@@ -15,6 +15,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.distribution import orig
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.health import CLIENT_TO_CACHE, CLIENT_TO_DTR, by_likelihood
 from ansible_collections.dtr.cache.plugins.module_utils.probes import Check
+from ansible_collections.dtr.cache.plugins.module_utils.urls import canonical_server
 
 Variables = t.Mapping[str, t.Any]
 Row = dict[str, t.Any]
@@ -105,7 +106,7 @@ def _observed(host: Variables, head: Variables) -> Row:
         "region": str(host["inventory_hostname"]),
         "cache": name,
         "url": settings.get("url") if settings.get("host") else "",
-        "registry_url": settings.get("registry_url") or "",
+        "registry_url": _registry_url(settings),
         "nodes": sorted(settings.get("node_labels") or []),
         "image": image,
         "version": _tag(image),
@@ -150,8 +151,8 @@ def registries(hosts: t.Iterable[Variables]) -> list[dict[str, t.Any]]:
         registry = head.get("__dtr_cache_looked_at_registry")
         if registry is None:
             continue
-        url = head["__dtr_cache"]["registry_url"]
-        fleet = [host for host in known if (host.get("__dtr_cache") or {}).get("registry_url") == url]
+        url = _registry_url(head["__dtr_cache"])
+        fleet = [host for host in known if _registry_url(host.get("__dtr_cache") or {}) == url]
         claimed = {name for host in fleet for name in (host.get("__dtr_cache_observed") or {}).get("dangling") or []}
         accounts = head.get("__dtr_cache_looked_at_accounts") or {}
         dangling = sorted(set(_dangling(accounts)) - claimed)
@@ -202,6 +203,12 @@ def _judged(row: Row, problems: t.Sequence[Problem], state: str) -> Row:
     first = problems[0] if problems else Problem("")
     verdict = {"state": state, "cause": first.cause or None, "hint": first.hint}
     return {**row, **verdict, "problems": [problem._asdict() for problem in problems]}
+
+
+def _registry_url(settings: Variables) -> str:
+    """The address of the DTR in the one form that it has for all regions, however each of them spells it."""
+    url = settings.get("registry_url") or ""
+    return canonical_server(url) if url else ""
 
 
 def _health_of(settings: Variables, head: Variables) -> Variables | None:

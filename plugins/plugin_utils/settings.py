@@ -521,12 +521,18 @@ def _read_certificate(
         if problem:
             reader.problem("private_key", problem)
     if chain:
-        for problem in leaf.chain_problems(chain, host, private_key if key_is_sound else None, now):
-            reader.problem("certificate", problem)
-        if authorities and not leaf.signed_by(chain, authorities):
-            reader.problem(
-                "ca_certificate", "did not sign the cache's certificate, nor an intermediate that stands behind it"
-            )
+        try:
+            for problem in leaf.chain_problems(chain, host, private_key if key_is_sound else None, now):
+                reader.problem("certificate", problem)
+        except Failure as failure:
+            reader.problem("certificate", f"{failure.message} {failure.hint}")
+        try:
+            if authorities and not leaf.signed_by(chain, authorities):
+                reader.problem(
+                    "ca_certificate", "did not sign the cache's certificate, nor an intermediate that stands behind it"
+                )
+        except Failure as failure:
+            reader.problem("ca_certificate", f"{failure.message} {failure.hint}")
     return chain, certificate, private_key, authority
 
 

@@ -10,7 +10,6 @@ some of them.
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
 import subprocess
 import sys
@@ -20,7 +19,7 @@ import typing as t
 from pathlib import Path
 
 import measure
-from measure import Json, Row, expect, lines
+from measure import Json, Row, expect
 
 sys.path.insert(0, str(measure.PROJECT / "tests" / "lab" / "registry"))
 import standin_harness as harness
@@ -187,22 +186,20 @@ BENCHMARKS: dict[str, tuple[int, t.Callable[[Bench], Row]]] = {
 }
 
 
-def main() -> int:
-    rows = []
-    with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dtr-cache-bench-")))
+def measured(names: t.Iterable[str]) -> t.Iterator[Row]:
+    """The row of each benchmark, when it is known."""
+    with tempfile.TemporaryDirectory(prefix="dtr-cache-bench-") as temporary:
+        folder = Path(temporary)
         environment = measure.collection_in(folder)
         ca = harness.issue(folder, "ca")
-        for name in measure.chosen(BENCHMARKS, __doc__):
+        for name in names:
             accounts, benchmark = BENCHMARKS[name]
             state = folder / name
             state.mkdir()
             print(f"{name} …", file=sys.stderr)
             with harness.running(state, "http://127.0.0.1:9", accounts=accounts, ca=ca, client_ca=ca) as standin:
-                rows.append(benchmark(Bench(standin, accounts, environment)))
-    print("\n".join(lines(rows)))
-    return measure.exit_code(rows)
+                yield benchmark(Bench(standin, accounts, environment))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(measure.report(measured(measure.chosen(BENCHMARKS, __doc__))))

@@ -20,6 +20,10 @@ PROJECT = HERE.resolve().parents[1]
 Json = dict[str, t.Any]
 
 
+# Of the table's columns. They stand before the rows are known; a longer cell moves the rest of its line.
+_WIDTHS = (68, 44, 28, 6)
+
+
 class Row(t.NamedTuple):
     """A line of the table. What is C(timed) depends on what else the machine does, and a miss is no failure."""
 
@@ -49,18 +53,22 @@ def chosen(benchmarks: t.Iterable[str], description: str | None) -> list[str]:
     return names
 
 
-def lines(rows: t.Sequence[Row]) -> t.Iterator[str]:
-    """The rows as a table."""
-    cells = [("benchmark", "measured", "goal", "")]
-    cells += [(row.what, row.measured, row.goal, "within" if row.reached else "beyond") for row in rows]
-    widths = [max(len(line[column]) for line in cells) for column in range(4)]
-    for line in cells:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+def report(rows: t.Iterable[Row]) -> int:
+    """Print each row of the table as soon as it is measured, so that one that fails or is ended hides no other.
+
+    Returns:
+        The exit code: 1 when something missed its goal that is the same on each machine, such as memory.
+    """
+    missed = False
+    _print("benchmark", "measured", "goal", "")
+    for row in rows:
+        _print(row.what, row.measured, row.goal, "within" if row.reached else "beyond")
+        missed = missed or not (row.reached or row.timed)
+    return int(missed)
 
 
-def exit_code(rows: t.Iterable[Row]) -> int:
-    """1 when something missed its goal that is the same on each machine, such as memory."""
-    return int(any(not (row.reached or row.timed) for row in rows))
+def _print(*cells: str) -> None:
+    print("  ".join(cell.ljust(width) for cell, width in zip(cells, _WIDTHS, strict=True)).rstrip(), flush=True)
 
 
 def script(name: str, given: Json, environment: t.Mapping[str, str]) -> Measured:

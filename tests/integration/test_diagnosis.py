@@ -2,12 +2,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Why a cache fails: real caches that fail in each way, and what their logs and the Swarm's tasks are found to tell.
 
-The caches are services of their own, made past the collection; several fail at a time.
+The caches are services of their own, made past the collection; several fail at a time, and after that all are mended as
+their hints have it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import hashlib
 import http.server
 import json
 import random
@@ -20,14 +23,17 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import boto3
 import pytest
+import requests
 import yaml
 from ansible_collections.dtr.cache.plugins.module_utils.engine import NAMESPACE_LABEL, Engine
 from ansible_collections.dtr.cache.plugins.modules.cache_logs_info import look_into
 from docker.types import EndpointSpec, Mount, Resources, RestartPolicy
+from moto.server import ThreadedMotoServer
 
 from .authority import Authority
-from .conftest import Lab, Play
+from .conftest import Lab, Play, until
 
 IMAGE = "docker/dtr-content-cache:2.7.4"
 NODE = "asia-2"
@@ -36,6 +42,9 @@ SECRET = "Zm9yYmlkZGVuLXRvLXNob3c"
 FILES = 'printf %s "$CONFIG" > /config.yml; printf %s "$CERTIFICATE" > /cert.pem; printf %s "$KEY" > /key.pem; '
 SERVE = FILES + 'printf %s "$CA" > /ca.pem; exec /start.sh /config.yml'
 DIGEST = f"sha256:{'1' * 64}"
+BLOB = random.Random(0).randbytes(4 * 1024 * 1024)
+BLOB_DIGEST = f"sha256:{hashlib.sha256(BLOB).hexdigest()}"
+BUCKET = "layers"
 # Longer than Swarm's pause before the second start.
 SECONDS_TO_FAIL = 40
 
@@ -64,12 +73,11 @@ class Upstream(http.server.BaseHTTPRequestHandler):
     """Has any blob, and any of them is larger than the disk of the cache."""
 
     def do_GET(self) -> None:
-        body = random.Random(0).randbytes(4 * 1024 * 1024)
         self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(len(BLOB)))
         self.end_headers()
         with contextlib.suppress(OSError):
-            self.wfile.write(body)
+            self.wfile.write(BLOB)
 
     def log_message(self, *_arguments: t.Any) -> None:
         pass
@@ -81,6 +89,50 @@ def upstream() -> Iterator[str]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://{CONTROL}:{server.server_address[1]}"
     server.shutdown()
+
+
+class Store:
+    """An object store with one user, who may do everything, and one bucket."""
+
+    def __init__(self) -> None:
+        self.server = ThreadedMotoServer(CONTROL, 0, verbose=False)
+        self.server.start()
+        _host, port = self.server.get_host_and_port()
+        self.address = f"http://{CONTROL}:{port}"
+        anybody = {"aws_access_key_id": "anybody", "aws_secret_access_key": "anything"}
+        manager = boto3.client("iam", endpoint_url=self.address, region_name="us-east-1", **anybody)
+        manager.create_user(UserName="cache")
+        everything = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}}
+        manager.put_user_policy(UserName="cache", PolicyName="all", PolicyDocument=json.dumps(everything))
+        key = manager.create_access_key(UserName="cache")["AccessKey"]
+        self.keys = {"accesskey": key["AccessKeyId"], "secretkey": key["SecretAccessKey"]}
+        self.create(BUCKET)
+        # From now on it looks at keys and signatures.
+        requests.post(f"{self.address}/moto-api/reset-auth", data=b"0", timeout=10).raise_for_status()
+
+    def client(self) -> t.Any:
+        keys = {"aws_access_key_id": self.keys["accesskey"], "aws_secret_access_key": self.keys["secretkey"]}
+        return boto3.client("s3", endpoint_url=self.address, region_name="us-east-1", **keys)
+
+    def create(self, bucket: str) -> None:
+        self.client().create_bucket(Bucket=bucket)
+
+    def sizes(self, bucket: str, folder: str) -> list[int]:
+        found = self.client().list_objects_v2(Bucket=bucket, Prefix=f"{folder}/")
+        return [each["Size"] for each in found.get("Contents", [])]
+
+    def storage(self, folder: str, **changes: str) -> dict[str, t.Any]:
+        options = {"region": "us-east-1", "regionendpoint": self.address, "bucket": BUCKET, **self.keys}
+        options["rootdirectory"] = f"/{folder}"
+        # Clients get their layers from the cache itself.
+        return {"s3": {**options, "secure": False, **changes}, "redirect": {"disable": True}}
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[Store]:
+    made = Store()
+    yield made
+    made.server.stop()
 
 
 class Caches:
@@ -102,30 +154,35 @@ class Caches:
         values = {"CONFIG": config, "CA": authority, "CERTIFICATE": "", "KEY": "", **case.environment}
         return [f"{name}={value}" for name, value in values.items()]
 
-    def make(self, name: str, case: Case) -> None:
+    def service(self, name: str, case: Case) -> dict[str, t.Any]:
+        """What the Swarm is told of a cache."""
         ports: t.Any = {}
         if case.asked:
-            self.ports[name] = 5001 + len(self.ports)
-            ports = {self.ports[name]: (5000, "tcp", "host")}
-        self.client.services.create(
-            **{
-                "image": IMAGE,
-                "name": f"{name}_cache",
-                "labels": {NAMESPACE_LABEL: name},
-                "container_labels": {NAMESPACE_LABEL: name},
-                "constraints": [f"node.hostname == {NODE}"],
-                "command": ["/bin/busybox", "sh", "-c", SERVE],
-                "env": self.environment(case),
-                "endpoint_spec": EndpointSpec(ports=ports),
-                "restart_policy": RestartPolicy(delay=1_000_000_000),
-                "resources": Resources(mem_limit=64 * 1024 * 1024),
-                **case.options,
-            }
-        )
+            port = self.ports.setdefault(name, 5001 + len(self.ports))
+            ports = {port: (5000, "tcp", "host")}
+        return {
+            "image": IMAGE,
+            "name": f"{name}_cache",
+            "labels": {NAMESPACE_LABEL: name},
+            "container_labels": {NAMESPACE_LABEL: name},
+            "constraints": [f"node.hostname == {NODE}"],
+            "command": ["/bin/busybox", "sh", "-c", SERVE],
+            "env": self.environment(case),
+            "endpoint_spec": EndpointSpec(ports=ports),
+            "restart_policy": RestartPolicy(delay=1_000_000_000),
+            "resources": Resources(mem_limit=64 * 1024 * 1024),
+            **case.options,
+        }
 
-    def ask(self, name: str, query: str = "") -> int:
+    def make(self, name: str, case: Case) -> None:
+        self.client.services.create(**self.service(name, case))
+
+    def mend(self, name: str, case: Case) -> None:
+        self.client.services.get(f"{name}_cache").update(**self.service(name, case))
+
+    def ask(self, name: str, query: str = "", digest: str = DIGEST) -> int:
         """The status of a cache's answer for a blob that it has to fetch, when it answers at all."""
-        url = f"http://{self.address}:{self.ports[name]}/v2/eng/app/blobs/{DIGEST}{query}"
+        url = f"http://{self.address}:{self.ports[name]}/v2/eng/app/blobs/{digest}{query}"
         deadline = time.monotonic() + SECONDS_TO_FAIL
         while True:
             try:
@@ -139,6 +196,15 @@ class Caches:
 
     def look(self, name: str, *, lines: int = 20_000, seconds: float = 60) -> dict[str, t.Any]:
         return look_into(self.engine, name, "1h", lines, seconds)
+
+    def is_well(self, name: str) -> bool:
+        """Whether a replica of the newest definition runs, and nothing that was found counts any more."""
+        service = self.client.services.get(f"{name}_cache")
+        newest = service.attrs["Spec"]["TaskTemplate"]["ContainerSpec"]
+        runs = any(
+            task["Status"]["State"] == "running" and task["Spec"]["ContainerSpec"] == newest for task in service.tasks()
+        )
+        return runs and not any(found["current"] for found in self.look(name)["findings"])
 
     def finding(self, name: str, cause: str) -> dict[str, t.Any]:
         """A finding, when it is there."""
@@ -157,6 +223,7 @@ OWN = OTHER.issue("cache.lab.test")
 WITH_TLS = configuration(
     http={"addr": ":5000", "secret": "s" * 32, "tls": {"certificate": "/cert.pem", "key": "/key.pem"}}
 )
+WELL = configuration()
 UNTRUSTED = configuration(options={"cas": []})
 FULL = {"mounts": [Mount("/var/lib/registry", None, type="tmpfs", tmpfs_size=1024 * 1024)]}
 
@@ -184,13 +251,39 @@ CASES: dict[str, tuple[str, Case]] = {
     "rejected": ("upstream_token_rejected", Case(configuration(), asked=True)),
 }
 
+# What the hints of these say, done.
+MENDED: dict[str, Case] = {
+    **dict.fromkeys(("syntax", "missing", "driver", "option", "secret", "image", "node", "program"), Case(WELL)),
+    "key": Case(WITH_TLS, {"CERTIFICATE": OWN.chain, "KEY": OWN.key}),
+    "untrusted": Case(WELL, asked=True),
+    "terminal": Case(WELL, options={"tty": True}, asked=True),
+    "json": Case({**WELL, "log": {"formatter": "json"}}, asked=True),
+    "refused": Case(WELL, asked=True),
+    "name": Case(WELL, asked=True),
+}
+
+# What is wrong with the storage of a cache whose storage is objects, and the cause that has to be told.
+STORAGES: dict[str, tuple[str, dict[str, str]]] = {
+    "user": ("storage_credentials", {"accesskey": "AKIANOBODYHASTHISKEY"}),
+    "password": ("storage_credentials", {"secretkey": SECRET}),
+    "bucket": ("storage_bucket_missing", {"bucket": "not-there"}),
+    "endpoint": ("storage_unreachable", {"regionendpoint": f"http://{CONTROL}:1"}),
+    "region": ("storage_configuration", {"region": "nowhere", "regionendpoint": ""}),
+}
+
+
+def with_storage(upstream: str, storage: dict[str, t.Any]) -> Case:
+    return Case(configuration(options={"upstreams": [upstream]}, storage=storage), asked=True)
+
 
 @pytest.fixture(scope="module")
-def caches(lab: Lab, upstream: str) -> Iterator[Caches]:
+def caches(lab: Lab, upstream: str, store: Store) -> Iterator[Caches]:
     lab.clean()
     made = Caches(lab)
     for name, (_cause, case) in CASES.items():
         made.make(name, case)
+    for name, (_cause, changes) in STORAGES.items():
+        made.make(name, with_storage(upstream, store.storage(name, **changes)))
     disk = configuration(
         options={"upstreams": [upstream]}, storage={"filesystem": {"rootdirectory": "/var/lib/registry"}}
     )
@@ -224,14 +317,40 @@ def test_a_full_disk(caches: Caches) -> None:
     assert [each["cause"] for each in caches.look("disk")["findings"]] == ["disk_full"]
 
 
-def test_what_was_mended_is_over(caches: Caches) -> None:
+@pytest.mark.parametrize("name", STORAGES)
+def test_the_log_names_what_is_wrong_with_an_object_store(caches: Caches, name: str) -> None:
+    cause, _changes = STORAGES[name]
+    if cause != "storage_configuration":
+        assert caches.ask(name, digest=BLOB_DIGEST) == 503
+    found = caches.finding(name, cause)
+    assert found["current"]
+    assert "dtr_cache_storage" in found["hint"] or cause == "storage_unreachable"
+    everything = caches.look(name)
+    assert SECRET not in json.dumps(everything)
+    assert {each["cause"] for each in everything["findings"]} - {"container_ended"} == {cause}
+
+
+def test_what_the_hint_says_mends_the_case_and_what_was_mended_is_over(
+    caches: Caches, upstream: str, store: Store
+) -> None:
     first = caches.finding("key", "key_mismatch")
-    service = caches.client.services.get("key_cache")
-    service.update(env=caches.environment(Case(WITH_TLS, {"CERTIFICATE": OWN.chain, "KEY": OWN.key})))
-    deadline = time.monotonic() + SECONDS_TO_FAIL
-    while caches.finding("key", "key_mismatch")["current"]:
-        assert time.monotonic() < deadline, caches.look("key")
-        time.sleep(0.5)
+    # The cache of "bucket" is left as it is: what is missing is made.
+    store.create("not-there")
+    stores = {name: with_storage(upstream, store.storage(name)) for name in STORAGES if name != "bucket"}
+    mended = {**MENDED, **stores}
+    for name, case in mended.items():
+        caches.mend(name, case)
+    for name in mended:
+        until(functools.partial(caches.is_well, name), f"an end of what is wrong with {name}", SECONDS_TO_FAIL)
+    for name, (_cause, changes) in STORAGES.items():
+        assert [caches.ask(name, digest=BLOB_DIGEST) for _each in range(2)] == [200, 200]
+        assert len(BLOB) in store.sizes(changes.get("bucket", BUCKET), name)
+    # One that had failed again would be seen to have done so by now.
+    assert [name for name in mended if not caches.is_well(name)] == []
+    for name, case in MENDED.items():
+        if case.asked:
+            # It is DTR now that refuses who asks without its signature.
+            assert caches.ask(name) in (401, 403)
     again = caches.finding("key", "key_mismatch")
     assert first["first_seen"] == again["first_seen"]
     assert OWN.key.splitlines()[1] not in json.dumps(caches.look("key"))

@@ -28,6 +28,7 @@ Json = dict[str, t.Any]
 
 SERVICE = "dtr-cache_cache"
 STORAGE = "/srv/dtr-cache"
+CA_FILE = "dtr.cert.pem"
 MEGABYTES = 48
 ROUNDS = 100
 # Of these, each so many-th also pulls a whole image.
@@ -79,11 +80,15 @@ class Fleet:
         # A rollback would mend it before anybody has asked.
         self.docker(region, "service", "update", "--detach", "--update-failure-action", "pause", *options, SERVICE)
 
+    def container(self, region: str) -> Json:
+        """What the service says of its containers."""
+        with contextlib.closing(self.lab.engine(MANAGERS[region])) as client:
+            return t.cast("Json", client.services.get(SERVICE).attrs["Spec"]["TaskTemplate"]["ContainerSpec"])
+
     def with_config(self, region: str, change: t.Callable[[str], str]) -> None:
         """Let the service have a config.yml of somebody's own."""
+        (mounted,) = self.container(region)["Configs"]
         with contextlib.closing(self.lab.engine(MANAGERS[region])) as client:
-            service = client.services.get(SERVICE).attrs["Spec"]["TaskTemplate"]["ContainerSpec"]
-            (mounted,) = service["Configs"]
             text = base64.b64decode(client.configs.get(mounted["ConfigID"]).attrs["Spec"]["Data"]).decode()
         new = f"by-hand-{len(self.docker(region, 'config', 'ls', '-q').split())}"
         self.docker(region, "config", "create", new, "-", stdin=change(text))
@@ -91,9 +96,7 @@ class Fleet:
 
     def with_secret(self, region: str, file: str, content: str) -> None:
         """Let the service have another secret in the place of one."""
-        with contextlib.closing(self.lab.engine(MANAGERS[region])) as client:
-            service = client.services.get(SERVICE).attrs["Spec"]["TaskTemplate"]["ContainerSpec"]
-        name = next(each["SecretName"] for each in service["Secrets"] if each["File"]["Name"] == file)
+        name = next(each["SecretName"] for each in self.container(region)["Secrets"] if each["File"]["Name"] == file)
         new = f"by-hand-{file}"
         self.docker(region, "secret", "create", new, "-", stdin=content)
         self.update(region, "--secret-rm", name, "--secret-add", f"source={new},target={file}")
@@ -217,7 +220,7 @@ class Trouble(t.NamedTuple):
 
 
 def another_ca(fleet: Fleet, region: str) -> None:
-    fleet.with_secret(region, "dtr.cert.pem", fleet.authority.root)
+    fleet.with_secret(region, CA_FILE, fleet.authority.root)
     fleet.until_replaced(region)
 
 
@@ -226,8 +229,9 @@ def another_key(fleet: Fleet, region: str) -> None:
     fleet.until_failed(region)
 
 
-def bad_ttl(fleet: Fleet, region: str) -> None:
-    fleet.with_config(region, lambda text: re.sub(r"blobttl: .*", "blobttl: 1d", text))
+def no_secret(fleet: Fleet, region: str) -> None:
+    name = next(each["SecretName"] for each in fleet.container(region)["Secrets"] if each["File"]["Name"] == CA_FILE)
+    fleet.update(region, "--secret-rm", name)
     fleet.until_failed(region)
 
 
@@ -260,9 +264,13 @@ TROUBLES = {
             {"region-asia": "dtr_cache_upstreams", "region-europe": "dtr_cache_upstreams"},
         ),
         Trouble(
-            {"region-asia": bad_ttl, "region-europe": no_label},
-            {"region-asia": "middleware_configuration", "region-europe": "no_node"},
-            {"region-asia": "run dtr.cache.deploy again", "region-europe": "dtr.cache.deploy sets the label"},
+            {"region-asia": no_secret, "region-europe": no_label},
+            {"region-asia": "secret_missing", "region-europe": "no_node"},
+            {
+                "region-asia": "Let the service have that secret under that name, or take the file out of config.yml, "
+                "and run dtr.cache.deploy again",
+                "region-europe": "dtr.cache.deploy sets the label",
+            },
         ),
     ],
 }

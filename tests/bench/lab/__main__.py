@@ -8,30 +8,28 @@ runs some of them.
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import tempfile
+import typing as t
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import pulls
 import regions
-from measure import chosen, collection_in, exit_code, lines
+from measure import Row, chosen, collection_in, report
 
 # Each takes an environment in which the collection is found, and gives the rows of the table.
 BENCHMARKS = {"pulls": pulls.benchmark, "regions": regions.benchmark}
 
 
-def main() -> int:
-    rows = []
-    with contextlib.ExitStack() as stack:
-        environment = collection_in(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dtr-cache-bench-"))))
-        for name in chosen(BENCHMARKS, __doc__):
+def measured(names: t.Iterable[str]) -> t.Iterator[Row]:
+    """The rows of each benchmark, each row when it is known."""
+    with tempfile.TemporaryDirectory(prefix="dtr-cache-bench-") as folder:
+        environment = collection_in(Path(folder))
+        for name in names:
             print(f"{name} …", file=sys.stderr)
-            rows += BENCHMARKS[name](environment)
-    print("\n".join(lines(rows)))
-    return exit_code(rows)
+            yield from BENCHMARKS[name](environment)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report(measured(chosen(BENCHMARKS, __doc__))))

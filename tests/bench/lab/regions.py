@@ -128,10 +128,8 @@ def many_regions(bench: Bench) -> Row:
     return Row(f"each further of {REGIONS} regions, {os.cpu_count()} cores", figures, "at most 1.5 s", each <= 1.5)
 
 
-def benchmark(environment: dict[str, str]) -> list[Row]:
+def benchmark(environment: dict[str, str]) -> t.Iterator[Row]:
     """All rows."""
-    rows = []
     for measured in (one_account, office, many_regions):
         with tempfile.TemporaryDirectory(prefix="dtr-cache-bench-") as folder:
-            rows.append(measured(Bench(Path(folder), environment)))
-    return rows
+            yield measured(Bench(Path(folder), environment))

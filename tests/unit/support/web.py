@@ -126,6 +126,17 @@ def serve(behaviour: Behaviour, context: ssl.SSLContext | None = None) -> t.Iter
         thread.join()
 
 
+# What malformed certificates have changed, in DER.
+VERSION = bytes.fromhex("a003020102")
+UNKNOWN_VERSION = bytes.fromhex("a003020109")
+KEY_TYPE = bytes.fromhex("06072a8648ce3d0201")
+UNKNOWN_KEY_TYPE = bytes.fromhex("06072a8648ce3d027f")
+CURVE = bytes.fromhex("06082a8648ce3d030107")
+UNKNOWN_CURVE = bytes.fromhex("06082a8648ce3d03017f")
+ECDSA_WITH_SHA256 = bytes.fromhex("06082a8648ce3d040302")
+UNKNOWN_SIGNATURE = bytes.fromhex("06082a8648ce3d04037f")
+
+
 class Identity(t.NamedTuple):
     """A certificate with its key."""
 
@@ -147,6 +158,13 @@ class Identity(t.NamedTuple):
         return self.key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption
         ).decode()
+
+    def malformed_pem(self, right: bytes, wrong: bytes) -> str:
+        """The certificate with other bytes at each place of some; its signature is wrong then as well."""
+        der = self.certificate.public_bytes(serialization.Encoding.DER)
+        assert right in der
+        assert len(right) == len(wrong)
+        return ssl.DER_cert_to_PEM_cert(der.replace(right, wrong))
 
     def write(self, folder: Path, name: str) -> tuple[Path, Path]:
         certificate, key = folder / f"{name}.cert.pem", folder / f"{name}.key.pem"

@@ -20,6 +20,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.certificates import (
     to_pem,
 )
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
+from ansible_collections.dtr.cache.tests.unit.support import web
 from ansible_collections.dtr.cache.tests.unit.support.web import make_identity
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -56,6 +57,15 @@ def test_a_bundle_in_order_with_text_around() -> None:
         (
             "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----",
             "Certificate 1 of the PEM text cannot be read",
+        ),
+        (
+            ROOT.pem + LEAF.malformed_pem(web.VERSION, web.UNKNOWN_VERSION),
+            "Certificate 2 of the PEM text cannot be read: 9 is not a valid X509 version",
+        ),
+        (
+            # A common name that is a number.
+            ROOT.malformed_pem(b"\x55\x04\x03\x0c", b"\x55\x04\x03\x02"),
+            "Certificate 1 of the PEM text cannot be read: ",
         ),
     ],
 )
@@ -128,6 +138,19 @@ def test_a_pin_refuses_everything_else() -> None:
         check_pin([ROOT.certificate, STRANGER.certificate], pin)
     with pytest.raises(Failure, match="holds CN=Root, which"):
         check_pin([INTERMEDIATE.certificate, ROOT.certificate], fingerprint(INTERMEDIATE.certificate))
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [(web.KEY_TYPE, web.UNKNOWN_KEY_TYPE), (web.ECDSA_WITH_SHA256, web.UNKNOWN_SIGNATURE)],
+    ids=["key", "signature"],
+)
+def test_what_cannot_be_checked_is_not_covered_by_a_pin(right: bytes, wrong: bytes) -> None:
+    odd = load_certificates(make_identity("Root", ROOT).malformed_pem(right, wrong))
+    with pytest.raises(Failure, match="has not signed"):
+        check_pin([ROOT.certificate, *odd], fingerprint(ROOT.certificate))
+    with pytest.raises(Failure, match="has not signed"):
+        check_pin([*odd, ROOT.certificate], fingerprint(odd[0]))
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils import certificates, health, probes, tls
 from ansible_collections.dtr.cache.plugins.module_utils.probes import Check, Endpoint, Look, Question, Seen
+from ansible_collections.dtr.cache.tests.unit.support import web
 from ansible_collections.dtr.cache.tests.unit.support.web import Identity, Reply, Request, make_identity, serve
 
 STEP = 2.0
@@ -227,6 +228,22 @@ def test_a_certificate_that_cannot_be_read(authority: Authority) -> None:
     detail, hint = only_failure(look_at_server(leaf.server_context(authority.folder), authority.root), "chain")
     assert detail.startswith("a certificate that it sends cannot be read: ")
     assert "Renew" in hint
+
+
+def test_a_certificate_that_cannot_even_be_loaded(authority: Authority) -> None:
+    """OpenSSL sends and takes a version that does not exist."""
+    leaf = make_identity("server", authority.root)
+    certificate, key = leaf.write(authority.folder, "version")
+    certificate.write_text(leaf.malformed_pem(web.VERSION, web.UNKNOWN_VERSION))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    wanted = certificates.fingerprint(leaf.certificate)
+    look = look_at_server(context, authority.root, certificate=wanted)
+    told = failed(look)
+    assert told["chain"].detail == "a certificate that it sends cannot be read: 9 is not a valid X509 version."
+    assert "another certificate than the wanted one: SHA-256 " in told["certificate"].detail
+    assert set(told) == {"chain", "certificate"}
+    assert look.certificate is None
 
 
 class TestWantedCertificate:

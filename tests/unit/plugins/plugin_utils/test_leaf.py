@@ -5,9 +5,13 @@
 from __future__ import annotations
 
 import datetime
+import ssl
 
 import pytest
+from ansible_collections.dtr.cache.plugins.module_utils.certificates import load_certificates
+from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.plugin_utils import leaf
+from ansible_collections.dtr.cache.tests.unit.support import web
 from ansible_collections.dtr.cache.tests.unit.support.web import Identity, make_identity
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -22,7 +26,7 @@ LEAF = make_identity("cache", INTERMEDIATE, addresses=[HOST])
 
 def problems(*chain: Identity, host: str = HOST, key: Identity | None = LEAF) -> list[str]:
     certificates = [identity.certificate for identity in chain]
-    return leaf.chain_problems(certificates, host, key.key_pem if key else None, NOW)
+    return list(leaf.chain_problems(certificates, host, key.key_pem if key else None, NOW))
 
 
 def test_a_sound_chain_has_no_problem() -> None:
@@ -120,3 +124,51 @@ def test_a_key_on_a_curve_that_go_does_not_know_is_refused(curve: ec.EllipticCur
     form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     key = ec.generate_private_key(curve).private_bytes(*form).decode()
     assert f"is on the curve {curve.name}" in str(leaf.key_problem(key))
+
+
+def test_what_was_found_before_something_unreadable_is_told_all_the_same() -> None:
+    odd = make_identity("odd", addresses=[HOST], days=(-20, -10), names=b"\x04\x00")
+    found = leaf.chain_problems([odd.certificate], HOST, odd.key_pem, NOW)
+    assert "has expired: CN=odd" in next(found)
+    with pytest.raises(Failure, match="CN=odd has extensions that cannot be read: "):
+        next(found)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "message"),
+    [
+        (web.KEY_TYPE, web.UNKNOWN_KEY_TYPE, "CN=upper has a public key that cannot be read: Unknown key type"),
+        (web.CURVE, web.UNKNOWN_CURVE, "CN=upper has a public key that cannot be read: Curve"),
+    ],
+)
+def test_an_issuer_whose_key_cannot_be_read_is_named(right: bytes, wrong: bytes, message: str) -> None:
+    upper = make_identity("upper", ROOT, ca=True)
+    certificate = make_identity("cache", upper, addresses=[HOST])
+    (odd,) = load_certificates(upper.malformed_pem(right, wrong))
+    with pytest.raises(Failure, match=message):
+        list(leaf.chain_problems([certificate.certificate, odd], HOST, certificate.key_pem, NOW))
+    with pytest.raises(Failure, match=message):
+        leaf.signed_by([certificate.certificate], [odd])
+
+
+def test_a_signature_of_an_unknown_kind_is_not_called_a_wrong_order() -> None:
+    (odd,) = load_certificates(LEAF.malformed_pem(web.ECDSA_WITH_SHA256, web.UNKNOWN_SIGNATURE))
+    with pytest.raises(Failure, match="CN=cache has a signature that cannot be checked"):
+        list(leaf.chain_problems([odd, INTERMEDIATE.certificate], HOST, LEAF.key_pem, NOW))
+
+
+@pytest.mark.filterwarnings("ignore:Parsed a")
+def test_no_wrong_byte_in_a_certificate_gives_anything_but_a_failure() -> None:
+    der = LEAF.certificate.public_bytes(serialization.Encoding.DER)
+    told = 0
+    for place in range(len(der)):
+        for wrong in (der[place] ^ 1, der[place] ^ 0x80, 0):
+            pem = ssl.DER_cert_to_PEM_cert(der[:place] + bytes([wrong]) + der[place + 1 :])
+            try:
+                (odd,) = load_certificates(pem)
+                list(leaf.chain_problems([odd, INTERMEDIATE.certificate], HOST, LEAF.key_pem, NOW))
+                leaf.signed_by([odd], [INTERMEDIATE.certificate])
+            except Failure as failure:
+                assert failure.code == "INVALID_CERTIFICATE"
+                told += 1
+    assert told > len(der)

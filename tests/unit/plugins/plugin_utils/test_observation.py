@@ -405,6 +405,23 @@ def test_many_lost_accounts_are_counted() -> None:
     assert registry["cause"] == told
 
 
+def test_a_dtr_that_each_region_spells_in_another_way_is_one() -> None:
+    lost = {"by_cache": {}, "dangling": ["user-of-europe"]}
+    hosts = fleet(
+        region("asia"),
+        region("europe", settings={"registry_url": "https://DTR.example.org:443"}),
+        region("africa", settings={"registry_url": "https://dtr.example.org:444"}),
+        accounts=lost,
+        registered=registered("asia", "europe", "africa"),
+    )
+    for host, row in zip(hosts, observe(hosts), strict=True):
+        host["__dtr_cache_observed"] = row
+    assert [host["__dtr_cache_observed"]["registry_url"] for host in hosts] == [DTR, DTR, f"{DTR}:444"]
+    (registry,) = registries(hosts)
+    assert (registry["url"], registry["dangling"]) == (DTR, [])
+    assert [each["name"] for each in registry["undeclared"]] == ["africa"]
+
+
 def test_a_registry_that_is_well() -> None:
     assert registries(fleet(region("asia"), region("europe"))) == [
         {

@@ -14,6 +14,7 @@ import yaml
 from ansible_collections.dtr.cache.plugins.module_utils import certificates
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.plugin_utils.settings import NEEDS, Settings, as_items, read_settings
+from ansible_collections.dtr.cache.tests.unit.support import web
 from ansible_collections.dtr.cache.tests.unit.support.web import make_identity
 
 ROLE = Path(__file__).parents[4] / "roles" / "settings"
@@ -27,6 +28,8 @@ DEFAULTS = {
 CA = make_identity("ca", ca=True)
 CA_FINGERPRINT = certificates.fingerprint(certificates.load_certificates(CA.pem)[0])
 CACHE = make_identity("cache", CA, addresses=["cache.example.org"])
+# Its list of names is no list.
+ODD = make_identity("odd", CA, names=b"\x04\x00")
 GOOD = {
     **DEFAULTS,
     "dtr_cache_name": "region-asia",
@@ -132,6 +135,22 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ({"certificate": CA.pem + CACHE.pem}, "dtr_cache_certificate: is out of order"),
     ({"host": "other.example.org"}, "dtr_cache_certificate: does not cover other.example.org"),
     ({"ca_certificate": make_identity("x", ca=True).pem}, "dtr_cache_ca_certificate: did not sign"),
+    (
+        {"certificate": ODD.pem, "private_key": ODD.key_pem},
+        "dtr_cache_certificate: CN=odd has extensions that cannot be read: ",
+    ),
+    (
+        {"certificate": CACHE.malformed_pem(web.KEY_TYPE, web.UNKNOWN_KEY_TYPE)},
+        "dtr_cache_certificate: CN=cache has a public key that cannot be read: Unknown key type: ",
+    ),
+    (
+        {"certificate": CACHE.malformed_pem(web.VERSION, web.UNKNOWN_VERSION)},
+        "dtr_cache_certificate: Certificate 1 of the PEM text cannot be read: 9 is not a valid X509 version.",
+    ),
+    (
+        {"ca_certificate": CA.malformed_pem(web.KEY_TYPE, web.UNKNOWN_KEY_TYPE)},
+        "dtr_cache_ca_certificate: CN=ca has a public key that cannot be read: Unknown key type: ",
+    ),
     ({"blob_ttl": 24}, "24 has no unit and would mean nanoseconds; write 24h"),
     ({"blob_ttl": "1h30m"}, "dtr_cache_blob_ttl: '1h30m' is not a positive whole number with a unit"),
     ({"blob_ttl": "0h"}, "dtr_cache_blob_ttl: '0h' is not"),
