@@ -19,7 +19,7 @@ import yaml
 from labkit.nodes import first_process
 from labkit.topology import node_named
 
-from .conftest import LAB, Lab, Play, Run
+from .conftest import LAB, Lab, Play, Run, until
 from .machine import Machine
 from .nodes import add_hosts
 
@@ -145,6 +145,7 @@ def other_service(cache: Lab) -> Iterator[None]:
     image = cache.status["cache_image"]
     serve = ["docker", "run", "--rm", "-d", "--name", "other", "-p", "444:443", "--entrypoint", "/bin/sh", image]
     cache.inside(NODE, *serve, "-c", "mkdir /web; echo served >/web/index.html; exec httpd -f -p 443 -h /web")
+    until(lambda: reaches(cache, NODE, "127.0.0.1", port=444) == NO_TLS, "the other service listens")
     yield
     cache.inside(NODE, "docker", "rm", "-f", "other")
 
