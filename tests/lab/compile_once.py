@@ -24,7 +24,7 @@ def compiled(path: str, source: bytes) -> types.CodeType:
     try:
         with open(kept, "rb") as file:
             code = marshal.load(file)
-    except (OSError, EOFError, ValueError):
+    except (OSError, EOFError, ValueError, TypeError):
         code = compile_source(path, source)
         keep(kept, code)
     else:

@@ -7,7 +7,10 @@ from __future__ import annotations
 import datetime
 import gzip
 import json
+import subprocess
+import sys
 import tarfile
+import zipfile
 from io import BytesIO
 from pathlib import Path
 
@@ -149,3 +152,36 @@ def test_the_image_list_names_both_platforms() -> None:
     listed = json.loads(image.manifest)["manifests"]
     assert {entry["platform"]["architecture"] for entry in listed} == {"amd64", "arm64"}
     assert [entry["digest"] for entry in listed] == [images.digest(part.manifest) for part in image.platforms]
+
+
+COMPILE_ONCE = Path(__file__).parent / "compile_once.py"
+IMPORT_OF_ARCHIVE = """
+import runpy, sys
+runpy.run_path(sys.argv[1])["compiled"].__globals__["KEPT"] = sys.argv[2]
+sys.path.insert(0, sys.argv[3])
+import part
+print(part.VALUE, part.__spec__.origin, part.where.__code__.co_filename)
+"""
+
+
+def test_what_comes_from_an_archive_is_compiled_once_and_again_when_it_differs(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir()
+
+    def imported(archive: Path, value: int) -> None:
+        with zipfile.ZipFile(archive, "w") as file:
+            file.writestr("part.py", f"VALUE = {value}\ndef where(): ...\n")
+        command = [sys.executable, "-c", IMPORT_OF_ARCHIVE, str(COMPILE_ONCE), str(kept), str(archive)]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+        assert said == [str(value), f"{archive}/part.py", f"{archive}/part.py"]
+
+    imported(tmp_path / "one.zip", 1)
+    made = {file.name: file.stat().st_mtime_ns for file in kept.iterdir()}
+    assert len(made) == 1
+    imported(tmp_path / "other.zip", 1)
+    assert {file.name: file.stat().st_mtime_ns for file in kept.iterdir()} == made
+    imported(tmp_path / "one.zip", 2)
+    assert len(list(kept.iterdir())) == 2
+    for file in kept.iterdir():
+        file.write_bytes(file.read_bytes()[:9])
+    imported(tmp_path / "one.zip", 2)
