@@ -113,8 +113,11 @@ class Lab:
             client.close()
         return state
 
-    def clean(self, accounts: int | None = None) -> None:
-        """The Swarms and the registry as they were before anything was deployed; with fewer accounts where told."""
+    def clean(self, accounts: int | None = 200) -> None:
+        """The Swarms and the registry as they were before anything was deployed.
+
+        Looks and removals read everybody's settings, so of the accounts there are few, or all of the seed with C(None).
+        """
         self.control.reset(data=True, accounts=accounts)
         for manager in MANAGERS:
             client = self.engine(manager)

@@ -29,6 +29,9 @@ from .conftest import Lab
 REGISTRY = "dtr.lab.test"
 BYTES_AT_ONCE = 64 * 1024
 SECONDS_TO_ANSWER = 20
+# Between a client's pulls: what is counted is what happens to the cache, not how much a machine can do.
+PAUSE_BETWEEN_BLOBS = 0.15
+PAUSE_BETWEEN_PULLS = 0.5
 
 
 class Attempt(t.NamedTuple):
@@ -170,7 +173,7 @@ class Load:
 
     def _read_blobs(self, number: int) -> None:
         for turn in itertools.count(number):
-            if self._stop.is_set():
+            if self._stop.wait(PAUSE_BETWEEN_BLOBS):
                 return
             # Each address is the first that is tried in every other round.
             addresses = [*self._addresses, *self._addresses][turn // len(self.digests) % len(self._addresses) :]
@@ -204,7 +207,7 @@ class Load:
         image = f"{REGISTRY}/{self._repository}:1.0"
         password = self._lab.passwords[self._account]
         self._lab.inside("client", "docker", "login", "-u", self._account, "--password-stdin", REGISTRY, stdin=password)
-        while not self._stop.is_set():
+        while not self._stop.wait(PAUSE_BETWEEN_PULLS):
             started = time.monotonic()
             error = ""
             try:

@@ -34,7 +34,7 @@ def from_here(lab: Lab, form: str) -> dict[str, t.Any]:
 @pytest.fixture(scope="module")
 def deployed(lab: Lab, play: Play, tmp_path_factory: pytest.TempPathFactory) -> dict[str, t.Any]:
     """A cache that was deployed from an empty Swarm on with a client bundle as it is downloaded."""
-    lab.clean(accounts=200)
+    lab.clean()
     folder = tmp_path_factory.mktemp("temporary")
     run = play(
         DEPLOY, *ONLY, env={"TMPDIR": str(folder), "ANSIBLE_LOCAL_TEMP": str(folder)}, **from_here(lab, "archive")

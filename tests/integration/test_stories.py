@@ -169,8 +169,7 @@ def stats(run: Run) -> Json:
 
 @pytest.fixture(scope="module")
 def fleet(lab: Lab, play: Play) -> Iterator[Fleet]:
-    # Each diagnosis reads the settings of everybody.
-    lab.clean(accounts=200)
+    lab.clean()
     lab.inside(NODES["region-asia"], "mkdir", "-p", STORAGE)
     mount = ("mount", "-t", "tmpfs", "-o", f"size={MEGABYTES}m", "tmpfs", STORAGE)
     lab.inside(NODES["region-asia"], *mount)
