@@ -111,14 +111,18 @@ def test_only_the_allowed_networks_reach_the_port(cache: Lab, limit: Limit) -> N
 
 
 def test_rules_that_somebody_removed_are_brought_back(cache: Lab, limit: Limit) -> None:
+    def in_force() -> list[str]:
+        # Whoever flushes the chain also takes the Engine's own rule out of it.
+        return [rule for rule in rules(cache) if "DTR-CACHE" in rule]
+
     assert limit([OTHER_NET]).code == 0
-    limited = rules(cache)
+    limited = in_force()
     for command in ("iptables -D DTR-CACHE-443 -s 198.18.57.16/29 -j RETURN", "iptables -F DOCKER-USER"):
         cache.inside(NODE, "sh", "-c", command)
-        assert rules(cache) != limited
+        assert in_force() != limited
         run = limit([OTHER_NET])
         assert run.changed_tasks() == {"dtr.cache.firewall : Bring the rules into place"}
-        assert rules(cache) == limited
+        assert in_force() == limited
         assert (reaches(cache, CLIENT), reaches(cache, OTHER)) == ("refused", "200")
 
 
