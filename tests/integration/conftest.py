@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 import typing as t
+from collections.abc import Iterator
 from pathlib import Path
 
 import docker
@@ -168,10 +169,13 @@ def until(condition: t.Callable[[], bool], what: str, seconds: float = 120) -> N
 
 
 @pytest.fixture(scope="session")
-def lab() -> Lab:
+def lab() -> Iterator[Lab]:
     result = subprocess.run([LAB, "status"], capture_output=True, text=True, check=False)
     assert result.returncode == 0, f"the lab has to be up: {result.stderr}"
-    return Lab(json.loads(result.stdout))
+    found = Lab(json.loads(result.stdout))
+    yield found
+    # With all of the seed's accounts again.
+    found.control.reset(data=True)
 
 
 @pytest.fixture
