@@ -160,6 +160,14 @@ install_tools() {
 }
 
 bootstrap() {
+  local tools=
+  # Two downloads side by side, where Python can make environments before packages are installed.
+  if python3 -c 'import ensurepip' 2>/dev/null; then
+    (install_tools) &
+    tools=$!
+  fi
   install_system_packages
+  # What it could not do is told by the next line.
+  [ -z "$tools" ] || wait "$tools" || true
   install_tools
 }
