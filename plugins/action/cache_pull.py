@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
-from ansible_collections.dtr.cache.plugins.plugin_utils.shown_progress import ActionWithProgress
+from ansible_collections.dtr.cache.plugins.modules.cache_pull import MODULE
+from ansible_collections.dtr.cache.plugins.plugin_utils.registry_action import RegistryAction
 
 
-class ActionModule(ActionWithProgress):
+class ActionModule(RegistryAction):
     """A long pull."""
 
-    module = "dtr.cache.cache_pull"
+    module = MODULE
+    tells_progress = True

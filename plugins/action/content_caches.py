@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
-from ansible_collections.dtr.cache.plugins.plugin_utils.shown_progress import ActionWithProgress
+from ansible_collections.dtr.cache.plugins.modules.content_caches import MODULE
+from ansible_collections.dtr.cache.plugins.plugin_utils.registry_action import RegistryAction
 
 
-class ActionModule(ActionWithProgress):
+class ActionModule(RegistryAction):
     """A registration, which takes long where the accounts of a cache have to move."""
 
-    module = "dtr.cache.content_caches"
+    module = MODULE
+    tells_progress = True

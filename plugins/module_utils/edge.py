@@ -18,23 +18,32 @@ from ansible_collections.dtr.cache.plugins.module_utils.redaction import printab
 _ADDRESSES = ("url", "host")
 
 
-class Module(AnsibleModule):
-    """A module whose every failure carries C(failure), also one that ansible-core finds in the options."""
+class Module:
+    """What a module's work sees of Ansible, and how every module ends: failures carry C(failure), secrets are hidden.
+
+    It stands before a class that has C(AnsibleModule)'s face.
+    """
+
+    argument_spec: dict[str, t.Any]
+    params: dict[str, t.Any]
+    check_mode: bool
+    no_log_values: set[str]
+    _diff: bool
 
     def fail_json(self, msg: str, **result: t.Any) -> None:
         """End in failure. What ansible-core calls this with is about the options."""
         self._hide_secrets()
         told = Failure("INVALID_INPUT", str(msg)).as_result()
-        super().fail_json(msg, **{"failure": told["failure"], **result})
+        super().fail_json(msg, **{"failure": told["failure"], **result})  # type: ignore[misc]
 
     def warn(self, warning: str, **options: t.Any) -> None:
         """Warn; Ansible hands the text to the terminal as it is."""
-        super().warn(printable(warning), **options)
+        super().warn(printable(warning), **options)  # type: ignore[misc]
 
     def exit_json(self, **result: t.Any) -> None:
         """End in success."""
         self._hide_secrets()
-        super().exit_json(**result)
+        super().exit_json(**result)  # type: ignore[misc]
 
     def _hide_secrets(self) -> None:
         """Ansible can show how a module was called."""
@@ -43,6 +52,10 @@ class Module(AnsibleModule):
         self.no_log_values.update(value for value in map(self.params.get, secret) if isinstance(value, str) and value)
         # Where passwords do not belong they are refused, and hidden all the same.
         self.no_log_values.update(passwords_in_urls(self.params))
+
+
+class SentModule(Module, AnsibleModule):
+    """A module as Ansible sends it to a host, in a process of its own."""
 
 
 def run_to_end(module: Module, work: t.Callable[[], dict[str, t.Any]]) -> None:

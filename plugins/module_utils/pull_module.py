@@ -8,10 +8,10 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dtr.cache.plugins.module_utils import pull
 from ansible_collections.dtr.cache.plugins.module_utils.access_tokens import temporary_token
 from ansible_collections.dtr.cache.plugins.module_utils.distribution import Distribution, Origin
+from ansible_collections.dtr.cache.plugins.module_utils.edge import Module
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.registry import Account, Registry
 from ansible_collections.dtr.cache.plugins.module_utils.registry_module import secret_forms
@@ -53,7 +53,7 @@ class Puller(t.NamedTuple):
 
 
 @contextlib.contextmanager
-def pulling_account(module: AnsibleModule, registry: Registry) -> t.Iterator[Puller]:
+def pulling_account(module: Module, registry: Registry) -> t.Iterator[Puller]:
     """The account that the options name; for another one than C(username) with a token that is deleted at the end."""
     params = module.params
     credentials = {name: params[name] for name in _CREDENTIALS}

@@ -9,8 +9,8 @@ import base64
 import os
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule, env_fallback
-from ansible_collections.dtr.cache.plugins.module_utils.edge import Module, run_to_end
+from ansible.module_utils.basic import env_fallback
+from ansible_collections.dtr.cache.plugins.module_utils.edge import Module, SentModule, run_to_end
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.registry import Registry
 from ansible_collections.dtr.cache.plugins.module_utils.transport import Transport
@@ -41,41 +41,50 @@ def concurrency_argument_spec() -> dict[str, t.Any]:
     return {"concurrency": {"type": "int", "default": 16}}
 
 
-def run_registry_module(
-    work: t.Callable[[AnsibleModule], dict[str, t.Any]],
-    argument_spec: t.Mapping[str, t.Any] | None = None,
-    *,
-    authenticated: bool = True,
-) -> None:
-    """Make the module, do its work, and end with its result.
+class RegistryModule:
+    """A module that talks to DTR: its own options, and its work.
 
     Args:
         work: Does the module's work and returns its result, or raises C(Failure).
         argument_spec: The module's own options.
         authenticated: Whether DTR wants to know who asks.
     """
-    module = Module(
-        argument_spec={**connection_argument_spec(), **(argument_spec or {})},
-        mutually_exclusive=[("ca_path", "ca_certificate")],
-        required_together=[("username", "password")],
-        required_by={"client_key": "client_cert"},
-        required_one_of=[("username", "client_cert")] if authenticated else [],
-        supports_check_mode=True,
-    )
-    params = module.params
-    if not params["ca_path"] and not params["ca_certificate"]:
-        params["ca_path"] = os.path.expandvars(os.path.expanduser(os.environ.get("DTR_CA_PATH", "")))
-    module.no_log_values.update(secret_forms(params["username"], params["password"]))
 
-    def checked_work() -> dict[str, t.Any]:
-        _check_connection(params, authenticated)
-        try:
-            return _shown(module, work(module))
-        except Failure as failure:
-            failure.result = _shown(module, failure.result)
-            raise
+    def __init__(
+        self,
+        work: t.Callable[[Module], dict[str, t.Any]],
+        argument_spec: t.Mapping[str, t.Any] | None = None,
+        *,
+        authenticated: bool = True,
+    ) -> None:
+        self._work = work
+        self._argument_spec = argument_spec or {}
+        self._authenticated = authenticated
 
-    run_to_end(module, checked_work)
+    def run(self, module_class: t.Callable[..., Module] = SentModule) -> None:
+        """Make the module, do its work, and end with its result."""
+        module = module_class(
+            argument_spec={**connection_argument_spec(), **self._argument_spec},
+            mutually_exclusive=[("ca_path", "ca_certificate")],
+            required_together=[("username", "password")],
+            required_by={"client_key": "client_cert"},
+            required_one_of=[("username", "client_cert")] if self._authenticated else [],
+            supports_check_mode=True,
+        )
+        params = module.params
+        if not params["ca_path"] and not params["ca_certificate"]:
+            params["ca_path"] = os.path.expandvars(os.path.expanduser(os.environ.get("DTR_CA_PATH", "")))
+        module.no_log_values.update(secret_forms(params["username"], params["password"]))
+
+        def checked_work() -> dict[str, t.Any]:
+            _check_connection(params, self._authenticated)
+            try:
+                return _shown(module, self._work(module))
+            except Failure as failure:
+                failure.result = _shown(module, failure.result)
+                raise
+
+        run_to_end(module, checked_work)
 
 
 def secret_forms(username: str | None, password: str | None) -> set[str]:
@@ -85,7 +94,7 @@ def secret_forms(username: str | None, password: str | None) -> set[str]:
     return {password, base64.b64encode(f"{username}:{password}".encode()).decode("ascii")}
 
 
-def _shown(module: AnsibleModule, result: dict[str, t.Any]) -> dict[str, t.Any]:
+def _shown(module: Module, result: dict[str, t.Any]) -> dict[str, t.Any]:
     """The result without its diff unless that is asked for: it repeats every one of thousands of accounts."""
     return result if module._diff else {key: value for key, value in result.items() if key != "diff"}
 
@@ -93,7 +102,7 @@ def _shown(module: AnsibleModule, result: dict[str, t.Any]) -> dict[str, t.Any]:
 class Connection:
     """The connection that a module's options describe; its retries become warnings of the module."""
 
-    def __init__(self, module: AnsibleModule, **overrides: t.Any) -> None:
+    def __init__(self, module: Module, **overrides: t.Any) -> None:
         self._module = module
         self._overrides = overrides
 

@@ -179,14 +179,14 @@ problems:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dtr.cache.plugins.module_utils import assignments as model
+from ansible_collections.dtr.cache.plugins.module_utils.edge import Module
 from ansible_collections.dtr.cache.plugins.module_utils.progress import Progress
 from ansible_collections.dtr.cache.plugins.module_utils.registry import ContentCache
 from ansible_collections.dtr.cache.plugins.module_utils.registry_module import (
     Connection,
+    RegistryModule,
     concurrency_argument_spec,
-    run_registry_module,
 )
 
 _NAMES: dict[str, t.Any] = {"type": "list", "elements": "str", "default": []}
@@ -211,7 +211,7 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
 }
 
 
-def work(module: AnsibleModule) -> dict[str, t.Any]:
+def work(module: Module) -> dict[str, t.Any]:
     """Resolve the claims, read the settings, and unless in check mode write what differs."""
     params = module.params
     concurrency = params["concurrency"]
@@ -250,9 +250,12 @@ def _planned(names: list[str], caches: list[ContentCache]) -> list[ContentCache]
     return [ContentCache(f"planned:{name}", name, "") for name in dict.fromkeys(names) if name not in known]
 
 
+MODULE = RegistryModule(work, ARGUMENT_SPEC)
+
+
 def main() -> None:
     """Entry point."""
-    run_registry_module(work, ARGUMENT_SPEC)
+    MODULE.run()
 
 
 if __name__ == "__main__":

@@ -84,7 +84,6 @@ inactive:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dtr.cache.plugins.module_utils.assignments import (
     by_cache,
     name_problems,
@@ -92,12 +91,13 @@ from ansible_collections.dtr.cache.plugins.module_utils.assignments import (
     read_settings,
     without_vanished,
 )
+from ansible_collections.dtr.cache.plugins.module_utils.edge import Module
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.fan_out import failed_accounts
 from ansible_collections.dtr.cache.plugins.module_utils.registry_module import (
     Connection,
+    RegistryModule,
     concurrency_argument_spec,
-    run_registry_module,
 )
 
 ARGUMENT_SPEC: dict[str, t.Any] = {
@@ -106,7 +106,7 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
 }
 
 
-def work(module: AnsibleModule) -> dict[str, t.Any]:
+def work(module: Module) -> dict[str, t.Any]:
     """Read all settings."""
     named = module.params["accounts"]
     problems = name_problems(named or ())
@@ -125,9 +125,12 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     return result
 
 
+MODULE = RegistryModule(work, ARGUMENT_SPEC)
+
+
 def main() -> None:
     """Entry point."""
-    run_registry_module(work, ARGUMENT_SPEC)
+    MODULE.run()
 
 
 if __name__ == "__main__":

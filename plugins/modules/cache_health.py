@@ -240,7 +240,7 @@ import functools
 import os
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
+from ansible.module_utils.basic import env_fallback, missing_required_lib
 from ansible_collections.dtr.cache.plugins.module_utils import certificates, health, images, pull_check, tls
 from ansible_collections.dtr.cache.plugins.module_utils.access_tokens import temporary_token
 from ansible_collections.dtr.cache.plugins.module_utils.assignments import (
@@ -251,6 +251,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.assignments import (
 )
 from ansible_collections.dtr.cache.plugins.module_utils.cache_transport import CacheTransport
 from ansible_collections.dtr.cache.plugins.module_utils.distribution import Distribution, origin_of
+from ansible_collections.dtr.cache.plugins.module_utils.edge import Module
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.pull_module import (
     ACCOUNT_OF,
@@ -260,7 +261,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.pull_module import (
     why_elsewhere,
 )
 from ansible_collections.dtr.cache.plugins.module_utils.registry import Registry
-from ansible_collections.dtr.cache.plugins.module_utils.registry_module import Connection, run_registry_module
+from ansible_collections.dtr.cache.plugins.module_utils.registry_module import Connection, RegistryModule
 from ansible_collections.dtr.cache.plugins.module_utils.transport import Transport, normalise_url
 
 CLIENT = ("client_cert", "client_key")
@@ -269,43 +270,37 @@ TRUST = ("ca_path", "ca_certificate")
 CONCURRENCY = 16
 
 
-def main() -> None:
-    """Look at caches."""
-    run_registry_module(
-        examine,
-        {
-            "caches": {
-                "type": "list",
-                "elements": "dict",
-                "required": True,
-                "options": {
-                    "name": {"type": "str", "required": True},
-                    "url": {"type": "str", "required": True},
-                    "ca_path": {"type": "path"},
-                    "ca_certificate": {"type": "str"},
-                    "min_days": {"type": "int"},
-                    "image": {"type": "str"},
-                    "certificate": {"type": "str"},
-                    "published_ports": {"type": "list", "elements": "int"},
-                    "account": {"type": "str"},
-                    "account_of": ACCOUNT_OF,
-                },
-                "mutually_exclusive": [TRUST],
-            },
-            "url": {"type": "str", "fallback": (env_fallback, ["DTR_URL"])},
+ARGUMENT_SPEC: dict[str, t.Any] = {
+    "caches": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": {
+            "name": {"type": "str", "required": True},
+            "url": {"type": "str", "required": True},
+            "ca_path": {"type": "path"},
+            "ca_certificate": {"type": "str"},
+            "min_days": {"type": "int"},
             "image": {"type": "str"},
-            "check_accounts": {"type": "bool", "default": False},
-            "check_read_only": {"type": "bool", "default": True},
-            "wait": {"type": "bool", "default": False},
-            "timeout": {"type": "float", "default": 60},
-            "min_days": {"type": "int", "default": 14},
-            "check_registration": {"type": "bool", "default": True},
+            "certificate": {"type": "str"},
+            "published_ports": {"type": "list", "elements": "int"},
+            "account": {"type": "str"},
+            "account_of": ACCOUNT_OF,
         },
-        authenticated=False,
-    )
+        "mutually_exclusive": [TRUST],
+    },
+    "url": {"type": "str", "fallback": (env_fallback, ["DTR_URL"])},
+    "image": {"type": "str"},
+    "check_accounts": {"type": "bool", "default": False},
+    "check_read_only": {"type": "bool", "default": True},
+    "wait": {"type": "bool", "default": False},
+    "timeout": {"type": "float", "default": 60},
+    "min_days": {"type": "int", "default": 14},
+    "check_registration": {"type": "bool", "default": True},
+}
 
 
-def examine(module: AnsibleModule) -> dict[str, t.Any]:
+def examine(module: Module) -> dict[str, t.Any]:
     """Look at all caches, and fail when one of them is not healthy."""
     params = module.params
     if certificates.CRYPTOGRAPHY_IMPORT_ERROR:
@@ -351,7 +346,7 @@ def check_options(params: t.Mapping[str, t.Any]) -> None:
         raise Failure("INVALID_INPUT", f"timeout: {params['timeout']:g} is not a number of seconds above 0.")
 
 
-def registry_of(module: AnsibleModule, stack: contextlib.ExitStack) -> Registry | None:
+def registry_of(module: Module, stack: contextlib.ExitStack) -> Registry | None:
     """DTR's API, when there is an account to ask it with."""
     params = module.params
     if not params["url"] or not (params["username"] or params["client_cert"]):
@@ -362,7 +357,7 @@ def registry_of(module: AnsibleModule, stack: contextlib.ExitStack) -> Registry 
 
 
 def cache_of(
-    module: AnsibleModule, entry: t.Mapping[str, t.Any], registry: Registry | None, stack: contextlib.ExitStack
+    module: Module, entry: t.Mapping[str, t.Any], registry: Registry | None, stack: contextlib.ExitStack
 ) -> health.Cache:
     """A cache with the trust of its clients: its own CA, or the system's and DTR's."""
     params = module.params
@@ -408,7 +403,7 @@ def fingerprint_of(entry: t.Mapping[str, t.Any]) -> str | None:
 
 
 def pull_of(
-    module: AnsibleModule,
+    module: Module,
     entry: t.Mapping[str, t.Any],
     trust: t.Mapping[str, t.Any],
     registry: Registry,
@@ -440,7 +435,7 @@ class Puller:
 
     distribution: Distribution
 
-    def __init__(self, module: AnsibleModule, registry: Registry, entry: t.Mapping[str, t.Any]) -> None:
+    def __init__(self, module: Module, registry: Registry, entry: t.Mapping[str, t.Any]) -> None:
         self._module = module
         self._registry = registry
         self._entry = entry
@@ -469,7 +464,7 @@ def step_of(params: t.Mapping[str, t.Any]) -> float:
     return min(health.STEP_SECONDS, t.cast("float", params["timeout"]))
 
 
-def dtr_of(module: AnsibleModule, registry: Registry | None) -> health.Dtr:
+def dtr_of(module: Module, registry: Registry | None) -> health.Dtr:
     """DTR, as the connection options describe it."""
     params = module.params
     trust = {name: params[name] for name in TRUST}
@@ -522,6 +517,14 @@ def anchors_of(trust: t.Mapping[str, t.Any]) -> list[t.Any]:
         return list(certificates.load_certificates(text)) if text else []
     except (Failure, OSError):
         return []
+
+
+MODULE = RegistryModule(examine, ARGUMENT_SPEC, authenticated=False)
+
+
+def main() -> None:
+    """Entry point."""
+    MODULE.run()
 
 
 if __name__ == "__main__":

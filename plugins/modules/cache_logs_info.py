@@ -108,7 +108,7 @@ import time
 import typing as t
 
 from ansible_collections.dtr.cache.plugins.module_utils import service_logs
-from ansible_collections.dtr.cache.plugins.module_utils.edge import Module
+from ansible_collections.dtr.cache.plugins.module_utils.edge import SentModule
 from ansible_collections.dtr.cache.plugins.module_utils.engine import Engine
 from ansible_collections.dtr.cache.plugins.module_utils.engine_module import ENGINE_ARGUMENT_SPEC, run
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
@@ -116,7 +116,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 
 def main() -> None:
     """Read the logs of a stack."""
-    module = Module(
+    module = SentModule(
         argument_spec={
             "name": {"type": "str", "required": True},
             "since": {"type": "str", "default": "1h"},

@@ -107,10 +107,10 @@ import os
 import secrets
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dtr.cache.plugins.module_utils import images, proof, pull
 from ansible_collections.dtr.cache.plugins.module_utils.cache_transport import cache_connector
 from ansible_collections.dtr.cache.plugins.module_utils.distribution import Distribution, Origin
+from ansible_collections.dtr.cache.plugins.module_utils.edge import Module
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.pull_module import (
     lost_cache,
@@ -121,19 +121,14 @@ from ansible_collections.dtr.cache.plugins.module_utils.pull_module import (
 from ansible_collections.dtr.cache.plugins.module_utils.registry import Registry
 from ansible_collections.dtr.cache.plugins.module_utils.registry_module import (
     Connection,
-    run_registry_module,
+    RegistryModule,
 )
 from ansible_collections.dtr.cache.plugins.module_utils.transport import Transport
 
 RANDOM_BYTES = 1024
 
 
-def main() -> None:
-    """Prove that a cache works."""
-    run_registry_module(prove, {**pull_argument_spec(), "repository": {"type": "str", "required": True}})
-
-
-def prove(module: AnsibleModule) -> dict[str, t.Any]:
+def prove(module: Module) -> dict[str, t.Any]:
     """Push, pull, pull again, and delete."""
     params = module.params
     # One connection, so that the second pull meets the replica that the first one has filled.
@@ -158,7 +153,7 @@ def prove(module: AnsibleModule) -> dict[str, t.Any]:
 
 
 @contextlib.contextmanager
-def on_shelf(module: AnsibleModule, shelf: proof.Shelf, tag: str, image: proof.TinyImage) -> t.Iterator[None]:
+def on_shelf(module: Module, shelf: proof.Shelf, tag: str, image: proof.TinyImage) -> t.Iterator[None]:
     """The image is in DTR while this lasts; one that cannot be deleted is told beside an earlier failure."""
     try:
         shelf.put(tag, image)
@@ -173,7 +168,7 @@ def on_shelf(module: AnsibleModule, shelf: proof.Shelf, tag: str, image: proof.T
 
 
 def pulled_twice(
-    module: AnsibleModule,
+    module: Module,
     registry: Registry,
     connect: t.Callable[[str, bool], Transport],
     origins: t.Sequence[Origin],
@@ -197,6 +192,14 @@ def pulled_twice(
         finally:
             for warning in puller.warnings:
                 module.warn(warning)
+
+
+MODULE = RegistryModule(prove, {**pull_argument_spec(), "repository": {"type": "str", "required": True}})
+
+
+def main() -> None:
+    """Entry point."""
+    MODULE.run()
 
 
 if __name__ == "__main__":

@@ -203,10 +203,10 @@ failure:
 import fnmatch
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dtr.cache.plugins.module_utils import images, pull
 from ansible_collections.dtr.cache.plugins.module_utils.cache_transport import addresses_of, cache_connector
 from ansible_collections.dtr.cache.plugins.module_utils.distribution import Distribution
+from ansible_collections.dtr.cache.plugins.module_utils.edge import Module
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.fan_out import fan_out
 from ansible_collections.dtr.cache.plugins.module_utils.progress import Progress
@@ -216,35 +216,29 @@ from ansible_collections.dtr.cache.plugins.module_utils.pull_module import (
     pulling_account,
     why_elsewhere,
 )
-from ansible_collections.dtr.cache.plugins.module_utils.registry_module import Connection, run_registry_module
+from ansible_collections.dtr.cache.plugins.module_utils.registry_module import Connection, RegistryModule
 
-
-def main() -> None:
-    """Pull images."""
-    run_registry_module(
-        pull_images,
-        {
-            **pull_argument_spec(),
-            "images": {"type": "list", "elements": "str", "default": []},
-            "repositories": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "repository": {"type": "str", "required": True},
-                    "tags": {"type": "str", "default": "*"},
-                },
-            },
-            "platforms": {"type": "list", "elements": "str", "default": ["linux/amd64"]},
-            "skip_cached": {"type": "bool", "default": False},
-            "replicas": {"type": "int", "default": 1},
-            "concurrency": {"type": "int", "default": 4},
-            "progress_path": {"type": "path"},
+ARGUMENT_SPEC: dict[str, t.Any] = {
+    **pull_argument_spec(),
+    "images": {"type": "list", "elements": "str", "default": []},
+    "repositories": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "repository": {"type": "str", "required": True},
+            "tags": {"type": "str", "default": "*"},
         },
-    )
+    },
+    "platforms": {"type": "list", "elements": "str", "default": ["linux/amd64"]},
+    "skip_cached": {"type": "bool", "default": False},
+    "replicas": {"type": "int", "default": 1},
+    "concurrency": {"type": "int", "default": 4},
+    "progress_path": {"type": "path"},
+}
 
 
-def pull_images(module: AnsibleModule) -> dict[str, t.Any]:
+def pull_images(module: Module) -> dict[str, t.Any]:
     """Pull the images, or in check mode say what would be pulled."""
     params = module.params
     if not params["images"] and not params["repositories"]:
@@ -316,6 +310,14 @@ def expand(
                 hint="Correct the pattern, in which * stands for any characters, or take it off the list.",
             )
     return list(names), unknown
+
+
+MODULE = RegistryModule(pull_images, ARGUMENT_SPEC)
+
+
+def main() -> None:
+    """Entry point."""
+    MODULE.run()
 
 
 if __name__ == "__main__":

@@ -188,16 +188,16 @@ failed_accounts:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dtr.cache.plugins.module_utils import caches
+from ansible_collections.dtr.cache.plugins.module_utils.edge import Module
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.fan_out import failed_accounts
 from ansible_collections.dtr.cache.plugins.module_utils.progress import Progress
 from ansible_collections.dtr.cache.plugins.module_utils.registry import ContentCache
 from ansible_collections.dtr.cache.plugins.module_utils.registry_module import (
     Connection,
+    RegistryModule,
     concurrency_argument_spec,
-    run_registry_module,
 )
 
 ARGUMENT_SPEC: dict[str, t.Any] = {
@@ -218,7 +218,7 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
 }
 
 
-def work(module: AnsibleModule) -> dict[str, t.Any]:
+def work(module: Module) -> dict[str, t.Any]:
     """Plan, and unless in check mode do it."""
     params = module.params
     wanted = caches.parse_caches(params["caches"])
@@ -244,7 +244,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         return caches.report(current, steps, changer.progress)
 
 
-def _warn(module: AnsibleModule, current: list[ContentCache], steps: list[caches.CacheStep]) -> None:
+def _warn(module: Module, current: list[ContentCache], steps: list[caches.CacheStep]) -> None:
     planned = {step.name for step in steps}
     for name in caches.duplicate_names(current):
         if name not in planned:
@@ -253,9 +253,12 @@ def _warn(module: AnsibleModule, current: list[ContentCache], steps: list[caches
         module.warn("With reassign=false, accounts that pull from a deleted cache keep its id, which names nothing.")
 
 
+MODULE = RegistryModule(work, ARGUMENT_SPEC)
+
+
 def main() -> None:
     """Entry point."""
-    run_registry_module(work, ARGUMENT_SPEC)
+    MODULE.run()
 
 
 if __name__ == "__main__":

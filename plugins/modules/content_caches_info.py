@@ -57,21 +57,24 @@ duplicates:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.dtr.cache.plugins.module_utils.caches import duplicate_names
-from ansible_collections.dtr.cache.plugins.module_utils.registry_module import Connection, run_registry_module
+from ansible_collections.dtr.cache.plugins.module_utils.edge import Module
+from ansible_collections.dtr.cache.plugins.module_utils.registry_module import Connection, RegistryModule
 
 
-def work(module: AnsibleModule) -> dict[str, t.Any]:
+def work(module: Module) -> dict[str, t.Any]:
     """Read the list."""
     with Connection(module) as registry:
         caches = sorted(registry.content_caches(), key=lambda cache: (cache.name, cache.host, cache.id))
     return {"content_caches": [cache._asdict() for cache in caches], "duplicates": duplicate_names(caches)}
 
 
+MODULE = RegistryModule(work)
+
+
 def main() -> None:
     """Entry point."""
-    run_registry_module(work)
+    MODULE.run()
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ bundle:
 
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.module_utils.edge import Module
+from ansible_collections.dtr.cache.plugins.module_utils.edge import SentModule
 from ansible_collections.dtr.cache.plugins.module_utils.engine import DOCKER_IMPORT_ERROR, Engine
 from ansible_collections.dtr.cache.plugins.module_utils.engine_module import ENGINE_ARGUMENT_SPEC, run
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
@@ -100,7 +100,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.swarm_checks import miss
 
 def main() -> None:
     """Check what only the Swarm knows; the action plugin of the same name has checked the rest."""
-    module = Module(
+    module = SentModule(
         argument_spec={
             "needs": {
                 "type": "list",

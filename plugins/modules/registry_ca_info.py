@@ -90,16 +90,17 @@ trusted_by:
 import datetime
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import missing_required_lib
 from ansible_collections.dtr.cache.plugins.module_utils import certificates
+from ansible_collections.dtr.cache.plugins.module_utils.edge import Module
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.registry_module import Connection, run_registry_module
+from ansible_collections.dtr.cache.plugins.module_utils.registry_module import Connection, RegistryModule
 from ansible_collections.dtr.cache.plugins.module_utils.transport import normalise_url
 
 _NO_CREDENTIALS: dict[str, t.Any] = {"username": None, "password": None, "client_cert": None, "client_key": None}
 
 
-def work(module: AnsibleModule) -> dict[str, t.Any]:
+def work(module: Module) -> dict[str, t.Any]:
     """Fetch, check, and describe."""
     if certificates.CRYPTOGRAPHY_IMPORT_ERROR:
         raise Failure("MISSING_LIBRARY", missing_required_lib("cryptography"))
@@ -123,7 +124,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     return {"pem": pem, "certificates": described, "trusted_by": trusted_by}
 
 
-def _fetch(module: AnsibleModule) -> tuple[str, str]:
+def _fetch(module: Module) -> tuple[str, str]:
     """What C(/ca) says, and what vouches for it."""
     if module.params["validate_certs"]:
         named = module.params["ca_path"] or module.params["ca_certificate"]
@@ -137,7 +138,7 @@ def _fetch(module: AnsibleModule) -> tuple[str, str]:
         return registry.ca(), "first_use"
 
 
-def _check_connection(module: AnsibleModule, pem: str) -> None:
+def _check_connection(module: Module, pem: str) -> None:
     """Connect again, with nothing but the fetched bundle to trust.
 
     With C(validate_certs=false) only the chain counts: caches will trust this bundle, whatever else is accepted here.
@@ -164,9 +165,12 @@ def _check_connection(module: AnsibleModule, pem: str) -> None:
             raise
 
 
+MODULE = RegistryModule(work, {"fingerprint": {"type": "str"}}, authenticated=False)
+
+
 def main() -> None:
     """Entry point."""
-    run_registry_module(work, {"fingerprint": {"type": "str"}}, authenticated=False)
+    MODULE.run()
 
 
 if __name__ == "__main__":

@@ -86,10 +86,10 @@ replicas:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.dtr.cache.plugins.module_utils.edge import Module
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.registry import Registry
-from ansible_collections.dtr.cache.plugins.module_utils.registry_module import Connection, run_registry_module
+from ansible_collections.dtr.cache.plugins.module_utils.registry_module import Connection, RegistryModule
 
 # Not there, another method, or another media type.
 _NO_SUCH_QUESTION = (404, 405, 406)
@@ -97,7 +97,7 @@ _NO_SUCH_QUESTION = (404, 405, 406)
 _Told = t.TypeVar("_Told")
 
 
-def work(module: AnsibleModule) -> dict[str, t.Any]:
+def work(module: Module) -> dict[str, t.Any]:
     """Read the state. A DTR that says it is unhealthy is an answer, not a failure, whatever else it cannot tell."""
     with Connection(module) as registry:
         health = registry.ping()
@@ -148,9 +148,12 @@ def _replicas(status: dict[str, t.Any]) -> list[dict[str, t.Any]]:
     ]
 
 
+MODULE = RegistryModule(work)
+
+
 def main() -> None:
     """Entry point."""
-    run_registry_module(work)
+    MODULE.run()
 
 
 if __name__ == "__main__":

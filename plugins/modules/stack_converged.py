@@ -113,7 +113,7 @@ import time
 import typing as t
 
 from ansible_collections.dtr.cache.plugins.module_utils import convergence
-from ansible_collections.dtr.cache.plugins.module_utils.edge import Module
+from ansible_collections.dtr.cache.plugins.module_utils.edge import SentModule
 from ansible_collections.dtr.cache.plugins.module_utils.engine import Engine, Moment
 from ansible_collections.dtr.cache.plugins.module_utils.engine_module import ENGINE_ARGUMENT_SPEC, run
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
@@ -179,7 +179,7 @@ def _log_of_failure(engine: Engine, moment: Moment) -> list[str]:
 
 def main() -> None:
     """Wait for a stack."""
-    module = Module(
+    module = SentModule(
         argument_spec={
             "name": {"type": "str", "required": True},
             "timeout": {"type": "int", "default": 300},

@@ -175,7 +175,7 @@ import dataclasses
 import typing as t
 
 from ansible_collections.dtr.cache.plugins.module_utils.convergence import CONVERGED, judge, running_services
-from ansible_collections.dtr.cache.plugins.module_utils.edge import Module
+from ansible_collections.dtr.cache.plugins.module_utils.edge import SentModule
 from ansible_collections.dtr.cache.plugins.module_utils.engine import Engine
 from ansible_collections.dtr.cache.plugins.module_utils.engine_module import ENGINE_ARGUMENT_SPEC, run
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
@@ -184,7 +184,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.stack import WantedStack
 
 def main() -> None:
     """Plan a stack."""
-    module = Module(
+    module = SentModule(
         argument_spec={
             "name": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},

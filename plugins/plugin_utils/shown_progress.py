@@ -1,7 +1,7 @@
 # Copyright: Contributors to the dtr.cache project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The half of a long module that runs on the control node: it shows that the module lives, and how far it got."""
+"""Shows on the control node that a long module lives, and how far it got."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ import threading
 import typing as t
 
 from ansible import constants, context
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible.utils.vars import merge_hash
 from ansible_collections.dtr.cache.plugins.module_utils.progress import sentence
 
 SECONDS_BETWEEN_LINES = 5.0
@@ -22,33 +20,6 @@ SECONDS_BETWEEN_LINES = 5.0
 _CALLBACKS_FOR_PEOPLE = ("default", "minimal", "debug", "yaml", "awx_display")
 
 display = Display()
-
-
-class ActionWithProgress(ActionBase):
-    """Runs a module that takes C(progress_path), and tells from time to time how far it got.
-
-    A task with C(async) runs without: Ansible waits for it elsewhere.
-    """
-
-    module: t.ClassVar[str]
-
-    _supports_check_mode = True
-    _supports_async = True
-
-    def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        variables = task_vars or {}
-        result: dict[str, t.Any] = super().run(tmp, variables)
-        name = self.module.rpartition(".")[2]
-        title = f"{name} ({variables.get('inventory_hostname', '')})"
-        with progress_shown(title, read_by_people() and not self._task.async_val) as path:
-            arguments = {**self._task.args, **({"progress_path": path} if path else {})}
-            answer = self._execute_module(
-                module_name=self.module,
-                module_args=arguments,
-                task_vars=variables,
-                wrap_async=self._task.async_val,
-            )
-        return t.cast("dict[str, t.Any]", merge_hash(result, answer))
 
 
 def read_by_people() -> bool:

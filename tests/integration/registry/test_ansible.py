@@ -8,9 +8,11 @@ import base64
 import json
 import os
 import re
+import signal
 import subprocess
 import tempfile
 import threading
+import time
 import typing as t
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -32,6 +34,8 @@ ASIA = "https://cache-asia.example.org:443"
 
 
 LOCALLY = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+# With another Python than Ansible's own, modules that talk to DTR are sent like all others.
+SENT = {**LOCALLY, "ansible_python_interpreter": "/usr/bin/python3"}
 
 
 class Run(t.NamedTuple):
@@ -192,7 +196,8 @@ def leaks(texts: t.Mapping[str, str], secrets: t.Iterable[str]) -> list[tuple[st
     return [(name, part) for part in fragments(secrets) for name, text in texts.items() if part in text]
 
 
-def test_no_way_to_fail_shows_a_secret(registry: Registry, ansible: Ansible, elsewhere: Elsewhere) -> None:
+@pytest.mark.parametrize("how", [LOCALLY, SENT], ids=["own", "sent"])
+def test_no_way_to_fail_shows_a_secret(registry: Registry, ansible: Ansible, elsewhere: Elsewhere, how: Json) -> None:
     """All of it in one run at -vvvv: its output, log, cached facts and left-over files are searched."""
     client = harness.Client(registry.standin, "admin")
     token = client("POST", "/api/v0/api_tokens?username=admin", {"tokenLabel": "test"}).json()["token"]
@@ -265,6 +270,7 @@ def test_no_way_to_fail_shows_a_secret(registry: Registry, ansible: Ansible, els
             {"dtr.cache.cache_assignments_info": {}, "register": "last"},
             {"ansible.builtin.set_fact": {"kept": "{{ last }}", "cacheable": True}},
             {"ansible.builtin.debug": {"var": "kept"}},
+            vars=how,
             module_defaults={
                 "group/dtr.cache.dtr": {
                     "url": "{{ url }}",
@@ -297,9 +303,13 @@ def test_no_way_to_fail_shows_a_secret(registry: Registry, ansible: Ansible, els
     assert "content_caches" in texts[str(ansible.home / "ansible.log")]
     assert not leaks(texts, secrets)
     assert "Traceback" not in run.output
+    assert ("runs in Ansible's own process" in run.stdout) is (how is LOCALLY)
 
 
-def test_no_way_to_fail_while_accounts_are_written_shows_a_secret(registry: Registry, ansible: Ansible) -> None:
+@pytest.mark.parametrize("how", [LOCALLY, SENT], ids=["own", "sent"])
+def test_no_way_to_fail_while_accounts_are_written_shows_a_secret(
+    registry: Registry, ansible: Ansible, how: Json
+) -> None:
     """The failures that come late, of the other modules, of a proxy, and of addresses that hold a password."""
     password = registry.connection["password"]
     token = harness.Client(registry.standin, "admin")(
@@ -347,6 +357,7 @@ def test_no_way_to_fail_while_accounts_are_written_shows_a_secret(registry: Regi
         play(
             *({"name": name, f"dtr.cache.{module}": options, "ignore_errors": True} for name, module, options in tasks),
             proxied,
+            vars=how,
             module_defaults={
                 "group/dtr.cache.dtr": {
                     "url": "{{ url }}",
@@ -376,6 +387,7 @@ def test_no_way_to_fail_while_accounts_are_written_shows_a_secret(registry: Regi
     texts = {name: text.replace(PROXY_SETTING, "") for name, text in texts.items()}
     assert not leaks(texts, secrets)
     assert "Traceback" not in run.output
+    assert ("runs in Ansible's own process" in run.stdout) is (how is LOCALLY)
 
 
 def test_a_netrc_is_never_read(
@@ -491,6 +503,104 @@ def test_a_task_that_ansible_does_not_wait_for(registry: Registry, ansible: Ansi
     run = ansible.run(play(declare), ansible_async_dir=str(ansible.home / "async"))
     assert run.code == 0, run.output
     assert registry.caches() == [("region-asia", ASIA)]
+
+
+def results(run: Run) -> list[Json]:
+    """What each task returned, without how it was called, which names what only the other way has."""
+    tasks = json.loads(run.stdout)["plays"][0]["tasks"]
+    return [{key: value for key, value in task["hosts"]["localhost"].items() if key != "invocation"} for task in tasks]
+
+
+def test_a_module_gives_the_same_in_ansibles_own_process_and_sent(registry: Registry, ansible: Ansible) -> None:
+    """Options from everywhere, a vaulted one, check mode and diff, warnings, failures, and a template of DTR's."""
+    hostile = "{{ lookup('ansible.builtin.pipe', 'id') }}"
+    registry.set_up({"e1": ("region-europe", EUROPE), "h1": (hostile, ASIA)}, {"alice": "e1", "bob": "h1"})
+    key = ansible.folder / "vault-password"
+    key.write_text("of the test")
+    vaulted = ansible.folder / "vaulted.yml"
+    vaulted.write_text(
+        subprocess.run(
+            ["ansible-vault", "encrypt_string", f"--vault-password-file={key}", "--stdin-name", "vaulted"],
+            input=registry.connection["password"],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        ).stdout
+    )
+    modules: list[tuple[str, Json]] = [
+        ("content_caches", {"caches": [{"name": "region-europe", "host": f"{EUROPE}1"}], "password": "{{ vaulted }}"}),
+        ("cache_assignments_info", {"accounts": ["alice", "bob"]}),
+        ("content_caches_info", {"unheard_of": 1}),
+        ("content_caches", {"caches": [{"host": ASIA}]}),
+        ("cache_assignments", {"assignments": [{"cache": "region-asia", "accounts": ["nobody"]}]}),
+        ("content_caches_info", {"retries": "many"}),
+        ("content_caches_info", {"ca_certificate": "{{ lookup('ansible.builtin.file', ca) }}"}),
+    ]
+    told = []
+    for how in (LOCALLY, SENT):
+        registry.control.fault("status", status=503, method="GET", path="content_caches$", count=1)
+        run = ansible.run(
+            play(
+                *({f"dtr.cache.{name}": options, "register": "last"} for name, options in modules),
+                {"ansible.builtin.debug": {"msg": "{{ last.content_caches }}"}},
+                vars=how,
+                check_mode=True,
+                diff=True,
+                ignore_errors=True,
+                environment={
+                    "DTR_URL": registry.standin.url,
+                    "DTR_USERNAME": "admin",
+                    "DTR_PASSWORD": "{{ vaulted }}",
+                    "DTR_CA_PATH": str(registry.standin.ca),
+                },
+            ),
+            f"-e@{vaulted}",
+            f"--vault-password-file={key}",
+            env={"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"},
+            ca=str(registry.standin.ca),
+        )
+        told.append(results(run))
+    own, sent = told
+    assert own == sent
+    assert own[-1]["msg"] == own[-2]["content_caches"]
+    assert [each["name"] for each in own[-1]["msg"]] == ["region-europe", hostile]
+    assert own[0]["changed"]
+    assert "503" in own[0]["warnings"][0]
+    assert [each.get("failure", {}).get("code") for each in own[1:-1]] == [
+        None,
+        "INVALID_INPUT",
+        "INVALID_INPUT",
+        "INVALID_ASSIGNMENTS",
+        "INVALID_INPUT",
+        None,
+    ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_stops_a_pull_leaves_no_access_token_behind(
+    registry: Registry, ansible: Ansible, number: signal.Signals
+) -> None:
+    registry.set_up({"a1": ("region-asia", ASIA)}, {"alice": "a1"})
+    registry.control.fault("delay", path="^/v2/", seconds=60)
+    options = {**registry.connection, "cache": "region-asia", "images": ["engineering/app:1.0"], "account": "alice"}
+    process = ansible.start(play({"dtr.cache.cache_pull": {**options, "timeout": 60}}))
+    client = harness.Client(registry.standin, "admin")
+
+    def tokens() -> int:
+        return len(client("GET", "/api/v0/api_tokens?username=alice").json())
+
+    def becomes(count: int) -> bool:
+        end = time.monotonic() + 20
+        while tokens() != count and time.monotonic() < end:
+            time.sleep(0.05)
+        return tokens() == count
+
+    assert becomes(1)
+    process.send_signal(number)
+    run = finished(process)
+    assert run.code != 0
+    assert "Traceback" not in run.output
+    assert becomes(0)
 
 
 def fleet(registry: Registry, **regions: Json) -> Json:

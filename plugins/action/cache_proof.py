@@ -1,0 +1,15 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The half of M(dtr.cache.cache_proof) that runs on the control node."""
+
+from __future__ import annotations
+
+from ansible_collections.dtr.cache.plugins.modules.cache_proof import MODULE
+from ansible_collections.dtr.cache.plugins.plugin_utils.registry_action import RegistryAction
+
+
+class ActionModule(RegistryAction):
+    """A proof by a new image."""
+
+    module = MODULE
