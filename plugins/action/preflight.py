@@ -20,6 +20,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.plugin_utils import leaf
 from ansible_collections.dtr.cache.plugins.plugin_utils.client_bundle import Bundle, open_bundle
 from ansible_collections.dtr.cache.plugins.plugin_utils.control_files import control_path_of_host
+from ansible_collections.dtr.cache.plugins.plugin_utils.problems import manager_out_of_reach, problems_as_result
 from ansible_collections.dtr.cache.plugins.plugin_utils.settings import (
     CERTIFICATE,
     MANAGER,
@@ -45,20 +46,25 @@ class ActionModule(ActionBase):
         settings, problems = settings_of_host(variables, self._templar, self._loader, needs)
         problems += self._disk_problems(needs, variables)
         bundle = Bundle({}, None)
+        checked = list(needs)
         if SWARM in needs or MANAGER in needs:
             try:
                 bundle = self._open_bundle(settings, variables)
-                if boolean(self._task.args.get("ask_swarm", True)):
+                ask = self._task.args.get("ask_swarm", "always")
+                if ask == "always" or (ask == "to_complete" and problems):
                     problems += self._swarm_problems(settings, variables, bundle)
+                else:
+                    checked = [need for need in needs if need not in (MANAGER, SWARM)]
             except Failure as failure:
                 problems.append(f"dtr_cache_client_bundle: {failure.message}")
         if problems and boolean(self._task.args.get("fail", True)):
-            result.update(_failed(settings.name or variables["inventory_hostname"], problems))
+            result.update(problems_as_result(settings.name or variables["inventory_hostname"], problems))
             if bundle.unpacked:
                 shutil.rmtree(bundle.unpacked, ignore_errors=True)
         else:
             result["settings"] = public_settings(settings, datetime.datetime.now(datetime.timezone.utc))
             result["bundle"] = bundle._asdict()
+            result["checked"] = checked
         return {**result, "changed": False, "problems": problems}
 
     def _open_bundle(self, settings: Settings, variables: t.Mapping[str, t.Any]) -> Bundle:
@@ -97,18 +103,10 @@ class ActionModule(ActionBase):
         try:
             answer = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=variables)
         except AnsibleConnectionFailure as error:
-            # One problem among others: an unreachable host would skip the clean-up and drop out of the summary.
-            return [f"the manager {variables['inventory_hostname']} cannot be reached: {error}"]
+            return [manager_out_of_reach(variables, error)]
         if "problems" in answer:
             return list(answer["problems"])
         return [f"the Swarm cannot be asked: {answer.get('msg', 'the module gave no reason')}"]
-
-
-def _failed(cache: str, problems: t.Sequence[str]) -> dict[str, t.Any]:
-    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    failure = Failure("INVALID_SETTINGS", f"The settings of {cache} have {count}; nothing has been changed.")
-    listed = "".join(f"\n  - {problem}" for problem in problems)
-    return {**failure.as_result(), "msg": failure.message + listed, "failed": True}
 
 
 def _named_authorities(settings: Settings) -> dict[str, str]:
@@ -130,6 +128,7 @@ def public_settings(settings: Settings, now: datetime.datetime) -> dict[str, t.A
         "url": settings.url,
         "host": settings.host,
         "port": settings.port,
+        "publish_mode": settings.publish_mode,
         "image": settings.image,
         "stack_name": settings.stack_name,
         "node_labels": {node: {settings.product.node_label: "true"} for node in settings.nodes},

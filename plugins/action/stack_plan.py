@@ -7,16 +7,23 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible.errors import AnsibleConnectionFailure
 from ansible_collections.dtr.cache.plugins.plugin_utils.deployment import changed_authorities
 from ansible_collections.dtr.cache.plugins.plugin_utils.on_manager import OnManager
+from ansible_collections.dtr.cache.plugins.plugin_utils.problems import manager_out_of_reach, problems_as_result
 
 
 class ActionModule(OnManager):
-    """Look at the Swarm from its manager, and at whether the cache has the CA that DTR just gave."""
+    """Look at the Swarm from its manager, and at whether the cache has the CA that DTR just gave.
+
+    What the preflight has left to this task fails as the preflight does.
+    """
 
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         result = super().run(tmp, task_vars)
         variables = task_vars or {}
+        if result.get("problems"):
+            return {**result, **problems_as_result(_cache_of(variables), result["problems"])}
         fetched = variables.get("__dtr_cache_fetched_ca") or {}
         if fetched.get("trusted_by") == "first_use":
             for old, new in changed_authorities(result.get("diff") or {}):
@@ -27,3 +34,12 @@ class ActionModule(OnManager):
                     f"with dtr_cache_registry_ca_fingerprint: {fetched['certificates'][0]['fingerprint']}"
                 )
         return result
+
+    def _out_of_reach(self, variables: t.Mapping[str, t.Any], error: AnsibleConnectionFailure) -> dict[str, t.Any]:
+        if not self._task.args.get("preflight"):
+            return super()._out_of_reach(variables, error)
+        return {"problems": [manager_out_of_reach(variables, error)], "changed": False}
+
+
+def _cache_of(variables: t.Mapping[str, t.Any]) -> str:
+    return str((variables.get("__dtr_cache") or {}).get("name") or variables["inventory_hostname"])

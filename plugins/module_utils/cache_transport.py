@@ -10,9 +10,9 @@ import socket
 import typing as t
 
 from ansible_collections.dtr.cache.plugins.module_utils import tls
-from ansible_collections.dtr.cache.plugins.module_utils.distribution import Origin
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.transport import Transport
+from ansible_collections.dtr.cache.plugins.module_utils.urls import Origin
 
 
 class CacheTransport(Transport):

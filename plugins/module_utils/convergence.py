@@ -14,7 +14,6 @@ import datetime
 import re
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.module_utils.engine import NOT_A_MANAGER, Moment, Raw, Swarm
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.stack import (
     is_of_stack,
@@ -22,6 +21,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.stack import (
     undeclared_parts,
     used_objects,
 )
+from ansible_collections.dtr.cache.plugins.module_utils.swarm import NOT_A_MANAGER, Moment, Raw, Swarm
 
 CONVERGED = "converged"
 ROLLED_BACK = "rolled_back"

@@ -25,6 +25,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.answers import (
 )
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.transport import RETRIED_STATUSES, Transport
+from ansible_collections.dtr.cache.plugins.module_utils.urls import Origin, origin_of
 
 ANSWERED = frozenset(range(200, 600)) - RETRIED_STATUSES
 """Every status that is an answer to look at here, and not a reason to ask again."""
@@ -37,37 +38,6 @@ _DOCUMENTED_TOKEN_PATH = "/auth/token"
 _TAGS_ON_A_PAGE = 1000
 _LINK_TO_NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="?next"?')
 _CHALLENGE_FIELD = re.compile(r'(\w+)="([^"]*)"')
-_DEFAULT_PORTS = {"https": 443, "http": 80}
-
-
-class Origin(t.NamedTuple):
-    """What of a URL names a server."""
-
-    scheme: str
-    host: str
-    port: int | None
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        port = "" if self.port == _DEFAULT_PORTS.get(self.scheme) else f":{self.port}"
-        return f"{self.scheme}://{host}{port}"
-
-
-def origin_of(url: str) -> Origin:
-    """The server of a URL; without a scheme https is meant.
-
-    Raises:
-        Failure: C(INVALID_INPUT) when it is no URL.
-    """
-    text = url.strip()
-    try:
-        parts = urlsplit(text if "://" in text else f"https://{text}")
-        origin = Origin(parts.scheme.lower(), (parts.hostname or "").lower(), parts.port)
-    except ValueError:
-        origin = Origin("", "", None)
-    if not origin.host:
-        raise Failure("INVALID_INPUT", f"'{without_secrets(text)}' is not the URL of a server.")
-    return origin._replace(port=origin.port or _DEFAULT_PORTS.get(origin.scheme))
 
 
 class _Token(t.NamedTuple):

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import os
 import time
@@ -14,6 +13,13 @@ import traceback
 import typing as t
 
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
+from ansible_collections.dtr.cache.plugins.module_utils.swarm import (
+    NAMESPACE_LABEL,
+    NOT_A_MANAGER,
+    Moment,
+    Swarm,
+    by_host_name,
+)
 
 try:
     import docker
@@ -27,32 +33,6 @@ try:
 except ImportError:
     _SdkTlsConfig = object
     DOCKER_IMPORT_ERROR = traceback.format_exc()
-
-NAMESPACE_LABEL = "com.docker.stack.namespace"
-NOT_A_MANAGER = "NOT_A_MANAGER"
-
-Raw = t.Mapping[str, t.Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Swarm:
-    """What was read of a Swarm, in the Engine API's own shapes, keyed by the names that people use."""
-
-    nodes: dict[str, dict[str, t.Any]]  # by host name
-    services: dict[str, dict[str, t.Any]]  # of one stack, by name without the stack's
-    other_services: list[dict[str, t.Any]]  # of all other stacks, and of none
-    configs: dict[str, dict[str, t.Any]]  # by name
-    secrets: dict[str, dict[str, t.Any]]  # by name
-    networks: dict[str, dict[str, t.Any]]  # of one stack, by name
-
-
-@dataclasses.dataclass(frozen=True)
-class Moment:
-    """What one look at a stack showed, in the Engine API's shapes."""
-
-    services: t.Mapping[str, Raw]
-    tasks: t.Sequence[Raw]
-    nodes: t.Mapping[str, Raw]  # by id
 
 
 class Engine:
@@ -201,12 +181,6 @@ class Engine:
                 f"The Docker Engine at {self.address} cannot be reached: {error}",
                 hint="Is it running, and may this user use its socket (group docker, or become)?",
             ) from error
-
-
-def by_host_name(nodes: t.Iterable[dict[str, t.Any]]) -> dict[str, dict[str, t.Any]]:
-    """Nodes by their host names; of several with one name the ready one: who joins again leaves one that is down."""
-    ready_last = sorted(nodes, key=lambda node: str(node["Status"]["State"]) == "ready")
-    return {node["Description"]["Hostname"]: node for node in ready_last}
 
 
 class _TlsConfig(_SdkTlsConfig):

@@ -19,11 +19,16 @@ import typing as t
 
 from ansible_collections.dtr.cache.plugins.module_utils import log_causes
 from ansible_collections.dtr.cache.plugins.module_utils.answers import status_text
-from ansible_collections.dtr.cache.plugins.module_utils.distribution import origin_of
+from ansible_collections.dtr.cache.plugins.module_utils.checks import (
+    CACHE_TO_DTR,
+    CLIENT_TO_CACHE,
+    CLIENT_TO_DTR,
+    Check,
+    likely_cause,
+)
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.fan_out import fan_out
 from ansible_collections.dtr.cache.plugins.module_utils.probes import (
-    Check,
     Endpoint,
     Look,
     Question,
@@ -32,13 +37,10 @@ from ansible_collections.dtr.cache.plugins.module_utils.probes import (
     look_at,
 )
 from ansible_collections.dtr.cache.plugins.module_utils.registry import ContentCache
+from ansible_collections.dtr.cache.plugins.module_utils.urls import origin_of
 
 if t.TYPE_CHECKING:
     from cryptography import x509
-
-CLIENT_TO_CACHE = "client->cache"
-CACHE_TO_DTR = "cache->DTR"
-CLIENT_TO_DTR = "client->DTR"
 
 # A connection, a handshake or an answer that takes longer is broken for whoever pulls, too.
 STEP_SECONDS = 10.0
@@ -52,30 +54,6 @@ _NAMED = 10
 _CONCURRENCY = 16
 _NO_BLOB = f"/v2/dtr-cache-health/probe/blobs/sha256:{'0' * 64}"
 LOG_HINT = "The cache's log names the reason: dtr.cache.cache_logs_info reads it."
-
-# What is more likely the cause stands before what it causes.
-_EDGES = (CLIENT_TO_CACHE, CLIENT_TO_DTR, CACHE_TO_DTR)
-# What each check tells. tests/lib/reference.py makes the README's table of it.
-CHECKS: dict[str, str] = {
-    "deployment": "The Swarm has a stack that publishes the port at which clients look for the cache.",
-    "name_resolution": "The host name has an address.",
-    "tcp": "The port takes connections.",
-    "tls": "TLS is spoken there, in version 1.2 or newer, and wants no client certificate that is not there.",
-    "clock": "The server's clock is off by more than five minutes; only told when it is.",
-    "validity": "No certificate of the chain has expired, expires soon, or is not valid yet.",
-    "chain": "The certificate leads to a trusted CA; none in between is missing, and their order is right.",
-    "host_name": "The certificate covers the host name.",
-    "certificate": "Every replica has the certificate that it should have.",
-    "api": "A cache answers `/v2/` as a registry without accounts does, DTR says at `/_ping` that it is healthy.",
-    "upstream": "Asked for a blob that it cannot have, the cache comes back with its upstream's refusal.",
-    "pull": "Asked for a layer with DTR's signature, the cache has it to give.",
-    "finished": "There was no result in time; only told when it is so.",
-    "registration": "DTR has exactly one cache of this name, at this URL.",
-    "read_only": "DTR takes pushes; only administrators are told.",
-    "assignments": "No account is assigned to a cache that is gone.",
-}
-# They are of no effect on what else is seen.
-_BESIDES = ("certificate", "registration", "read_only", "assignments")
 
 _CACHE_WORDS = Words(
     server="the cache",
@@ -617,20 +595,6 @@ def _direction(clock: Check) -> bool:
 
 def _bad(edge: str, check: str, detail: str, hint: str | None, *, harmless: bool = False) -> Check:
     return Check(edge, check, False, f"{detail}.", hint, harmless)
-
-
-def likely_cause(checks: t.Sequence[Check]) -> Check | None:
-    """The failed check that most likely explains the others."""
-    return next(iter(by_likelihood(checks)), None)
-
-
-def by_likelihood(checks: t.Sequence[Check]) -> list[Check]:
-    """The failed checks, that first which most likely explains the others."""
-    return sorted((check for check in checks if not check.ok), key=_rank)
-
-
-def _rank(check: Check) -> tuple[int, int, int]:
-    return (check.check in _BESIDES, _EDGES.index(check.edge), list(CHECKS).index(check.check))
 
 
 def verdict(conditions: t.Sequence[Condition]) -> str | None:

@@ -20,9 +20,10 @@ import typing as t
 from urllib.parse import urlsplit
 
 from ansible_collections.dtr.cache.plugins.module_utils import certificates, tls
-from ansible_collections.dtr.cache.plugins.module_utils.distribution import Origin, origin_of
+from ansible_collections.dtr.cache.plugins.module_utils.checks import Check
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.fan_out import fan_out
+from ansible_collections.dtr.cache.plugins.module_utils.urls import Origin, origin_of
 
 if t.TYPE_CHECKING:
     from cryptography import x509
@@ -43,24 +44,6 @@ _SEEN_BODY = 64 * 1024
 # More than a badly kept clock, less than the shortest life of a signature or certificate.
 _CLOCK_SECONDS = 300
 _DER = 2
-
-
-class Check(t.NamedTuple):
-    """One thing that was looked at. C(detail) says what was seen, C(hint) what to do about it if it is not right.
-
-    C(harmless) says that pulls work all the same when it is not right.
-    """
-
-    edge: str
-    check: str
-    ok: bool
-    detail: str
-    hint: str | None = None
-    harmless: bool = False
-
-    def row(self) -> dict[str, t.Any]:
-        """As results show it."""
-        return {"edge": self.edge, "check": self.check, "ok": self.ok, "detail": self.detail, "hint": self.hint}
 
 
 class Seen(t.NamedTuple):

@@ -20,10 +20,11 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from ansible_collections.dtr.cache.plugins.module_utils import images, pull
 from ansible_collections.dtr.cache.plugins.module_utils.answers import Answer, failure_of
-from ansible_collections.dtr.cache.plugins.module_utils.distribution import ANSWERED, Distribution, origin_of
+from ansible_collections.dtr.cache.plugins.module_utils.distribution import ANSWERED, Distribution
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.registry import Registry
 from ansible_collections.dtr.cache.plugins.module_utils.transport import Lost, Transport
+from ansible_collections.dtr.cache.plugins.module_utils.urls import origin_of
 
 PUSH_ACTIONS = ("push", "delete", "*")
 """What the token of who pushes and deletes is asked for; registries before 2.7 know C(*) instead of C(delete)."""

@@ -19,17 +19,13 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 from ansible_collections.dtr.cache.plugins.module_utils import images
 from ansible_collections.dtr.cache.plugins.module_utils.answers import Answer, failure_of, status_text, without_secrets
 from ansible_collections.dtr.cache.plugins.module_utils.connections import BrokenOff, Stream
-from ansible_collections.dtr.cache.plugins.module_utils.distribution import (
-    ANSWERED,
-    Distribution,
-    Origin,
-    origin_of,
-)
+from ansible_collections.dtr.cache.plugins.module_utils.distribution import ANSWERED, Distribution
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.fan_out import fan_out
 from ansible_collections.dtr.cache.plugins.module_utils.progress import Transfer
 from ansible_collections.dtr.cache.plugins.module_utils.registry import ContentCache
 from ansible_collections.dtr.cache.plugins.module_utils.transport import RETRIED_STATUSES, Transport
+from ansible_collections.dtr.cache.plugins.module_utils.urls import Origin, origin_of
 
 # Large enough that Python's share of the work is small, small enough that no layer's size matters.
 _PIECE = 256 * 1024

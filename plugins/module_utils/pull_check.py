@@ -14,11 +14,12 @@ from urllib.parse import urlsplit
 
 from ansible_collections.dtr.cache.plugins.module_utils import images
 from ansible_collections.dtr.cache.plugins.module_utils.answers import status_text
-from ansible_collections.dtr.cache.plugins.module_utils.distribution import Distribution, origin_of
+from ansible_collections.dtr.cache.plugins.module_utils.checks import CACHE_TO_DTR, CLIENT_TO_DTR, Check
+from ansible_collections.dtr.cache.plugins.module_utils.distribution import Distribution
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.health import CACHE_TO_DTR, CLIENT_TO_DTR, LOG_HINT
-from ansible_collections.dtr.cache.plugins.module_utils.probes import Check
+from ansible_collections.dtr.cache.plugins.module_utils.health import LOG_HINT
 from ansible_collections.dtr.cache.plugins.module_utils.transport import Transport
+from ansible_collections.dtr.cache.plugins.module_utils.urls import origin_of
 
 _MOST_NESTED = 3
 # What any of them means is for the judge to say.

@@ -10,12 +10,13 @@ import typing as t
 
 from ansible_collections.dtr.cache.plugins.module_utils import pull
 from ansible_collections.dtr.cache.plugins.module_utils.access_tokens import temporary_token
-from ansible_collections.dtr.cache.plugins.module_utils.distribution import Distribution, Origin
+from ansible_collections.dtr.cache.plugins.module_utils.distribution import Distribution
 from ansible_collections.dtr.cache.plugins.module_utils.edge import Module
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.registry import Account, Registry
 from ansible_collections.dtr.cache.plugins.module_utils.registry_module import secret_forms
 from ansible_collections.dtr.cache.plugins.module_utils.transport import Transport
+from ansible_collections.dtr.cache.plugins.module_utils.urls import Origin
 
 _TRUST = ("ca_path", "ca_certificate", "validate_certs")
 _REQUESTS = ("timeout", "retries", "concurrency")

@@ -18,9 +18,9 @@ import typing as t
 import urllib.parse
 
 from ansible_collections.dtr.cache.plugins.module_utils import log_causes
-from ansible_collections.dtr.cache.plugins.module_utils.engine import Raw
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.redaction import redacted
+from ansible_collections.dtr.cache.plugins.module_utils.swarm import Raw
 from ansible_collections.dtr.cache.plugins.module_utils.transport import USER_AGENT
 
 # The Engine splits longer messages; of a terminal's output a line may be longer.

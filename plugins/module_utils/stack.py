@@ -15,8 +15,8 @@ import typing as t
 
 from ansible_collections.dtr.cache.plugins.module_utils import compose
 from ansible_collections.dtr.cache.plugins.module_utils.compose import byte_size, duration
-from ansible_collections.dtr.cache.plugins.module_utils.engine import NAMESPACE_LABEL, Raw, Swarm
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
+from ansible_collections.dtr.cache.plugins.module_utils.swarm import NAMESPACE_LABEL, Raw, Swarm
 
 View = dict[str, t.Any]
 

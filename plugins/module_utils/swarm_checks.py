@@ -15,7 +15,9 @@ from importlib.util import find_spec
 from shutil import which
 
 from ansible_collections.dtr.cache.plugins.module_utils.convergence import ENDED, since_1970
-from ansible_collections.dtr.cache.plugins.module_utils.engine import NAMESPACE_LABEL, Engine, Raw, by_host_name
+from ansible_collections.dtr.cache.plugins.module_utils.engine import DOCKER_IMPORT_ERROR, Engine
+from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
+from ansible_collections.dtr.cache.plugins.module_utils.swarm import NAMESPACE_LABEL, Raw, by_host_name
 
 SECONDS_TO_CONNECT = 2
 # From the end of the time that a container has to end by itself until its port is free.
@@ -23,6 +25,24 @@ SECONDS_TO_LET_GO = 10
 # What the modules need on the host they run on, and the package of Debian and Ubuntu that brings it.
 MODULES_NEEDED = {"docker": "python3-docker", "jsondiff": "python3-jsondiff", "yaml": "python3-yaml (PyYAML)"}
 COMMAND_PACKAGE = "docker-ce-cli (Debian's own: docker-cli)"
+
+
+def preflight_problems(engine: Engine, swarm: t.Mapping[str, t.Any] | None) -> list[str]:
+    """Everything that stands against a deployment from here: requirements, the manager, and the Swarm when it is asked.
+
+    Args:
+        engine: The Engine that is to be a manager's.
+        swarm: The arguments of C(swarm_problems), or C(None) where only the manager counts.
+    """
+    problems = missing_requirements()
+    if problems and DOCKER_IMPORT_ERROR:
+        # There is no way to the Engine; what is said of the requirements is all that can be.
+        return problems
+    try:
+        engine.require_manager()
+    except Failure as failure:
+        return [*problems, failure.as_result()["msg"]]
+    return problems + (swarm_problems(engine, **swarm) if swarm else [])
 
 
 def swarm_problems(engine: Engine, nodes: t.Sequence[str], port: int, publish_mode: str, stack_name: str) -> list[str]:

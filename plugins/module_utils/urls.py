@@ -5,7 +5,11 @@
 
 from __future__ import annotations
 
+import typing as t
 from urllib.parse import urlsplit
+
+from ansible_collections.dtr.cache.plugins.module_utils.answers import without_secrets
+from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -42,3 +46,33 @@ def ascii_name(hostname: str) -> str:
     """
     # The codec refuses some names in ASCII that are in use, such as those with an empty label.
     return hostname if hostname.isascii() else hostname.encode("idna").decode("ascii")
+
+
+class Origin(t.NamedTuple):
+    """What of a URL names a server."""
+
+    scheme: str
+    host: str
+    port: int | None
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        port = "" if self.port == DEFAULT_PORTS.get(self.scheme) else f":{self.port}"
+        return f"{self.scheme}://{host}{port}"
+
+
+def origin_of(url: str) -> Origin:
+    """The server of a URL; without a scheme https is meant.
+
+    Raises:
+        Failure: C(INVALID_INPUT) when it is no URL.
+    """
+    text = url.strip()
+    try:
+        parts = urlsplit(text if "://" in text else f"https://{text}")
+        origin = Origin(parts.scheme.lower(), (parts.hostname or "").lower(), parts.port)
+    except ValueError:
+        origin = Origin("", "", None)
+    if not origin.host:
+        raise Failure("INVALID_INPUT", f"'{without_secrets(text)}' is not the URL of a server.")
+    return origin._replace(port=origin.port or DEFAULT_PORTS.get(origin.scheme))

@@ -250,7 +250,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.assignments import (
     without_vanished,
 )
 from ansible_collections.dtr.cache.plugins.module_utils.cache_transport import CacheTransport
-from ansible_collections.dtr.cache.plugins.module_utils.distribution import Distribution, origin_of
+from ansible_collections.dtr.cache.plugins.module_utils.distribution import Distribution
 from ansible_collections.dtr.cache.plugins.module_utils.edge import Module
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.pull_module import (
@@ -263,6 +263,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.pull_module import (
 from ansible_collections.dtr.cache.plugins.module_utils.registry import Registry
 from ansible_collections.dtr.cache.plugins.module_utils.registry_module import Connection, RegistryModule
 from ansible_collections.dtr.cache.plugins.module_utils.transport import Transport, normalise_url
+from ansible_collections.dtr.cache.plugins.module_utils.urls import origin_of
 
 CLIENT = ("client_cert", "client_key")
 TRUST = ("ca_path", "ca_certificate")

@@ -109,7 +109,7 @@ import typing as t
 
 from ansible_collections.dtr.cache.plugins.module_utils import images, proof, pull
 from ansible_collections.dtr.cache.plugins.module_utils.cache_transport import cache_connector
-from ansible_collections.dtr.cache.plugins.module_utils.distribution import Distribution, Origin
+from ansible_collections.dtr.cache.plugins.module_utils.distribution import Distribution
 from ansible_collections.dtr.cache.plugins.module_utils.edge import Module
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.pull_module import (
@@ -124,6 +124,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.registry_module import (
     RegistryModule,
 )
 from ansible_collections.dtr.cache.plugins.module_utils.transport import Transport
+from ansible_collections.dtr.cache.plugins.module_utils.urls import Origin
 
 RANDOM_BYTES = 1024
 

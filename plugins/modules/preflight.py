@@ -34,10 +34,13 @@ options:
     default: true
   ask_swarm:
     description:
-      - Whether the Swarm is asked. With V(false) only what the control node knows is judged, such as before something
-        is installed on the manager.
-    type: bool
-    default: true
+      - When the Swarm is asked. With V(never) only what the control node knows is judged, such as before something is
+        installed on the manager.
+      - With V(to_complete) it is asked where something else is wrong already, so that all problems are told together.
+        Otherwise that is left to M(dtr.cache.stack_plan), which looks at the Swarm anyway.
+    type: str
+    choices: [always, never, to_complete]
+    default: always
   nodes:
     description: Filled in on the control node. Host names of the nodes to dedicate.
     type: list
@@ -77,6 +80,11 @@ problems:
   returned: always
   type: list
   elements: str
+checked:
+  description: Those of O(needs) that were judged; without V(manager) and V(swarm) where the Swarm was not asked.
+  returned: success
+  type: list
+  elements: str
 settings:
   description: The settings with defaults, presets and lists worked out. Without secrets.
   returned: success
@@ -89,13 +97,10 @@ bundle:
   type: dict
 """
 
-import typing as t
-
-from ansible_collections.dtr.cache.plugins.module_utils.edge import SentModule
-from ansible_collections.dtr.cache.plugins.module_utils.engine import DOCKER_IMPORT_ERROR, Engine
-from ansible_collections.dtr.cache.plugins.module_utils.engine_module import ENGINE_ARGUMENT_SPEC, run
-from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.swarm_checks import missing_requirements, swarm_problems
+from ansible_collections.dtr.cache.plugins.module_utils.edge import SentModule, run_to_end
+from ansible_collections.dtr.cache.plugins.module_utils.engine import Engine
+from ansible_collections.dtr.cache.plugins.module_utils.engine_module import ENGINE_ARGUMENT_SPEC
+from ansible_collections.dtr.cache.plugins.module_utils.swarm_checks import preflight_problems
 
 
 def main() -> None:
@@ -109,7 +114,7 @@ def main() -> None:
                 "required": True,
             },
             "fail": {"type": "bool", "default": True},
-            "ask_swarm": {"type": "bool", "default": True},
+            "ask_swarm": {"type": "str", "choices": ["always", "never", "to_complete"], "default": "always"},
             "nodes": {"type": "list", "elements": "str", "default": []},
             "port": {"type": "int"},
             "publish_mode": {"type": "str"},
@@ -119,22 +124,10 @@ def main() -> None:
         supports_check_mode=True,
     )
 
-    problems = missing_requirements()
-    if problems and DOCKER_IMPORT_ERROR:
-        # There is no way to the Engine; what is said of the requirements is all that can be.
-        module.exit_json(changed=False, problems=problems)
-
-    def work(engine: Engine) -> dict[str, t.Any]:
-        try:
-            engine.require_manager()
-        except Failure as failure:
-            return {"problems": [*problems, failure.as_result()["msg"]]}
-        if "swarm" in module.params["needs"]:
-            params = {key: module.params[key] for key in ("nodes", "port", "publish_mode", "stack_name")}
-            return {"problems": problems + swarm_problems(engine, **params)}
-        return {"problems": problems}
-
-    run(module, work)
+    params = module.params
+    swarm = {key: params[key] for key in ("nodes", "port", "publish_mode", "stack_name")}
+    asked = swarm if "swarm" in params["needs"] else None
+    run_to_end(module, lambda: {"problems": preflight_problems(Engine(params), asked)})
 
 
 if __name__ == "__main__":

@@ -114,10 +114,11 @@ import typing as t
 
 from ansible_collections.dtr.cache.plugins.module_utils import convergence
 from ansible_collections.dtr.cache.plugins.module_utils.edge import SentModule
-from ansible_collections.dtr.cache.plugins.module_utils.engine import Engine, Moment
+from ansible_collections.dtr.cache.plugins.module_utils.engine import Engine
 from ansible_collections.dtr.cache.plugins.module_utils.engine_module import ENGINE_ARGUMENT_SPEC, run
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.redaction import redacted
+from ansible_collections.dtr.cache.plugins.module_utils.swarm import Moment
 
 LOG_LINES = 20
 HINTS = {

@@ -55,6 +55,26 @@ options:
       - Those that a service still uses, or would after a rollback, stay in any case.
     type: int
     default: 2
+  preflight:
+    description:
+      - What M(dtr.cache.preflight) would ask the Swarm where that has been left to this task. When something is wrong,
+        no plan is made, and the task fails with all of it.
+    type: dict
+    suboptions:
+      nodes:
+        description: Host names of the nodes to dedicate, which have to be there and ready.
+        type: list
+        elements: str
+        required: true
+      port:
+        description: The port to publish, which nothing else may have.
+        type: int
+        required: true
+      publish_mode:
+        description: How it is published.
+        type: str
+        choices: [ingress, host]
+        required: true
   definition:
     description:
       - The stack's definition, the data of a C(docker-stack.yml), with Docker's short or long forms. Without one, no
@@ -100,6 +120,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+problems:
+  description: Everything that is wrong of what O(preflight) asks, one sentence each.
+  returned: when something is wrong
+  type: list
+  elements: str
 steps:
   description: What is missing or differs, in the order in which it must be done. Empty when nothing differs.
   returned: success
@@ -180,6 +205,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.engine import Engine
 from ansible_collections.dtr.cache.plugins.module_utils.engine_module import ENGINE_ARGUMENT_SPEC, run
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.stack import WantedStack, plan, plan_removal
+from ansible_collections.dtr.cache.plugins.module_utils.swarm_checks import preflight_problems
 
 
 def main() -> None:
@@ -192,11 +218,21 @@ def main() -> None:
             "configs": {"type": "list", "elements": "str", "default": []},
             "secrets": {"type": "list", "elements": "str", "no_log": False, "default": []},
             "keep_versions": {"type": "int", "default": 2},
+            "preflight": {
+                "type": "dict",
+                "options": {
+                    "nodes": {"type": "list", "elements": "str", "required": True},
+                    "port": {"type": "int", "required": True},
+                    "publish_mode": {"type": "str", "choices": ["ingress", "host"], "required": True},
+                },
+            },
             "definition": {"type": "dict", "default": {}},
             **ENGINE_ARGUMENT_SPEC,
         },
         supports_check_mode=True,
     )
+    if module.params["preflight"]:
+        tell_problems(module, {**module.params["preflight"], "stack_name": module.params["name"]})
     wanted = WantedStack(**{field.name: module.params[field.name] for field in dataclasses.fields(WantedStack)})
 
     def work(engine: Engine) -> dict[str, t.Any]:
@@ -221,6 +257,16 @@ def main() -> None:
         }
 
     run(module, work)
+
+
+def tell_problems(module: SentModule, asked: dict[str, t.Any]) -> None:
+    """End with what stands against the deployment, if there is anything."""
+    try:
+        problems = preflight_problems(Engine(module.params), asked)
+    except Failure as failure:
+        problems = [f"the Swarm cannot be asked: {failure.as_result()['msg']}"]
+    if problems:
+        module.exit_json(changed=False, problems=problems)
 
 
 if __name__ == "__main__":

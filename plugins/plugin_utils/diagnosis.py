@@ -13,14 +13,14 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.module_utils.health import (
+from ansible_collections.dtr.cache.plugins.module_utils.checks import (
     CACHE_TO_DTR,
     CLIENT_TO_CACHE,
     CLIENT_TO_DTR,
+    Check,
     by_likelihood,
 )
 from ansible_collections.dtr.cache.plugins.module_utils.log_causes import FROM_CLIENT, START, STORAGE, TO_DTR, VAGUE
-from ansible_collections.dtr.cache.plugins.module_utils.probes import Check
 from ansible_collections.dtr.cache.plugins.plugin_utils import observation
 
 Variables = t.Mapping[str, t.Any]

@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.module_utils.distribution import origin_of
+from ansible_collections.dtr.cache.plugins.module_utils.checks import (
+    CLIENT_TO_CACHE,
+    CLIENT_TO_DTR,
+    Check,
+    by_likelihood,
+)
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.health import CLIENT_TO_CACHE, CLIENT_TO_DTR, by_likelihood
-from ansible_collections.dtr.cache.plugins.module_utils.probes import Check
-from ansible_collections.dtr.cache.plugins.module_utils.urls import canonical_server
+from ansible_collections.dtr.cache.plugins.module_utils.urls import canonical_server, origin_of
 
 Variables = t.Mapping[str, t.Any]
 Row = dict[str, t.Any]

@@ -25,9 +25,12 @@ class OnManager(NormalAction):
         except AnsibleConnectionFailure as error:
             if self._task.ignore_unreachable:
                 raise
-            failure = Failure(
-                "MANAGER_UNREACHABLE",
-                f"The manager {(task_vars or {})['inventory_hostname']} cannot be reached any more: {error}",
-                hint="Run the playbook again when it can: it goes on where this run ended.",
-            )
-            return {**failure.as_result(), "failed": True, "changed": False}
+            return self._out_of_reach(task_vars or {}, error)
+
+    def _out_of_reach(self, variables: t.Mapping[str, t.Any], error: AnsibleConnectionFailure) -> dict[str, t.Any]:
+        failure = Failure(
+            "MANAGER_UNREACHABLE",
+            f"The manager {variables['inventory_hostname']} cannot be reached any more: {error}",
+            hint="Run the playbook again when it can: it goes on where this run ended.",
+        )
+        return {**failure.as_result(), "failed": True, "changed": False}

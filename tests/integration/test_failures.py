@@ -123,7 +123,7 @@ def test_one_bad_region_does_not_keep_the_other_from_its_cache(clean_lab: Lab, p
     assert run.code != 0
     assert (run.recap["region-asia"]["failed"], run.recap["region-europe"]["failed"]) == (1, 0)
     regions = run.regions()
-    assert regions["region-asia"]["result"] == "failed at: Find everything that is wrong with the settings"
+    assert regions["region-asia"]["result"] == "failed at: Compare the Swarm with what is wanted"
     assert regions["region-europe"]["result"] == "ok"
     assert clean_lab.snapshot()["europe-1"]["services"]
 

@@ -146,7 +146,7 @@ def variables() -> str:
 
 def checks() -> str:
     """What C(cache_health) looks at, as its code has it."""
-    source = (PROJECT / "plugins" / "module_utils" / "health.py").read_text(encoding="utf-8")
+    source = (PROJECT / "plugins" / "module_utils" / "checks.py").read_text(encoding="utf-8")
     meanings = next(
         ast.literal_eval(node.value)
         for node in ast.parse(source).body

@@ -7,9 +7,10 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from ansible_collections.dtr.cache.plugins.module_utils.distribution import Distribution, Origin, origin_of
+from ansible_collections.dtr.cache.plugins.module_utils.distribution import Distribution
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.transport import Backoff, Transport
+from ansible_collections.dtr.cache.plugins.module_utils.urls import Origin, origin_of
 from ansible_collections.dtr.cache.tests.unit.support.pulling import PASSWORD, FakeDtr, running, sha256
 from ansible_collections.dtr.cache.tests.unit.support.web import Reply, Request, serve
 

@@ -10,17 +10,16 @@ import typing as t
 
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils import health
-from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.health import (
+from ansible_collections.dtr.cache.plugins.module_utils.checks import (
     CACHE_TO_DTR,
     CLIENT_TO_CACHE,
     CLIENT_TO_DTR,
-    Cache,
-    Condition,
-    Dtr,
-    Pull,
+    Check,
+    likely_cause,
 )
-from ansible_collections.dtr.cache.plugins.module_utils.probes import Check, Endpoint, Look, Seen
+from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
+from ansible_collections.dtr.cache.plugins.module_utils.health import Cache, Condition, Dtr, Pull
+from ansible_collections.dtr.cache.plugins.module_utils.probes import Endpoint, Look, Seen
 from ansible_collections.dtr.cache.plugins.module_utils.registry import ContentCache
 
 REGISTRY = {"docker-distribution-api-version": "registry/2.0"}
@@ -195,7 +194,7 @@ class TestCause:
     def test_before_its_consequences(self, wrong: list[tuple[str, str]], cause: tuple[str, str] | None) -> None:
         checks = [Check(CLIENT_TO_CACHE, "tcp", True, "connected")]
         checks += [Check(edge, name, False, "wrong.", "Mend it.") for edge, name in wrong]
-        found = health.likely_cause(checks)
+        found = likely_cause(checks)
         assert (found and (found.edge, found.check)) == cause
 
     def test_verdict_names_each_cache(self) -> None:

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils import certificates, health, probes, tls
-from ansible_collections.dtr.cache.plugins.module_utils.probes import Check, Endpoint, Look, Question, Seen
+from ansible_collections.dtr.cache.plugins.module_utils.checks import CLIENT_TO_CACHE, Check, likely_cause
+from ansible_collections.dtr.cache.plugins.module_utils.probes import Endpoint, Look, Question, Seen
 from ansible_collections.dtr.cache.tests.unit.support import web
 from ansible_collections.dtr.cache.tests.unit.support.web import Identity, Reply, Request, make_identity, serve
 
@@ -56,7 +57,7 @@ def judge(seen: Seen | str) -> Check:
 
 def endpoint(url: str, ca: Identity, **changes: t.Any) -> Endpoint:
     made = Endpoint(
-        edge=health.CLIENT_TO_CACHE,
+        edge=CLIENT_TO_CACHE,
         url=url,
         trust=tls.client_context(ca_certificate=ca.pem),
         anchors=[ca.certificate],
@@ -325,7 +326,7 @@ class TestClocks:
         assert set(wrong) == {"validity", "clock"}
         assert wrong["validity"].hint is not None
         assert wrong["validity"].hint.startswith("Set the clocks right first")
-        cause = health.likely_cause(look.checks)
+        cause = likely_cause(look.checks)
         assert cause is not None
         assert cause.check == "clock"
 

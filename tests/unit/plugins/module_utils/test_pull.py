@@ -10,10 +10,11 @@ import typing as t
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils import pull
 from ansible_collections.dtr.cache.plugins.module_utils.cache_transport import CacheTransport
-from ansible_collections.dtr.cache.plugins.module_utils.distribution import Distribution, origin_of
+from ansible_collections.dtr.cache.plugins.module_utils.distribution import Distribution
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.registry import ContentCache
 from ansible_collections.dtr.cache.plugins.module_utils.transport import Backoff, Transport
+from ansible_collections.dtr.cache.plugins.module_utils.urls import origin_of
 from ansible_collections.dtr.cache.tests.unit.support.pulling import (
     PASSWORD,
     FakeDtr,

@@ -10,8 +10,8 @@ import typing as t
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils import pull_check
 from ansible_collections.dtr.cache.plugins.module_utils.cache_transport import CacheTransport
+from ansible_collections.dtr.cache.plugins.module_utils.checks import CACHE_TO_DTR, CLIENT_TO_DTR
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.health import CACHE_TO_DTR, CLIENT_TO_DTR
 from ansible_collections.dtr.cache.tests.unit.support.web import Reply, Request, serve
 
 SMALL, LARGE, CONFIG, IMAGE = (f"sha256:{digit * 64}" for digit in "abcd")

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.dtr.cache.plugins.module_utils.engine import Swarm
 from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.stack import (
     Plan,
@@ -21,6 +20,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.stack import (
     undeclared_parts,
     wanted_service,
 )
+from ansible_collections.dtr.cache.plugins.module_utils.swarm import Swarm
 
 DEFINITION: dict[str, t.Any] = {
     "version": "3.3",

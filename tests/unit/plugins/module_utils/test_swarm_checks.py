@@ -9,7 +9,7 @@ import typing as t
 
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils import swarm_checks
-from ansible_collections.dtr.cache.plugins.module_utils.engine import by_host_name
+from ansible_collections.dtr.cache.plugins.module_utils.swarm import by_host_name
 
 PORT = 443
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils import engine_module, swarm_checks
-from ansible_collections.dtr.cache.plugins.modules import preflight
 from ansible_collections.dtr.cache.tests.unit.support.modules import run_module
 from ansible_collections.dtr.cache.tests.unit.support.web import Reply, Request, Site, make_identity, serve
 
@@ -99,6 +98,7 @@ def engine(site: Site, **options: t.Any) -> dict[str, t.Any]:
     return {"docker_host": f"tcp://127.0.0.1:{site.port}", **options}
 
 
+QUESTIONS = {"nodes": ["n1"], "port": 8443, "publish_mode": "ingress"}
 DEFINITION = {"services": {"cache": {"image": "cache:1"}}}
 
 
@@ -111,6 +111,19 @@ def test_a_plan_tells_that_docker_would_keep_an_image(site: Site, swarm: Swarm) 
     swarm.service["Spec"]["TaskTemplate"] = {"ContainerSpec": {"Image": "cache:0"}}
     result = run_module("stack_plan", name="st", definition=DEFINITION, **engine(site))
     assert (result["kept_images"], result["settled"]) == (["cache"], False)
+
+
+def test_what_the_preflight_left_to_the_plan_comes_before_it(site: Site, swarm: Swarm) -> None:
+    options = {"name": "st", "definition": DEFINITION, **engine(site)}
+    result = run_module("stack_plan", preflight=QUESTIONS, **options)
+    assert "problems" not in result
+    assert result["settled"]
+    result = run_module("stack_plan", preflight={**QUESTIONS, "nodes": ["n1", "n2"]}, **options)
+    assert result["problems"] == ["dtr_cache_nodes: the Swarm has no node n2; its nodes are n1"]
+    assert "steps" not in result
+    swarm.away = lambda path: path == "services"
+    (problem,) = run_module("stack_plan", preflight=QUESTIONS, **options)["problems"]
+    assert problem.startswith("the Swarm cannot be asked: The Docker Engine at tcp://127.0.0.1")
 
 
 @pytest.mark.parametrize(
@@ -218,11 +231,12 @@ class TestRequirements:
 
     def test_without_the_sdk_all_that_is_missing_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(swarm_checks, "find_spec", lambda _name: None)
-        for module in (preflight, engine_module):
+        for module in (swarm_checks, engine_module):
             monkeypatch.setattr(module, "DOCKER_IMPORT_ERROR", "ImportError")
         (problem,) = run_module("preflight", needs=["manager"])["problems"]
         for word in ("command docker", "python3-docker", "python3-jsondiff", "python3-yaml"):
             assert word in problem
+        assert run_module("stack_plan", name="st", preflight=QUESTIONS)["problems"] == [problem]
         result = run_module("stack_plan", name="st")
         assert result["failed"]
         assert "python3-docker" in result["msg"]
