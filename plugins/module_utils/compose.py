@@ -196,6 +196,13 @@ def _port_range(text: str, port: str) -> list[int]:
     return list(range(int(match[1]), int(match[2] or match[1]) + 1))
 
 
+def external_names(definition: Raw, kind: str) -> list[str]:
+    """The names of the configs or secrets that the definition declares and does not make."""
+    declared = definition.get(kind) or {}
+    external = [source for source, entry in declared.items() if (entry or {}).get("external") not in (None, False)]
+    return [_swarm_name("", source, definition, kind) for source in external]
+
+
 def _swarm_name(stack: str, source: str, definition: Raw, kind: str) -> str:
     """The name that Swarm knows an object of the definition by."""
     objects = definition.get(kind) or {}

@@ -40,12 +40,12 @@ options:
     type: dict
     default: {}
   configs:
-    description: Names of the Docker configs that must exist.
+    description: Names of Docker configs that must exist, besides those that O(definition) declares as external.
     type: list
     elements: str
     default: []
   secrets:
-    description: Names of the Docker secrets that must exist.
+    description: Names of Docker secrets that must exist, besides those that O(definition) declares as external.
     type: list
     elements: str
     default: []
@@ -199,6 +199,7 @@ services:
 import dataclasses
 import typing as t
 
+from ansible_collections.dtr.cache.plugins.module_utils.compose import external_names
 from ansible_collections.dtr.cache.plugins.module_utils.convergence import CONVERGED, judge, running_services
 from ansible_collections.dtr.cache.plugins.module_utils.edge import SentModule
 from ansible_collections.dtr.cache.plugins.module_utils.engine import Engine
@@ -233,7 +234,10 @@ def main() -> None:
     )
     if module.params["preflight"]:
         tell_problems(module, {**module.params["preflight"], "stack_name": module.params["name"]})
-    wanted = WantedStack(**{field.name: module.params[field.name] for field in dataclasses.fields(WantedStack)})
+    options = {field.name: module.params[field.name] for field in dataclasses.fields(WantedStack)}
+    for kind in ("configs", "secrets"):
+        options[kind] = list(dict.fromkeys([*options[kind], *external_names(options["definition"], kind)]))
+    wanted = WantedStack(**options)
 
     def work(engine: Engine) -> dict[str, t.Any]:
         engine.require_manager()
