@@ -31,7 +31,7 @@ ROTATED: dict[str, t.Any] = {"dtr_cache_blob_ttl": "48h"}
 Moment = tuple[str, float]
 
 DEPLOY: list[Moment] = [
-    ("TASK [dtr.cache.stack : Compare the Swarm", 0.3),
+    ("TASK [Compare the Swarm", 0.3),
     ("TASK [dtr.cache.node_label : Label", 0.8),
     ("TASK [dtr.cache.config_secrets : Create the Docker config", 0.5),
     # In the middle of three secrets.
@@ -39,9 +39,9 @@ DEPLOY: list[Moment] = [
     ("TASK [dtr.cache.stack : Wait", 0.3),
     ("TASK [dtr.cache.stack : Deploy the stack", 1.0),
     # What talks to DTR takes some hundredths of a second.
-    ("TASK [dtr.cache.registration : Register", 0.03),
-    ("TASK [dtr.cache.assignments : Let", 0.03),
-    ("TASK [dtr.cache.verification : Pull", 0.05),
+    ("TASK [Register the cache", 0.03),
+    ("TASK [Let accounts", 0.03),
+    ("TASK [Pull an image", 0.05),
 ]
 ROTATE: list[Moment] = [
     ("TASK [dtr.cache.config_secrets : Create the Docker config", 1.2),
@@ -136,7 +136,7 @@ def assert_nothing_secret_is_left(lab: Lab) -> None:
 def test_a_deployment_that_is_killed_again_and_again(undisturbed: dict[str, t.Any], lab: Lab, play: Play) -> None:
     for moment in DEPLOY:
         # A run that was quicker than its end has left nothing to do for the next one.
-        if "dtr.cache.stack" in moment[0] and lab.snapshot()[NODE]["services"]:
+        if "dtr.cache.stack :" in moment[0] and lab.snapshot()[NODE]["services"]:
             lab.inside(NODE, "docker", "service", "scale", "--detach", "dtr-cache_cache=0")
         killed(play, "dtr.cache.deploy", moment)
     interrupted = lab.snapshot()
