@@ -44,6 +44,8 @@ SECONDS_STABLE_AFTER_UPDATE = 2
 SECONDS_STABLE_AFTER_FAILURE = 15
 # Swarm puts another task in the place of one that has ended within a second, if it does at all.
 SECONDS_WITHOUT_SUCCESSOR = 3
+# A busy manager may take its time before it makes the next one.
+SECONDS_STALLED = 15
 # From being asked to stop until its container is: the Engine lets the routing mesh forget a replica first
 # (defaultGossipConvergeDelay in moby's daemon/cluster/executor/container/controller.go).
 SECONDS_UNTIL_STOPPED = 2
@@ -166,7 +168,7 @@ def task_rows(moment: Moment) -> list[dict[str, t.Any]]:
     """The newest task of each replica and each task that ended badly, as the result shows them."""
     rows = []
     for task in sorted(moment.tasks, key=_created, reverse=True):
-        if task["DesiredState"] in ("ready", "running") or task["Status"]["State"] in ENDED_BADLY:
+        if _is_to_run(task) or task["Status"]["State"] in ENDED_BADLY:
             rows.append(
                 {
                     "node": _node_name(task, moment),
@@ -222,6 +224,20 @@ def gap_seconds(moment: Moment) -> float | None:
     return round(max(gaps), 1) if gaps else None
 
 
+def stalled_services(moment: Moment) -> list[str]:
+    """The services whose replicas have all ended and for which Swarm makes no new one, although it should.
+
+    Swarm can lose a replica when its node loses the label while the service is updated. It looks again at the next
+    update, also at one that changes nothing.
+    """
+    names = []
+    for name, service in sorted(moment.services.items()):
+        tasks = [task for task in moment.tasks if task["ServiceID"] == service["ID"]]
+        if tasks and _replicas(service) and not any(map(_is_to_run, tasks)):
+            names.append(name)
+    return names
+
+
 def stale_objects(swarm: Swarm, stack: str) -> list[str]:
     """The names of this stack's configs and secrets that no service of the Swarm uses, oldest first."""
     used = {name for service in (*swarm.services.values(), *swarm.other_services) for name in used_objects(service)}
@@ -243,7 +259,7 @@ def _judge_service(
         cause = _cause(_failures_since(update, tasks), moment) or update.get("Message", "")
         return Judgement(ROLLED_BACK, f"service {name} was rolled back and is as it was before, because {cause}")
     current = [task for task in tasks if _is_current(task, service)]
-    replicas = ((service["Spec"].get("Mode") or {}).get("Replicated") or {}).get("Replicas", 0)
+    replicas = _replicas(service)
     running = [task for task in current if _runs(task, moment)]
     failed = [task for task in current if task["Status"]["State"] in ENDED_BADLY]
     all_run = len(running) >= replicas and state != "updating"
@@ -262,6 +278,7 @@ def _judge_service(
     return (
         _without_successor(name, current, moment)
         or _without_node(name, service, current, tasks, moment)
+        or _stalled(name, moment)
         or Judgement(None, _progress(name, current, running, replicas, moment))
     )
 
@@ -275,7 +292,7 @@ def _seconds_stable(failed: t.Sequence[Raw], update_state: str) -> float:
 def _without_successor(name: str, current: t.Sequence[Raw], moment: Moment) -> Judgement | None:
     """The service's containers ended, and nothing is there to take their place."""
     ended = [task for task in current if task["Status"]["State"] in ("complete", *ENDED_BADLY)]
-    if not ended or any(task["DesiredState"] in ("ready", "running") for task in current):
+    if not ended or any(map(_is_to_run, current)):
         return None
     last = max(ended, key=_created)
     if last["Status"]["State"] == "complete":
@@ -285,15 +302,18 @@ def _without_successor(name: str, current: t.Sequence[Raw], moment: Moment) -> J
     return Judgement(TASK_FAILED, f"service {name}: {reason}", SECONDS_WITHOUT_SUCCESSOR)
 
 
+def _stalled(name: str, moment: Moment) -> Judgement | None:
+    if name not in stalled_services(moment):
+        return None
+    reason = f"service {name}: its replicas have ended, and Swarm makes no new one until it is deployed again"
+    return Judgement(TASK_FAILED, reason, SECONDS_STALLED)
+
+
 def _without_node(
     name: str, service: Raw, current: t.Sequence[Raw], tasks: t.Sequence[Raw], moment: Moment
 ) -> Judgement | None:
     """No node can take a replica. One that an ending replica still occupies will be free in a moment."""
-    homeless = [
-        task
-        for task in current
-        if "no suitable node" in task["Status"].get("Err", "") and task["DesiredState"] in ("ready", "running")
-    ]
+    homeless = [task for task in current if "no suitable node" in task["Status"].get("Err", "") and _is_to_run(task)]
     if not homeless:
         return None
     ending = [
@@ -363,6 +383,14 @@ def _is_current(task: Raw, service: Raw) -> bool:
     wanted = service["Spec"]["TaskTemplate"]
     parts = ("ContainerSpec", "Placement", "Resources", "ForceUpdate")
     return all((task["Spec"].get(part) or None) == (wanted.get(part) or None) for part in parts)
+
+
+def _replicas(service: Raw) -> int:
+    return int(((service["Spec"].get("Mode") or {}).get("Replicated") or {}).get("Replicas", 0))
+
+
+def _is_to_run(task: Raw) -> bool:
+    return task["DesiredState"] in ("ready", "running")
 
 
 def _runs(task: Raw, moment: Moment) -> bool:

@@ -161,6 +161,13 @@ settled:
       after a run that was interrupted. M(dtr.cache.stack_converged) waits for it.
   returned: success
   type: bool
+stalled:
+  description:
+    - Services whose replicas have all ended and for which Swarm makes no new one, although nothing differs. To deploy
+      them again has Swarm look again.
+  returned: success
+  type: list
+  elements: str
 reason:
   description: Why it has settled or has not, in a few words.
   returned: success
@@ -200,7 +207,12 @@ import dataclasses
 import typing as t
 
 from ansible_collections.dtr.cache.plugins.module_utils.compose import external_names
-from ansible_collections.dtr.cache.plugins.module_utils.convergence import CONVERGED, judge, running_services
+from ansible_collections.dtr.cache.plugins.module_utils.convergence import (
+    CONVERGED,
+    judge,
+    running_services,
+    stalled_services,
+)
 from ansible_collections.dtr.cache.plugins.module_utils.edge import SentModule
 from ansible_collections.dtr.cache.plugins.module_utils.engine import Engine
 from ansible_collections.dtr.cache.plugins.module_utils.engine_module import ENGINE_ARGUMENT_SPEC, run
@@ -256,6 +268,7 @@ def main() -> None:
             "kept_images": result.kept_images,
             "settled": state.verdict == CONVERGED,
             "reason": state.reason,
+            "stalled": stalled_services(moment),
             "services": services,
             "diff": result.diff(),
         }

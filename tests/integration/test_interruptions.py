@@ -35,7 +35,7 @@ DEPLOY: list[Moment] = [
     ("TASK [dtr.cache.node_label : Label", 0.8),
     ("TASK [dtr.cache.config_secrets : Create the Docker config", 0.5),
     # In the middle of three secrets.
-    ("TASK [dtr.cache.config_secrets : Create the Docker secrets", 1.2),
+    ("TASK [dtr.cache.config_secrets : Create the Docker secrets", 0.6),
     ("TASK [dtr.cache.stack : Wait", 0.3),
     ("TASK [dtr.cache.stack : Deploy the stack", 1.0),
     # What talks to DTR takes some hundredths of a second.

@@ -100,6 +100,20 @@ def test_the_name_that_swarm_knows_an_object_by(declared: t.Any, name: str) -> N
     assert compose.files("stack", service, definition, "configs") == {"/config.yml": FileReference(name)}
 
 
+def test_what_is_declared_and_made_elsewhere() -> None:
+    declared = {
+        "own": {"file": "own.pem"},
+        "none": None,
+        "not": {"external": False},
+        "plain": {"external": True},
+        "named": {"external": True, "name": "known-as"},
+        "old": {"external": {"name": "known-as-well"}},
+    }
+    definition = {"secrets": declared}
+    assert compose.external_names(definition, "secrets") == ["plain", "known-as", "known-as-well"]
+    assert compose.external_names(definition, "configs") == []
+
+
 def test_files_with_owners_and_places_of_their_own() -> None:
     reference = {"source": "key", "target": "key.pem", "uid": "1000", "gid": 1000, "mode": 0o400}
     found = compose.files("stack", {"secrets": [reference]}, {"secrets": {"key": {"external": True}}}, "secrets")

@@ -102,6 +102,8 @@ CASES: list[tuple[str, Moment, str | None]] = [
     ("paused, but all run", moment(task(), update={"State": "paused", "Message": "m"}), "converged"),
     ("paused on the way back", moment(FAILED, update={"State": "rollback_paused", "Message": "m"}), "paused"),
     ("so, but all run", moment(task(), update={"State": "rollback_paused", "Message": "m"}), "paused"),
+    ("Swarm has lost the replica", moment(task("rejected", desired="shutdown", spec=OLD_SPEC)), "task_failed"),
+    ("it makes a new one", moment(task("rejected", desired="shutdown", spec=OLD_SPEC), task("new")), None),
     ("no service yet", Moment({}, [], NODES), None),
 ]
 
@@ -111,6 +113,20 @@ def test_a_look_has_its_verdict(seen: Moment, verdict: str | None) -> None:
     judgement = convergence.judge(seen)
     assert judgement.verdict == verdict
     assert judgement.reason
+
+
+def test_a_service_is_stalled_without_a_replica_to_come() -> None:
+    ended = task("rejected", desired="shutdown")
+    assert convergence.stalled_services(moment(ended)) == ["cache"]
+    assert "until it is deployed again" in convergence.judge(moment({**ended, "Spec": OLD_SPEC})).reason
+    for seen in (
+        moment(ended, task("pending")),
+        moment(ended, task("ready", desired="ready")),
+        moment(),
+        moment(task()),
+    ):
+        assert convergence.stalled_services(seen) == []
+    assert convergence.stalled_services(moment(ended, replicas=0)) == []
 
 
 def test_a_failure_names_node_and_exit_code() -> None:

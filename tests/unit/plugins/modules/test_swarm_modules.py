@@ -104,13 +104,22 @@ DEFINITION = {"services": {"cache": {"image": "cache:1"}}}
 
 def test_a_plan_of_what_runs_has_no_step(site: Site) -> None:
     result = run_module("stack_plan", name="st", definition=DEFINITION, **engine(site))
-    assert (result["steps"], result["settled"], result["kept_images"]) == ([], True, [])
+    assert (result["steps"], result["settled"], result["kept_images"], result["stalled"]) == ([], True, [], [])
 
 
 def test_a_plan_tells_that_docker_would_keep_an_image(site: Site, swarm: Swarm) -> None:
     swarm.service["Spec"]["TaskTemplate"] = {"ContainerSpec": {"Image": "cache:0"}}
     result = run_module("stack_plan", name="st", definition=DEFINITION, **engine(site))
     assert (result["kept_images"], result["settled"]) == (["cache"], False)
+
+
+def test_what_a_definition_takes_as_given_has_to_be_there(site: Site) -> None:
+    definition = {**DEFINITION, "secrets": {"key": {"external": {"name": "key-1"}}}}
+    result = run_module("stack_plan", name="st", secrets=["key-1", "other"], definition=definition, **engine(site))
+    assert [(step["action"], step["kind"], step["name"]) for step in result["steps"]] == [
+        ("create", "secret", "key-1"),
+        ("create", "secret", "other"),
+    ]
 
 
 def test_what_the_preflight_left_to_the_plan_comes_before_it(site: Site, swarm: Swarm) -> None:
