@@ -115,13 +115,21 @@ def role_page(role: Path) -> str:
 def _used(role: Path) -> set[str]:
     """The variables, without their prefix, that stand behind what a role's files name."""
     files = [path for folder in ("tasks", "vars", "templates") for path in (role / folder).rglob("*") if path.is_file()]
-    text = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    text = _with_shared_variables("\n".join(path.read_text(encoding="utf-8") for path in files))
     names = {*re.findall(r"(?<!_)\bdtr_cache_(\w+)", text), *re.findall(r"__dtr_cache[.](\w+)", text)}
     names |= set(re.findall(r"__dtr_cache_(?:engine|registry)\b", text))
     if "__dtr_cache_deployment" in text:
         deployment = (PROJECT / "plugins" / "plugin_utils" / "deployment.py").read_text(encoding="utf-8")
         names |= {*re.findall(r"\bsettings[.](\w+)", deployment), "version"}
     return {name for found in names for name in (found, *BEHIND.get(found, ()))}
+
+
+def _with_shared_variables(text: str) -> str:
+    """The text of a role, with that of the variables of role C(settings) that it names, and of those that these name."""
+    shared = yaml.safe_load((PROJECT / "roles" / "settings" / "vars" / "main.yml").read_text(encoding="utf-8"))
+    while named := [name for name in shared if name not in BEHIND and re.search(rf"\b{name}\b", text)]:
+        text += "".join(f"\n{yaml.safe_dump(shared.pop(name), width=10**6)}" for name in named)
+    return text
 
 
 def playbooks() -> str:
