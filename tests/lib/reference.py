@@ -125,7 +125,7 @@ def _used(role: Path) -> set[str]:
 
 
 def _with_shared_variables(text: str) -> str:
-    """The text of a role, with that of the variables of role C(settings) that it names, and of those that these name."""
+    """The text of a role, with that of the variables of role C(settings) that it names, one by another."""
     shared = yaml.safe_load((PROJECT / "roles" / "settings" / "vars" / "main.yml").read_text(encoding="utf-8"))
     while named := [name for name in shared if name not in BEHIND and re.search(rf"\b{name}\b", text)]:
         text += "".join(f"\n{yaml.safe_dump(shared.pop(name), width=10**6)}" for name in named)
