@@ -208,7 +208,8 @@ def test_a_restart_of_engine_or_node_keeps_the_limit(cache: Lab, limit: Limit, s
 def _wait_for_the_cache(lab: Lab) -> None:
     deadline = time.monotonic() + 120
     while reaches(lab, OTHER) != "200":
-        assert time.monotonic() < deadline, "the cache does not come back"
+        replicas = ("docker", "service", "ps", "--no-trunc", "dtr-cache_cache")
+        assert time.monotonic() < deadline, f"the cache does not come back: {lab.inside('asia-1', *replicas)}"
         time.sleep(1)
 
 

@@ -122,7 +122,10 @@ def test_what_a_definition_takes_as_given_has_to_be_there(site: Site) -> None:
     ]
 
 
-def test_what_the_preflight_left_to_the_plan_comes_before_it(site: Site, swarm: Swarm) -> None:
+def test_what_the_preflight_left_to_the_plan_comes_before_it(
+    site: Site, swarm: Swarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(swarm_checks, "missing_requirements", list)
     options = {"name": "st", "definition": DEFINITION, **engine(site)}
     result = run_module("stack_plan", preflight=QUESTIONS, **options)
     assert "problems" not in result
