@@ -58,12 +58,15 @@ class Progress:
         if self._file is None:
             return work
         numbers = itertools.count(1)
+        # Otherwise a thread that was held up could write an old number over the last one.
+        lock = threading.Lock()
 
         def counting(item: _Item) -> _Result:
             try:
                 return work(item)
             finally:
-                self._tell(doing, next(numbers), total, things=things)
+                with lock:
+                    self._tell(doing, next(numbers), total, things=things)
 
         return counting
 
@@ -115,14 +118,14 @@ class Transfer:
         """Another piece came."""
         with self._lock:
             self._bytes += size
-        self._told()
+            self._told()
 
     def complete(self, unread: int = 0) -> None:
         """A blob is done, of which a part did not have to be read."""
         with self._lock:
             self._blobs += 1
             self._bytes += unread
-        self._told()
+            self._told()
 
     def _told(self) -> None:
         # What broke off and is read again counts twice.
