@@ -11,6 +11,7 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible_collections.dtr.cache.plugins.plugin_utils.deployment import changed_authorities
 from ansible_collections.dtr.cache.plugins.plugin_utils.on_manager import OnManager
 from ansible_collections.dtr.cache.plugins.plugin_utils.problems import manager_out_of_reach, problems_as_result
+from ansible_collections.dtr.cache.plugins.plugin_utils.summaries import region_of
 
 
 class ActionModule(OnManager):
@@ -23,7 +24,7 @@ class ActionModule(OnManager):
         result = super().run(tmp, task_vars)
         variables = task_vars or {}
         if result.get("problems"):
-            return {**result, **problems_as_result(_cache_of(variables), result["problems"])}
+            return {**result, **problems_as_result(region_of(variables), result["problems"])}
         fetched = variables.get("__dtr_cache_fetched_ca") or {}
         if fetched.get("trusted_by") == "first_use":
             for old, new in changed_authorities(result.get("diff") or {}):
@@ -39,7 +40,3 @@ class ActionModule(OnManager):
         if not self._task.args.get("preflight"):
             return super()._out_of_reach(variables, error)
         return {"problems": [manager_out_of_reach(variables, error)], "changed": False}
-
-
-def _cache_of(variables: t.Mapping[str, t.Any]) -> str:
-    return str((variables.get("__dtr_cache") or {}).get("name") or variables["inventory_hostname"])
