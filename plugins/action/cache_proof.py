@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from ansible_collections.dtr.cache.plugins.modules.cache_proof import MODULE
-from ansible_collections.dtr.cache.plugins.plugin_utils.registry_action import RegistryAction
+from ..modules.cache_proof import MODULE
+from ..plugin_utils.actions.of_dtr import RegistryAction
 
 
 class ActionModule(RegistryAction):

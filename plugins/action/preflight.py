@@ -15,20 +15,21 @@ from ansible import constants
 from ansible.errors import AnsibleConnectionFailure
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
-from ansible_collections.dtr.cache.plugins.module_utils import certificates
-from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
-from ansible_collections.dtr.cache.plugins.plugin_utils import leaf
-from ansible_collections.dtr.cache.plugins.plugin_utils.client_bundle import Bundle, open_bundle
-from ansible_collections.dtr.cache.plugins.plugin_utils.control_files import control_path_of_host
-from ansible_collections.dtr.cache.plugins.plugin_utils.problems import manager_out_of_reach, problems_as_result
-from ansible_collections.dtr.cache.plugins.plugin_utils.settings import (
+
+from ..module_utils.common.failure import Failure
+from ..module_utils.x509 import certificates
+from ..module_utils.x509 import chains as leaf
+from ..plugin_utils.actions.paths import control_path_of_host
+from ..plugin_utils.actions.problems import manager_out_of_reach, problems_as_result
+from ..plugin_utils.deployment.client_bundle import Bundle, open_bundle
+from ..plugin_utils.settings.settings import (
     CERTIFICATE,
     MANAGER,
     REGISTRY,
     SWARM,
     Settings,
 )
-from ansible_collections.dtr.cache.plugins.plugin_utils.variables import settings_of_host
+from ..plugin_utils.settings.variables import settings_of_host
 
 MODULE = "dtr.cache.preflight"
 

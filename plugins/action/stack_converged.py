@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.dtr.cache.plugins.plugin_utils.on_manager import OnManager
+from ..plugin_utils.actions.of_manager import OnManager
 
 
 class ActionModule(OnManager):

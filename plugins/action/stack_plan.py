@@ -8,10 +8,11 @@ from __future__ import annotations
 import typing as t
 
 from ansible.errors import AnsibleConnectionFailure
-from ansible_collections.dtr.cache.plugins.plugin_utils.deployment import changed_authorities
-from ansible_collections.dtr.cache.plugins.plugin_utils.on_manager import OnManager
-from ansible_collections.dtr.cache.plugins.plugin_utils.problems import manager_out_of_reach, problems_as_result
-from ansible_collections.dtr.cache.plugins.plugin_utils.summaries import region_of
+
+from ..plugin_utils.actions.of_manager import OnManager
+from ..plugin_utils.actions.problems import manager_out_of_reach, problems_as_result
+from ..plugin_utils.deployment.definition import changed_authorities
+from ..plugin_utils.fleet.summaries import region_of
 
 
 class ActionModule(OnManager):

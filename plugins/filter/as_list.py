@@ -33,7 +33,7 @@ _value:
 
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.plugin_utils.settings import as_items
+from ..plugin_utils.settings.settings import as_items
 
 
 class FilterModule:

@@ -37,8 +37,8 @@ _value:
 
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.module_utils.urls import canonical_server
-from ansible_collections.dtr.cache.plugins.plugin_utils.summaries import region_of
+from ..module_utils.common.urls import canonical_server
+from ..plugin_utils.fleet.summaries import region_of
 
 LOCAL = "local"
 _RESULT = "__dtr_cache_assigned"

@@ -33,7 +33,7 @@ _value:
 
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.module_utils.urls import canonical_server
+from ..module_utils.common.urls import canonical_server
 
 
 class FilterModule:

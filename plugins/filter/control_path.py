@@ -41,7 +41,7 @@ _value:
 
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.plugin_utils.control_files import control_path
+from ..plugin_utils.actions.paths import control_path
 
 
 def _control_path(path: str, inventory_dir: str | None = None, playbook_dir: str | None = None) -> str:

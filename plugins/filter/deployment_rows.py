@@ -37,7 +37,7 @@ _value:
 import collections
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.plugin_utils.summaries import pulled, region_of, result_of
+from ..plugin_utils.fleet.summaries import pulled, region_of, result_of
 
 REGISTRATION_WORDS = {"created": "registered", "replaced": "re-registered", "deleted": "unregistered"}
 

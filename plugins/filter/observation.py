@@ -36,7 +36,7 @@ _value:
 
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.plugin_utils.observation import observe
+from ..plugin_utils.fleet.observation import observe
 
 
 class FilterModule:

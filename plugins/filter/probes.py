@@ -43,7 +43,7 @@ _value:
 
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.plugin_utils.observation import probes
+from ..plugin_utils.fleet.observation import probes
 
 
 class FilterModule:

@@ -51,8 +51,8 @@ _value:
 
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.plugin_utils.fleet import read_fleet, read_registries, read_time
-from ansible_collections.dtr.cache.plugins.plugin_utils.status_metrics import render_metrics
+from ..plugin_utils.fleet.metrics import render_metrics
+from ..plugin_utils.fleet.status import read_fleet, read_registries, read_time
 
 
 def status_metrics(rows: t.Any, time: t.Any, registries: t.Any = ()) -> str:

@@ -52,8 +52,8 @@ _value:
 
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.plugin_utils.fleet import read_fleet, read_registries, read_time
-from ansible_collections.dtr.cache.plugins.plugin_utils.status_page import render_page
+from ..plugin_utils.fleet.page.page import render_page
+from ..plugin_utils.fleet.status import read_fleet, read_registries, read_time
 
 
 def status_page(rows: t.Any, time: t.Any, registries: t.Any = ()) -> str:

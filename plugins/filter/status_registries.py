@@ -51,7 +51,7 @@ _value:
 
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.plugin_utils.observation import registries
+from ..plugin_utils.fleet.observation import registries
 
 
 class FilterModule:

@@ -87,7 +87,7 @@ _value:
 
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.plugin_utils.observation import rows
+from ..plugin_utils.fleet.observation import rows
 
 
 class FilterModule:

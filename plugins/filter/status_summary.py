@@ -38,7 +38,7 @@ _value:
 
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.plugin_utils.observation import summary
+from ..plugin_utils.fleet.observation import summary
 
 
 class FilterModule:

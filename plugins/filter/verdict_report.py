@@ -36,7 +36,7 @@ _value:
 
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.plugin_utils.diagnosis import report
+from ..plugin_utils.fleet.diagnosis import report
 
 
 class FilterModule:

@@ -67,7 +67,7 @@ _value:
 
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.plugin_utils.diagnosis import verdicts
+from ..plugin_utils.fleet.diagnosis import verdicts
 
 
 class FilterModule:

@@ -35,7 +35,7 @@ _value:
 
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.plugin_utils.summaries import pulled, region_of, result_of
+from ..plugin_utils.fleet.summaries import pulled, region_of, result_of
 
 
 def verification_rows(hosts: t.Iterable[t.Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:

@@ -36,7 +36,7 @@ _value:
 
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.plugin_utils.summaries import failure_of, megabytes, region_of
+from ..plugin_utils.fleet.summaries import failure_of, megabytes, region_of
 
 
 def warming_rows(hosts: t.Iterable[t.Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:

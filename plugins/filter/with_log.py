@@ -39,7 +39,7 @@ _value:
 
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.plugin_utils.diagnosis import with_log
+from ..plugin_utils.fleet.diagnosis import with_log
 
 
 class FilterModule:

@@ -46,7 +46,8 @@ import typing as t
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.dtr.cache.plugins.plugin_utils.deployment import (
+
+from ..plugin_utils.deployment.definition import (
     CONFIG,
     CONFIG_FILE,
     SECRET,
@@ -57,8 +58,8 @@ from ansible_collections.dtr.cache.plugins.plugin_utils.deployment import (
     stack_text,
     swarm_objects,
 )
-from ansible_collections.dtr.cache.plugins.plugin_utils.settings import Settings
-from ansible_collections.dtr.cache.plugins.plugin_utils.variables import settings_of_host
+from ..plugin_utils.settings.settings import Settings
+from ..plugin_utils.settings.variables import settings_of_host
 
 
 class LookupModule(LookupBase):

@@ -179,11 +179,11 @@ problems:
 
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.module_utils import assignments as model
-from ansible_collections.dtr.cache.plugins.module_utils.edge import Module
-from ansible_collections.dtr.cache.plugins.module_utils.progress import Progress
-from ansible_collections.dtr.cache.plugins.module_utils.registry import ContentCache
-from ansible_collections.dtr.cache.plugins.module_utils.registry_module import (
+from ..module_utils.common.progress import Progress
+from ..module_utils.dtr import assignments as model
+from ..module_utils.dtr.api import ContentCache
+from ..module_utils.module.base import Module
+from ..module_utils.module.of_dtr import (
     Connection,
     RegistryModule,
     concurrency_argument_spec,

@@ -84,17 +84,17 @@ inactive:
 
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.module_utils.assignments import (
+from ..module_utils.common.concurrency import failed_accounts
+from ..module_utils.common.failure import Failure
+from ..module_utils.dtr.assignments import (
     by_cache,
     name_problems,
     partial_failure,
     read_settings,
     without_vanished,
 )
-from ansible_collections.dtr.cache.plugins.module_utils.edge import Module
-from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.fan_out import failed_accounts
-from ansible_collections.dtr.cache.plugins.module_utils.registry_module import (
+from ..module_utils.module.base import Module
+from ..module_utils.module.of_dtr import (
     Connection,
     RegistryModule,
     concurrency_argument_spec,

@@ -241,29 +241,33 @@ import os
 import typing as t
 
 from ansible.module_utils.basic import env_fallback, missing_required_lib
-from ansible_collections.dtr.cache.plugins.module_utils import certificates, health, images, pull_check, tls
-from ansible_collections.dtr.cache.plugins.module_utils.access_tokens import temporary_token
-from ansible_collections.dtr.cache.plugins.module_utils.assignments import (
+
+from ..module_utils.common.failure import Failure
+from ..module_utils.common.urls import origin_of
+from ..module_utils.dtr import images
+from ..module_utils.dtr.api import Registry
+from ..module_utils.dtr.assignments import (
     by_cache,
     partial_failure,
     read_settings,
     without_vanished,
 )
-from ansible_collections.dtr.cache.plugins.module_utils.cache_transport import CacheTransport
-from ansible_collections.dtr.cache.plugins.module_utils.distribution import Distribution
-from ansible_collections.dtr.cache.plugins.module_utils.edge import Module
-from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.pull_module import (
+from ..module_utils.dtr.tokens import temporary_token
+from ..module_utils.health import health, pull_check
+from ..module_utils.http import tls
+from ..module_utils.http.transport import Transport, normalise_url
+from ..module_utils.module.base import Module
+from ..module_utils.module.of_dtr import Connection, RegistryModule
+from ..module_utils.module.of_pulls import (
     ACCOUNT_OF,
     an_account,
     declared_accounts,
     lost_cache,
     why_elsewhere,
 )
-from ansible_collections.dtr.cache.plugins.module_utils.registry import Registry
-from ansible_collections.dtr.cache.plugins.module_utils.registry_module import Connection, RegistryModule
-from ansible_collections.dtr.cache.plugins.module_utils.transport import Transport, normalise_url
-from ansible_collections.dtr.cache.plugins.module_utils.urls import origin_of
+from ..module_utils.pulling.cache_transport import CacheTransport
+from ..module_utils.pulling.distribution import Distribution
+from ..module_utils.x509 import certificates
 
 CLIENT = ("client_cert", "client_key")
 TRUST = ("ca_path", "ca_certificate")

@@ -107,11 +107,11 @@ unread:
 import time
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.module_utils import service_logs
-from ansible_collections.dtr.cache.plugins.module_utils.edge import SentModule
-from ansible_collections.dtr.cache.plugins.module_utils.engine import Engine
-from ansible_collections.dtr.cache.plugins.module_utils.engine_module import ENGINE_ARGUMENT_SPEC, run
-from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
+from ..module_utils.common.failure import Failure
+from ..module_utils.logs import reader as service_logs
+from ..module_utils.module.base import SentModule
+from ..module_utils.module.of_engine import ENGINE_ARGUMENT_SPEC, run
+from ..module_utils.swarm.engine import Engine
 
 
 def main() -> None:

@@ -107,24 +107,25 @@ import os
 import secrets
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.module_utils import images, proof, pull
-from ansible_collections.dtr.cache.plugins.module_utils.cache_transport import cache_connector
-from ansible_collections.dtr.cache.plugins.module_utils.distribution import Distribution
-from ansible_collections.dtr.cache.plugins.module_utils.edge import Module
-from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.pull_module import (
+from ..module_utils.common.failure import Failure
+from ..module_utils.common.urls import Origin
+from ..module_utils.dtr import images
+from ..module_utils.dtr.api import Registry
+from ..module_utils.http.transport import Transport
+from ..module_utils.module.base import Module
+from ..module_utils.module.of_dtr import (
+    Connection,
+    RegistryModule,
+)
+from ..module_utils.module.of_pulls import (
     lost_cache,
     pull_argument_spec,
     pulling_account,
     why_elsewhere,
 )
-from ansible_collections.dtr.cache.plugins.module_utils.registry import Registry
-from ansible_collections.dtr.cache.plugins.module_utils.registry_module import (
-    Connection,
-    RegistryModule,
-)
-from ansible_collections.dtr.cache.plugins.module_utils.transport import Transport
-from ansible_collections.dtr.cache.plugins.module_utils.urls import Origin
+from ..module_utils.pulling import proof, pull
+from ..module_utils.pulling.cache_transport import cache_connector
+from ..module_utils.pulling.distribution import Distribution
 
 RANDOM_BYTES = 1024
 

@@ -203,20 +203,21 @@ failure:
 import fnmatch
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.module_utils import images, pull
-from ansible_collections.dtr.cache.plugins.module_utils.cache_transport import addresses_of, cache_connector
-from ansible_collections.dtr.cache.plugins.module_utils.distribution import Distribution
-from ansible_collections.dtr.cache.plugins.module_utils.edge import Module
-from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.fan_out import fan_out
-from ansible_collections.dtr.cache.plugins.module_utils.progress import Progress
-from ansible_collections.dtr.cache.plugins.module_utils.pull_module import (
+from ..module_utils.common.concurrency import fan_out
+from ..module_utils.common.failure import Failure
+from ..module_utils.common.progress import Progress
+from ..module_utils.dtr import images
+from ..module_utils.module.base import Module
+from ..module_utils.module.of_dtr import Connection, RegistryModule
+from ..module_utils.module.of_pulls import (
     lost_cache,
     pull_argument_spec,
     pulling_account,
     why_elsewhere,
 )
-from ansible_collections.dtr.cache.plugins.module_utils.registry_module import Connection, RegistryModule
+from ..module_utils.pulling import pull
+from ..module_utils.pulling.cache_transport import addresses_of, cache_connector
+from ..module_utils.pulling.distribution import Distribution
 
 ARGUMENT_SPEC: dict[str, t.Any] = {
     **pull_argument_spec(),

@@ -188,13 +188,13 @@ failed_accounts:
 
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.module_utils import caches
-from ansible_collections.dtr.cache.plugins.module_utils.edge import Module
-from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.fan_out import failed_accounts
-from ansible_collections.dtr.cache.plugins.module_utils.progress import Progress
-from ansible_collections.dtr.cache.plugins.module_utils.registry import ContentCache
-from ansible_collections.dtr.cache.plugins.module_utils.registry_module import (
+from ..module_utils.common.concurrency import failed_accounts
+from ..module_utils.common.failure import Failure
+from ..module_utils.common.progress import Progress
+from ..module_utils.dtr import caches
+from ..module_utils.dtr.api import ContentCache
+from ..module_utils.module.base import Module
+from ..module_utils.module.of_dtr import (
     Connection,
     RegistryModule,
     concurrency_argument_spec,

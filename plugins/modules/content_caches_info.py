@@ -57,9 +57,9 @@ duplicates:
 
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.module_utils.caches import duplicate_names
-from ansible_collections.dtr.cache.plugins.module_utils.edge import Module
-from ansible_collections.dtr.cache.plugins.module_utils.registry_module import Connection, RegistryModule
+from ..module_utils.dtr.caches import duplicate_names
+from ..module_utils.module.base import Module
+from ..module_utils.module.of_dtr import Connection, RegistryModule
 
 
 def work(module: Module) -> dict[str, t.Any]:

@@ -97,10 +97,10 @@ bundle:
   type: dict
 """
 
-from ansible_collections.dtr.cache.plugins.module_utils.edge import SentModule, run_to_end
-from ansible_collections.dtr.cache.plugins.module_utils.engine import Engine
-from ansible_collections.dtr.cache.plugins.module_utils.engine_module import ENGINE_ARGUMENT_SPEC
-from ansible_collections.dtr.cache.plugins.module_utils.swarm_checks import preflight_problems
+from ..module_utils.module.base import SentModule, run_to_end
+from ..module_utils.module.of_engine import ENGINE_ARGUMENT_SPEC
+from ..module_utils.swarm.engine import Engine
+from ..module_utils.swarm.prerequisites import preflight_problems
 
 
 def main() -> None:

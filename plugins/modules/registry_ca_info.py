@@ -91,11 +91,12 @@ import datetime
 import typing as t
 
 from ansible.module_utils.basic import missing_required_lib
-from ansible_collections.dtr.cache.plugins.module_utils import certificates
-from ansible_collections.dtr.cache.plugins.module_utils.edge import Module
-from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.registry_module import Connection, RegistryModule
-from ansible_collections.dtr.cache.plugins.module_utils.transport import normalise_url
+
+from ..module_utils.common.failure import Failure
+from ..module_utils.http.transport import normalise_url
+from ..module_utils.module.base import Module
+from ..module_utils.module.of_dtr import Connection, RegistryModule
+from ..module_utils.x509 import certificates
 
 _NO_CREDENTIALS: dict[str, t.Any] = {"username": None, "password": None, "client_cert": None, "client_key": None}
 

@@ -86,10 +86,10 @@ replicas:
 
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.module_utils.edge import Module
-from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.registry import Registry
-from ansible_collections.dtr.cache.plugins.module_utils.registry_module import Connection, RegistryModule
+from ..module_utils.common.failure import Failure
+from ..module_utils.dtr.api import Registry
+from ..module_utils.module.base import Module
+from ..module_utils.module.of_dtr import Connection, RegistryModule
 
 # Not there, another method, or another media type.
 _NO_SUCH_QUESTION = (404, 405, 406)

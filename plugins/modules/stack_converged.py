@@ -112,13 +112,13 @@ import contextlib
 import time
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.module_utils import convergence
-from ansible_collections.dtr.cache.plugins.module_utils.edge import SentModule
-from ansible_collections.dtr.cache.plugins.module_utils.engine import Engine
-from ansible_collections.dtr.cache.plugins.module_utils.engine_module import ENGINE_ARGUMENT_SPEC, run
-from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.redaction import redacted
-from ansible_collections.dtr.cache.plugins.module_utils.swarm import Moment
+from ..module_utils.common.failure import Failure
+from ..module_utils.common.redaction import redacted
+from ..module_utils.module.base import SentModule
+from ..module_utils.module.of_engine import ENGINE_ARGUMENT_SPEC, run
+from ..module_utils.swarm import convergence
+from ..module_utils.swarm.engine import Engine
+from ..module_utils.swarm.model import Moment
 
 LOG_LINES = 20
 HINTS = {

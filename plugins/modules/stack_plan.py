@@ -206,19 +206,19 @@ services:
 import dataclasses
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.module_utils.compose import external_names
-from ansible_collections.dtr.cache.plugins.module_utils.convergence import (
+from ..module_utils.common.failure import Failure
+from ..module_utils.module.base import SentModule
+from ..module_utils.module.of_engine import ENGINE_ARGUMENT_SPEC, run
+from ..module_utils.swarm.compose import external_names
+from ..module_utils.swarm.convergence import (
     CONVERGED,
     judge,
     running_services,
     stalled_services,
 )
-from ansible_collections.dtr.cache.plugins.module_utils.edge import SentModule
-from ansible_collections.dtr.cache.plugins.module_utils.engine import Engine
-from ansible_collections.dtr.cache.plugins.module_utils.engine_module import ENGINE_ARGUMENT_SPEC, run
-from ansible_collections.dtr.cache.plugins.module_utils.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.stack import WantedStack, plan, plan_removal
-from ansible_collections.dtr.cache.plugins.module_utils.swarm_checks import preflight_problems
+from ..module_utils.swarm.engine import Engine
+from ..module_utils.swarm.plan import WantedStack, plan, plan_removal
+from ..module_utils.swarm.prerequisites import preflight_problems
 
 
 def main() -> None:

@@ -27,8 +27,8 @@ import boto3
 import pytest
 import requests
 import yaml
-from ansible_collections.dtr.cache.plugins.module_utils.engine import Engine
-from ansible_collections.dtr.cache.plugins.module_utils.swarm import NAMESPACE_LABEL
+from ansible_collections.dtr.cache.plugins.module_utils.swarm.engine import Engine
+from ansible_collections.dtr.cache.plugins.module_utils.swarm.model import NAMESPACE_LABEL
 from ansible_collections.dtr.cache.plugins.modules.cache_logs_info import look_into
 from docker.types import EndpointSpec, Mount, Resources, RestartPolicy
 from moto.server import ThreadedMotoServer

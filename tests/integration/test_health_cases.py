@@ -24,8 +24,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.dtr.cache.plugins.module_utils import log_causes, service_logs
-from ansible_collections.dtr.cache.plugins.module_utils.certificates import fingerprint, load_certificates
+from ansible_collections.dtr.cache.plugins.module_utils.logs import causes as log_causes
+from ansible_collections.dtr.cache.plugins.module_utils.logs import reader as service_logs
+from ansible_collections.dtr.cache.plugins.module_utils.x509.certificates import fingerprint, load_certificates
 from ansible_collections.dtr.cache.tests.unit.support.modules import run_module
 
 from .authority import DAY, Authority, Issued

@@ -17,7 +17,7 @@ import typing as t
 from collections.abc import Iterator
 
 import pytest
-from ansible_collections.dtr.cache.plugins.module_utils.engine import Engine
+from ansible_collections.dtr.cache.plugins.module_utils.swarm.engine import Engine
 from ansible_collections.dtr.cache.plugins.modules.cache_logs_info import look_into
 from ansible_collections.dtr.cache.tests.unit.support.modules import run_module
 

@@ -119,7 +119,7 @@ def _used(role: Path) -> set[str]:
     names = {*re.findall(r"(?<!_)\bdtr_cache_(\w+)", text), *re.findall(r"__dtr_cache[.](\w+)", text)}
     names |= set(re.findall(r"__dtr_cache_(?:engine|registry)\b", text))
     if "__dtr_cache_deployment" in text:
-        deployment = (PROJECT / "plugins" / "plugin_utils" / "deployment.py").read_text(encoding="utf-8")
+        deployment = (PROJECT / "plugins" / "plugin_utils" / "deployment" / "definition.py").read_text(encoding="utf-8")
         names |= {*re.findall(r"\bsettings[.](\w+)", deployment), "version"}
     return {name for found in names for name in (found, *BEHIND.get(found, ()))}
 
@@ -154,7 +154,7 @@ def variables() -> str:
 
 def checks() -> str:
     """What C(cache_health) looks at, as its code has it."""
-    source = (PROJECT / "plugins" / "module_utils" / "checks.py").read_text(encoding="utf-8")
+    source = (PROJECT / "plugins" / "module_utils" / "health" / "checks.py").read_text(encoding="utf-8")
     meanings = next(
         ast.literal_eval(node.value)
         for node in ast.parse(source).body

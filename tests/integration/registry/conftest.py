@@ -17,7 +17,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from ansible_collections.dtr.cache.plugins.module_utils import transport
+from ansible_collections.dtr.cache.plugins.module_utils.http import transport
 from ansible_collections.dtr.cache.tests.unit.support.modules import run_module
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "lab" / "registry"))

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 import requests
-from ansible_collections.dtr.cache.plugins.module_utils import images, proof
+from ansible_collections.dtr.cache.plugins.module_utils.dtr import images
+from ansible_collections.dtr.cache.plugins.module_utils.pulling import proof
 
 from .conftest import ACCOUNTS, DANGLING, Json, Registry, harness
 

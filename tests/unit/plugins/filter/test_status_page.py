@@ -13,8 +13,8 @@ import typing as t
 
 import pytest
 from ansible_collections.dtr.cache.plugins.filter.status_page import status_page
-from ansible_collections.dtr.cache.plugins.plugin_utils.fleet import STATES
-from ansible_collections.dtr.cache.plugins.plugin_utils.status_page import days_text, days_tone, seconds_text
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.page.page import days_text, days_tone, seconds_text
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.status import STATES
 
 NOON = "2026-11-24T12:00:00Z"
 HOSTILE = ["<script>run()</script>", "\"'><img src=x onerror=run()>", "</style><style>*{}", "{{ 7 * 7 }}"]

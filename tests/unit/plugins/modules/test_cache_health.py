@@ -15,8 +15,8 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from ansible_collections.dtr.cache.plugins.module_utils import health
-from ansible_collections.dtr.cache.plugins.module_utils.certificates import fingerprint, load_certificates
+from ansible_collections.dtr.cache.plugins.module_utils.health import health
+from ansible_collections.dtr.cache.plugins.module_utils.x509.certificates import fingerprint, load_certificates
 from ansible_collections.dtr.cache.tests.unit.support.modules import run_module
 from ansible_collections.dtr.cache.tests.unit.support.pulling import FakeDtr, running
 from ansible_collections.dtr.cache.tests.unit.support.web import Identity, Reply, Request, Site, make_identity, serve

@@ -12,7 +12,8 @@ import tarfile
 import typing as t
 
 import pytest
-from ansible_collections.dtr.cache.plugins.module_utils import images, proof
+from ansible_collections.dtr.cache.plugins.module_utils.dtr import images
+from ansible_collections.dtr.cache.plugins.module_utils.pulling import proof
 from ansible_collections.dtr.cache.tests.unit.support.modules import run_module
 from ansible_collections.dtr.cache.tests.unit.support.pulling import PASSWORD, FakeDtr, running
 from ansible_collections.dtr.cache.tests.unit.support.web import Reply

@@ -9,7 +9,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.dtr.cache.plugins.module_utils.progress import sentence
+from ansible_collections.dtr.cache.plugins.module_utils.common.progress import sentence
 from ansible_collections.dtr.cache.tests.unit.support.modules import run_module
 from ansible_collections.dtr.cache.tests.unit.support.pulling import PASSWORD, FakeDtr, running, sha256
 from ansible_collections.dtr.cache.tests.unit.support.web import Reply

@@ -10,7 +10,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.dtr.cache.plugins.module_utils import transport
+from ansible_collections.dtr.cache.plugins.module_utils.http import transport
 from ansible_collections.dtr.cache.tests.unit.support.dtr import Dtr, error, once
 from ansible_collections.dtr.cache.tests.unit.support.modules import run_module
 from ansible_collections.dtr.cache.tests.unit.support.web import Identity, Reply, Request, Site, make_identity, serve

@@ -11,7 +11,8 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.dtr.cache.plugins.module_utils import engine_module, swarm_checks
+from ansible_collections.dtr.cache.plugins.module_utils.module import of_engine as engine_module
+from ansible_collections.dtr.cache.plugins.module_utils.swarm import prerequisites as swarm_checks
 from ansible_collections.dtr.cache.tests.unit.support.modules import run_module
 from ansible_collections.dtr.cache.tests.unit.support.web import Reply, Request, Site, make_identity, serve
 

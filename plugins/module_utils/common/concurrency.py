@@ -1,0 +1,94 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The same thing done for many items side by side, where one failure does not stop the others."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import typing as t
+
+from .failure import Failure
+
+Item = t.TypeVar("Item", bound=t.Hashable)
+Result = t.TypeVar("Result")
+
+
+@dataclasses.dataclass(frozen=True)
+class Results(t.Generic[Item, Result]):
+    """What came out for each item: a result, or the reason why there is none."""
+
+    done: dict[Item, Result]
+    failed: dict[Item, Failure]
+
+
+def fan_out(
+    work: t.Callable[[Item], Result],
+    items: t.Iterable[Item],
+    concurrency: int,
+    hopeless: t.Callable[[Failure], bool],
+) -> Results[Item, Result]:
+    """Do C(work) for every item in at most C(concurrency) threads.
+
+    Threads that fetch their next item themselves cost a fraction of a future an item.
+
+    Args:
+        work: Called with one item; a C(Failure) it raises is that item's failure.
+        items: Different items.
+        concurrency: The most threads.
+        hopeless: Whether a failure means that all further items would fail as well. They then fail untried.
+
+    Raises:
+        Exception: Anything that C(work) raises and that is no C(Failure); the other threads stop first.
+    """
+    pending = list(items)
+    pending.reverse()
+    results: Results[Item, Result] = Results({}, {})
+    broken: list[Exception] = []
+    stopped: list[Failure] = []
+
+    def run() -> None:
+        while not broken:
+            try:
+                item = pending.pop()
+            except IndexError:
+                return
+            try:
+                if stopped:
+                    raise _untried(stopped[0])
+                results.done[item] = work(item)
+            except Failure as failure:
+                results.failed[item] = failure
+                if not stopped and hopeless(failure):
+                    stopped.append(failure)
+            except Exception as error:  # noqa: BLE001 (raised again below, in the thread of the caller)
+                broken.append(error)
+
+    # Daemons, so that an interrupted task does not wait for requests that hang.
+    threads = [threading.Thread(target=run, daemon=True) for _each in range(min(concurrency, len(pending)))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if broken:
+        raise broken[0]
+    return results
+
+
+def failed_accounts(failures: t.Mapping[str, Failure]) -> list[dict[str, t.Any]]:
+    """Accounts with the reasons why nothing came of them, and what else a reason carries, as results name them."""
+    return [
+        {"name": name, "code": failure.code, "message": failure.message, **failure.result}
+        for name, failure in sorted(failures.items())
+    ]
+
+
+def _untried(cause: Failure) -> Failure:
+    return Failure(
+        "NOT_TRIED",
+        f"Not tried after an earlier failure: {cause.message}",
+        http_status=cause.http_status,
+        url=cause.url,
+        hint=cause.hint,
+    )

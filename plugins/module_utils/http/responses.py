@@ -1,0 +1,139 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Answers over HTTP, and one clear sentence for each kind of answer that is of no use."""
+
+from __future__ import annotations
+
+import http
+import json
+import typing as t
+
+from ..common.failure import Failure
+from ..common.urls import without_secrets
+
+_LOG_IN_MARKS = ("openid", "login", "log-in", "signin", "sign-in", "oauth", "saml", "/auth")
+_CODES = {401: "NOT_AUTHENTICATED", 403: "NOT_AUTHORIZED", 404: "NOT_FOUND", 429: "TOO_MANY_REQUESTS"}
+_HINTS = {
+    401: "Check username and password; where single sign-on is on, the password has to be an access token.",
+    403: "Use an administrator's account: others may only read, and change their own settings.",
+}
+_CREDENTIALS_HINT = _HINTS[401]
+_DETAIL_LENGTH = 300
+
+
+class Answer(t.NamedTuple):
+    """One HTTP answer, read to its end. C(headers) is a mapping that ignores case; C(url) has no query."""
+
+    method: str
+    url: str
+    status: int
+    headers: t.Mapping[str, str]
+    body: bytes
+
+    def json(self) -> t.Any:
+        """The decoded body.
+
+        Raises:
+            Failure: C(UNEXPECTED_ANSWER) when the body is empty, HTML, or not whole.
+        """
+        try:
+            return decoded(self.body)
+        except ValueError:
+            raise self._unreadable() from None
+
+    def _unreadable(self) -> Failure:
+        hint = None
+        if not self.body.strip():
+            what = "an empty body instead of JSON"
+        elif looks_like_html(self):
+            what = "an HTML page instead of JSON"
+            hint = "Check that the URL is the DTR's own, without a proxy, portal or other product in front."
+        elif self.body.lstrip()[:1] in (b"{", b"["):
+            what = f"JSON that is cut off or broken after {len(self.body)} bytes"
+            hint = "Run the task again; if it stays, look for a proxy between this machine and DTR."
+        else:
+            what = "text that is not JSON"
+        message = f"{self.method} {self.url} answered {status_text(self.status)} with {what}."
+        return Failure("UNEXPECTED_ANSWER", message, http_status=self.status, url=self.url, hint=hint)
+
+
+def decoded(body: bytes) -> t.Any:
+    """What is written in a body as JSON.
+
+    Raises:
+        ValueError: It is not JSON, or so deep that nothing sensible is meant by it.
+    """
+    try:
+        return json.loads(body)
+    except RecursionError:
+        raise ValueError("too deep") from None
+
+
+def status_text(status: int) -> str:
+    """C(503 Service Unavailable) for C(503)."""
+    try:
+        return f"{status} {http.HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
+
+
+def looks_like_html(answer: Answer) -> bool:
+    """Whether the body is a page for a browser, whatever its media type says."""
+    media_type = (answer.headers.get("Content-Type") or "").lower()
+    return "html" in media_type or answer.body.lstrip()[:14].lower().startswith((b"<!doctype html", b"<html"))
+
+
+def server_errors(answer: Answer) -> list[tuple[str, str]]:
+    """Codes and messages of DTR's error envelope C({"errors": [{code, message, detail}]}), or nothing."""
+    try:
+        document = decoded(answer.body)
+    except ValueError:
+        return []
+    entries = document.get("errors") if isinstance(document, dict) else None
+    if not isinstance(entries, list):
+        return []
+    return [_code_and_text(entry) for entry in entries if isinstance(entry, dict)]
+
+
+def _code_and_text(entry: dict[str, t.Any]) -> tuple[str, str]:
+    text = str(entry.get("message") or "").strip().rstrip(".")
+    detail = entry.get("detail")
+    if detail:
+        shown = detail if isinstance(detail, str) else json.dumps(detail, sort_keys=True)
+        text = f"{text} ({shown[:_DETAIL_LENGTH]})" if text else shown[:_DETAIL_LENGTH]
+    return str(entry.get("code") or ""), text
+
+
+def failure_of(answer: Answer) -> Failure:
+    """What an answer with an unwanted status means."""
+    if 300 <= answer.status < 400:
+        return _redirect_failure(answer)
+    errors = server_errors(answer)
+    code = next((code for code, _text in errors if code), "") or _CODES.get(answer.status, f"HTTP_{answer.status}")
+    told = "; ".join(f"{each}: {text}" if text else each for each, text in errors if each or text)
+    if not told and looks_like_html(answer):
+        told = "an HTML page, not an answer of DTR's API"
+    message = f"{answer.method} {answer.url} answered {status_text(answer.status)}"
+    message = f"{message}: {told}." if told else f"{message}."
+    return Failure(code, message, http_status=answer.status, url=answer.url, hint=_HINTS.get(answer.status))
+
+
+def _redirect_failure(answer: Answer) -> Failure:
+    location = without_secrets(answer.headers.get("Location") or "")
+    sentence = f"{answer.method} {answer.url} answered {status_text(answer.status)}"
+    if any(mark in location.lower() for mark in _LOG_IN_MARKS):
+        return Failure(
+            "NOT_AUTHENTICATED",
+            f"{sentence} and sends to the log-in page {location}: the credentials were not accepted.",
+            http_status=answer.status,
+            url=answer.url,
+            hint=_CREDENTIALS_HINT,
+        )
+    return Failure(
+        "UNEXPECTED_REDIRECT",
+        f"{sentence} to {location or 'nowhere'}; redirects are not followed, so that credentials stay with one host.",
+        http_status=answer.status,
+        url=answer.url,
+        hint="Set the url to the address that DTR itself answers on.",
+    )

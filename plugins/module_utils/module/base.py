@@ -1,0 +1,97 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What all modules have in common where they meet Ansible: how they end, in success and in failure."""
+
+from __future__ import annotations
+
+import os
+import re
+import traceback
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..common.failure import Failure
+from ..common.redaction import printable
+
+# Options that hold an address, also one without a scheme.
+_ADDRESSES = ("url", "host")
+
+
+class Module:
+    """What a module's work sees of Ansible, and how every module ends: failures carry C(failure), secrets are hidden.
+
+    It stands before a class that has C(AnsibleModule)'s face.
+    """
+
+    argument_spec: dict[str, t.Any]
+    params: dict[str, t.Any]
+    check_mode: bool
+    no_log_values: set[str]
+    _diff: bool
+
+    def fail_json(self, msg: str, **result: t.Any) -> None:
+        """End in failure. What ansible-core calls this with is about the options."""
+        self._hide_secrets()
+        told = Failure("INVALID_INPUT", str(msg)).as_result()
+        super().fail_json(msg, **{"failure": told["failure"], **result})  # type: ignore[misc]
+
+    def warn(self, warning: str, **options: t.Any) -> None:
+        """Warn; Ansible hands the text to the terminal as it is."""
+        super().warn(printable(warning), **options)  # type: ignore[misc]
+
+    def exit_json(self, **result: t.Any) -> None:
+        """End in success."""
+        self._hide_secrets()
+        super().exit_json(**result)  # type: ignore[misc]
+
+    def _hide_secrets(self) -> None:
+        """Ansible can show how a module was called."""
+        # An option of a wrong type ends ansible-core's own search for secrets, and all of them would be shown.
+        secret = (name for name, option in self.argument_spec.items() if option.get("no_log"))
+        self.no_log_values.update(value for value in map(self.params.get, secret) if isinstance(value, str) and value)
+        # Where passwords do not belong they are refused, and hidden all the same.
+        self.no_log_values.update(passwords_in_urls(self.params))
+
+
+class SentModule(Module, AnsibleModule):
+    """A module as Ansible sends it to a host, in a process of its own."""
+
+
+def run_to_end(module: Module, work: t.Callable[[], dict[str, t.Any]]) -> None:
+    """Do a module's work and end it with the result, or with the one failure that came of it."""
+    try:
+        result = work()
+    except Failure as failure:
+        module.fail_json(**failure.as_result())
+    except Exception as error:  # noqa: BLE001 (nobody below foresaw it, and an operator is not to see a traceback)
+        module.fail_json(**unforeseen(error).as_result())
+    module.exit_json(**result)
+
+
+def unforeseen(error: Exception) -> Failure:
+    """An error that is a mistake of the collection. Its own words are left out: nobody knows what they repeat."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{os.path.basename(frame.filename)}, line {frame.lineno}"
+    return Failure(
+        "INTERNAL",
+        f"The module met an error that it did not expect: {type(error).__name__} in {place}.",
+        hint="Please report it, with this sentence and the versions of dtr.cache, ansible-core and Python.",
+    )
+
+
+def passwords_in_urls(value: t.Any, name: str = "") -> t.Iterator[str]:
+    """What stands before an C(@) in options that are addresses, or that look like one: a password, or a token alone."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from passwords_in_urls(item, str(key))
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from passwords_in_urls(item, name)
+    elif isinstance(value, str):
+        pattern = r"^(?:[a-z][a-z0-9+.-]*://)?(.*)@" if name in _ADDRESSES else r"[a-z][a-z0-9+.-]*://(\S*)@"
+        for information in re.findall(pattern, value.strip(), re.IGNORECASE):
+            user, colon, password = information.partition(":")
+            if password or (user and not colon):
+                yield password or user

@@ -1,0 +1,269 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a certificate says: parsing PEM bundles, describing certificates, comparing fingerprints.
+
+Pure functions over C(cryptography). They run on the control node, where ansible-core itself depends on that library;
+a module checks C(CRYPTOGRAPHY_IMPORT_ERROR) before it calls any of them.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+import traceback
+import typing as t
+
+from ..common.failure import Failure
+
+CRYPTOGRAPHY_IMPORT_ERROR: str | None = None
+try:
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import hashes, serialization
+except ImportError:
+    CRYPTOGRAPHY_IMPORT_ERROR = traceback.format_exc()
+
+_PEM_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
+_CERTIFICATE_LABELS = (b"CERTIFICATE", b"X509 CERTIFICATE")
+_FINGERPRINT_PREFIX = re.compile(r"^(?:sha-?256)?(?:\s+fingerprint)?\s*[:=]?\s*", re.IGNORECASE)
+
+
+class Description(t.TypedDict):
+    """What results show of a certificate: RFC 4514 names, ISO 8601 times in UTC, lower-case hexadecimal SHA-256."""
+
+    subject: str
+    issuer: str
+    not_before: str
+    not_after: str
+    fingerprint: str
+
+
+def load_certificates(pem: str | bytes) -> list[x509.Certificate]:
+    """All certificates of a PEM bundle, in the bundle's order.
+
+    Text around the blocks is allowed, as C(openssl s_client) and many vendors' bundles have it. Names and validity of
+    each can be read; whether its extensions and its public key can, turns out where they are needed.
+
+    Raises:
+        Failure: C(INVALID_CERTIFICATE) when there is nothing, something else than certificates, or a broken one.
+    """
+    data = pem.encode("utf-8", "replace") if isinstance(pem, str) else pem
+    if not data.strip():
+        raise Failure("INVALID_CERTIFICATE", "The certificate is empty.")
+    if data.lstrip()[:15].lower().startswith((b"<!doctype", b"<html")):
+        raise Failure("INVALID_CERTIFICATE", "An HTML page was found where a PEM certificate was expected.")
+    blocks = list(_PEM_BLOCK.finditer(data))
+    if not blocks:
+        if b"-----BEGIN" in data:
+            raise Failure("INVALID_CERTIFICATE", "The PEM certificate is cut off: its END line is missing.")
+        raise Failure("INVALID_CERTIFICATE", "The text is not a PEM certificate: it has no BEGIN CERTIFICATE line.")
+    if b"-----BEGIN" in data[blocks[-1].end() :]:
+        raise Failure(
+            "INVALID_CERTIFICATE", f"The PEM bundle is cut off after block {len(blocks)}: an END line is missing."
+        )
+    for number, block in enumerate(blocks, start=1):
+        if block.group(1) not in _CERTIFICATE_LABELS:
+            label = block.group(1).decode("ascii")
+            raise Failure("INVALID_CERTIFICATE", f"Block {number} of the PEM text is a {label}, not a CERTIFICATE.")
+    return [_load_one(block.group(0), number) for number, block in enumerate(blocks, start=1)]
+
+
+def _load_one(block: bytes, number: int) -> x509.Certificate:
+    try:
+        certificate = x509.load_pem_x509_certificate(block)
+        # The library reads them only now.
+        describe(certificate)
+    except unreadable() as error:
+        raise Failure("INVALID_CERTIFICATE", f"Certificate {number} of the PEM text cannot be read: {error}.") from None
+    return certificate
+
+
+def to_pem(certificates: t.Iterable[x509.Certificate]) -> str:
+    """The certificates as one PEM text without anything around the blocks."""
+    return "".join(certificate.public_bytes(serialization.Encoding.PEM).decode("ascii") for certificate in certificates)
+
+
+def describe(certificate: x509.Certificate) -> Description:
+    """Names, validity and fingerprint of a certificate as plain text."""
+    return {
+        "subject": certificate.subject.rfc4514_string(),
+        "issuer": certificate.issuer.rfc4514_string(),
+        "not_before": _iso(not_before(certificate)),
+        "not_after": _iso(not_after(certificate)),
+        "fingerprint": fingerprint(certificate),
+    }
+
+
+def unreadable() -> tuple[type[Exception], ...]:
+    """What cryptography raises where it first looks at a part of a certificate that is not as it should be."""
+    return (
+        ValueError,
+        TypeError,
+        UnsupportedAlgorithm,
+        x509.DuplicateExtension,
+        x509.InvalidVersion,
+        x509.UnsupportedGeneralNameType,
+    )
+
+
+def extensions_of(certificate: x509.Certificate) -> x509.Extensions:
+    """The extensions of a certificate.
+
+    Raises:
+        Failure: C(INVALID_CERTIFICATE) when one of them is malformed.
+    """
+    try:
+        return certificate.extensions
+    except unreadable() as error:
+        raise _malformed(certificate, "extensions", error) from None
+
+
+def public_key_of(certificate: x509.Certificate) -> bytes:
+    """The public key of a certificate in DER.
+
+    Raises:
+        Failure: C(INVALID_CERTIFICATE) when it is malformed or of an unknown kind.
+    """
+    try:
+        key = certificate.public_key()
+        return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    except unreadable() as error:
+        raise _malformed(certificate, "a public key", error) from None
+
+
+def name_of(certificate: x509.Certificate) -> str:
+    """Whose certificate it is, for messages."""
+    return certificate.subject.rfc4514_string() or "a certificate without a subject"
+
+
+def _malformed(certificate: x509.Certificate, part: str, error: Exception) -> Failure:
+    return Failure(
+        "INVALID_CERTIFICATE",
+        f"{name_of(certificate)} has {part} that cannot be read: {str(error).rstrip('.')}.",
+        hint="Have the certificate issued anew.",
+    )
+
+
+def fingerprint(certificate: x509.Certificate) -> str:
+    """SHA-256 of the certificate's DER form, in lower-case hexadecimal digits."""
+    return certificate.fingerprint(hashes.SHA256()).hex()
+
+
+def normalise_fingerprint(text: str) -> str:
+    """A SHA-256 fingerprint in any usual notation as 64 lower-case hexadecimal digits.
+
+    Understood are colons, spaces and dashes between the bytes, upper case, and the prefixes C(SHA256:), C(sha256=) and
+    C(SHA256 Fingerprint=) as OpenSSL and browsers print them.
+
+    Raises:
+        Failure: C(INVALID_FINGERPRINT) when anything else is left than 64 hexadecimal digits.
+    """
+    digits = re.sub(r"[\s:\-]", "", _FINGERPRINT_PREFIX.sub("", text.strip(), count=1)).lower()
+    if re.fullmatch(r"[0-9a-f]{64}", digits):
+        return digits
+    if re.fullmatch(r"[0-9a-f]{32}|[0-9a-f]{40}", digits):
+        kind = "MD5" if len(digits) == 32 else "SHA-1"
+        raise Failure(
+            "INVALID_FINGERPRINT",
+            f"The fingerprint has {len(digits)} hexadecimal digits, as a {kind} one has.",
+            hint="Give the SHA-256 fingerprint: openssl x509 -noout -fingerprint -sha256 -in ca.pem",
+        )
+    raise Failure(
+        "INVALID_FINGERPRINT",
+        "The fingerprint is not a SHA-256 one: it must have 64 hexadecimal digits.",
+        hint="Show it with: openssl x509 -noout -fingerprint -sha256 -in ca.pem",
+    )
+
+
+def is_ca(certificate: x509.Certificate) -> bool:
+    """Whether the certificate may sign others.
+
+    A self-signed certificate of X.509 version 1 has no extensions at all; as trust anchors such roots are still used.
+
+    Raises:
+        Failure: C(INVALID_CERTIFICATE) when its extensions cannot be read.
+    """
+    try:
+        constraints = extensions_of(certificate).get_extension_for_class(x509.BasicConstraints)
+    except x509.ExtensionNotFound:
+        return certificate.version is x509.Version.v1 and certificate.subject == certificate.issuer
+    return constraints.value.ca
+
+
+def check_authorities(bundle: t.Iterable[x509.Certificate], now: datetime.datetime) -> None:
+    """Make sure that every certificate is a CA's and in date.
+
+    Raises:
+        Failure: C(NOT_A_CA), C(CA_EXPIRED) or C(CA_NOT_YET_VALID), naming the first one that is not.
+    """
+    for certificate in bundle:
+        name = certificate.subject.rfc4514_string()
+        if not is_ca(certificate):
+            raise Failure("NOT_A_CA", f"{name} is not the certificate of a CA: it must not sign others.")
+        if not_after(certificate) < now:
+            raise Failure("CA_EXPIRED", f"The CA {name} expired at {_iso(not_after(certificate))}.")
+        if not_before(certificate) > now:
+            raise Failure(
+                "CA_NOT_YET_VALID",
+                f"The CA {name} is valid only from {_iso(not_before(certificate))} on.",
+                hint="Check the clock of this machine.",
+            )
+
+
+def check_pin(bundle: t.Sequence[x509.Certificate], expected: str) -> None:
+    """Make sure that a bundle holds the CA with a fingerprint, and besides it only what that CA has signed.
+
+    Anything else in the bundle would be trusted without having been pinned.
+
+    Raises:
+        Failure: C(FINGERPRINT_MISMATCH).
+    """
+    trusted = [certificate for certificate in bundle if fingerprint(certificate) == expected]
+    if not trusted:
+        found = ", ".join(fingerprint(certificate) for certificate in bundle)
+        raise Failure(
+            "FINGERPRINT_MISMATCH",
+            f"None of the certificates has the SHA-256 fingerprint {expected}; found: {found}.",
+            hint="Somebody else may have answered. Trust the new fingerprint only after asking who runs the server.",
+        )
+    pending = [certificate for certificate in bundle if certificate not in trusted]
+    while pending:
+        signed = [each for each in pending if any(_is_signed_by(each, issuer) for issuer in trusted)]
+        if not signed:
+            name = pending[0].subject.rfc4514_string()
+            raise Failure(
+                "FINGERPRINT_MISMATCH",
+                f"Besides the pinned CA the bundle holds {name}, which the pinned CA has not signed.",
+                hint="Pin the root of the chain, or have the other certificate removed.",
+            )
+        trusted += signed
+        pending = [each for each in pending if each not in signed]
+
+
+def _is_signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    not_signed: tuple[type[Exception], ...] = (InvalidSignature, *unreadable())
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except not_signed:
+        return False
+    return True
+
+
+def not_before(certificate: x509.Certificate) -> datetime.datetime:
+    """Beginning of the validity, with time zone UTC."""
+    if hasattr(certificate, "not_valid_before_utc"):
+        return certificate.not_valid_before_utc
+    # cryptography before 42 has only the form without a time zone; it means UTC.
+    return certificate.not_valid_before.replace(tzinfo=datetime.timezone.utc)
+
+
+def not_after(certificate: x509.Certificate) -> datetime.datetime:
+    """End of the validity, with time zone UTC."""
+    if hasattr(certificate, "not_valid_after_utc"):
+        return certificate.not_valid_after_utc
+    return certificate.not_valid_after.replace(tzinfo=datetime.timezone.utc)
+
+
+def _iso(moment: datetime.datetime) -> str:
+    return moment.astimezone(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

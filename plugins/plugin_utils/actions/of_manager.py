@@ -1,0 +1,37 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The half on the control node of the modules that look at a Swarm."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.action.normal import ActionModule as NormalAction
+
+from ...module_utils.common.failure import Failure
+
+
+class OnManager(NormalAction):
+    """Run the module; a manager that cannot be reached is a failure like any other.
+
+    An unreachable host would drop out of the play, past the clean-up and the summary. Who sets C(ignore_unreachable)
+    looks at that by itself.
+    """
+
+    def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        try:
+            return dict(super().run(tmp, task_vars))
+        except AnsibleConnectionFailure as error:
+            if self._task.ignore_unreachable:
+                raise
+            return self._out_of_reach(task_vars or {}, error)
+
+    def _out_of_reach(self, variables: t.Mapping[str, t.Any], error: AnsibleConnectionFailure) -> dict[str, t.Any]:
+        failure = Failure(
+            "MANAGER_UNREACHABLE",
+            f"The manager {variables['inventory_hostname']} cannot be reached any more: {error}",
+            hint="Run the playbook again when it can: it goes on where this run ended.",
+        )
+        return {**failure.as_result(), "failed": True, "changed": False}

@@ -1,0 +1,254 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the settings of a cache to what Swarm gets: C(config.yml), C(docker-stack.yml) and the objects they name.
+
+Both files have the form of the vendor's deployment guide (DTR 2.5 to 2.7), with one difference: configs and secrets are
+external and named by their content, since Swarm cannot change one in place.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import hmac
+import typing as t
+from urllib.parse import urlsplit
+
+import yaml
+
+from ...module_utils.swarm.plan import FILE_LABEL, STACK_LABEL, duration
+from ..settings.credentials import blanked, carries_credentials
+from ..settings.settings import PRODUCTS, Settings
+
+CONFIG = "config"
+SECRET = "secret"
+
+CONFIG_FILE = "config.yml"
+CERTIFICATE_FILE = "cache.cert.pem"
+KEY_FILE = "cache.key.pem"
+SECRETS_FOLDER = "/run/secrets"
+
+# How long a replica that is asked to stop may finish the requests it has. It takes no new ones meanwhile: more time
+# helps those who pull large layers over slow lines, and makes the gap longer where there is one replica only.
+DRAIN_TIMEOUT = "30s"
+# The Engine kills a container that has not ended this long after the last request had to be finished.
+SECONDS_TO_END = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class SwarmObject:
+    """A Docker config or secret, as the container sees it (C(file)) and as Swarm names it (C(name))."""
+
+    kind: str
+    file: str
+    name: str
+    data: str = dataclasses.field(repr=False)
+    labels: dict[str, str]
+
+
+def registry_config(settings: Settings) -> dict[str, t.Any]:
+    """The cache's C(config.yml) as data."""
+    options: dict[str, t.Any] = {
+        "blobttl": settings.blob_ttl,
+        "upstreams": list(settings.upstreams) or [_with_port(settings.registry_url)],
+    }
+    authorities = [f"{SECRETS_FOLDER}/{file}" for file in _authority_files(settings)]
+    if authorities:
+        options["cas"] = authorities
+    config: dict[str, t.Any] = {
+        "version": 0.1,
+        "log": {"level": "info"},
+        "storage": {"delete": {"enabled": True}, **settings.storage},
+        "http": {
+            "addr": f"0.0.0.0:{settings.port}",
+            "secret": settings.http_secret,
+            "host": settings.url if settings.port != 443 else settings.origin,
+            "draintimeout": DRAIN_TIMEOUT,
+            "tls": {
+                "certificate": f"{SECRETS_FOLDER}/{CERTIFICATE_FILE}",
+                "key": f"{SECRETS_FOLDER}/{KEY_FILE}",
+            },
+        },
+        "middleware": {"registry": [{"name": "downstream", "options": options}]},
+    }
+    return merged(config, settings.config_extra)
+
+
+def config_text(settings: Settings) -> str:
+    """The cache's C(config.yml) as text, the same for the same settings."""
+    return yaml.safe_dump(registry_config(settings), sort_keys=False, default_flow_style=False)
+
+
+def config_for_review(settings: Settings) -> str:
+    """The cache's C(config.yml) with a word in the place of each secret."""
+    return yaml.safe_dump(blanked(registry_config(settings)), sort_keys=False, default_flow_style=False)
+
+
+def stack_text(settings: Settings, objects: t.Sequence[SwarmObject]) -> str:
+    """The cache's C(docker-stack.yml) as text."""
+    return yaml.safe_dump(for_docker(stack_definition(settings, objects)), sort_keys=False, default_flow_style=False)
+
+
+def for_docker(value: t.Any) -> t.Any:
+    """A definition as C(docker stack deploy) has to get it: in its texts, C($$) is what stands for a C($)."""
+    if isinstance(value, dict):
+        return {key: for_docker(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [for_docker(item) for item in value]
+    return value.replace("$", "$$") if isinstance(value, str) else value
+
+
+def swarm_objects(settings: Settings, registry_ca: str | None) -> list[SwarmObject]:
+    """The configs and secrets of a deployment.
+
+    Args:
+        settings: The cache's settings.
+        registry_ca: DTR's CA in PEM; None when the cache needs none or it is not known yet, and the secret is left out.
+    """
+    config = config_text(settings)
+    config_kind = SECRET if carries_credentials(registry_config(settings)) else CONFIG
+    contents = [(config_kind, CONFIG_FILE, config)]
+    authorities = settings.upstream_cas or ((registry_ca,) if registry_ca else ())
+    contents += [(SECRET, file, pem) for file, pem in zip(_authority_files(settings), authorities)]
+    contents += [(SECRET, CERTIFICATE_FILE, settings.certificate), (SECRET, KEY_FILE, settings.private_key)]
+    return [
+        SwarmObject(
+            kind=kind,
+            file=file,
+            name=f"{settings.stack_name}_{file}_{content_mark(data)}",
+            data=data,
+            labels={STACK_LABEL: settings.stack_name, FILE_LABEL: file},
+        )
+        for kind, file, data in contents
+    ]
+
+
+def content_mark(data: str) -> str:
+    """Twelve hexadecimal digits that change exactly when the content does.
+
+    The content itself is the key of the HMAC, and each file that is not public holds a value of 128 bits or more that
+    cannot be guessed (the private key; C(http.secret)), so the mark tells nothing about it.
+    """
+    return hmac.new(data.encode(), b"dtr.cache content", hashlib.sha256).hexdigest()[:12]
+
+
+def stack_definition(settings: Settings, objects: t.Sequence[SwarmObject]) -> dict[str, t.Any]:
+    """The cache's C(docker-stack.yml) as data."""
+    config_is_secret = any(item.kind == SECRET and item.file == CONFIG_FILE for item in objects)
+    deploy: dict[str, t.Any] = {
+        "replicas": settings.replicas,
+        "placement": {"constraints": [f"node.labels.{settings.product.node_label} == true"]},
+        # A replica that finished its requests ends with 0, also when its node restarts: on-failure would leave it down.
+        "restart_policy": {"condition": "any"},
+    }
+    one_each = _needs_a_limit(settings)
+    if one_each:
+        deploy["placement"]["max_replicas_per_node"] = 1
+    if settings.update_config:
+        deploy["update_config"] = settings.update_config
+    if settings.resources:
+        deploy["resources"] = settings.resources
+    service: dict[str, t.Any] = {
+        "image": settings.image,
+        "entrypoint": ["/start.sh", f"{SECRETS_FOLDER}/{CONFIG_FILE}" if config_is_secret else f"/{CONFIG_FILE}"],
+        "ports": [_port(settings)],
+        "stop_grace_period": _stop_grace_period(settings),
+        "deploy": deploy,
+        "configs": [{"source": item.file, "target": f"/{item.file}"} for item in objects if item.kind == CONFIG],
+        "secrets": [{"source": item.file, "target": item.file} for item in objects if item.kind == SECRET],
+    }
+    if settings.environment:
+        service["environment"] = settings.environment
+    # Each with the version of the format that it came with; all else is in 3.3, the version of the documents.
+    definition: dict[str, t.Any] = {
+        "version": "3.8" if one_each else "3.4" if "order" in settings.update_config else "3.3",
+        "services": {"cache": service},
+    }
+    if settings.volume is not None:
+        _add_volume(definition, service, settings.volume, _layers_folder(settings))
+    for kind in (CONFIG, SECRET):
+        named = {item.file: {"external": {"name": item.name}} for item in objects if item.kind == kind}
+        if named:
+            definition[f"{kind}s"] = named
+    return definition
+
+
+def changed_authorities(diff: t.Mapping[str, t.Any]) -> list[tuple[str, str]]:
+    """The names of the secrets with DTR's CA, before and after, where the diff of a plan exchanges it in a service."""
+    before, after = ((diff.get(side) or {}).get("services") or {} for side in ("before", "after"))
+    found = []
+    for service, live in before.items():
+        wanted = after.get(service)
+        if isinstance(live, dict) and isinstance(wanted, dict):
+            for file in sorted({product.ca_secret for product in PRODUCTS.values()}):
+                old, new = ((side.get("secrets") or {}).get(file) for side in (live, wanted))
+                if old and new and old != new:
+                    found.append((old, new))
+    return found
+
+
+def merged(base: t.Mapping[str, t.Any], extra: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Two mappings in one, at every depth; lists and single values of C(extra) take the place of those in C(base)."""
+    result = dict(base)
+    for key, value in extra.items():
+        known = result.get(key)
+        result[key] = merged(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
+    return result
+
+
+def _authority_files(settings: Settings) -> list[str]:
+    if settings.upstream_cas:
+        return [f"upstream.{index}.cert.pem" for index in range(1, len(settings.upstream_cas) + 1)]
+    return [] if settings.registry_ca == "system" else [settings.product.ca_secret]
+
+
+def _with_port(url: str) -> str:
+    return url if urlsplit(url).port else f"{url}:443"
+
+
+def _stop_grace_period(settings: Settings) -> str:
+    """Longer than the registry's own time for its last requests, which C(config_extra) may have set.
+
+    Raises:
+        Failure: C(INVALID_INPUT) when that is no duration.
+    """
+    http = registry_config(settings)["http"]
+    drain = duration(http.get("draintimeout") if isinstance(http, dict) else None) or 0
+    return f"{drain // 10**9 + SECONDS_TO_END}s"
+
+
+def _needs_a_limit(settings: Settings) -> bool:
+    """Whether only a limit keeps two replicas from one node, where they would end up while the other one restarts.
+
+    A port of the node's own does the same. With C(start-first) the new replica needs the node that the old one has.
+    """
+    return (
+        settings.publish_mode == "ingress"
+        and 1 < settings.replicas <= len(settings.nodes)
+        and settings.update_config.get("order") != "start-first"
+    )
+
+
+def _port(settings: Settings) -> str | dict[str, t.Any]:
+    if settings.publish_mode == "ingress":
+        return f"{settings.port}:{settings.port}"
+    return {"mode": "host", "protocol": "tcp", "published": settings.port, "target": settings.port}
+
+
+def _layers_folder(settings: Settings) -> str:
+    """Where the registry keeps its layers in the container."""
+    filesystem = (registry_config(settings)["storage"] or {}).get("filesystem") or {}
+    return str(filesystem.get("rootdirectory") or "/var/lib/registry")
+
+
+def _add_volume(
+    definition: dict[str, t.Any], service: dict[str, t.Any], volume: str | dict[str, t.Any], folder: str
+) -> None:
+    """Mount a folder of the node (a path), or a named volume, where the registry keeps its layers."""
+    if isinstance(volume, str) and volume.startswith("/"):
+        service["volumes"] = [f"{volume}:{folder}"]
+        return
+    name = volume if isinstance(volume, str) else "cache-data"
+    service["volumes"] = [f"{name}:{folder}"]
+    definition["volumes"] = {name: volume if isinstance(volume, dict) else {}}

@@ -1,0 +1,312 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One verdict a cache from all that was seen of it: checks, Swarm, registration and logs. Pure functions.
+
+What a check cannot know (why the cache gets nothing from DTR, why it does not run) the log tells. The other way round a
+check knows that DTR is down where the log only has refused connections. So each problem that a look found is joined
+with the findings of the logs that explain it, or follow from it, and is told once, by the more precise one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ...module_utils.health.checks import (
+    CACHE_TO_DTR,
+    CLIENT_TO_CACHE,
+    CLIENT_TO_DTR,
+    Check,
+    by_likelihood,
+)
+from ...module_utils.logs.causes import FROM_CLIENT, START, STORAGE, TO_DTR, VAGUE
+from . import observation
+
+Variables = t.Mapping[str, t.Any]
+Finding = t.Mapping[str, t.Any]
+Topic = tuple[str, str]
+
+# Without a container that serves nothing of this can be right.
+_NOT_SERVING: tuple[Topic, ...] = (
+    (CLIENT_TO_CACHE, "tcp"),
+    (CLIENT_TO_CACHE, "tls"),
+    (CLIENT_TO_CACHE, "api"),
+    (CLIENT_TO_CACHE, "finished"),
+)
+# What only a missing service explains.
+_OF_NO_SERVICE: tuple[Topic, ...] = (("swarm", "drift"), (CLIENT_TO_CACHE, "deployment"))
+_UPSTREAM: Topic = (CACHE_TO_DTR, "upstream")
+# A DTR that does not answer anybody; the cache's own words about it add nothing.
+_DTR_AWAY: tuple[Topic, ...] = tuple((CLIENT_TO_DTR, check) for check in ("tcp", "tls", "api", "finished"))
+_OF_A_DTR_AWAY = (
+    "upstream_refused",
+    "upstream_timeout",
+    "upstream_no_route",
+    "upstream_interrupted",
+    "upstream_unavailable",
+    "upstream_plain_http",
+    "upstream_tls",
+)
+# Findings that say the same as a check which tells it in more detail.
+_SAME: dict[Topic, tuple[str, ...]] = {
+    **dict.fromkeys(_DTR_AWAY, _OF_A_DTR_AWAY),
+    (CLIENT_TO_DTR, "name_resolution"): ("upstream_dns",),
+    (CLIENT_TO_DTR, "validity"): ("upstream_expired", "upstream_not_yet_valid"),
+    (CLIENT_TO_DTR, "host_name"): ("upstream_name_mismatch",),
+    (CLIENT_TO_CACHE, "chain"): ("client_distrusts_cache",),
+    (CLIENT_TO_CACHE, "host_name"): ("client_distrusts_cache",),
+    (CLIENT_TO_CACHE, "validity"): ("client_sees_expired", "client_distrusts_cache"),
+}
+# No check would notice these: what the log tells of them stands, although everything else looks well.
+_UNCHECKED = ("upstream_wrong_content", "upstream_redirects", "upstream_token_rejected", "client_wants_no_certificate")
+# A few requests of somebody whom DTR did not send are no trouble of the cache.
+_REJECTED_TO_COUNT = 3
+_SHORTEST_CAUSE = 100
+_SERVER_ERRORS = 500
+
+
+@dataclasses.dataclass
+class Cause:
+    """Something that is wrong, told once."""
+
+    cause: str
+    edge: str
+    told: str
+    fix: str | None
+    evidence: list[str]
+    finding: Finding | None = None
+
+    @property
+    def headline(self) -> str:
+        """The cause with where it is, which the sentence of a check has already."""
+        return self.told if not self.edge or self.told.startswith(self.edge) else f"{self.edge}: {self.told}"
+
+    def row(self) -> dict[str, t.Any]:
+        """As the verdict shows it."""
+        finding = self.finding or {}
+        return {
+            "cause": self.cause,
+            "edge": self.edge,
+            "told": self.headline,
+            "fix": self.fix,
+            "evidence": self.evidence,
+            "count": finding.get("count"),
+            "last_seen": finding.get("last_seen"),
+            "nodes": list(finding.get("nodes") or []),
+        }
+
+
+def verdicts(hosts: t.Iterable[Variables]) -> list[dict[str, t.Any]]:
+    """The verdicts of many hosts, in their order, from what role C(observation) left in their variables."""
+    known = list(hosts)
+    of_dtr = {
+        registry["url"]: f"The DTR {registry['url']}: {registry['cause']}"
+        + (f" {registry['hint']}" if registry["hint"] else "")
+        for registry in observation.registries(known)
+        if registry["cause"]
+    }
+    return [_of_host(row, host, of_dtr) for row, host in zip(observation.rows(known), known)]
+
+
+def _of_host(row: Variables, host: Variables, of_dtr: t.Mapping[str, str]) -> dict[str, t.Any]:
+    logs = host.get("__dtr_cache_looked_at_logs") or {}
+    found = verdict(row, logs.get("findings") or [], _unread(logs))
+    # That the DTR is down stands among the causes.
+    if row.get("registry_url") in of_dtr and not any(each["edge"] == CLIENT_TO_DTR for each in found["causes"]):
+        found["notes"].append(of_dtr[row["registry_url"]])
+    return found
+
+
+def verdict(row: Variables, findings: t.Sequence[Finding], unread: t.Sequence[str] = ()) -> dict[str, t.Any]:
+    """What is wrong with a cache, the most likely cause first, and what to do about it.
+
+    Args:
+        row: The region's row of P(dtr.cache.status_rows#filter).
+        findings: What M(dtr.cache.cache_logs_info) found.
+        unread: What of the logs could not be read, in words.
+    """
+    left = [finding for finding in findings if finding["current"]]
+    causes = _causes_of_problems(row, left)
+    ill = row["state"] == observation.ILL
+    notes = []
+    for finding in left:
+        if _stands(finding, ill, causes):
+            causes.append(_cause_of(finding))
+        else:
+            notes.append(f"The log also has: {finding['summary']} ({_seen(finding)}).")
+    notes += [
+        f"Over, since another replica runs there: {finding['summary']} ({_seen(finding)})."
+        for finding in findings
+        if not finding["current"]
+    ]
+    state = observation.ILL if causes and row["state"] == observation.HEALTHY else row["state"]
+    first = causes[0] if causes else None
+    return {
+        "region": row["region"],
+        "cache": row["cache"],
+        "url": row["url"],
+        "state": state,
+        "verdict": first.headline if first else None,
+        "fix": first.fix if first else None,
+        "causes": [cause.row() for cause in causes],
+        "notes": [*notes, *unread],
+    }
+
+
+def with_log(result: Variables, logs: Variables) -> str:
+    """The message of a look that failed, with the cause in the log that explains it best, if there is one.
+
+    Args:
+        result: Of M(dtr.cache.cache_health), M(dtr.cache.cache_pull) or M(dtr.cache.cache_proof).
+        logs: The result of M(dtr.cache.cache_logs_info), whether it succeeded or not.
+    """
+    message = str(result.get("msg") or "no reason was given")
+    left = [finding for finding in logs.get("findings") or [] if finding["current"]]
+    reasons = (_reason_for(topic, left) for topic in _failed_topics(result))
+    reason = next((reason for reason in reasons if reason), None)
+    if reason is None:
+        return message
+    return f"{message} The cache's log, {_seen(reason)}: {reason['summary']}. {reason['hint']}"
+
+
+def _failed_topics(result: Variables) -> list[Topic]:
+    checks = [Check(**check) for cache in result.get("caches") or [] for check in cache["checks"]]
+    if checks:
+        return [(check.edge, check.check) for check in by_likelihood(checks)]
+    # A cache that answers with an error has met it on its way to DTR, or in its storage.
+    status = (result.get("failure") or {}).get("http_status") or 0
+    return [(CACHE_TO_DTR, "pull")] if status >= _SERVER_ERRORS else []
+
+
+def _causes_of_problems(row: Variables, left: list[Finding]) -> list[Cause]:
+    """A cause for each problem of the row; the findings that it is joined with are taken from C(left)."""
+    causes: list[Cause] = []
+    by_code: dict[str, Cause] = {}
+    away: Cause | None = None
+    for problem in row["problems"]:
+        topic: Topic = tuple(problem["topic"])
+        same = [finding for finding in left if finding["cause"] in _SAME.get(topic, ())]
+        reason = None if same else _known_reason(topic, by_code) or _reason_for(topic, left)
+        if topic == _UPSTREAM and away and reason is None:
+            away.evidence.append(problem["cause"])
+        elif isinstance(reason, Cause):
+            reason.evidence.append(problem["cause"])
+        elif reason is not None:
+            cause = by_code[reason["cause"]] = _cause_of(reason, problem["cause"])
+            causes.append(cause)
+            left.remove(reason)
+        else:
+            cause = Cause(" ".join(topic).strip() or "other", topic[0], problem["cause"], problem["hint"], [])
+            cause.evidence += [_sentence(finding) for finding in same]
+            cause.finding = same[0] if same else None
+            causes.append(cause)
+            for finding in same:
+                left.remove(finding)
+            if topic[0] == CLIENT_TO_DTR and (same or topic in _DTR_AWAY):
+                away = away or cause
+    if by_code and not VAGUE.issuperset(by_code):
+        left[:] = [finding for finding in left if finding["cause"] not in VAGUE]
+    return causes
+
+
+def _reason_for(topic: Topic, left: t.Sequence[Finding]) -> Finding | None:
+    """The finding that explains a problem best; C(left) has the most likely one first, those that say little last."""
+    edges = _explained_by(topic)
+    fitting = [finding for finding in left if finding["edge"] in edges]
+    if topic in _OF_NO_SERVICE:
+        fitting = [finding for finding in left if finding["cause"] == "no_service"]
+    return min(fitting, key=lambda finding: edges.index(finding["edge"]) if edges else 0, default=None)
+
+
+def _known_reason(topic: Topic, by_code: t.Mapping[str, Cause]) -> Cause | None:
+    """A cause that has been told already and explains this problem, too."""
+    if topic in _OF_NO_SERVICE:
+        return by_code.get("no_service")
+    edges = _explained_by(topic)
+    return next((cause for cause in by_code.values() if cause.edge in edges), None)
+
+
+def _explained_by(topic: Topic) -> tuple[str, ...]:
+    if topic == _UPSTREAM:
+        return (STORAGE, TO_DTR, START)
+    if topic[1] == "pull":
+        return (STORAGE, TO_DTR)
+    if topic == (CLIENT_TO_CACHE, "api"):
+        return (START, STORAGE)
+    return (START,) if topic == observation.REPLICAS or topic in _NOT_SERVING else ()
+
+
+def _stands(finding: Finding, ill: bool, causes: t.Sequence[Cause]) -> bool:
+    """Whether what only the log tells is a cause by itself: no check would have noticed, or the cache is ill anyway."""
+    code, edge = finding["cause"], finding["edge"]
+    if code == "upstream_token_rejected" and finding["count"] < _REJECTED_TO_COUNT:
+        return False
+    if edge == STORAGE or code in _UNCHECKED:
+        return True
+    if edge == FROM_CLIENT or not ill:
+        return False
+    # The checks went well on this edge.
+    return not causes or any(cause.edge in (START, TO_DTR) for cause in causes)
+
+
+def _cause_of(finding: Finding, *problems: str) -> Cause:
+    told = f"{finding['summary']}."
+    return Cause(finding["cause"], finding["edge"], told, finding["hint"], [_sentence(finding), *problems], finding)
+
+
+def _sentence(finding: Finding) -> str:
+    return f"The log, {_seen(finding)}: {finding['sample']}"
+
+
+def _seen(finding: Finding) -> str:
+    times = "once, at" if finding["count"] == 1 else f"{finding['count']} times, the last at"
+    where = f" on {', '.join(finding['nodes'])}" if finding.get("nodes") else ""
+    return f"{times} {finding['last_seen']}{where}"
+
+
+def _unread(logs: Variables) -> list[str]:
+    """What of the logs could not be read."""
+    if "findings" in logs:
+        return [f"Not read: {text}." for text in logs.get("unread") or []]
+    if not logs or logs.get("skipped"):
+        return ["The logs were not read."]
+    message = (logs.get("failure") or {}).get("message") or logs.get("msg") or "no reason was given"
+    return [f"The logs cannot be read: {' '.join(str(message).split())}"]
+
+
+def summary(found: t.Iterable[Variables]) -> list[dict[str, t.Any]]:
+    """The verdicts in the words of a table."""
+    return [
+        {
+            "region": each["region"],
+            "url": each["url"] or None,
+            "state": each["state"],
+            "most likely cause": _shortened(each["verdict"] or ""),
+            "more": max(0, len(each["causes"]) - 1) or None,
+        }
+        for each in found
+    ]
+
+
+def report(found: t.Iterable[Variables]) -> list[str]:
+    """The verdicts as lines for a person: what is wrong, what to do, and what tells so."""
+    lines: list[str] = []
+    for each in found:
+        if not each["causes"] and not each["notes"]:
+            continue
+        lines += [
+            *([""] if lines else []),
+            f"{each['region']} ({each['cache'] or 'without a name'}) is {each['state']}.",
+        ]
+        for number, cause in enumerate(each["causes"], start=1):
+            lines.append(f"  {number}. {cause['told']}")
+            if cause["fix"]:
+                lines.append(f"     Do: {cause['fix']}")
+            lines += [f"     {text}" for text in cause["evidence"]]
+        lines += [f"  {text}" for text in each["notes"]]
+    return lines or ["Nothing is wrong, and the logs tell of no trouble."]
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHORTEST_CAUSE else f"{text[: _SHORTEST_CAUSE - 1]}…"

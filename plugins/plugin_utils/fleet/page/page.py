@@ -1,0 +1,351 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A status report as one HTML page: what it says is worked out here, how it looks is in the template and the style.
+
+Names and messages come from servers that may be hostile. Everything is escaped, none of it stands in a link or a style,
+and the page's policy lets no browser run a script, load anything or apply another style.
+"""
+
+from __future__ import annotations
+
+import base64
+import collections
+import datetime
+import functools
+import hashlib
+import pathlib
+import re
+import typing as t
+
+import jinja2
+
+from ..status import STATES, CacheStatus, Check, Edge, RegistryStatus
+
+_FOLDER = pathlib.Path(__file__).parent
+# In a larger fleet, the cards of healthy caches are one line that opens, and a chart shows its first lines.
+SMALL_FLEET = 12
+# Longer names and messages are cut: one of them must not bury all others. More of a region's name is in its title.
+_LABEL, _MESSAGE = 96, 400
+# More names than this in one place are a number.
+_NAMES = 24
+# Certificates that expire in fewer days are marked, and in far fewer, more so.
+_SOON, _VERY_SOON = 30, 14
+_EDGE_WORDS = {
+    "client->cache": ("client", "cache"),
+    "cache->DTR": ("cache", "DTR"),
+    "client->DTR": ("client", "DTR"),
+}
+_STATE_WORDS = {"ok": "works", "failed": "fails", "unseen": "not seen"}
+_VALUES = t.Sequence[t.Optional[float]]
+
+
+class Axis(t.NamedTuple):
+    """A scale that begins at 0; values beyond its end are marked as such."""
+
+    end: float
+    ticks: t.Sequence[float]
+
+    def percent(self, value: float) -> str:
+        """How far from the beginning a value lies."""
+        return f"{100 * min(max(value, 0.0), self.end) / self.end:.2f}%"
+
+
+class Bar(t.NamedTuple):
+    """A value as a length."""
+
+    width: str
+    beyond: bool
+
+
+class Line(t.NamedTuple):
+    """One cache in a chart."""
+
+    card: Card
+    text: str
+    length: Bar | None
+    tone: str
+
+
+class Card:
+    """One cache of the fleet."""
+
+    def __init__(self, number: int, status: CacheStatus, compact: bool) -> None:
+        self.id = f"cache-{number}"
+        self.status = status
+        self.compact = compact
+
+    @property
+    def failed(self) -> int:
+        """How many checks are wrong."""
+        return sum(not check.ok for check in self.status.checks)
+
+    @property
+    def certificate(self) -> str:
+        """How long the certificate is good for."""
+        return days_text(self.status.days_left)
+
+    @property
+    def certificate_tone(self) -> str:
+        """How much that matters."""
+        return days_tone(self.status.days_left)
+
+    @property
+    def until(self) -> str:
+        """The day on which clients begin to refuse the cache."""
+        return self.status.expires.strftime("%Y-%m-%d") if self.status.expires else ""
+
+    @property
+    def replicas_tone(self) -> str:
+        """Whether some are missing."""
+        return "bad" if self.status.running != self.status.wanted else ""
+
+    @property
+    def first_answer(self) -> str:
+        """The latency that a client meets."""
+        return seconds_text(self.status.edges[0].seconds)
+
+
+def render_page(
+    caches: t.Sequence[CacheStatus], registries: t.Sequence[RegistryStatus], moment: datetime.datetime
+) -> str:
+    """The page; the caches are in order, worst first."""
+    troubled = [registry for registry in registries if registry.cause]
+    large = len(caches) > SMALL_FLEET
+    cards = [Card(number, cache, large and cache.state == "healthy") for number, cache in enumerate(caches, 1)]
+    counts = {state: sum(cache.state == state for cache in caches) for state in STATES}
+    known_accounts = [cache.accounts for cache in caches if cache.accounts is not None]
+    style = _style()
+    return _template().render(
+        style=style,
+        policy=_policy(style),
+        moment=moment,
+        cards=cards,
+        groups=_groups(cards, large),
+        places={card.status.state: card.status.state if large else card.id for card in reversed(cards)},
+        counts=counts,
+        worst="ill" if troubled else next((state for state in STATES if counts[state]), "unknown"),
+        verdict=_verdict(counts, len(troubled), len(registries)),
+        causes=_common_causes(caches),
+        registries=_distinct(cache.registry_url for cache in caches),
+        troubled=troubled,
+        accounts=sum(known_accounts) if known_accounts else None,
+        certificates=_certificates(cards),
+        latencies=_latencies(cards),
+        assignments=_assignments(cards),
+        first_lines=SMALL_FLEET,
+        names=_NAMES,
+    )
+
+
+def days_text(days: int | None) -> str:
+    """Days left, in words."""
+    if days is None:
+        return "not seen"
+    if days < 0:
+        return "expired" if days == -1 else f"expired {-days - 1} day{'s' if days < -2 else ''} ago"
+    return f"{days} day{'' if days == 1 else 's'}"
+
+
+def days_tone(days: int | None) -> str:
+    """How much the time that is left matters."""
+    return "none" if days is None else "bad" if days < _VERY_SOON else "soon" if days < _SOON else ""
+
+
+def seconds_text(seconds: float | None) -> str:
+    """A latency with the digits that matter."""
+    if seconds is None:
+        return ""
+    milliseconds = seconds * 1000
+    if milliseconds < 9.95:
+        return f"{milliseconds:.1f} ms"
+    return (
+        f"{milliseconds:.0f} ms"
+        if milliseconds < 999.5
+        else f"{seconds:.2f} s"
+        if seconds < 9.995
+        else f"{seconds:.0f} s"
+    )
+
+
+def edge_text(edge: Edge) -> str:
+    """The state of an edge in a word or two, with its latency."""
+    latency = seconds_text(edge.seconds)
+    if edge.state == "ok":
+        return latency or _STATE_WORDS["ok"]
+    return _STATE_WORDS[edge.state]
+
+
+def edge_name(name: str) -> str:
+    """An edge as people read it."""
+    return " → ".join(_EDGE_WORDS.get(name, (name,)))
+
+
+def edge_description(edge: Edge) -> str:
+    """An edge for people who do not see the picture."""
+    text = f"{' to '.join(_EDGE_WORDS[edge.name])}: {_STATE_WORDS[edge.state]}"
+    if edge.state == "ok" and edge.seconds is not None:
+        text += f", first answer after {seconds_text(edge.seconds)}"
+    wrong = next((check for check in edge.checks if not check.ok), None)
+    return text + (f", {check_name(wrong)}" if wrong else "")
+
+
+def check_name(check: Check) -> str:
+    """Such as C(host name) for C(host_name)."""
+    return check.check.replace("_", " ")
+
+
+def label(text: str, limit: int = _LABEL) -> str:
+    """The beginning of a long name."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def message(text: str) -> str:
+    """The beginning of a long message."""
+    return label(text, _MESSAGE)
+
+
+def _groups(cards: t.Sequence[Card], large: bool) -> list[tuple[str, str, list[Card]]]:
+    """Title, anchor and cards: a large fleet by its states, a small one as a whole."""
+    if not large:
+        return [("Caches", "caches", list(cards))] if cards else []
+    groups = [(state, [card for card in cards if card.status.state == state]) for state in STATES]
+    return [(state.capitalize(), state, group) for state, group in groups if group]
+
+
+def _verdict(counts: t.Mapping[str, int], troubled: int, registries: int) -> str:
+    verdict = _verdict_on_caches(counts)
+    if not troubled:
+        return verdict
+    whose = "the DTR is" if registries == 1 else f"{troubled} of {registries} DTRs {'is' if troubled == 1 else 'are'}"
+    well = counts["healthy"] and counts["healthy"] == sum(counts.values())
+    return f"{verdict}, {'but' if well else 'and'} {whose} not well"
+
+
+def _verdict_on_caches(counts: t.Mapping[str, int]) -> str:
+    total = sum(counts.values())
+    if not total:
+        return "There is no cache in this report"
+    if counts["healthy"] == total:
+        return "The cache is healthy" if total == 1 else f"All {total} caches are healthy"
+    if total == 1:
+        return "The cache is ill" if counts["ill"] else "Nothing could be found out about the cache"
+    parts = [f"{counts['ill']} of {total} caches {'is' if counts['ill'] == 1 else 'are'} ill"] if counts["ill"] else []
+    if counts["unknown"]:
+        of_what = "" if parts else f" of {total} caches"
+        parts.append(f"nothing is known of {counts['unknown']}{of_what}")
+    text = ", ".join(parts)
+    return text[0].upper() + text[1:]
+
+
+def _common_causes(caches: t.Iterable[CacheStatus]) -> list[tuple[str, int]]:
+    """What more than one cache suffers from, most frequent first."""
+    counts = collections.Counter(cache.cause for cache in caches if cache.state != "healthy" and cache.cause)
+    return [(cause, count) for cause, count in counts.most_common(5) if count > 1]
+
+
+def _distinct(values: t.Iterable[str]) -> list[str]:
+    return [value for value in dict.fromkeys(values) if value]
+
+
+# Charts
+
+
+def _certificates(cards: t.Sequence[Card]) -> dict[str, t.Any]:
+    days = [card.status.days_left for card in cards]
+    axis = _axis(days, {30: 3, 90: 3, 180: 3, 400: 4, 800: 4})
+    lines = [
+        Line(card, card.certificate, _bar(axis, card.status.days_left), card.certificate_tone)
+        for card in sorted(cards, key=lambda card: _last(card.status.days_left))
+    ]
+    return {"lines": lines, "axis": axis}
+
+
+def _latencies(cards: t.Sequence[Card]) -> dict[str, t.Any]:
+    values = [edge.seconds for card in cards for edge in card.status.edges]
+    ends = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+    axis = _axis(values, dict.fromkeys(ends, 1))
+    slowest = sorted(cards, key=lambda card: -max((edge.seconds or 0 for edge in card.status.edges), default=0))
+    lines = [
+        {
+            "card": card,
+            "edges": [
+                Line(
+                    card,
+                    seconds_text(edge.seconds) or _STATE_WORDS[edge.state],
+                    _bar(axis, edge.seconds),
+                    "bad" if edge.state == "failed" else "" if edge.seconds is not None else "none",
+                )
+                for edge in card.status.edges
+            ],
+        }
+        for card in slowest
+    ]
+    return {"lines": lines, "end": seconds_text(axis.end)}
+
+
+def _assignments(cards: t.Sequence[Card]) -> dict[str, t.Any]:
+    numbers = [card.status.accounts for card in cards]
+    most = max((number for number in numbers if number is not None), default=0)
+    axis = Axis(max(most, 1), ())
+    lines = [
+        Line(
+            card,
+            "not known" if card.status.accounts is None else f"{card.status.accounts:,}",
+            _bar(axis, card.status.accounts),
+            "none" if card.status.accounts is None else "",
+        )
+        for card in sorted(cards, key=lambda card: -1 if card.status.accounts is None else card.status.accounts)[::-1]
+    ]
+    return {"lines": lines}
+
+
+def _axis(values: _VALUES, ends: t.Mapping[float, int]) -> Axis:
+    """The shortest axis that holds nineteen of twenty values: a single far one must not squeeze all others."""
+    known = sorted(value for value in values if value is not None)
+    most = known[max(0, -(-19 * len(known) // 20) - 1)] if known else 0
+    end = next((end for end in ends if end >= most), max(ends))
+    return Axis(end, [end * part / ends[end] for part in range(ends[end] + 1)])
+
+
+def _bar(axis: Axis, value: float | None) -> Bar | None:
+    return None if value is None else Bar(axis.percent(value), value > axis.end)
+
+
+def _last(value: float | None) -> float:
+    return float("inf") if value is None else value
+
+
+# Template
+
+
+@functools.lru_cache(maxsize=1)
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        edge_text=edge_text,
+        edge_name=edge_name,
+        edge_description=edge_description,
+        check_name=check_name,
+        label=label,
+        message=message,
+    )
+    return environment.get_template("page.html.j2")
+
+
+@functools.lru_cache(maxsize=1)
+def _style() -> str:
+    text = (_FOLDER / "page.css").read_text(encoding="utf-8")
+    return re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL).strip()
+
+
+def _policy(style: str) -> str:
+    """What a browser lets the page do: show its own style and its own icon."""
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"

@@ -1,0 +1,334 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What Swarm gets: the documented files, and objects whose names follow their content."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+import yaml
+from ansible_collections.dtr.cache.plugins.plugin_utils.deployment import definition as deployment
+from ansible_collections.dtr.cache.plugins.plugin_utils.settings.settings import Settings
+from ansible_collections.dtr.cache.tests.unit.plugins.plugin_utils.test_settings import CA, CACHE, read
+from ansible_collections.dtr.cache.tests.unit.support.web import make_identity
+
+IPV6 = make_identity("ipv6", CA, addresses=["2001:db8::1"])
+
+
+def settings_with(**changes: t.Any) -> Settings:
+    settings, problems = read(**changes)
+    assert problems == []
+    return settings
+
+
+def deployed(**changes: t.Any) -> dict[str, t.Any]:
+    settings = settings_with(**changes)
+    return deployment.stack_definition(settings, deployment.swarm_objects(settings, CA.pem))
+
+
+def names(**changes: t.Any) -> dict[str, str]:
+    return {item.file: item.name for item in deployment.swarm_objects(settings_with(**changes), CA.pem)}
+
+
+def test_config_yml_is_the_documented_one() -> None:
+    config = yaml.safe_load(deployment.config_text(settings_with(http_secret="s" * 32)))
+    assert config == {
+        "version": 0.1,
+        "log": {"level": "info"},
+        "storage": {"delete": {"enabled": True}, "filesystem": {"rootdirectory": "/var/lib/registry"}},
+        "http": {
+            "addr": "0.0.0.0:443",
+            "secret": "s" * 32,
+            "host": "https://cache.example.org",
+            "draintimeout": "30s",
+            "tls": {"certificate": "/run/secrets/cache.cert.pem", "key": "/run/secrets/cache.key.pem"},
+        },
+        "middleware": {
+            "registry": [
+                {
+                    "name": "downstream",
+                    "options": {
+                        "blobttl": "24h",
+                        "upstreams": ["https://dtr.example.org:443"],
+                        "cas": ["/run/secrets/dtr.cert.pem"],
+                    },
+                }
+            ]
+        },
+    }
+
+
+def test_docker_stack_yml_is_the_documented_one_but_for_external_names() -> None:
+    definition = deployed(nodes=["worker-1"], update_config={})
+    assert definition["version"] == "3.3"
+    service = definition["services"]["cache"]
+    assert service["image"] == "docker/dtr-content-cache:2.7.6"
+    assert service["entrypoint"] == ["/start.sh", "/config.yml"]
+    assert service["ports"] == ["443:443"]
+    assert service["stop_grace_period"] == "40s"
+    assert service["deploy"] == {
+        "replicas": 1,
+        "placement": {"constraints": ["node.labels.dtr.cache == true"]},
+        "restart_policy": {"condition": "any"},
+    }
+    assert [item["target"] for item in service["configs"]] == ["/config.yml"]
+    assert [item["target"] for item in service["secrets"]] == ["dtr.cert.pem", "cache.cert.pem", "cache.key.pem"]
+    assert set(definition["secrets"]) == {"dtr.cert.pem", "cache.cert.pem", "cache.key.pem"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "limit", "version"),
+    [
+        ({}, 1, "3.8"),
+        ({"replicas": 1}, None, "3.3"),
+        ({"replicas": 3}, None, "3.3"),
+        ({"publish_mode": "host"}, None, "3.3"),
+        ({"update_config": {"order": "start-first"}}, None, "3.4"),
+        ({"update_config": {"order": "stop-first"}}, 1, "3.8"),
+    ],
+)
+def test_two_replicas_behind_the_mesh_are_kept_on_nodes_of_their_own(
+    changes: dict[str, t.Any], limit: int | None, version: str
+) -> None:
+    definition = deployed(**{"nodes": ["worker-1", "worker-2"], "update_config": {}, **changes})
+    placement = definition["services"]["cache"]["deploy"]["placement"]
+    assert (placement.get("max_replicas_per_node"), definition["version"]) == (limit, version)
+
+
+@pytest.mark.parametrize(
+    ("http", "grace"),
+    [({"draintimeout": "2m"}, "130s"), ({"draintimeout": 10**9}, "11s"), ({"draintimeout": 0}, "10s")],
+)
+def test_a_replica_has_longer_to_end_than_for_its_last_requests(http: dict[str, t.Any], grace: str) -> None:
+    assert deployed(config_extra={"http": http})["services"]["cache"]["stop_grace_period"] == grace
+
+
+def test_another_port_stands_in_both_files() -> None:
+    settings = settings_with(port=9443, publish_mode="host")
+    config = deployment.registry_config(settings)
+    assert (config["http"]["addr"], config["http"]["host"]) == ("0.0.0.0:9443", "https://cache.example.org:9443")
+    assert deployed(port=9443, publish_mode="host")["services"]["cache"]["ports"] == [
+        {"mode": "host", "protocol": "tcp", "published": 9443, "target": 9443}
+    ]
+
+
+def test_a_trusted_dtr_needs_no_ca() -> None:
+    settings = settings_with(registry_ca="system")
+    assert "cas" not in deployment.registry_config(settings)["middleware"]["registry"][0]["options"]
+    assert {item.file for item in deployment.swarm_objects(settings, None)} == {
+        "config.yml",
+        "cache.cert.pem",
+        "cache.key.pem",
+    }
+
+
+def test_a_chained_cache_trusts_the_next_hop_only() -> None:
+    other = make_identity("other", ca=True)
+    settings = settings_with(upstreams=["https://asia.example.org"], upstream_cas=[other.pem])
+    options = deployment.registry_config(settings)["middleware"]["registry"][0]["options"]
+    assert options["upstreams"] == ["https://asia.example.org"]
+    assert options["cas"] == ["/run/secrets/upstream.1.cert.pem"]
+    objects = {item.file: item.data for item in deployment.swarm_objects(settings, CA.pem)}
+    assert objects["upstream.1.cert.pem"] == other.pem
+    assert "dtr.cert.pem" not in objects
+
+
+def test_a_config_with_credentials_is_a_secret_and_the_entrypoint_follows_it() -> None:
+    definition = deployed(storage={"s3": {"bucket": "b", "region": "r", "accesskey": "a", "secretkey": "x"}})
+    service = definition["services"]["cache"]
+    assert service["configs"] == []
+    assert "configs" not in definition
+    assert "config.yml" in definition["secrets"]
+    assert service["entrypoint"] == ["/start.sh", "/run/secrets/config.yml"]
+
+
+def test_extra_configuration_is_merged_at_every_depth() -> None:
+    config = deployment.registry_config(
+        settings_with(config_extra={"log": {"level": "debug"}, "http": {"prefix": "/x/"}})
+    )
+    assert config["log"] == {"level": "debug"}
+    assert config["http"]["prefix"] == "/x/"
+    assert config["http"]["addr"] == "0.0.0.0:443"
+
+
+@pytest.mark.parametrize(
+    ("volume", "mount", "volumes"),
+    [
+        ("/srv/cache", "/srv/cache:/var/lib/registry", None),
+        ("layers", "layers:/var/lib/registry", {"layers": {}}),
+        (
+            {"driver": "local", "driver_opts": {"type": "nfs"}},
+            "cache-data:/var/lib/registry",
+            {"cache-data": {"driver": "local", "driver_opts": {"type": "nfs"}}},
+        ),
+    ],
+)
+def test_layers_can_be_kept_outside_of_the_container(volume: t.Any, mount: str, volumes: t.Any) -> None:
+    definition = deployed(volume=volume)
+    assert definition["services"]["cache"]["volumes"] == [mount]
+    assert definition.get("volumes") == volumes
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"storage": {"filesystem": {"rootdirectory": "/layers"}}},
+        {"config_extra": {"storage": {"filesystem": {"rootdirectory": "/layers"}}}},
+    ],
+)
+def test_a_volume_is_mounted_where_the_registry_keeps_its_layers(changes: dict[str, t.Any]) -> None:
+    for volume, source in (("/srv/cache", "/srv/cache"), ("data", "data"), ({"driver": "local"}, "cache-data")):
+        assert deployed(volume=volume, **changes)["services"]["cache"]["volumes"] == [f"{source}:/layers"]
+
+
+def test_an_ipv6_address_is_written_as_one_in_the_registrys_own_address() -> None:
+    ipv6: dict[str, t.Any] = {"host": "2001:db8::1", "certificate": IPV6.pem, "private_key": IPV6.key_pem}
+    for port, host in ((443, "https://[2001:db8::1]"), (9443, "https://[2001:db8::1]:9443")):
+        assert deployment.registry_config(settings_with(**ipv6, port=port))["http"]["host"] == host
+
+
+def test_docker_reads_a_dollar_where_one_was_meant() -> None:
+    changes: dict[str, t.Any] = {"environment": {"X": "a$b ${c}"}, "volume": "/srv/$x", "image": "r/i:1"}
+    definition = deployed(**changes)
+    assert definition["services"]["cache"]["environment"] == {"X": "a$b ${c}"}, "what the plan compares with"
+    settings = settings_with(**changes)
+    written = yaml.safe_load(deployment.stack_text(settings, deployment.swarm_objects(settings, CA.pem)))
+    assert written["services"]["cache"]["environment"] == {"X": "a$$b $${c}"}
+    assert written["services"]["cache"]["volumes"] == ["/srv/$$x:/var/lib/registry"]
+    assert written == deployment.for_docker(definition)
+
+
+def test_names_change_exactly_when_the_content_does() -> None:
+    before = names()
+    assert names() == before
+    assert names(blob_ttl="48h") == {**before, "config.yml": names(blob_ttl="48h")["config.yml"]}
+    assert names(blob_ttl="48h")["config.yml"] != before["config.yml"]
+    assert names(replicas=1) == before
+    other = make_identity("cache", CA, addresses=["cache.example.org"])
+    renewed = names(certificate=other.pem, private_key=other.key_pem)
+    assert renewed["dtr.cert.pem"] == before["dtr.cert.pem"]
+    assert {file for file in before if renewed[file] != before[file]} == {
+        "cache.cert.pem",
+        "cache.key.pem",
+        "config.yml",
+    }
+
+
+def test_names_fit_and_tell_nothing_of_the_content() -> None:
+    chained = settings_with(stack_name="s" * 30, upstreams=["https://asia.example.org"], upstream_cas=[CA.pem] * 10)
+    for item in deployment.swarm_objects(chained, CA.pem):
+        assert len(item.name) <= 64, "the limit of Swarm"
+    assert any("upstream.10.cert.pem" in item.name for item in deployment.swarm_objects(chained, CA.pem))
+    _settings, (problem,) = read(stack_name="s" * 31)
+    assert problem.startswith("dtr_cache_stack_name: ")
+    marks = {name.rpartition("_")[2] for name in names().values()}
+    assert all(len(mark) == 12 for mark in marks)
+    assert not any(mark in CACHE.key_pem for mark in marks)
+
+
+def test_what_is_rendered_for_review_holds_no_secret() -> None:
+    settings = settings_with(
+        http_secret="s" * 32,
+        storage={"s3": {"bucket": "b", "region": "r", "accesskey": "a", "secretkey": "hush"}},
+        config_extra={"redis": {"password": "p4ss"}},
+    )
+    text = deployment.config_for_review(settings)
+    assert not any(secret in text for secret in ("s" * 32, "hush", "p4ss"))
+    review, real = yaml.safe_load(text), deployment.registry_config(settings)
+    assert review["http"]["secret"] == "(secret)"
+    assert review["middleware"] == real["middleware"]
+    assert review["http"]["tls"] == real["http"]["tls"]
+
+
+class Marked(str):
+    """Text as ansible-core 2.19 and later hand it over."""
+
+
+def test_marked_text_becomes_plain_yaml() -> None:
+    extra = {Marked("log"): {Marked("level"): Marked("debug"), "hooks": [Marked("a")]}}
+    config = yaml.safe_load(deployment.config_text(settings_with(config_extra=extra)))
+    assert config["log"] == {"level": "debug", "hooks": ["a"]}
+
+
+def test_an_object_does_not_show_its_data() -> None:
+    for item in deployment.swarm_objects(settings_with(), CA.pem):
+        assert item.data not in repr(item)
+        assert "PRIVATE" not in repr(item)
+
+
+@pytest.mark.parametrize(
+    ("backend", "public", "credentials"),
+    [
+        (
+            "s3",
+            {"bucket": "b", "region": "r"},
+            {"accesskey": "hush-1", "secretkey": "hush-2", "sessiontoken": "hush-3"},
+        ),
+        ("azure", {"accountname": "a", "container": "c"}, {"accountkey": "hush-1"}),
+        ("gcs", {"bucket": "b"}, {"credentials": {"private_key": "hush-1"}}),
+        ("swift", {"username": "u", "authurl": "a", "container": "c"}, {"password": "hush-1"}),
+        ("oss", {"bucket": "b", "region": "r"}, {"accesskeyid": "hush-1", "accesskeysecret": "hush-2"}),
+    ],
+)
+def test_credentials_of_a_storage_backend_stay_out_of_configs(
+    backend: str, public: dict[str, t.Any], credentials: dict[str, t.Any]
+) -> None:
+    settings = settings_with(storage={backend: {**public, **credentials}, "redirect": {"disable": True}})
+    objects = deployment.swarm_objects(settings, "ca")
+    (config,) = [item for item in objects if item.file == "config.yml"]
+    assert config.kind == "secret"
+    written = yaml.safe_load(config.data)["storage"]
+    assert written == {backend: {**public, **credentials}, "redirect": {"disable": True}, "delete": {"enabled": True}}
+    shown = deployment.config_for_review(settings) + deployment.stack_text(settings, objects) + repr(objects)
+    assert "hush" not in shown
+
+
+def test_storage_that_needs_no_credential_is_a_config() -> None:
+    settings = settings_with(storage={"s3": {"bucket": "b", "region": "r"}})
+    assert deployment.swarm_objects(settings, "ca")[0].kind == "config"
+
+
+def test_the_definition_of_a_default_deployment_is_complete() -> None:
+    settings = settings_with(nodes=["worker-3"])
+    objects = {item.file: item.name for item in deployment.swarm_objects(settings, CA.pem)}
+    secrets = ("dtr.cert.pem", "cache.cert.pem", "cache.key.pem")
+    assert deployed(nodes=["worker-3"]) == {
+        "version": "3.3",
+        "services": {
+            "cache": {
+                "image": "docker/dtr-content-cache:2.7.6",
+                "entrypoint": ["/start.sh", "/config.yml"],
+                "ports": ["443:443"],
+                "stop_grace_period": "40s",
+                "deploy": {
+                    "replicas": 1,
+                    "placement": {"constraints": ["node.labels.dtr.cache == true"]},
+                    "restart_policy": {"condition": "any"},
+                    "update_config": {
+                        "parallelism": 1,
+                        "delay": "5s",
+                        "failure_action": "rollback",
+                        "monitor": "10s",
+                    },
+                },
+                "configs": [{"source": "config.yml", "target": "/config.yml"}],
+                "secrets": [{"source": file, "target": file} for file in secrets],
+            }
+        },
+        "configs": {"config.yml": {"external": {"name": objects["config.yml"]}}},
+        "secrets": {file: {"external": {"name": objects[file]}} for file in secrets},
+    }
+
+
+def test_another_ca_of_dtr_is_seen_in_the_plan() -> None:
+    def services(**marks: str) -> dict[str, t.Any]:
+        secrets = {f"{name}.cert.pem": mark for name, mark in marks.items()}
+        return {"services": {"dtr-cache_cache": {"secrets": secrets}}}
+
+    before, after = services(dtr="old", cache="a"), services(dtr="new", cache="b")
+    assert deployment.changed_authorities({"before": before, "after": after}) == [("old", "new")]
+    assert deployment.changed_authorities({"before": services(cache="a"), "after": services(cache="b")}) == []
+    assert deployment.changed_authorities({"before": services(dtr="same"), "after": services(dtr="same")}) == []
+    first = {"before": {"services": {"dtr-cache_cache": "absent"}}, "after": after}
+    assert deployment.changed_authorities(first) == deployment.changed_authorities({}) == []
