@@ -11,6 +11,7 @@ import typing as t
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.dtr.api import ContentCache
+from ansible_collections.dtr.cache.plugins.module_utils.health import health
 from ansible_collections.dtr.cache.plugins.module_utils.health.checks import (
     CACHE_TO_DTR,
     CLIENT_TO_CACHE,
@@ -18,7 +19,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.health.checks import (
     Check,
     likely_cause,
 )
-from ansible_collections.dtr.cache.plugins.module_utils.health.health import Cache, Condition, Dtr, Pull, health
+from ansible_collections.dtr.cache.plugins.module_utils.health.health import Cache, Condition, Dtr, Pull
 from ansible_collections.dtr.cache.plugins.module_utils.health.probes import Endpoint, Look, Seen
 
 REGISTRY = {"docker-distribution-api-version": "registry/2.0"}

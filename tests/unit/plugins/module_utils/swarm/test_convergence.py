@@ -9,7 +9,8 @@ import typing as t
 
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.swarm.model import Moment, Swarm, convergence
+from ansible_collections.dtr.cache.plugins.module_utils.swarm import convergence
+from ansible_collections.dtr.cache.plugins.module_utils.swarm.model import Moment, Swarm
 
 SPEC = {"ContainerSpec": {"Image": "cache:2"}, "Placement": {"Constraints": ["a == b"]}, "ForceUpdate": 0}
 OLD_SPEC = {**SPEC, "ContainerSpec": {"Image": "cache:1"}}
