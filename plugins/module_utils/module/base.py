@@ -41,6 +41,10 @@ class Module:
         """Warn; Ansible hands the text to the terminal as it is."""
         super().warn(printable(warning), **options)  # type: ignore[misc]
 
+    def deprecate(self, msg: str, **options: t.Any) -> None:
+        """Warn that something will be removed: in which C(version) or at which C(date), of which C(collection_name)."""
+        super().deprecate(msg, **options)  # type: ignore[misc]
+
     def exit_json(self, **result: t.Any) -> None:
         """End in success."""
         self._hide_secrets()
