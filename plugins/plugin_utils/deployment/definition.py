@@ -124,6 +124,30 @@ def swarm_objects(settings: Settings, registry_ca: str | None) -> list[SwarmObje
     ]
 
 
+def describe_deployment(settings: Settings, registry_ca: str | None) -> dict[str, t.Any]:
+    """The definition of the stack and the names of what it consists of; nothing in it is a secret.
+
+    C(compose) is the definition as C(docker stack deploy) has to get it.
+    """
+    objects = swarm_objects(settings, registry_ca)
+    definition = stack_definition(settings, objects)
+    named: dict[str, list[dict[str, t.Any]]] = {CONFIG: [], SECRET: []}
+    for item in objects:
+        named[item.kind].append({"name": item.name, "file": item.file, "labels": item.labels})
+    return {
+        "configs": named[CONFIG],
+        "secrets": named[SECRET],
+        "definition": definition,
+        "compose": for_docker(definition),
+    }
+
+
+def files_for_review(settings: Settings, objects: t.Sequence[SwarmObject]) -> dict[str, str]:
+    """The documented file tree, as text by path, without anything secret."""
+    public = {f"certs/{item.file}": item.data for item in objects if item.file.endswith(".cert.pem")}
+    return {"docker-stack.yml": stack_text(settings, objects), CONFIG_FILE: config_for_review(settings), **public}
+
+
 def content_mark(data: str) -> str:
     """Twelve hexadecimal digits that change exactly when the content does.
 
