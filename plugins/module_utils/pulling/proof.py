@@ -23,7 +23,8 @@ from ..common.urls import origin_of
 from ..dtr import images
 from ..dtr.api import Registry
 from ..http.responses import Answer, failure_of
-from ..http.transport import Lost, Transport
+from ..http.retries import Lost
+from ..http.transport import Transport
 from . import pull
 from .distribution import ANSWERED, Distribution
 

@@ -22,9 +22,10 @@ from ..common.progress import Transfer
 from ..common.urls import Origin, origin_of, without_secrets
 from ..dtr import images
 from ..dtr.api import ContentCache
-from ..http.connections import BrokenOff, Stream
 from ..http.responses import Answer, failure_of, status_text
-from ..http.transport import RETRIED_STATUSES, Transport
+from ..http.retries import RETRIED_STATUSES
+from ..http.streams import BrokenOff, Stream
+from ..http.transport import Transport
 from .distribution import ANSWERED, Distribution
 
 # Large enough that Python's share of the work is small, small enough that no layer's size matters.

@@ -12,7 +12,8 @@ import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.dtr.api import Account, Registry
 from ansible_collections.dtr.cache.plugins.module_utils.http.responses import Answer
-from ansible_collections.dtr.cache.plugins.module_utils.http.transport import Backoff, Transport
+from ansible_collections.dtr.cache.plugins.module_utils.http.retries import Backoff
+from ansible_collections.dtr.cache.plugins.module_utils.http.transport import Transport
 from ansible_collections.dtr.cache.tests.unit.support.dtr import (
     OPERATIONS,
     OTHER_SOURCES,

@@ -11,9 +11,9 @@ import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.common.urls import origin_of
 from ansible_collections.dtr.cache.plugins.module_utils.dtr.api import ContentCache
-from ansible_collections.dtr.cache.plugins.module_utils.http.transport import Backoff, Transport
+from ansible_collections.dtr.cache.plugins.module_utils.http.retries import Backoff
+from ansible_collections.dtr.cache.plugins.module_utils.http.transport import Transport
 from ansible_collections.dtr.cache.plugins.module_utils.pulling import pull
-from ansible_collections.dtr.cache.plugins.module_utils.pulling.cache_transport import CacheTransport
 from ansible_collections.dtr.cache.plugins.module_utils.pulling.distribution import Distribution
 from ansible_collections.dtr.cache.tests.unit.support.pulling import (
     PASSWORD,
@@ -40,7 +40,7 @@ def make_puller(dtr: FakeDtr, **options: t.Any) -> pull.Puller:
     to_dtr = Transport(dtr.site.url, username="alice", password=PASSWORD, timeout=5, concurrency=4, backoff=FAST)
 
     def connect(url: str, _is_cache: bool) -> Transport:
-        return CacheTransport(url, system_trust=False, timeout=5, retries=3, concurrency=4, backoff=FAST)
+        return Transport(url, system_trust=False, timeout=5, retries=3, concurrency=4, backoff=FAST)
 
     settings = {"platforms": ("linux/amd64",), "concurrency": 4, "sleep": lambda _seconds: None, **options}
     return pull.Puller(
