@@ -59,6 +59,4 @@ def _delete_forgotten(dtr: DtrApi, account: str, warn: t.Callable[[str], None]) 
             dtr.delete_api_token(token.hashed_token)
     except Failure as failure:
         if failure.http_status != 404:
-            warn(
-                f"Access tokens that killed runs left with account {account} could not be deleted: {failure.message}"
-            )
+            warn(f"Access tokens that killed runs left with account {account} could not be deleted: {failure.message}")

@@ -67,7 +67,9 @@ class Connection(http.client.HTTPConnection):
         """Let the answer go on for as long as something comes within each time-out."""
         self.deadline = None
 
-    def response_class(self, sock: socket.socket, *args: t.Any, **options: t.Any) -> http.client.HTTPResponse:
+    def response_class(  # type: ignore[override]
+        self, sock: socket.socket, *args: t.Any, **options: t.Any
+    ) -> http.client.HTTPResponse:
         """Called by C(http.client) where it makes an answer."""
         return Response(t.cast("socket.socket", _Source(sock, self)), *args, **options)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import http.client
 import io
+import socket
 import typing as t
 
 # The same as those of http.client.
@@ -75,8 +76,10 @@ class Response(http.client.HTTPResponse):
     C(http.client) has them read by a parser for e-mails, which takes longer than all else in a small answer.
     """
 
-    def __init__(self, *args: t.Any, method: str | None = None, **options: t.Any) -> None:
-        super().__init__(*args, method=method, **options)
+    def __init__(
+        self, sock: socket.socket, debuglevel: int = 0, method: str | None = None, url: str | None = None
+    ) -> None:
+        super().__init__(sock, debuglevel, method, url)
         self._is_head = method == "HEAD"
 
     def begin(self) -> None:

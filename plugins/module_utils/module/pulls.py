@@ -34,9 +34,7 @@ def pull_images(module: Module) -> dict[str, t.Any]:
     params = module.params
     wanted = params["images"] or params["repositories"]
     if not wanted and not params["proof_repository"]:
-        raise Failure(
-            "INVALID_INPUT", "images: nothing to pull; name images, repositories or proof_repository."
-        )
+        raise Failure("INVALID_INPUT", "images: nothing to pull; name images, repositories or proof_repository.")
     _check_names(params)
     session = DtrSession(module)
     with session as dtr, Progress(params["progress_path"]) as progress:

@@ -69,7 +69,7 @@ class Puller:
         sleep: t.Callable[[float], None] = time.sleep,
     ) -> None:
         self._distribution = distribution
-        self._cache = cache
+        self.cache = cache
         self._platforms = tuple(platforms)
         self._concurrency = concurrency
         self._skip_cached = skip_cached
@@ -178,7 +178,7 @@ class Puller:
         elsewhere = self._elsewhere(location)
         if location is None or elsewhere:
             return Pulled(elsewhere, None, 0, began, self._clock())
-        before = self._cache.has(location, wanted.blob)
+        before = self.cache.has(location, wanted.blob)
         if before and self._skip_cached:
             self._transfer.complete(wanted.blob.size)
             return Pulled(None, True, 0, began, self._clock())
@@ -187,7 +187,7 @@ class Puller:
             again = self._location(wanted)
             return None if self._elsewhere(again) else again
 
-        blob = BlobTransfer(self._cache, wanted, self._transfer, locate, self._sleep)
+        blob = BlobTransfer(self.cache, wanted, self._transfer, locate, self._sleep)
         try:
             blob.read(location)
         except SentBack:
@@ -207,7 +207,7 @@ class Puller:
     def _ask(self, wanted: Wanted) -> Pulled:
         """Whether the cache has a blob, without asking DTR where it is."""
         moment = self._clock()
-        return Pulled(None, self._cache.has(self._cache.path_of(wanted), wanted.blob), 0, moment, moment)
+        return Pulled(None, self.cache.has(self.cache.path_of(wanted), wanted.blob), 0, moment, moment)
 
     def _tells_what_it_has(self, done: t.Mapping[Wanted, Pulled]) -> bool:
         """Whether unsigned answers tell what the cache has: they must, for a blob that just came through it."""
@@ -225,7 +225,7 @@ class Puller:
         if location is None:
             return _DTR_ITSELF
         origin = origin_of(location)
-        return None if origin in self._cache.origins else str(origin)
+        return None if origin in self.cache.origins else str(origin)
 
     def _stray(self, image: Image, done: t.Mapping[str, Pulled]) -> Failure | None:
         """The failure of an image of which something does not come through the cache."""
@@ -234,7 +234,7 @@ class Puller:
         # Whether DTR sends to the cache for configurations is not documented: layers that come through it are enough.
         if not stray or (layers and all(blob.is_config for blob in stray)):
             return None
-        cache, addresses = self._cache.name, ", ".join(sorted(map(str, self._cache.origins)))
+        cache, addresses = self.cache.name, ", ".join(sorted(map(str, self.cache.origins)))
         return Failure(
             NOT_THROUGH_CACHE,
             f"{len(stray)} of {len(image.blobs)} blobs of {image.name} do not come through the cache {cache} "
@@ -253,7 +253,7 @@ class Puller:
             failure.hint = hint
 
     def _hopeless(self, failure: Failure) -> bool:
-        return self._cache.down or failure.code in STOPS_ALL or failure.code.startswith("TLS_")
+        return self.cache.down or failure.code in STOPS_ALL or failure.code.startswith("TLS_")
 
 
 def _way(place: str) -> str:

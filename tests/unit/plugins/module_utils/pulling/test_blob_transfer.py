@@ -7,7 +7,6 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from ansible_collections.dtr.cache.plugins.module_utils.common.urls import origin_of
 from ansible_collections.dtr.cache.plugins.module_utils.pulling.report import failure_of_report
 from ansible_collections.dtr.cache.tests.unit.support.pulling import (
     APP,
@@ -53,7 +52,7 @@ class TestBrokenTransfers:
         assert ranges == ["bytes=100000-", "bytes=200000-"]
         assert report.failures == {}
         assert report.transferred["bytes"] == sum(map(len, LAYERS)) + 2
-        told = [each.partition("app: ")[2] for each in puller.warnings if each.startswith(sha256(LAYERS[0]))]
+        told = [each.partition("app: ")[2] for each in puller.cache.warnings if each.startswith(sha256(LAYERS[0]))]
         assert told == [
             "the connection broke after 100000 of 300000 bytes, 3 retries left",
             "the connection broke after 200000 of 300000 bytes, 2 retries left",
@@ -162,10 +161,8 @@ class TestFailures:
         dtr.add_image(APP, *LAYERS)
         with serve(lambda _request: Reply(200)) as gone:
             pass
-        puller = make_puller(dtr)
         dtr.cache.site = gone
-        puller._origins = frozenset([origin_of(gone.url)])
-        failure = puller.pull([APP]).failures[APP]
+        failure = make_puller(dtr).pull([APP]).failures[APP]
         assert failure.code == "CONNECTION_FAILED"
         assert failure.hint == f"Check that the cache runs, and that this machine reaches {gone.url}."
 

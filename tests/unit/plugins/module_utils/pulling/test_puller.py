@@ -266,11 +266,11 @@ class TestElsewhere:
 
     def test_whether_the_cache_answers_is_told_with_what_to_do(self, dtr: FakeDtr) -> None:
         puller = make_puller(dtr)
-        assert puller.trouble() is None
+        assert puller.cache.trouble() is None
         dtr.cache.site.behaviour = lambda _request: Reply(503)
-        told = puller.trouble()
+        told = puller.cache.trouble()
         assert told and told.startswith(f"Cache region-asia ({dtr.cache.site.url}): ")
-        assert "look at its log" in told
+        assert "check its log" in told
 
 
 class TestPreview:
