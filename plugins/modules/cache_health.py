@@ -245,28 +245,20 @@ from ansible.module_utils.basic import env_fallback, missing_required_lib
 from ..module_utils.common.failure import Failure
 from ..module_utils.common.urls import origin_of
 from ..module_utils.dtr import images
-from ..module_utils.dtr.api import Registry
-from ..module_utils.dtr.assignments import (
-    by_cache,
-    partial_failure,
-    read_settings,
-    without_vanished,
-)
+from ..module_utils.dtr.account_reads import read_account_settings
+from ..module_utils.dtr.api import DtrApi
+from ..module_utils.dtr.assignments_plan import by_cache, partial_failure, without_vanished
 from ..module_utils.dtr.tokens import temporary_token
 from ..module_utils.health import health, pull_check
 from ..module_utils.http import tls
-from ..module_utils.http.transport import Transport, normalise_url
+from ..module_utils.http.base_url import normalise_url
+from ..module_utils.http.transport import Transport
 from ..module_utils.module.base import Module
-from ..module_utils.module.of_dtr import Connection, RegistryModule
-from ..module_utils.module.of_pulls import (
-    ACCOUNT_OF,
-    an_account,
-    declared_accounts,
-    lost_cache,
-    why_elsewhere,
-)
-from ..module_utils.pulling.cache_transport import CacheTransport
+from ..module_utils.module.of_dtr import DtrModule, DtrSession
+from ..module_utils.module.of_pulls import ACCOUNT_OF
+from ..module_utils.pulling.accounts import an_account, declared_accounts
 from ..module_utils.pulling.distribution import Distribution
+from ..module_utils.pulling.likely_cause import lost_cache, why_elsewhere
 from ..module_utils.x509 import certificates
 
 CLIENT = ("client_cert", "client_key")
@@ -351,18 +343,18 @@ def check_options(params: t.Mapping[str, t.Any]) -> None:
         raise Failure("INVALID_INPUT", f"timeout: {params['timeout']:g} is not a number of seconds above 0.")
 
 
-def registry_of(module: Module, stack: contextlib.ExitStack) -> Registry | None:
+def registry_of(module: Module, stack: contextlib.ExitStack) -> DtrApi | None:
     """DTR's API, when there is an account to ask it with."""
     params = module.params
     if not params["url"] or not (params["username"] or params["client_cert"]):
         return None
     # One answer in the time of a step; what is wrong with the connection, the probes say better than retries.
     options = {"timeout": step_of(params), "retries": 0, "concurrency": CONCURRENCY}
-    return stack.enter_context(Connection(module, **options))
+    return stack.enter_context(DtrSession(module, **options))
 
 
 def cache_of(
-    module: Module, entry: t.Mapping[str, t.Any], registry: Registry | None, stack: contextlib.ExitStack
+    module: Module, entry: t.Mapping[str, t.Any], registry: DtrApi | None, stack: contextlib.ExitStack
 ) -> health.Cache:
     """A cache with the trust of its clients: its own CA, or the system's and DTR's."""
     params = module.params
@@ -411,7 +403,7 @@ def pull_of(
     module: Module,
     entry: t.Mapping[str, t.Any],
     trust: t.Mapping[str, t.Any],
-    registry: Registry,
+    registry: DtrApi,
     stack: contextlib.ExitStack,
 ) -> health.Pull | None:
     """What asks the cache for a layer as a client does, when there is an image to ask for and an account to do so."""
@@ -428,7 +420,7 @@ def pull_of(
         image,
         lambda: puller.account,
         lambda: puller.distribution,
-        lambda url: CacheTransport(url, system_trust=not own, **trust, **options),
+        lambda url: Transport(url, system_trust=not own, **trust, **options),
         lambda: why_elsewhere(registry, puller.name, [origin_of(entry["url"])]),
         lambda: lost_cache(registry, puller.name),
     )
@@ -440,7 +432,7 @@ class Puller:
 
     distribution: Distribution
 
-    def __init__(self, module: Module, registry: Registry, entry: t.Mapping[str, t.Any]) -> None:
+    def __init__(self, module: Module, registry: DtrApi, entry: t.Mapping[str, t.Any]) -> None:
         self._module = module
         self._registry = registry
         self._entry = entry
@@ -469,7 +461,7 @@ def step_of(params: t.Mapping[str, t.Any]) -> float:
     return min(health.STEP_SECONDS, t.cast("float", params["timeout"]))
 
 
-def dtr_of(module: Module, registry: Registry | None) -> health.Dtr:
+def dtr_of(module: Module, registry: DtrApi | None) -> health.Dtr:
     """DTR, as the connection options describe it."""
     params = module.params
     trust = {name: params[name] for name in TRUST}
@@ -492,7 +484,7 @@ def dtr_of(module: Module, registry: Registry | None) -> health.Dtr:
     )
 
 
-def dangling_accounts(registry: Registry, declared: t.Mapping[str, t.Any] | None = None) -> list[str]:
+def dangling_accounts(registry: DtrApi, declared: t.Mapping[str, t.Any] | None = None) -> list[str]:
     """The active accounts whose cache is gone, of those that C(account_of) declares or of all.
 
     Raises:
@@ -500,7 +492,7 @@ def dangling_accounts(registry: Registry, declared: t.Mapping[str, t.Any] | None
     """
     accounts = registry.users() if declared is None else declared_accounts(registry, declared)
     # An account that is assigned to a new cache meanwhile is not to look as if its cache were gone: caches come last.
-    settings, failed = read_settings(registry, [each.name for each in accounts if each.is_active], CONCURRENCY)
+    settings, failed = read_account_settings(registry, [each.name for each in accounts if each.is_active], CONCURRENCY)
     failed = without_vanished(failed, ())
     if failed:
         raise partial_failure(failed, "read", {})
@@ -524,7 +516,7 @@ def anchors_of(trust: t.Mapping[str, t.Any]) -> list[t.Any]:
         return []
 
 
-MODULE = RegistryModule(examine, ARGUMENT_SPEC, authenticated=False)
+MODULE = DtrModule(examine, ARGUMENT_SPEC, authenticated=False)
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ import typing as t
 from ..common.concurrency import fan_out
 from ..common.failure import Failure
 from ..common.urls import origin_of
-from ..dtr.api import ContentCache
+from ..dtr.model import ContentCache
 from ..http.responses import status_text
 from ..logs import causes as log_causes
 from .checks import (

@@ -41,9 +41,11 @@ class Module:
         """Warn; Ansible hands the text to the terminal as it is."""
         super().warn(printable(warning), **options)  # type: ignore[misc]
 
-    def deprecate(self, msg: str, **options: t.Any) -> None:
-        """Warn that something will be removed: in which C(version) or at which C(date), of which C(collection_name)."""
-        super().deprecate(msg, **options)  # type: ignore[misc]
+    def deprecate(
+        self, msg: str, version: str | None = None, date: str | None = None, collection_name: str | None = None
+    ) -> None:
+        """Warn that something will be removed."""
+        super().deprecate(printable(msg), version, date, collection_name)  # type: ignore[misc]
 
     def exit_json(self, **result: t.Any) -> None:
         """End in success."""

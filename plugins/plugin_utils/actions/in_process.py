@@ -23,7 +23,7 @@ from ansible.module_utils.common.parameters import remove_values
 from ansible.plugins.filter.core import to_json
 
 from ...module_utils.module.base import Module
-from ...module_utils.module.of_dtr import RegistryModule
+from ...module_utils.module.of_dtr import DtrModule
 
 _untrusted: t.Callable[[dict[str, t.Any]], dict[str, t.Any]]
 # Since ansible-core 2.19 no text is a template that is not marked as one.
@@ -126,7 +126,7 @@ class ControlNodeModule(Module, _Here):
     """A module that runs in this process."""
 
 
-def run_here(module: RegistryModule, task: Task) -> dict[str, t.Any]:
+def run_here(module: DtrModule, task: Task) -> dict[str, t.Any]:
     """The result of a module that talks to DTR, as Ansible would return it."""
     with _environment(task.environment), _orderly_end():
         try:

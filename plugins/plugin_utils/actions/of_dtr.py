@@ -14,12 +14,12 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.vars import merge_hash
 
-from ...module_utils.module.of_dtr import RegistryModule
+from ...module_utils.module.of_dtr import DtrModule
 from .in_process import Task, run_here
 from .progress_lines import progress_shown, read_by_people
 
 
-class RegistryAction(ActionBase):
+class DtrAction(ActionBase):
     """Runs the module of the action's name: where the task is one for the control node in this process, or else there.
 
     One that says C(tells_progress) takes C(progress_path), and how far it got is shown from time to time. A task with
@@ -27,7 +27,7 @@ class RegistryAction(ActionBase):
     """
 
     # Loaded with the action, which Ansible does before it makes the processes of the tasks.
-    module: t.ClassVar[RegistryModule]
+    module: t.ClassVar[DtrModule]
     tells_progress: t.ClassVar[bool] = False
 
     _supports_check_mode = True

@@ -1,8 +1,7 @@
 # Copyright: Contributors to the dtr.cache project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which account pulls from which content cache: resolving claims and planning as pure functions, and the reads and
-writes around them.
+"""Which account pulls from which content cache: resolving claims, planning and reporting, as pure functions.
 
 DTR keeps the choice per user; there is none for an organisation, a team, or by default (DTR swagger 2.3 to 2.7). Teams
 and organisations are therefore resolved to their members at the time of the run.
@@ -15,20 +14,10 @@ import dataclasses
 import re
 import typing as t
 
-from ..common.concurrency import failed_accounts, fan_out
+from ..common.concurrency import failed_accounts
 from ..common.failure import Failure
-from ..common.progress import UNTOLD, Progress
-from .api import (
-    LOCAL,
-    Account,
-    ContentCache,
-    Registry,
-    is_local,
-    is_vanished,
-)
+from .model import LOCAL, Account, ContentCache, is_local, is_vanished
 
-# Up to so many named accounts are looked up one by one; beyond that, reading the list of all accounts is cheaper.
-_LOOKED_UP = 100
 _SHOWN_PROBLEMS = 50
 
 
@@ -295,74 +284,6 @@ def by_cache(settings: t.Mapping[str, str | None], caches: t.Iterable[ContentCac
         else:
             groups[name].append(account)
     return {"accounts": accounts, "by_cache": groups, "dangling": dangling}
-
-
-# Reading and writing
-
-_Found = t.TypeVar("_Found")
-
-
-def look_up(
-    registry: Registry,
-    assignments: t.Sequence[Assignment],
-    exclusive: bool,
-    concurrency: int,
-    progress: Progress = UNTOLD,
-) -> Directory:
-    """Read of DTR what the assignments need: the named accounts or all of them, and members of teams and organisations.
-
-    Raises:
-        Failure: When anything of it cannot be read.
-    """
-    named = {name for assignment in assignments for name in assignment.accounts}
-    complete = exclusive or len(named) > _LOOKED_UP or any(assignment.everyone for assignment in assignments)
-    accounts: dict[str, Account] = {}
-    if complete:
-        accounts = {account.name: account for account in progress.listed(registry.users())}
-    missing = named - accounts.keys()
-
-    def looked_up(read: t.Callable[[str], _Found], names: t.Collection[str], things: str) -> dict[str, _Found]:
-        counted = progress.counted("looked up", len(names), read, things)
-        results = fan_out(counted, sorted(names), concurrency, registry.hopeless)
-        for failure in results.failed.values():
-            raise failure
-        return results.done
-
-    def members_of_team(team: str) -> list[Account] | None:
-        return registry.team_members(*team.split("/", 1))
-
-    found = looked_up(registry.account, missing, "accounts")
-    accounts.update((name, account) for name, account in found.items() if account)
-    orgs = {org for assignment in assignments for org in assignment.orgs}
-    teams = {team for assignment in assignments for team in assignment.teams}
-    return Directory(
-        accounts,
-        looked_up(registry.org_members, orgs, "organisations"),
-        looked_up(members_of_team, teams, "teams"),
-        complete,
-    )
-
-
-def read_settings(
-    registry: Registry, accounts: t.Collection[str], concurrency: int, progress: Progress = UNTOLD
-) -> tuple[dict[str, str | None], dict[str, Failure]]:
-    """The cache ids of the accounts, and the accounts that could not be read."""
-    read = progress.counted("read", len(accounts), registry.user_cache)
-    results = fan_out(read, accounts, concurrency, registry.hopeless)
-    return results.done, results.failed
-
-
-def apply_changes(
-    registry: Registry, changes: t.Iterable[Change], concurrency: int, progress: Progress = UNTOLD
-) -> dict[str, Failure]:
-    """Write the changes, one request an account; returns the accounts for which that failed."""
-    targets = {change.account: change.after for change in changes}
-
-    def write(account: str) -> None:
-        registry.set_user_cache(account, targets[account])
-
-    counted = progress.counted("written", len(targets), write)
-    return fan_out(counted, targets, concurrency, registry.hopeless).failed
 
 
 def without_vanished(failed: t.Mapping[str, Failure], named: t.Collection[str]) -> dict[str, Failure]:

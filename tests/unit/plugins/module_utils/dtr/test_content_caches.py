@@ -8,20 +8,23 @@ import contextlib
 import typing as t
 
 import pytest
+from ansible_collections.dtr.cache.plugins.module_utils.common.concurrency import failed_accounts
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.dtr import caches
-from ansible_collections.dtr.cache.plugins.module_utils.dtr.api import Account, ContentCache
-from ansible_collections.dtr.cache.plugins.module_utils.dtr.caches import (
-    CacheChanger,
+from ansible_collections.dtr.cache.plugins.module_utils.common.urls import canonical_host
+from ansible_collections.dtr.cache.plugins.module_utils.dtr.caches_apply import CacheChanger
+from ansible_collections.dtr.cache.plugins.module_utils.dtr.caches_plan import (
     CacheStep,
     WantedCache,
-    canonical_host,
+    duplicate_names,
     entangled,
+    foreseen,
     host_problem,
     parse_caches,
     plan_caches,
     plan_moves,
+    report,
 )
+from ansible_collections.dtr.cache.plugins.module_utils.dtr.model import Account, ContentCache
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -30,7 +33,7 @@ HOSTS = st.sampled_from([f"https://cache-{number}.example.org:443" for number in
 USERS = [f"user{number}" for number in range(6)]
 
 
-class FakeRegistry:
+class FakeDtr:
     """DTR's caches and settings without HTTP, which watches that nobody's cache ever vanishes."""
 
     def __init__(self, current: t.Iterable[ContentCache], settings: t.Mapping[str, str | None]) -> None:
@@ -105,14 +108,14 @@ def situations(draw: st.DrawFn) -> Situation:
     )
 
 
-def carry_out(situation: Situation, registry: FakeRegistry) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
+def carry_out(situation: Situation, dtr: FakeDtr) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
     """What check mode announces, and what the real run reports."""
     steps = plan_caches(situation.current, situation.wanted, situation.purge)
     moves = plan_moves(steps, situation.settings)
-    announced = caches.report(situation.current, steps, caches.foreseen(steps, moves))
-    changer = CacheChanger(t.cast(t.Any, registry), situation.current, 3)
+    announced = report(situation.current, steps, foreseen(steps, moves))
+    changer = CacheChanger(t.cast(t.Any, dtr), situation.current, 3)
     changer.run(steps, moves)
-    return announced, caches.report(situation.current, steps, changer.progress)
+    return announced, report(situation.current, steps, changer.done)
 
 
 def without_new_ids(report: t.Any) -> t.Any:
@@ -129,27 +132,27 @@ def without_new_ids(report: t.Any) -> t.Any:
 
 @given(situations())
 def test_planning_after_applying_is_empty(situation: Situation) -> None:
-    registry = FakeRegistry(situation.current, situation.settings)
-    carry_out(situation, registry)
-    steps = plan_caches(registry.caches, situation.wanted, situation.purge)
+    dtr = FakeDtr(situation.current, situation.settings)
+    carry_out(situation, dtr)
+    steps = plan_caches(dtr.caches, situation.wanted, situation.purge)
     assert steps == []
 
 
 @given(situations())
 def test_what_was_declared_is_there_and_nobody_dangles(situation: Situation) -> None:
-    registry = FakeRegistry(situation.current, situation.settings)
-    carry_out(situation, registry)
+    dtr = FakeDtr(situation.current, situation.settings)
+    carry_out(situation, dtr)
     by_name: dict[str, list[str]] = {}
-    for cache in registry.caches:
+    for cache in dtr.caches:
         by_name.setdefault(cache.name, []).append(cache.host)
     for wanted in situation.wanted:
         assert by_name.pop(wanted.name, []) == ([wanted.host] if wanted.host else [])
     assert not (situation.purge and by_name)
-    known = {cache.id: cache for cache in registry.caches}
+    known = {cache.id: cache for cache in dtr.caches}
     old = {cache.id: cache for cache in situation.current}
     names = {wanted.name for wanted in situation.wanted if wanted.host}
     for user, before in situation.settings.items():
-        after = registry.settings[user]
+        after = dtr.settings[user]
         assert after is None or after in known
         if before and old[before].name in names:
             assert after and known[after].name == old[before].name
@@ -157,20 +160,20 @@ def test_what_was_declared_is_there_and_nobody_dangles(situation: Situation) -> 
 
 @given(situations())
 def test_check_mode_announces_what_the_run_reports(situation: Situation) -> None:
-    announced, reported = carry_out(situation, FakeRegistry(situation.current, situation.settings))
+    announced, reported = carry_out(situation, FakeDtr(situation.current, situation.settings))
     assert without_new_ids(announced) == without_new_ids(reported)
     assert announced["diff"] == reported["diff"]
 
 
 @given(situations(), st.sets(st.sampled_from(USERS), min_size=1))
 def test_a_cache_stays_while_users_cannot_be_moved(situation: Situation, stuck: set[str]) -> None:
-    registry = FakeRegistry(situation.current, situation.settings)
-    registry.stuck = stuck
+    dtr = FakeDtr(situation.current, situation.settings)
+    dtr.stuck = stuck
     with contextlib.suppress(Failure):
-        carry_out(situation, registry)
-    assert all(registry.settings[user] == situation.settings[user] for user in stuck)
-    ids = {cache.id for cache in registry.caches}
-    assert all(cache_id is None or cache_id in ids for cache_id in registry.settings.values())
+        carry_out(situation, dtr)
+    assert all(dtr.settings[user] == situation.settings[user] for user in stuck)
+    ids = {cache.id for cache in dtr.caches}
+    assert all(cache_id is None or cache_id in ids for cache_id in dtr.settings.values())
 
 
 @given(situations())
@@ -179,7 +182,7 @@ def test_servers_that_refuse_a_second_entry_with_the_name_end_up_the_same(situat
     ids = {cache.id for cache in unique}
     settings = {user: cache_id if cache_id in ids else None for user, cache_id in situation.settings.items()}
     situation = situation._replace(current=unique, settings=settings)
-    free, strict = (FakeRegistry(situation.current, situation.settings) for _each in range(2))
+    free, strict = (FakeDtr(situation.current, situation.settings) for _each in range(2))
     strict.refuses = lambda name, _host: any(cache.name == name for cache in strict.caches)
     carry_out(situation, free)
     announced, reported = carry_out(situation, strict)
@@ -198,7 +201,7 @@ def test_servers_that_refuse_a_second_entry_with_the_host_end_up_the_same(situat
     # Hosts that another cache keeps cannot be had at all.
     assume(situation.purge or not left & {cache.host for cache in wanted})
     situation = Situation(list(current), list(wanted), settings, situation.purge)
-    free, strict = (FakeRegistry(situation.current, situation.settings) for _each in range(2))
+    free, strict = (FakeDtr(situation.current, situation.settings) for _each in range(2))
     strict.refuses = lambda name, host: any(
         cache.host == host or (names and cache.name == name) for cache in strict.caches
     )
@@ -209,43 +212,43 @@ def test_servers_that_refuse_a_second_entry_with_the_host_end_up_the_same(situat
     assert without_new_ids(announced) == without_new_ids(reported)
 
 
-def replacing(refuses: t.Callable[[FakeRegistry, str, str], bool]) -> tuple[FakeRegistry, Failure | None]:
+def replacing(refuses: t.Callable[[FakeDtr, str, str], bool]) -> tuple[FakeDtr, Failure | None]:
     old = ContentCache("old", "asia", "https://old.example.org")
     settings: dict[str, str | None] = {"alice": "old", "bob": "old", "carol": None}
-    registry = FakeRegistry([old], settings)
-    registry.refuses = lambda name, host: refuses(registry, name, host)
+    dtr = FakeDtr([old], settings)
+    dtr.refuses = lambda name, host: refuses(dtr, name, host)
     situation = Situation([old], [WantedCache("asia", "https://new.example.org")], settings, False)
     try:
-        carry_out(situation, registry)
+        carry_out(situation, dtr)
     except Failure as failure:
-        return registry, failure
-    return registry, None
+        return dtr, failure
+    return dtr, None
 
 
 def test_the_order_is_create_move_delete() -> None:
-    registry, failure = replacing(lambda *_: False)
+    dtr, failure = replacing(lambda *_: False)
     assert failure is None
-    assert registry.log[0] == "create asia"
-    assert sorted(registry.log[1:3]) == ["move alice", "move bob"]
-    assert registry.log[3:] == ["delete old"]
+    assert dtr.log[0] == "create asia"
+    assert sorted(dtr.log[1:3]) == ["move alice", "move bob"]
+    assert dtr.log[3:] == ["delete old"]
 
 
 def test_what_is_refused_for_good_leaves_everything_as_it_was() -> None:
-    registry, failure = replacing(lambda _registry, _name, host: host == "https://new.example.org")
+    dtr, failure = replacing(lambda _registry, _name, host: host == "https://new.example.org")
     assert failure is not None
-    assert [cache[1:] for cache in registry.caches] == [("asia", "https://old.example.org")]
-    assert [registry.host_of(user) for user in ("alice", "bob", "carol")] == ["https://old.example.org"] * 2 + [None]
+    assert [cache[1:] for cache in dtr.caches] == [("asia", "https://old.example.org")]
+    assert [dtr.host_of(user) for user in ("alice", "bob", "carol")] == ["https://old.example.org"] * 2 + [None]
 
 
 def test_users_whose_cache_cannot_come_back_are_named_with_it() -> None:
     old = ContentCache("old", "asia", "https://old.example.org")
-    registry = FakeRegistry([old], {"alice": "old", "bob": "old"})
-    registry.refuses = lambda _name, _host: registry.caches == [old] or "delete old" in registry.log
+    dtr = FakeDtr([old], {"alice": "old", "bob": "old"})
+    dtr.refuses = lambda _name, _host: dtr.caches == [old] or "delete old" in dtr.log
     steps = plan_caches([old], [WantedCache("asia", "https://new.example.org")])
-    changer = CacheChanger(t.cast(t.Any, registry), [old], 3)
+    changer = CacheChanger(t.cast(t.Any, dtr), [old], 3)
     with pytest.raises(Failure):
-        changer.run(steps, plan_moves(steps, registry.settings))
-    assert registry.settings == {"alice": None, "bob": None}
+        changer.run(steps, plan_moves(steps, dtr.settings))
+    assert dtr.settings == {"alice": None, "bob": None}
     assert sorted(changer.failed_moves) == ["alice", "bob"]
     assert changer.failed_moves["alice"].message.startswith("It pulled from asia (https://old.example.org)")
 
@@ -264,44 +267,44 @@ def test_only_names_that_exchange_their_hosts_make_room_together() -> None:
 def test_a_user_who_cannot_be_reset_stops_the_exchange() -> None:
     old = ContentCache("old", "asia", "https://old.example.org")
     settings: dict[str, str | None] = {"alice": "old", "bob": "old"}
-    registry = FakeRegistry([old], settings)
-    registry.refuses = lambda name, _host: any(cache.name == name for cache in registry.caches)
-    registry.stuck = {"bob"}
+    dtr = FakeDtr([old], settings)
+    dtr.refuses = lambda name, _host: any(cache.name == name for cache in dtr.caches)
+    dtr.stuck = {"bob"}
     situation = Situation([old], [WantedCache("asia", "https://new.example.org")], settings, False)
     with pytest.raises(Failure, match="bob is stuck") as raised:
-        carry_out(situation, registry)
+        carry_out(situation, dtr)
     assert raised.value.code == "ACCOUNTS_NOT_MOVED"
-    assert registry.settings == settings
-    assert registry.caches == [old]
+    assert dtr.settings == settings
+    assert dtr.caches == [old]
 
 
-def exchanging(registry: FakeRegistry) -> tuple[CacheChanger, Failure]:
+def exchanging(dtr: FakeDtr) -> tuple[CacheChanger, Failure]:
     """What comes of an exchange where the old entry has to make room first, and fails on the way."""
-    registry.refuses = lambda name, _host: any(cache.name == name for cache in registry.caches)
-    current = list(registry.caches)
+    dtr.refuses = lambda name, _host: any(cache.name == name for cache in dtr.caches)
+    current = list(dtr.caches)
     steps = plan_caches(current, [WantedCache("asia", "https://new.example.org")])
-    changer = CacheChanger(t.cast(t.Any, registry), current, 1)
+    changer = CacheChanger(t.cast(t.Any, dtr), current, 1)
     with pytest.raises(Failure) as raised:
-        changer.run(steps, plan_moves(steps, registry.settings))
+        changer.run(steps, plan_moves(steps, dtr.settings))
     return changer, raised.value
 
 
 def test_who_cannot_be_given_the_new_cache_is_named_with_it() -> None:
     """A rerun would find them without a cache, and nothing to do."""
-    registry = FakeRegistry([ContentCache("old", "asia", "https://old.example.org")], {"alice": "old", "bob": "old"})
-    write = registry.set_user_cache
+    dtr = FakeDtr([ContentCache("old", "asia", "https://old.example.org")], {"alice": "old", "bob": "old"})
+    write = dtr.set_user_cache
 
     def stuck_from_then_on(user: str, cache_id: str | None) -> None:
         if cache_id is not None:
-            registry.stuck = {"bob"}
+            dtr.stuck = {"bob"}
         write(user, cache_id)
 
-    registry.set_user_cache = stuck_from_then_on  # type: ignore[method-assign]
-    changer, failure = exchanging(registry)
-    assert registry.settings == {"alice": "new-1", "bob": None}
-    assert [cache.host for cache in registry.caches] == ["https://new.example.org"]
-    assert list(changer.progress.moved) == ["alice"]
-    (told,) = caches.failed_accounts(changer.failed_moves)
+    dtr.set_user_cache = stuck_from_then_on  # type: ignore[method-assign]
+    changer, failure = exchanging(dtr)
+    assert dtr.settings == {"alice": "new-1", "bob": None}
+    assert [cache.host for cache in dtr.caches] == ["https://new.example.org"]
+    assert list(changer.done.moved) == ["alice"]
+    (told,) = failed_accounts(changer.failed_moves)
     assert told["message"] == (
         "It pulled from asia (https://old.example.org), pulls from DTR itself now, and belongs to asia "
         "(https://new.example.org): bob is stuck"
@@ -313,18 +316,18 @@ def test_who_cannot_be_given_the_new_cache_is_named_with_it() -> None:
 
 
 def test_who_cannot_be_given_the_old_cache_back_is_named_with_it() -> None:
-    registry = FakeRegistry([ContentCache("old", "asia", "https://old.example.org")], {"alice": "old", "bob": "old"})
-    write = registry.set_user_cache
+    dtr = FakeDtr([ContentCache("old", "asia", "https://old.example.org")], {"alice": "old", "bob": "old"})
+    write = dtr.set_user_cache
 
     def second_reset_fails(user: str, cache_id: str | None) -> None:
         write(user, cache_id)
-        registry.stuck = {"alice", "bob"}
+        dtr.stuck = {"alice", "bob"}
 
-    registry.set_user_cache = second_reset_fails  # type: ignore[method-assign]
-    changer, failure = exchanging(registry)
-    assert sorted(registry.settings.values(), key=str) == [None, "old"]
-    reset = next(user for user, cache in registry.settings.items() if cache is None)
-    told = {account["name"]: account for account in caches.failed_accounts(changer.failed_moves)}
+    dtr.set_user_cache = second_reset_fails  # type: ignore[method-assign]
+    changer, failure = exchanging(dtr)
+    assert sorted(dtr.settings.values(), key=str) == [None, "old"]
+    reset = next(user for user, cache in dtr.settings.items() if cache is None)
+    told = {account["name"]: account for account in failed_accounts(changer.failed_moves)}
     assert told[reset]["message"].startswith("It pulled from asia (https://old.example.org), pulls from DTR itself now")
     assert (told[reset]["cache"], told[reset]["host"]) == ("asia", "https://old.example.org")
     other = next(user for user in told if user != reset)
@@ -332,74 +335,74 @@ def test_who_cannot_be_given_the_old_cache_back_is_named_with_it() -> None:
     assert "1 accounts lost their cache on the way" in failure.message
 
 
-def meeting(meanwhile: t.Callable[[FakeRegistry, str], None], strict: bool) -> tuple[FakeRegistry, Failure | None]:
+def meeting(meanwhile: t.Callable[[FakeDtr, str], None], strict: bool) -> tuple[FakeDtr, Failure | None]:
     """A replacement of a host while something else changes settings."""
     old = ContentCache("old", "asia", "https://old.example.org")
-    registry = FakeRegistry([old], {"alice": "old", "bob": None, "carol": None})
+    dtr = FakeDtr([old], {"alice": "old", "bob": None, "carol": None})
     if strict:
-        registry.refuses = lambda name, _host: any(cache.name == name for cache in registry.caches)
-    registry.meanwhile = lambda user: meanwhile(registry, user)
+        dtr.refuses = lambda name, _host: any(cache.name == name for cache in dtr.caches)
+    dtr.meanwhile = lambda user: meanwhile(dtr, user)
     steps = plan_caches([old], [WantedCache("asia", "https://new.example.org")])
-    moves = plan_moves(steps, dict(registry.settings))
+    moves = plan_moves(steps, dict(dtr.settings))
     try:
-        CacheChanger(t.cast(t.Any, registry), [old], 1).run(steps, moves)
+        CacheChanger(t.cast(t.Any, dtr), [old], 1).run(steps, moves)
     except Failure as failure:
-        return registry, failure
-    return registry, None
+        return dtr, failure
+    return dtr, None
 
 
 @pytest.mark.parametrize("strict", [False, True])
 def test_who_is_set_to_the_old_entry_meanwhile_moves_as_well(strict: bool) -> None:
     left = ["bob"]
 
-    def meanwhile(registry: FakeRegistry, _user: str) -> None:
+    def meanwhile(dtr: FakeDtr, _user: str) -> None:
         if left:
-            registry.settings[left.pop()] = "old"
+            dtr.settings[left.pop()] = "old"
 
-    registry, failure = meeting(meanwhile, strict)
+    dtr, failure = meeting(meanwhile, strict)
     assert failure is None
-    assert [cache.host for cache in registry.caches] == ["https://new.example.org"]
-    assert registry.host_of("alice") == registry.host_of("bob") == "https://new.example.org"
-    assert registry.settings["carol"] is None
+    assert [cache.host for cache in dtr.caches] == ["https://new.example.org"]
+    assert dtr.host_of("alice") == dtr.host_of("bob") == "https://new.example.org"
+    assert dtr.settings["carol"] is None
 
 
 @pytest.mark.parametrize("strict", [False, True])
 def test_an_entry_that_does_not_come_free_stays(strict: bool) -> None:
-    def meanwhile(registry: FakeRegistry, _user: str) -> None:
-        registry.settings["bob"] = "old"
+    def meanwhile(dtr: FakeDtr, _user: str) -> None:
+        dtr.settings["bob"] = "old"
 
-    registry, failure = meeting(meanwhile, strict)
+    dtr, failure = meeting(meanwhile, strict)
     assert failure is not None
     assert "bob: Something else sets it to asia (https://old.example.org)" in failure.message
-    assert "https://old.example.org" in [cache.host for cache in registry.caches]
-    assert registry.settings["bob"] == "old"
+    assert "https://old.example.org" in [cache.host for cache in dtr.caches]
+    assert dtr.settings["bob"] == "old"
 
 
 def test_a_user_who_vanishes_is_neither_moved_nor_failed() -> None:
     old = ContentCache("old", "asia", "https://old.example.org")
-    registry = FakeRegistry([old], {"alice": "old", "bob": "old"})
-    write = registry.set_user_cache
+    dtr = FakeDtr([old], {"alice": "old", "bob": "old"})
+    write = dtr.set_user_cache
 
     def vanishing(user: str, cache_id: str | None) -> None:
         if user == "bob":
-            registry.settings.pop("bob", None)
+            dtr.settings.pop("bob", None)
             raise Failure("NO_SUCH_USER", "gone", http_status=404)
         write(user, cache_id)
 
-    registry.set_user_cache = vanishing  # type: ignore[method-assign]
-    situation = Situation([old], [WantedCache("asia", None)], dict(registry.settings), False)
-    _announced, reported = carry_out(situation, registry)
+    dtr.set_user_cache = vanishing  # type: ignore[method-assign]
+    situation = Situation([old], [WantedCache("asia", None)], dict(dtr.settings), False)
+    _announced, reported = carry_out(situation, dtr)
     assert [entry["name"] for entry in reported["reassigned"]] == ["alice"]
-    assert registry.caches == []
+    assert dtr.caches == []
 
 
 def test_a_renamed_cache_may_take_over_the_host() -> None:
     old = ContentCache("old", "asia", "https://cache.example.org")
-    registry = FakeRegistry([old], {})
-    registry.refuses = lambda _name, host: any(cache.host == host for cache in registry.caches)
+    dtr = FakeDtr([old], {})
+    dtr.refuses = lambda _name, host: any(cache.host == host for cache in dtr.caches)
     wanted = [WantedCache("asia", None), WantedCache("apac", "https://cache.example.org")]
-    carry_out(Situation([old], wanted, {}, False), registry)
-    assert [cache.name for cache in registry.caches] == ["apac"]
+    carry_out(Situation([old], wanted, {}, False), dtr)
+    assert [cache.name for cache in dtr.caches] == ["apac"]
 
 
 class TestHosts:
@@ -464,4 +467,4 @@ def test_all_problems_of_the_input_are_told_at_once() -> None:
 
 def test_duplicates_are_found() -> None:
     entries = [ContentCache(str(number), name, "https://a") for number, name in enumerate("abcab")]
-    assert caches.duplicate_names(entries) == ["a", "b"]
+    assert duplicate_names(entries) == ["a", "b"]
