@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import shutil
 import typing as t
 from pathlib import Path
@@ -17,19 +16,12 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
 from ..module_utils.common.failure import Failure
-from ..module_utils.x509 import certificates
-from ..module_utils.x509 import chains as leaf
 from ..plugin_utils.actions.paths import control_path_of_host
 from ..plugin_utils.actions.problems import manager_out_of_reach, problems_as_result
 from ..plugin_utils.deployment.client_bundle import Bundle, open_bundle
-from ..plugin_utils.settings.settings import (
-    CERTIFICATE,
-    MANAGER,
-    REGISTRY,
-    SWARM,
-    Settings,
-)
-from ..plugin_utils.settings.variables import settings_of_host
+from ..plugin_utils.settings.model import CERTIFICATE, MANAGER, REGISTRY, SWARM, Settings
+from ..plugin_utils.settings.public import public_settings
+from ..plugin_utils.settings.variables import read_host
 
 MODULE = "dtr.cache.preflight"
 
@@ -44,7 +36,7 @@ class ActionModule(ActionBase):
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         variables = task_vars or {}
         needs = self._task.args["needs"]
-        settings, problems = settings_of_host(variables, self._templar, self._loader, needs)
+        settings, problems, _fingerprint = read_host(variables, self._templar, self._loader, needs)
         problems += self._disk_problems(needs, variables)
         bundle = Bundle({}, None)
         checked = list(needs)
@@ -108,54 +100,3 @@ class ActionModule(ActionBase):
         if "problems" in answer:
             return list(answer["problems"])
         return [f"the Swarm cannot be asked: {answer.get('msg', 'the module gave no reason')}"]
-
-
-def _named_authorities(settings: Settings) -> dict[str, str]:
-    """The CAs of caches by the name of the file that a client keeps each in; their order does not matter."""
-    authorities = [pem for pem in (settings.ca_certificate, *settings.client_cas) if pem]
-    return {f"dtr-cache.cache-ca.{hashlib.sha256(pem.encode()).hexdigest()[:12]}.crt": pem for pem in authorities}
-
-
-def public_settings(settings: Settings, now: datetime.datetime) -> dict[str, t.Any]:
-    """What later tasks and the summary need of the settings; nothing in it is a secret."""
-    certificate = None
-    if settings.chain:
-        certificate = {
-            **certificates.describe(settings.chain[0]),
-            "days_left": min(leaf.days_left(certificate, now) for certificate in settings.chain),
-        }
-    return {
-        "name": settings.name,
-        "url": settings.url,
-        "host": settings.host,
-        "port": settings.port,
-        "publish_mode": settings.publish_mode,
-        "image": settings.image,
-        "stack_name": settings.stack_name,
-        "node_labels": {node: {settings.product.node_label: "true"} for node in settings.nodes},
-        "replicas": settings.replicas,
-        "registry_url": settings.registry_url,
-        "registry_ca": settings.registry_ca,
-        "registry_ca_fingerprint": settings.registry_ca_fingerprint,
-        "certificate": certificate,
-        "ca_certificate": settings.ca_certificate,
-        "assignments": settings.assignments,
-        "assignments_exclusive": settings.assignments_exclusive,
-        "verify_image": settings.verify_image,
-        "min_days": settings.min_days,
-        "verify_repository": settings.verify_repository,
-        "warm": {
-            "images": list(settings.warm_images),
-            "repositories": list(settings.warm_repositories),
-            "platforms": list(settings.warm_platforms),
-            "concurrency": settings.warm_concurrency,
-        },
-        "allowed_networks": {
-            f"ipv{version}": [str(network) for network in settings.allowed_networks if network.version == version]
-            for version in (4, 6)
-        },
-        "client_registries": list(settings.client_registries),
-        "client_runtimes": list(settings.client_runtimes),
-        "client_authorities": _named_authorities(settings),
-        "confirm_removal": settings.confirm_removal,
-    }

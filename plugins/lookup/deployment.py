@@ -58,8 +58,8 @@ from ..plugin_utils.deployment.definition import (
     stack_text,
     swarm_objects,
 )
-from ..plugin_utils.settings.settings import Settings
-from ..plugin_utils.settings.variables import settings_of_host
+from ..plugin_utils.settings.model import Settings
+from ..plugin_utils.settings.variables import read_host
 
 
 class LookupModule(LookupBase):
@@ -68,7 +68,7 @@ class LookupModule(LookupBase):
     def run(self, terms: list[str], variables: t.Any = None, **kwargs: t.Any) -> list[t.Any]:
         """See the documentation above."""
         self.set_options(var_options=variables, direct=kwargs)
-        settings, problems = settings_of_host(variables, self._templar, self._loader, needs=())
+        settings, problems, _fingerprint = read_host(variables, self._templar, self._loader, needs=())
         if problems:
             raise AnsibleLookupError("The cache's settings are not sound: " + "; ".join(problems))
         objects = swarm_objects(settings, self.get_option("registry_ca"))
