@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import collections.abc
 import json
 import re
 import typing as t
@@ -27,15 +28,17 @@ def plain(value: t.Any) -> t.Any:
     Raises:
         Failure: C(INVALID_INPUT) for what no variable can hold, such as a date or a key that is not text.
     """
-    if isinstance(value, t.Mapping):
-        return {_key(key): plain(item) for key, item in value.items()}
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return _sound(str(value))
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
-    for kind in (bool, int, float, str):
+    if isinstance(value, collections.abc.Mapping):
+        return {_key(key): plain(item) for key, item in value.items()}
+    for kind in (int, float):
         if isinstance(value, kind):
-            return _sound(kind(value)) if kind is str else kind(value)
-    if value is None:
-        return None
+            return kind(value)
     if getattr(value, "__ENCRYPTED__", False):  # a vaulted value before ansible-core 2.19
         return _sound(str(value))
     raise _invalid(f"holds a value of the kind {type(value).__name__}; put it in quotes to make it text")

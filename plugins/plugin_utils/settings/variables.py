@@ -15,7 +15,6 @@ import typing as t
 
 import yaml
 from ansible.errors import AnsibleError
-from ansible.plugins.loader import lookup_loader
 
 from ...module_utils.common.failure import Failure
 from ..actions.paths import control_path_of_host
@@ -24,10 +23,15 @@ from .model import Settings
 from .read import IGNORED, ignored_names, read_connection, read_settings
 from .reader import FILE, FOLDER, MISSING, OTHER, PREFIX, ControlNode
 from .structures import plain
+from .values import is_set
 
 try:
+    from ansible.errors import AnsibleValueOmittedError
     from ansible.template import trust_as_template
-except ImportError:  # before ansible-core 2.19, which templates any text
+except ImportError:  # before ansible-core 2.19, which templates any text and has a text of its own for omit
+
+    class AnsibleValueOmittedError(Exception):  # type: ignore[no-redef]
+        pass
 
     def trust_as_template(value: str) -> str:
         return value
@@ -52,7 +56,7 @@ def vocabulary() -> dict[str, t.Any]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     defaults = yaml.load(_DEFAULTS.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 (both are safe ones)
     return {
-        name: trust_as_template(value) if isinstance(value, str) and "{{" in value else value
+        name: trust_as_template(value) if _is_template(value) else value
         for name, value in defaults.items()
         if name.startswith(PREFIX)
     }
@@ -64,12 +68,12 @@ def read_host(variables: t.Mapping[str, t.Any], templar: t.Any, loader: t.Any, n
     given = host.given()
     settings, problems = read_settings(
         given,
-        defaults=host.defaults(),
+        defaults=host.defaults(given),
         needs=needs,
         control_node=host.control_node,
         now=datetime.datetime.now(datetime.timezone.utc),
     )
-    return Reading(settings, host.undefined + problems, host.fingerprint())
+    return Reading(settings, host.problems(problems), host.fingerprint())
 
 
 def dtr_connection(variables: t.Mapping[str, t.Any], templar: t.Any, loader: t.Any) -> dict[str, t.Any]:
@@ -80,10 +84,11 @@ def dtr_connection(variables: t.Mapping[str, t.Any], templar: t.Any, loader: t.A
     """
     host = _Host(variables, templar, loader)
     names = [PREFIX + name for name in CONNECTION]
-    given, defaults = host.given(names), host.defaults(names)
-    read, problems = read_connection(given, defaults=defaults, control_node=host.control_node)
-    if host.undefined or problems:
-        raise Failure("INVALID_SETTINGS", "The DTR cannot be reached: " + "; ".join(host.undefined + problems))
+    given = host.given(names)
+    read, problems = read_connection(given, defaults=host.defaults(given), control_node=host.control_node)
+    problems = host.problems(problems)
+    if problems:
+        raise Failure("INVALID_SETTINGS", "The DTR cannot be reached: " + "; ".join(problems))
     return {
         "url": read["registry_url"],
         "username": read["registry_username"],
@@ -98,12 +103,12 @@ class _Host:
     def __init__(self, variables: t.Mapping[str, t.Any], templar: t.Any, loader: t.Any) -> None:
         self._variables = variables
         self._loader = loader
-        # A user's variable may refer to one that has only its default.
-        available = {**vocabulary(), **variables}
-        self._templar = templar.copy_with_new_env(available_variables=available)
+        # A user's variable may refer to one that has only its default; a default refers to none.
+        self._templar = templar.copy_with_new_env(available_variables={**vocabulary(), **variables})
+        self._templar_of_defaults = templar.copy_with_new_env(available_variables={})
         self._values: list[tuple[str, t.Any]] = []
-        self._files: dict[str, bytes | str] = {}
-        self.undefined: list[str] = []
+        self._files: list[tuple[str, bytes | str]] = []
+        self._undefined: dict[str, str] = {}
         self.control_node = ControlNode(
             read=self._read, locate=lambda path: control_path_of_host(path, variables), kind=_kind
         )
@@ -111,32 +116,39 @@ class _Host:
     def given(self, names: t.Collection[str] | None = None) -> dict[str, t.Any]:
         """What the host has of the variables, all or only some, but for what it ignores."""
         mine = {name for name in self._variables if name.startswith(PREFIX) and (names is None or name in names)}
-        patterns = self._templated(mine & {IGNORED}, self._variables)
+        patterns = self._templated(self._templar, mine & {IGNORED}, self._variables)
         ignored = ignored_names(mine - set(vocabulary()), patterns.get(IGNORED))
-        return {**patterns, **self._templated(sorted(mine - ignored - {IGNORED}), self._variables)}
+        return {**patterns, **self._templated(self._templar, sorted(mine - ignored - {IGNORED}), self._variables)}
 
-    def defaults(self, names: t.Collection[str] | None = None) -> dict[str, t.Any]:
-        """The vocabulary, all or a part of it; only what the environment may give is worked out."""
-        written = {name: value for name, value in vocabulary().items() if names is None or name in names}
-        templates = [name for name, value in written.items() if isinstance(value, str) and "{{" in value]
-        return {**written, **self._templated(templates, written)}
+    def defaults(self, given: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+        """The vocabulary. Of what the environment may give, only what is not given otherwise is worked out."""
+        written = vocabulary()
+        templates = [name for name, value in written.items() if _is_template(value) and not is_set(given.get(name))]
+        return {**written, **self._templated(self._templar_of_defaults, templates, written)}
+
+    def problems(self, found: t.Sequence[str]) -> list[str]:
+        """Those of the reading with those that kept variables from being read, one a variable."""
+        unread = tuple(f"{name}: " for name in self._undefined)
+        return [*self._undefined.values(), *(each for each in found if not each.startswith(unread))]
 
     def fingerprint(self) -> str:
         """A mark of all that was worked out and read."""
-        content = repr((self._values, sorted(self._files.items()), self.undefined))
+        content = repr((self._values, self._files, self._undefined))
         return hmac.new(_FINGERPRINT_KEY, content.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
-    def _templated(self, names: t.Iterable[str], source: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    def _templated(self, templar: t.Any, names: t.Iterable[str], source: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         found = {}
         for name in names:
             try:
-                value = self._templar.template(source[name])
+                value = templar.template(source[name])
                 # Vaulted values are opened here, where a wrong password is a problem of one variable.
-                found[name] = plain(value)
+                found[name] = None if value == self._variables.get("omit", ()) else plain(value)
             except Failure:
                 found[name] = value  # reported by the reading
+            except AnsibleValueOmittedError:
+                found[name] = None
             except AnsibleError as error:
-                self.undefined.append(f"{name}: {str(error).splitlines()[0]}")
+                self._undefined[name] = f"{name}: {str(error).splitlines()[0]}"
             self._values.append((name, found.get(name)))
         return found
 
@@ -144,21 +156,20 @@ class _Host:
         """The content of a file, which may be vaulted, and is not written anywhere else for that."""
         place = control_path_of_host(path, self._variables)
         try:
-            # Ansible's own lookup finds what lies beside a role as well. It takes text only; a key may be in DER.
-            lookup = lookup_loader.get("ansible.builtin.file", loader=self._loader, templar=self._templar)
-            found = lookup.find_file_in_search_path(self._variables, "files", place, ignore_missing=True)
-            if not found:
-                raise Failure("UNREADABLE_FILE", "there is no such file")
-            content = bytes(self._loader._get_file_contents(found)[0])
+            if os.path.isdir(place):
+                raise Failure("UNREADABLE_FILE", "it is a folder")
+            # Ansible's lookup of files takes text only; a key may be in DER.
+            content = bytes(self._loader._get_file_contents(place)[0])
         except AnsibleError as error:
             reason = str(getattr(error, "message", "") or error).splitlines()[0].partition(" Use -v")[0]
-            self._files[place] = reason
+            self._files.append((place, reason))
             raise Failure("UNREADABLE_FILE", reason) from error
-        except OSError as error:
-            self._files[place] = str(error)
-            raise Failure("UNREADABLE_FILE", error.strerror or str(error)) from error
-        self._files[place] = content
+        self._files.append((place, content))
         return content
+
+
+def _is_template(value: t.Any) -> bool:
+    return isinstance(value, str) and "{{" in value
 
 
 def _kind(path: str) -> str:
