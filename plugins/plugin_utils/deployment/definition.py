@@ -19,7 +19,8 @@ import yaml
 
 from ...module_utils.swarm.plan import FILE_LABEL, STACK_LABEL, duration
 from ..settings.credentials import blanked, carries_credentials
-from ..settings.settings import PRODUCTS, Settings
+from ..settings.model import Settings
+from ..settings.presets import PRODUCTS
 
 CONFIG = "config"
 SECRET = "secret"
