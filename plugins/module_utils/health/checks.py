@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-CLIENT_TO_CACHE = "client->cache"
-CACHE_TO_DTR = "cache->DTR"
-CLIENT_TO_DTR = "client->DTR"
+from ..common.edges import CACHE_TO_DTR, CLIENT_TO_CACHE, CLIENT_TO_DTR
 
 # What is more likely the cause stands before what it causes.
 _EDGES = (CLIENT_TO_CACHE, CLIENT_TO_DTR, CACHE_TO_DTR)

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from ...module_utils.common.failure import Failure
 from ...module_utils.dtr import images
-from ...module_utils.swarm.plan import byte_size, duration
+from ...module_utils.swarm.compose import byte_size, duration
 from ...module_utils.x509 import certificates
 from ...module_utils.x509 import chains as leaf
 from . import credentials
