@@ -177,7 +177,9 @@ class ActionModule(ActionBase):
         with contextlib.suppress(AnsibleConnectionFailure):
             result = action.run(task_vars=variables)
             if result.get("failed"):
-                raise Failure("NOT_INSTALLED", f"dtr_cache_install_requirements: {result.get('msg', 'no reason given')}")
+                raise Failure(
+                    "NOT_INSTALLED", f"dtr_cache_install_requirements: {result.get('msg', 'no reason given')}"
+                )
             return bool(result.get("changed"))
         return False
 

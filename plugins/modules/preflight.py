@@ -132,7 +132,6 @@ from ..module_utils.module.of_engine import ENGINE_ARGUMENT_SPEC
 from ..module_utils.swarm.engine import Engine
 from ..module_utils.swarm.prerequisites import preflight_problems
 
-
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "needs": {
         "type": "list",

@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from ...module_utils.swarm.plan import FILE_LABEL, STACK_LABEL, duration
+from ...module_utils.swarm.compose import duration
+from ...module_utils.swarm.objects import FILE_LABEL, STACK_LABEL
 from ..settings.credentials import blanked, carries_credentials
 from ..settings.model import Settings
 from ..settings.presets import PRODUCTS
