@@ -16,7 +16,22 @@ from ..common.urls import origin_of
 from ..dtr.account_reads import read_account_settings
 from ..dtr.api import DtrApi
 from ..dtr.assignments_plan import by_cache, partial_failure, without_vanished
+from ..dtr.tokens import temporary_token
+from ..health import options, pull_check
+from ..health.endpoints import step_of
+from ..health.examine import examine
+from ..health.model import Cache, Dtr, Pulling, verdict
+from ..http import tls
+from ..http.base_url import normalise_url
+from ..http.transport import Transport
+from ..pulling.accounts import an_account, declared_accounts
+from ..pulling.distribution import Distribution
+from ..pulling.likely_cause import lost_cache, why_elsewhere
+from ..x509 import certificates
+from .base import Module
+from .of_dtr import DtrSession
 
+_CLIENT = ("client_cert", "client_key")
 # Accounts whose settings are read at a time.
 _CONCURRENCY = 16
 

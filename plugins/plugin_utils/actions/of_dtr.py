@@ -38,7 +38,7 @@ class DtrAction(ActionBase):
         result: dict[str, t.Any] = super().run(tmp, variables)
         with self._progress_path(variables) as path:
             arguments = {**self._task.args, **({"progress_path": path} if path else {})}
-            answer = self._run_module(arguments, variables)
+            answer = self._run_module(self._name, self.module, arguments, variables)
         return t.cast("dict[str, t.Any]", merge_hash(result, answer))
 
     @property
@@ -49,8 +49,10 @@ class DtrAction(ActionBase):
         title = f"{self._name} ({variables.get('inventory_hostname', '')})"
         return progress_shown(title, self.tells_progress and read_by_people() and not self._task.async_val)
 
-    def _run_module(self, arguments: dict[str, t.Any], variables: dict[str, t.Any]) -> dict[str, t.Any]:
-        name = f"dtr.cache.{self._name}"
+    def _run_module(
+        self, module: str, declaration: DtrModule, arguments: dict[str, t.Any], variables: dict[str, t.Any]
+    ) -> dict[str, t.Any]:
+        name = f"dtr.cache.{module}"
         if not self._is_for_this_process(variables):
             answer = self._execute_module(
                 module_name=name, module_args=arguments, task_vars=variables, wrap_async=self._task.async_val
@@ -67,7 +69,7 @@ class DtrAction(ActionBase):
             invocation=_invocation_is_told(variables),
             environment={name: str(value) for name, value in environment.items()},
         )
-        return run_here(self.module, task)
+        return run_here(declaration, task)
 
     def _is_for_this_process(self, variables: t.Mapping[str, t.Any]) -> bool:
         """Whether Ansible would run the module on this machine, as this user, with this Python."""

@@ -38,6 +38,7 @@ def public_settings(settings: Settings, now: datetime.datetime) -> dict[str, t.A
         "dtr": canonical_server(settings.registry_url) if settings.registry_url else "",
         "registry_ca": settings.registry_ca if settings.registry_ca in ("fetch", "system") else "given",
         "certificate": certificate,
+        "claims": _claims(settings),
         "warm": {
             "images": list(settings.warm_images),
             "repositories": list(settings.warm_repositories),
@@ -55,6 +56,11 @@ def public_settings(settings: Settings, now: datetime.datetime) -> dict[str, t.A
 
 def _as_data(value: t.Any) -> t.Any:
     return list(value) if isinstance(value, tuple) else value
+
+
+def _claims(settings: Settings) -> dict[str, t.Any]:
+    """The accounts of the cache as M(dtr.cache.cache_assignments) takes them; empty where it claims none."""
+    return {**settings.assignments, "cache": settings.name} if any(settings.assignments.values()) else {}
 
 
 def _certificate(settings: Settings, now: datetime.datetime) -> dict[str, t.Any] | None:
