@@ -8,9 +8,9 @@ from __future__ import annotations
 import typing as t
 
 from ..module_utils.common.failure import Failure
-from ..module_utils.module.of_dtr import RegistryModule
+from ..module_utils.module.of_dtr import DtrModule
 from ..modules import cache_assignments_info, cache_health, content_caches_info, registry_info
-from ..plugin_utils.actions.of_dtr import RegistryAction
+from ..plugin_utils.actions.of_dtr import DtrAction
 from ..plugin_utils.fleet.facts import HostFacts
 from ..plugin_utils.fleet.observing.fleets import (
     Ask,
@@ -28,7 +28,7 @@ ARGUMENT_SPEC = {
     "retries": {"type": "int", "default": 1},
     "probe_timeout": {"type": "float", "default": 60},
 }
-MODULES: dict[str, RegistryModule] = {
+MODULES: dict[str, DtrModule] = {
     "registry_info": registry_info.MODULE,
     "content_caches_info": content_caches_info.MODULE,
     "cache_health": cache_health.MODULE,
@@ -36,14 +36,14 @@ MODULES: dict[str, RegistryModule] = {
 }
 
 
-class ActionModule(RegistryAction):
+class ActionModule(DtrAction):
     """Runs modules for all hosts of the batch. Whatever is down becomes a problem of a row."""
 
     _supports_async = False
 
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         variables = task_vars or {}
-        result: dict[str, t.Any] = super(RegistryAction, self).run(tmp, variables)
+        result: dict[str, t.Any] = super(DtrAction, self).run(tmp, variables)
         _validation, options = self.validate_argument_spec(argument_spec=ARGUMENT_SPEC)
         limits = Limits(**options)
         hosts = [HostFacts(variables["hostvars"][name]) for name in variables["ansible_play_batch"]]

@@ -152,9 +152,9 @@ class ActionModule(ActionBase):
             return ["ANSIBLE_KEEP_REMOTE_FILES would leave modules with their secrets on the disk; switch it off"]
         if "certificate" in needs and not self._is_pipelining_enabled("new"):
             return [
-                "the private key would be written to the manager's disk, as its connection does not pipeline; leave out "
-                "ansible_pipelining and ansible_ssh_pipelining, and use no become method that cannot (su) nor a terminal "
-                "(RequestTTY)"
+                "the private key would be written to the manager's disk, as its connection does not pipeline; leave "
+                "out ansible_pipelining and ansible_ssh_pipelining, and use no become method that cannot (su) nor a "
+                "terminal (RequestTTY)"
             ]
         return []
 
@@ -208,13 +208,13 @@ def _missing_parts(settings: Settings, needs: t.Collection[str], check_mode: boo
     name = settings.name
     if "confirmation" in needs and name and settings.confirm_removal != name and not check_mode:
         yield (
-            f"dtr_cache_confirm_removal: cache {name} would be removed with all that belongs to it; if that is meant, set "
-            f"dtr_cache_confirm_removal={name}"
+            f"dtr_cache_confirm_removal: cache {name} would be removed with all that belongs to it; if that is meant, "
+            f"set dtr_cache_confirm_removal={name}"
         )
     if "verification" in needs and not settings.verify_image and not settings.verify_repository:
         yield (
-            "dtr_cache_verify_image: no pull can prove that the cache serves; set dtr_cache_verify_image, an image in the "
-            "DTR, or dtr_cache_verify_repository, a repository to which a tiny image can be pushed"
+            "dtr_cache_verify_image: no pull can prove that the cache serves; set dtr_cache_verify_image, an image in "
+            "the DTR, or dtr_cache_verify_repository, a repository to which a tiny image can be pushed"
         )
     if "warming" in needs and not settings.warm_images and not settings.warm_repositories:
         yield (

@@ -10,9 +10,9 @@ short_description: How DTR is reached, as the host's variables say
 version_added: 0.1.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
-  - Gives the connection options of the modules of group C(dtr.cache.dtr) from the C(dtr_cache_registry_*) variables, read as
-    the roles read them. The password is among them, so use the result only for C(module_defaults) or for options that
-    Ansible never shows.
+  - Gives the connection options of the modules of group C(dtr.cache.dtr) from the C(dtr_cache_registry_*) variables,
+    read as the roles read them. The password is among them, so use the result only for C(module_defaults) or for
+    options that Ansible never shows.
 options:
   ca:
     description: The CA of DTR in PEM. Without one, the system's CAs are trusted.

@@ -15,8 +15,8 @@ description:
     and asks the Swarm about the nodes and the port that they name. Nothing is changed, except that
     C(dtr_cache_install_requirements) installs packages on the manager.
   - Certificates and keys are judged on the control node; they are not sent anywhere.
-  - Each role begins with this task and keeps the result as C(__dtr_cache). Asked again with the same variables it gives the
-    same answer at once.
+  - Each role begins with this task and keeps the result as C(__dtr_cache). Asked again with the same variables it gives
+    the same answer at once.
 options:
   needs:
     description:
@@ -46,8 +46,8 @@ options:
   ask_swarm:
     description:
       - When the Swarm is asked. With V(never) only what the control node knows is judged.
-      - With V(to_complete) it is asked where something else is wrong already, so that all problems are reported together.
-        Otherwise that is left to M(dtr.cache.stack_plan), which reads the Swarm anyway.
+      - With V(to_complete) it is asked where something else is wrong already, so that all problems are reported
+        together. Otherwise that is left to M(dtr.cache.stack_plan), which reads the Swarm anyway.
     type: str
     choices: [always, never, to_complete]
     default: always
@@ -101,8 +101,8 @@ settings:
   type: dict
 deployment:
   description:
-    - The stack as it will be deployed, its C(definition), C(compose) (the same as C(docker stack deploy) reads it), and the
-      names of its C(configs) and C(secrets). Null where the variables do not describe a deployment.
+    - The stack as it will be deployed, its C(definition), C(compose) (the same as C(docker stack deploy) reads it), and
+      the names of its C(configs) and C(secrets). Null where the variables do not describe a deployment.
   returned: success
   type: dict
 engine:
@@ -111,8 +111,8 @@ engine:
   type: dict
 dtr_ca:
   description:
-    - The CA of DTR, its C(pem), its C(certificates), and what it is trusted by (C(trusted_by)), V(given), V(system), V(ca),
-      V(fingerprint) or V(first_use). Null where it was not needed or could not be had.
+    - The CA of DTR, its C(pem), its C(certificates), and what it is trusted by (C(trusted_by)), V(given), V(system),
+      V(ca), V(fingerprint) or V(first_use). Null where it was not needed or could not be had.
   returned: success
   type: dict
 dtr_ca_problem:
@@ -131,7 +131,6 @@ from ..module_utils.module.base import SentModule, run_to_end
 from ..module_utils.module.of_engine import ENGINE_ARGUMENT_SPEC
 from ..module_utils.swarm.engine import Engine
 from ..module_utils.swarm.prerequisites import preflight_problems
-
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "needs": {

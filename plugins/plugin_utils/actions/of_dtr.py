@@ -50,7 +50,7 @@ class DtrAction(ActionBase):
         return progress_shown(title, self.tells_progress and read_by_people() and not self._task.async_val)
 
     def _run_module(
-        self, module: str, declaration: RegistryModule, arguments: dict[str, t.Any], variables: dict[str, t.Any]
+        self, module: str, declaration: DtrModule, arguments: dict[str, t.Any], variables: dict[str, t.Any]
     ) -> dict[str, t.Any]:
         name = f"dtr.cache.{module}"
         if not self._is_for_this_process(variables):

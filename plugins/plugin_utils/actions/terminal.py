@@ -19,6 +19,7 @@ def terminal_width(stream: t.Any = None, environment: t.Mapping[str, str] = os.e
     if given.isdigit() and int(given) > 0:
         return int(given)
     try:
-        return os.get_terminal_size((stream or sys.__stdout__).fileno()).columns or _WITHOUT_TERMINAL
+        shown = stream or sys.__stdout__
+        return (os.get_terminal_size(shown.fileno()).columns if shown else 0) or _WITHOUT_TERMINAL
     except (OSError, ValueError, AttributeError):
         return _WITHOUT_TERMINAL

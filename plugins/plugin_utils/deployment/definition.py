@@ -17,9 +17,11 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from ...module_utils.swarm.plan import FILE_LABEL, STACK_LABEL, duration
+from ...module_utils.swarm.compose import duration
+from ...module_utils.swarm.objects import FILE_LABEL, STACK_LABEL
 from ..settings.credentials import blanked, carries_credentials
-from ..settings.settings import PRODUCTS, Settings
+from ..settings.model import Settings
+from ..settings.presets import PRODUCTS
 
 CONFIG = "config"
 SECRET = "secret"

@@ -20,7 +20,8 @@ from ...module_utils.health.checks import (
     Check,
     by_likelihood,
 )
-from ...module_utils.logs.causes import FROM_CLIENT, START, STORAGE, TO_DTR, VAGUE
+from ...module_utils.logs.catalogue.cause import START, STORAGE
+from ...module_utils.logs.causes import VAGUE
 from .facts import HostFacts, Result
 from .observing.problems import REPLICAS
 from .observing.regions import HEALTHY, UNHEALTHY, reported_row
@@ -224,9 +225,9 @@ def _known_reason(topic: Topic, by_code: t.Mapping[str, Cause]) -> Cause | None:
 
 def _explained_by(topic: Topic) -> tuple[str, ...]:
     if topic == _UPSTREAM:
-        return (STORAGE, TO_DTR, START)
+        return (STORAGE, CACHE_TO_DTR, START)
     if topic[1] == "pull":
-        return (STORAGE, TO_DTR)
+        return (STORAGE, CACHE_TO_DTR)
     if topic == (CLIENT_TO_CACHE, "api"):
         return (START, STORAGE)
     return (START,) if topic == REPLICAS or topic in _NOT_SERVING else ()
@@ -239,10 +240,10 @@ def _stands(finding: Finding, unhealthy: bool, causes: t.Sequence[Cause]) -> boo
         return False
     if edge == STORAGE or code in _UNCHECKED:
         return True
-    if edge == FROM_CLIENT or not unhealthy:
+    if edge == CLIENT_TO_CACHE or not unhealthy:
         return False
     # The checks went well on this edge.
-    return not causes or any(cause.edge in (START, TO_DTR) for cause in causes)
+    return not causes or any(cause.edge in (START, CACHE_TO_DTR) for cause in causes)
 
 
 def _cause_of(finding: Finding, *problems: str) -> Cause:

@@ -46,7 +46,7 @@ def look(location: str | None, url: str, image: str = "a/b:1", lost: str | None 
 
     dtr = t.cast("pull_check.Distribution", Dtr(location))
     ask = pull_check.Ask(image, lambda: "alice", lambda: dtr, connect, lambda: "Assign it.", lambda: lost)
-    return pull_check.look(ask, url)
+    return pull_check.check_pull(ask, url)
 
 
 def test_the_smallest_layer_is_asked_for_as_dtr_signed_it() -> None:

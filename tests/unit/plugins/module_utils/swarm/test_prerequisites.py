@@ -8,7 +8,7 @@ import datetime
 import typing as t
 
 import pytest
-from ansible_collections.dtr.cache.plugins.module_utils.swarm import prerequisites as swarm_checks
+from ansible_collections.dtr.cache.plugins.module_utils.swarm import prerequisites
 from ansible_collections.dtr.cache.plugins.module_utils.swarm.model import by_host_name
 
 PORT = 443
@@ -57,14 +57,14 @@ class Engine:
 def answering(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """The addresses at which something answers at the port."""
     answering: set[str] = set()
-    monkeypatch.setattr(swarm_checks, "_answers", lambda address, port: port == PORT and address in answering)
+    monkeypatch.setattr(prerequisites, "_answers", lambda address, port: port == PORT and address in answering)
     return answering
 
 
 def problems(
     nodes: list[t.Any], *, mode: str = "host", port: int = PORT, wanted: t.Sequence[str] = ("n1",), **swarm: t.Any
 ) -> list[str]:
-    return swarm_checks.swarm_problems(t.cast(t.Any, Engine(nodes, **swarm)), wanted, port, mode, "cache")
+    return prerequisites.swarm_problems(t.cast(t.Any, Engine(nodes, **swarm)), wanted, port, mode, "cache")
 
 
 def test_nothing_stands_against_a_sound_swarm() -> None:
@@ -145,13 +145,13 @@ def test_a_replica_whose_node_lost_the_label_has_its_time_to_end(
 
 def lacking(monkeypatch: pytest.MonkeyPatch, *modules: str, command: bool = False) -> None:
     """A machine on which modules or the command are not installed."""
-    monkeypatch.setattr(swarm_checks, "which", lambda name: None if command else f"/usr/bin/{name}")
-    monkeypatch.setattr(swarm_checks, "find_spec", lambda name: None if name in modules else object())
+    monkeypatch.setattr(prerequisites, "which", lambda name: None if command else f"/usr/bin/{name}")
+    monkeypatch.setattr(prerequisites, "find_spec", lambda name: None if name in modules else object())
 
 
 def test_nothing_is_said_of_requirements_that_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
     lacking(monkeypatch)
-    assert swarm_checks.missing_requirements() == []
+    assert prerequisites.missing_requirements() == []
 
 
 COMMAND = "docker-ce-cli (Debian's own: docker-cli)"
@@ -176,6 +176,6 @@ def test_what_is_missing_is_one_sentence_with_the_packages(
     monkeypatch: pytest.MonkeyPatch, command: bool, modules: list[str], lacks: str, install: str
 ) -> None:
     lacking(monkeypatch, *modules, command=command)
-    (sentence,) = swarm_checks.missing_requirements()
+    (sentence,) = prerequisites.missing_requirements()
     assert f" lacks {lacks}" in sentence
     assert f"; install {install} there, or let dtr_cache_install_requirements" in sentence

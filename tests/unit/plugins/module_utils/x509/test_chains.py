@@ -9,7 +9,7 @@ import ssl
 
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.x509 import chains as leaf
+from ansible_collections.dtr.cache.plugins.module_utils.x509 import chains
 from ansible_collections.dtr.cache.plugins.module_utils.x509.certificates import load_certificates
 from ansible_collections.dtr.cache.tests.unit.support import web
 from ansible_collections.dtr.cache.tests.unit.support.web import Identity, make_identity
@@ -26,7 +26,7 @@ LEAF = make_identity("cache", INTERMEDIATE, addresses=[HOST])
 
 def problems(*chain: Identity, host: str = HOST, key: Identity | None = LEAF) -> list[str]:
     certificates = [identity.certificate for identity in chain]
-    return list(leaf.chain_problems(certificates, host, key.key_pem if key else None, NOW))
+    return list(chains.chain_problems(certificates, host, key.key_pem if key else None, NOW))
 
 
 def test_a_sound_chain_has_no_problem() -> None:
@@ -80,7 +80,7 @@ def test_an_expired_intermediate_is_found() -> None:
     ],
 )
 def test_host_names_are_compared_as_tls_does(names: list[str], host: str, covered: bool) -> None:
-    assert leaf.covers(names, host) is covered
+    assert chains.covers(names, host) is covered
 
 
 def test_a_certificate_for_another_host_says_which_names_it_has() -> None:
@@ -90,7 +90,7 @@ def test_a_certificate_for_another_host_says_which_names_it_has() -> None:
 
 
 def test_an_encrypted_key_is_refused_with_the_way_to_decrypt_it() -> None:
-    problem = leaf.key_problem(LEAF.encrypted_key_pem("a passphrase"))
+    problem = chains.key_problem(LEAF.encrypted_key_pem("a passphrase"))
     assert problem is not None
     assert problem.startswith("is encrypted")
     assert "openssl pkey" in problem
@@ -98,37 +98,37 @@ def test_an_encrypted_key_is_refused_with_the_way_to_decrypt_it() -> None:
 
 @pytest.mark.parametrize("text", ["", "no key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"])
 def test_what_is_no_key_is_called_so(text: str) -> None:
-    assert "is not a private key" in str(leaf.key_problem(text))
+    assert "is not a private key" in str(chains.key_problem(text))
 
 
 def test_a_sound_key_has_no_problem() -> None:
-    assert leaf.key_problem(LEAF.key_pem) is None
+    assert chains.key_problem(LEAF.key_pem) is None
 
 
 def test_the_authority_may_be_the_root_or_stand_in_the_chain() -> None:
     chain = [LEAF.certificate, INTERMEDIATE.certificate]
-    assert leaf.signed_by(chain, [ROOT.certificate])
-    assert leaf.signed_by(chain, [INTERMEDIATE.certificate])
-    assert not leaf.signed_by(chain, [make_identity("stranger", ca=True).certificate])
+    assert chains.signed_by(chain, [ROOT.certificate])
+    assert chains.signed_by(chain, [INTERMEDIATE.certificate])
+    assert not chains.signed_by(chain, [make_identity("stranger", ca=True).certificate])
 
 
 def test_days_left_are_whole_days() -> None:
     certificate = make_identity("short", addresses=[HOST], days=(-1, 3)).certificate
     end = certificate.not_valid_after_utc
-    assert leaf.days_left(certificate, end - datetime.timedelta(days=2, hours=1)) == 2
-    assert leaf.days_left(certificate, end + datetime.timedelta(hours=1)) == -1
+    assert chains.days_left(certificate, end - datetime.timedelta(days=2, hours=1)) == 2
+    assert chains.days_left(certificate, end + datetime.timedelta(hours=1)) == -1
 
 
 @pytest.mark.parametrize("curve", [ec.BrainpoolP256R1(), ec.SECP256K1()], ids=lambda curve: curve.name)
 def test_a_key_on_a_curve_that_go_does_not_know_is_refused(curve: ec.EllipticCurve) -> None:
     form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     key = ec.generate_private_key(curve).private_bytes(*form).decode()
-    assert f"is on the curve {curve.name}" in str(leaf.key_problem(key))
+    assert f"is on the curve {curve.name}" in str(chains.key_problem(key))
 
 
 def test_what_was_found_before_something_unreadable_is_told_all_the_same() -> None:
     odd = make_identity("odd", addresses=[HOST], days=(-20, -10), names=b"\x04\x00")
-    found = leaf.chain_problems([odd.certificate], HOST, odd.key_pem, NOW)
+    found = chains.chain_problems([odd.certificate], HOST, odd.key_pem, NOW)
     assert "has expired: CN=odd" in next(found)
     with pytest.raises(Failure, match="CN=odd has extensions that cannot be read: "):
         next(found)
@@ -146,15 +146,15 @@ def test_an_issuer_whose_key_cannot_be_read_is_named(right: bytes, wrong: bytes,
     certificate = make_identity("cache", upper, addresses=[HOST])
     (odd,) = load_certificates(upper.malformed_pem(right, wrong))
     with pytest.raises(Failure, match=message):
-        list(leaf.chain_problems([certificate.certificate, odd], HOST, certificate.key_pem, NOW))
+        list(chains.chain_problems([certificate.certificate, odd], HOST, certificate.key_pem, NOW))
     with pytest.raises(Failure, match=message):
-        leaf.signed_by([certificate.certificate], [odd])
+        chains.signed_by([certificate.certificate], [odd])
 
 
 def test_a_signature_of_an_unknown_kind_is_not_called_a_wrong_order() -> None:
     (odd,) = load_certificates(LEAF.malformed_pem(web.ECDSA_WITH_SHA256, web.UNKNOWN_SIGNATURE))
     with pytest.raises(Failure, match="CN=cache has a signature that cannot be checked"):
-        list(leaf.chain_problems([odd, INTERMEDIATE.certificate], HOST, LEAF.key_pem, NOW))
+        list(chains.chain_problems([odd, INTERMEDIATE.certificate], HOST, LEAF.key_pem, NOW))
 
 
 @pytest.mark.filterwarnings("ignore:Parsed a")
@@ -166,8 +166,8 @@ def test_no_wrong_byte_in_a_certificate_gives_anything_but_a_failure() -> None:
             pem = ssl.DER_cert_to_PEM_cert(der[:place] + bytes([wrong]) + der[place + 1 :])
             try:
                 (odd,) = load_certificates(pem)
-                list(leaf.chain_problems([odd, INTERMEDIATE.certificate], HOST, LEAF.key_pem, NOW))
-                leaf.signed_by([odd], [INTERMEDIATE.certificate])
+                list(chains.chain_problems([odd, INTERMEDIATE.certificate], HOST, LEAF.key_pem, NOW))
+                chains.signed_by([odd], [INTERMEDIATE.certificate])
             except Failure as failure:
                 assert failure.code == "INVALID_CERTIFICATE"
                 told += 1
