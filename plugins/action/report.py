@@ -50,7 +50,8 @@ class ActionModule(ActionBase):
         content = report.content(part.all, moment)
         if read_by_people():
             lines = report.lines(part.new, Screen(WIDTH, bool(self._task.check_mode)))
-            self._display.display("\n".join([*lines, ""]))
+            # Display itself ends a text that does not end by a line break.
+            self._display.display("\n".join([*lines, "", ""]))
         return {
             report.key: content,
             "hosts": [host.host for host in part.new],

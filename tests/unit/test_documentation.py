@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.dtr.cache.plugins.filter.deployment_rows import deployment_rows
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.reports import deployment
+from ansible_collections.dtr.cache.tests.unit.support import facts
 
 PROJECT = Path(__file__).parents[2]
 README = PROJECT / "README.md"
@@ -95,7 +96,7 @@ def test_the_first_screen_shows_what_the_demo_prints() -> None:
     shown = re.search(r"^`tests/demo` ends like this.*?```text\n(.*?)```", README.read_text(), re.MULTILINE | re.DOTALL)
     assert shown
     headings, *_rows = shown[1].splitlines()
-    assert re.split(r"\s{2,}", headings) == list(deployment_rows([{"inventory_hostname": "region"}])[0])
+    assert re.split(r"\s{2,}", headings) == list(deployment.rows([facts.host("region")])[0])
     demo = (PROJECT / "tests" / "demo").read_text()
     for name, value in re.findall(r"^(IMAGE|ACCOUNT)=(.*)$", demo, re.MULTILINE):
         demo = demo.replace(f"${name}", value)

@@ -1,12 +1,14 @@
 # Copyright: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the table at the end of an assignment tells of each region."""
+"""What the report of an assignment has of each region."""
 
 from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.filter.assignment_rows import assignment_rows
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.facts import HostFacts
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.reports import assignment
+from ansible_collections.dtr.cache.tests.unit.support import facts
 
 RESULT = {
     "covered": {"region-asia": 3, "local": 7},
@@ -18,18 +20,16 @@ RESULT = {
 }
 
 
-def host(region: str, registry: str = "https://dtr", result: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+def host(
+    region: str, registry: str = "https://dtr", result: dict[str, t.Any] | None = None, **more: t.Any
+) -> HostFacts:
     skipped = {"skipped": True, "changed": False}
     settings = {"name": region, "registry_url": registry}
-    return {
-        "inventory_hostname": f"manager-{region}",
-        "__dtr_cache": settings,
-        "__dtr_cache_assigned": result or skipped,
-    }
+    return facts.host(f"manager-{region}", settings, assigned=result or skipped, **more)
 
 
 def test_one_dtr_in_two_spellings_is_one() -> None:
-    rows = assignment_rows(
+    rows = assignment.rows(
         [host("region-asia", "https://dtr.example.org", RESULT), host("region-europe", "https://DTR.example.org:443/")]
     )
     assert [row["result"] for row in rows] == ["ok", "ok", "ok"]
@@ -40,7 +40,7 @@ def cells(rows: list[dict[str, t.Any]]) -> list[tuple[t.Any, ...]]:
 
 
 def test_one_host_has_the_result_of_all() -> None:
-    rows = assignment_rows([host("region-asia", result=RESULT), host("region-europe")])
+    rows = assignment.rows([host("region-asia", result=RESULT), host("region-europe")])
     assert list(rows[0]) == ["region", "accounts", "arrived", "left", "result"]
     assert cells(rows) == [
         ("region-asia", 3, 1, 0, "ok"),
@@ -52,7 +52,7 @@ def test_one_host_has_the_result_of_all() -> None:
 def test_each_registry_has_a_result_of_its_own() -> None:
     failed = [{"name": "carol"}, {"name": "dave"}]
     other = {"covered": {"region-oz": 4}, "changed_accounts": [], "failed_accounts": failed}
-    rows = assignment_rows(
+    rows = assignment.rows(
         [
             host("region-asia", result=RESULT),
             host("region-oz", "https://other", other),
@@ -70,6 +70,14 @@ def test_each_registry_has_a_result_of_its_own() -> None:
 
 
 def test_a_host_that_was_not_reached_has_no_numbers() -> None:
-    assert cells(assignment_rows([{"inventory_hostname": "manager-asia"}])) == [
-        ("manager-asia", None, None, None, "no result")
-    ]
+    assert cells(assignment.rows([facts.host("manager-asia")])) == [("manager-asia", None, None, None, "no result")]
+
+
+def test_why_it_failed_stands_once_for_each_dtr() -> None:
+    failed = {"failure": facts.FAILED}
+    hosts = [host("region-asia", **failed), host("region-oz", "https://other", RESULT), host("region-europe", **failed)]
+    shown = assignment.table(hosts, False)
+    assert [row["region"] for row in shown.rows] == ["region-asia", "region-europe", "region-oz", "local"]
+    assert shown.notes == [[], [facts.FAILED["reason"]], [], []]
+    assert [row["result"] for row in shown.rows][:2] == ["failed at: Deploy the stack"] * 2
+    assert "would arrive" in assignment.table(hosts, True).lines(80)[0]

@@ -4,18 +4,22 @@
 
 from __future__ import annotations
 
-import copy
 import typing as t
 
 import pytest
-from ansible_collections.dtr.cache.plugins.filter.table import table
-from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.observation import (
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.facts import HostFacts
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.observing.fleets import (
+    Fleet,
+    Limits,
+    fleets_of,
     observe,
     probes,
-    registries,
-    rows,
-    summary,
+    region_rows,
+    registry_rows,
 )
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.observing.problems import DtrResults
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.observing.regions import reported_row
+from ansible_collections.dtr.cache.tests.unit.support import facts
 
 DTR = "https://dtr.example.org"
 EDGES = ("client->cache", "cache->DTR", "client->DTR")
@@ -42,8 +46,8 @@ def probed(name: str, checks: t.Sequence[dict[str, t.Any]] = ()) -> dict[str, t.
     }
 
 
-def region(name: str, **changes: t.Any) -> dict[str, t.Any]:
-    """The variables of a region that is well, with changes of C(settings), C(problems) and C(swarm)."""
+def region(name: str, **changes: t.Any) -> HostFacts:
+    """A region that is well, with changes of C(settings), C(problems) and C(plan), which C(only) replaces."""
     settings = {
         "name": name,
         "host": f"{name}.example.org",
@@ -59,40 +63,54 @@ def region(name: str, **changes: t.Any) -> dict[str, t.Any]:
         "name": "cache",
         "image": "a.example:5000/cache:2.7.6",
         "replicas": {"wanted": 2, "running": 2},
-        "ports": ["443:443/tcp (host)"],
     }
-    swarm = {"steps": [], "settled": True, "reason": "all run", "services": [service]}
-    return {
-        "inventory_hostname": name,
-        "__dtr_cache": settings,
-        "__dtr_cache_dtr": "the DTR",
-        "__dtr_cache_looked_at_settings": {"problems": changes.get("problems", [])},
-        "__dtr_cache_looked_at_swarm": changes["only"] if "only" in changes else {**swarm, **changes.get("swarm", {})},
-    }
+    plan = {"steps": [], "settled": True, "reason": "all run", "services": [service], "published_ports": [443]}
+    problems = changes.get("problems", [])
+    is_deployment = settings["certificate"] and not problems and changes.get("deployment", True)
+    return HostFacts(
+        {
+            "inventory_hostname": name,
+            "__dtr_cache": {
+                "settings": settings,
+                "problems": problems,
+                "deployment": {"definition": {}} if is_deployment else None,
+                "dtr_ca": {"pem": "PEM"},
+            },
+            "__dtr_cache_plan": changes["only"] if "only" in changes else {**plan, **changes.get("plan", {})},
+        }
+    )
 
 
 def replicas(wanted: int, running: int) -> list[dict[str, t.Any]]:
     return [{"name": "cache", "image": "cache:2.7.6", "replicas": {"wanted": wanted, "running": running}}]
 
 
-def fleet(*regions: dict[str, t.Any], **looks: t.Any) -> list[dict[str, t.Any]]:
-    """The regions with what the first of them found at the DTR."""
-    names = [each["__dtr_cache"]["name"] for each in regions]
-    found = {
-        "ca": {"pem": "PEM"},
+class World(t.NamedTuple):
+    """Regions of one DTR, and what was found there."""
+
+    hosts: tuple[HostFacts, ...]
+    dtr: DtrResults
+
+    def rows(self) -> list[dict[str, t.Any]]:
+        return region_rows([(Fleet(self.hosts), self.dtr)], self.hosts)
+
+    def registries(self) -> list[dict[str, t.Any]]:
+        return registry_rows([(Fleet(self.hosts), self.dtr)], self.rows())
+
+
+def fleet(*regions: HostFacts, **found: t.Any) -> World:
+    """The regions with what was found at their DTR."""
+    names = [each.settings["name"] for each in regions]
+    well = {
         "registry": {"healthy": True, "version": "2.7.4", "read_only": False, "error": ""},
         "health": {"caches": [probed(name) for name in names]},
         "accounts": {"by_cache": {name: ["x"] for name in names[:1]}, "dangling": []},
-        **looks,
     }
-    hosts = copy.deepcopy(list(regions))
-    hosts[0]["__dtr_cache_registry_ca"] = "PEM"
-    hosts[0].update({f"__dtr_cache_looked_at_{name}": look for name, look in found.items()})
-    return hosts
+    return World(regions, DtrResults(**{**well, **found}))
 
 
-def row_of(*regions: dict[str, t.Any], **looks: t.Any) -> dict[str, t.Any]:
-    return observe(fleet(*regions, **looks))[0]
+def row_of(*regions: HostFacts, **found: t.Any) -> dict[str, t.Any]:
+    return fleet(*regions, **found).rows()[0]
 
 
 def checks_fail(*checks: dict[str, t.Any], keep: bool = True) -> dict[str, t.Any]:
@@ -104,7 +122,7 @@ def causes(row: dict[str, t.Any]) -> list[str]:
 
 
 def test_all_is_well() -> None:
-    asia, europe = observe(fleet(region("asia"), region("europe")))
+    asia, europe = fleet(region("asia"), region("europe")).rows()
     assert asia == {
         "region": "asia",
         "cache": "asia",
@@ -146,7 +164,7 @@ NOT_THERE = check("client->DTR", "registration", "DTR has no content cache named
         ({}, checks_fail(TCP), "client->cache, tcp: port 443 refuses connections.", "Start it."),
         ({}, checks_fail(NOT_THERE, keep=False), "client->DTR, registration: DTR has no content cache", "Register it."),
         (
-            {"swarm": {"steps": STEPS}},
+            {"plan": {"steps": STEPS}},
             {},
             "the Swarm is not as declared: update service (environment, image), create 2 configs.",
             "dtr.cache.deploy --check --diff",
@@ -165,17 +183,17 @@ NOT_THERE = check("client->DTR", "registration", "DTR has no content cache named
                 }
             },
             {},
-            "the Swarm cannot be looked at: The Swarm has no node worker-1.",
+            "the Swarm cannot be read: The Swarm has no node worker-1.",
             "Its nodes are a.",
         ),
         (
-            {"swarm": {"services": replicas(2, 1), "settled": False, "reason": "service cache: 1/2 run (failed)"}},
+            {"plan": {"services": replicas(2, 1), "settled": False, "reason": "service cache: 1/2 run (failed)"}},
             {},
             "1 of 2 replicas run: service cache: 1/2 run (failed).",
             "docker stack ps",
         ),
-        ({"swarm": {"services": replicas(3, 3)}}, {}, "3 of 2 replicas run: the service is set to 3.", "deploy"),
-        ({"swarm": {"services": []}}, {}, "0 of 2 replicas run: the stack has no service for them.", "deploy"),
+        ({"plan": {"services": replicas(3, 3)}}, {}, "3 of 2 replicas run: the service is set to 3.", "deploy"),
+        ({"plan": {"services": []}}, {}, "0 of 2 replicas run: the stack has no service for them.", "deploy"),
         (
             {},
             {"accounts": {"by_cache": {}, "dangling": ["user-of-asia", "z"]}},
@@ -186,7 +204,7 @@ NOT_THERE = check("client->DTR", "registration", "DTR has no content cache named
             {"problems": ["dtr_cache_port: is bad"]},
             {},
             "the settings are not sound: dtr_cache_port: is bad.",
-            "Mend the variables",
+            "Fix the variables",
         ),
         ({}, {"health": {"msg": "no cryptography"}}, "the cache cannot be probed: no cryptography.", None),
         (
@@ -198,13 +216,13 @@ NOT_THERE = check("client->DTR", "registration", "DTR has no content cache named
         (
             {},
             {"registry": {"msg": "x", "failure": {"message": "401", "hint": "Log in."}}},
-            "the DTR cannot be asked: 401.",
+            "the DTR cannot be queried: 401.",
             "Log in.",
         ),
         (
             {},
-            {"ca": {"msg": "x", "failure": {"message": "Another fingerprint.", "hint": None}}},
-            "the CA of the DTR cannot be had: Another fingerprint.",
+            {"ca_problem": "dtr_cache_registry_url: Another fingerprint."},
+            "the CA of the DTR cannot be fetched: dtr_cache_registry_url: Another fingerprint.",
             None,
         ),
     ],
@@ -213,17 +231,17 @@ def test_each_thing_that_is_wrong_is_the_one_cause(
     changes: dict[str, t.Any], looks: dict[str, t.Any], cause: str, hint: str | None
 ) -> None:
     row = row_of(region("asia", **changes), **looks)
-    assert row["state"] == "ill"
+    assert row["state"] == "unhealthy"
     assert row["cause"].startswith(cause)
     assert (row["hint"] is None) if hint is None else hint in row["hint"]
     assert (row["problems"][0]["cause"], row["problems"][0]["hint"]) == (row["cause"], row["hint"])
 
 
 def test_nothing_that_runs_explains_a_closed_port_and_some_that_run_do_not() -> None:
-    none = row_of(region("asia", swarm={"services": replicas(2, 0), "settled": False}), **checks_fail(TCP))
+    none = row_of(region("asia", plan={"services": replicas(2, 0), "settled": False}), **checks_fail(TCP))
     assert causes(none)[0].startswith("0 of 2 replicas run")
     assert causes(none)[1].startswith("client->cache, tcp")
-    some = row_of(region("asia", swarm={"services": replicas(2, 1), "settled": False}), **checks_fail(TCP))
+    some = row_of(region("asia", plan={"services": replicas(2, 1), "settled": False}), **checks_fail(TCP))
     assert causes(some)[0].startswith("client->cache, tcp")
     assert causes(some)[1].startswith("1 of 2 replicas run")
 
@@ -234,8 +252,7 @@ def test_a_dtr_that_is_down_is_told_once_and_leaves_unknown_what_it_alone_knows(
         region("asia"),
         **checks_fail(check("client->DTR", "tcp", "port 443 refuses connections."), keep=False),
         registry=down,
-        ca=down,
-        accounts={"skipped": True},
+        accounts={},
     )
     assert causes(row) == ["client->DTR, tcp: port 443 refuses connections."]
     assert (row["registered"], row["accounts"]) == (None, None)
@@ -243,21 +260,19 @@ def test_a_dtr_that_is_down_is_told_once_and_leaves_unknown_what_it_alone_knows(
 
 def test_a_ca_that_did_not_come_is_the_cause_of_a_chain_that_is_not_trusted() -> None:
     looks = checks_fail(check("client->DTR", "chain", "CN=x is not trusted."), check("client->DTR", "api", "nothing."))
-    row = row_of(region("asia"), **looks, ca={"msg": "x", "failure": {"message": "no answer.", "hint": "Look."}})
-    assert causes(row) == ["the CA of the DTR cannot be had: no answer.", "client->DTR, api: nothing."]
+    row = row_of(region("asia"), **looks, ca_problem="no answer.")
+    assert causes(row) == ["the CA of the DTR cannot be fetched: no answer.", "client->DTR, api: nothing."]
     assert causes(row_of(region("asia"), **looks))[0] == "client->DTR, chain: CN=x is not trusted."
 
 
 def test_without_the_ca_of_the_dtr_no_drift_is_told_since_its_name_is_not_known() -> None:
-    hosts = fleet(region("asia", swarm={"steps": STEPS}), ca={"msg": "x"})
-    del hosts[0]["__dtr_cache_registry_ca"]
-    (row,) = observe(hosts)
+    row = row_of(region("asia", plan={"steps": STEPS}, deployment=False), ca_problem="no answer.")
     assert row["drift"] is None
     assert row["replicas"] == {"wanted": 2, "running": 2}
 
 
 def test_a_cache_that_something_else_deploys_is_judged_by_what_it_shows() -> None:
-    row = row_of(region("asia", settings={"certificate": None, "replicas": 0}, swarm={"services": []}))
+    row = row_of(region("asia", settings={"certificate": None, "replicas": 0}, plan={"services": []}))
     assert (row["state"], row["drift"], row["replicas"]) == ("healthy", None, None)
 
 
@@ -268,16 +283,36 @@ def test_unknown_is_where_nothing_could_be_looked_at() -> None:
 
 
 def test_of_two_caches_with_one_name_each_is_told() -> None:
-    hosts = fleet(region("asia"), region("asia", settings={"url": "https://other.example.org:443"}))
-    first, second = observe(hosts)
+    same = region("other", settings={"name": "asia", "url": "https://other.example.org:443"})
+    first, second = fleet(region("asia"), same).rows()
     assert first["state"] == "healthy"
     assert second["cause"].startswith("asia is the name of another host's cache as well")
 
 
-def test_each_dtr_has_its_own_head() -> None:
-    one, other = fleet(region("asia")), fleet(region("europe"), registry={"msg": "x", "failure": {"message": "500"}})
-    other[0]["__dtr_cache_dtr"] = "another"
-    assert [row["state"] for row in observe([*one, *other])] == ["healthy", "ill"]
+def test_regions_of_one_dtr_are_observed_together() -> None:
+    hosts = [
+        region("asia"),
+        region("europe", settings={"registry_url": "https://DTR.example.org:443"}),
+        region("africa", settings={"registry_url": "https://dtr.example.org:444"}),
+        region("oz", settings={"registry_ca_fingerprint": "aa"}),
+        facts.host("lost"),
+    ]
+    found = fleets_of(hosts)
+    assert [[host.host for host in each.hosts] for each in found] == [["asia", "europe"], ["africa"], ["oz"]]
+    broken = {"registry": {"msg": "x", "failure": {"message": "500"}}}
+    results = [(each, fleet(*each.hosts, **({} if number else broken)).dtr) for number, each in enumerate(found)]
+    rows = region_rows(results, hosts)
+    assert [(row["region"], row["state"]) for row in rows] == [
+        ("asia", "unhealthy"),
+        ("europe", "unhealthy"),
+        ("africa", "healthy"),
+        ("oz", "healthy"),
+    ]
+    assert [(row["url"], row["cause"]) for row in registry_rows(results, rows)] == [
+        (DTR, "the DTR cannot be queried: 500."),
+        (f"{DTR}:444", None),
+        (DTR, None),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -290,17 +325,17 @@ def test_each_dtr_has_its_own_head() -> None:
     ],
 )
 def test_lost_accounts_belong_to_the_region_that_names_them(assignments: dict[str, t.Any], expected: list[str]) -> None:
-    hosts = fleet(
+    world = fleet(
         region("asia", settings={"assignments": assignments}),
         accounts={"by_cache": {}, "dangling": ["carol", "bob", "alice"]},
     )
-    row = hosts[0]["__dtr_cache_observed"] = observe(hosts)[0]
+    (row,) = world.rows()
     assert row["dangling"] == expected
-    (registry,) = registries(hosts)
+    (registry,) = world.registries()
     assert registry["dangling"] == sorted({"alice", "bob", "carol"} - set(expected))
     assert bool(registry["cause"]) == bool(registry["dangling"])
     if expected:
-        assert hosts[0]["__dtr_cache_observed"]["hint"] == "dtr.cache.assign gives them the cache that is declared."
+        assert row["hint"] == "dtr.cache.assign assigns them to the declared cache."
     if registry["cause"]:
         assert registry["hint"].startswith("No region names them.")
 
@@ -314,10 +349,9 @@ def test_that_a_lost_account_is_sent_elsewhere_is_told_once() -> None:
 
 def test_who_is_not_active_pulls_from_nowhere() -> None:
     accounts = {"by_cache": {}, "dangling": ["user-of-asia", "zoe"], "inactive": ["user-of-asia", "zoe", "yan"]}
-    hosts = fleet(region("asia"), accounts=accounts)
-    hosts[0]["__dtr_cache_observed"] = observe(hosts)[0]
-    assert hosts[0]["__dtr_cache_observed"]["state"] == "healthy"
-    assert registries(hosts)[0]["cause"] is None
+    world = fleet(region("asia"), accounts=accounts)
+    assert world.rows()[0]["state"] == "healthy"
+    assert world.registries()[0]["cause"] is None
 
 
 READ_ONLY = check("client->DTR", "read_only", "DTR is in read-only mode.", "Switch it off.")
@@ -325,9 +359,9 @@ READ_ONLY = check("client->DTR", "read_only", "DTR is in read-only mode.", "Swit
 
 def test_what_is_wrong_with_a_dtr_that_answers_is_told_once() -> None:
     health = {"caches": [probed(name, [*GOOD, READ_ONLY]) for name in ("asia", "europe")]}
-    hosts = fleet(region("asia"), region("europe"), health=health)
-    assert [row["state"] for row in observe(hosts)] == ["healthy", "healthy"]
-    (registry,) = registries(hosts)
+    world = fleet(region("asia"), region("europe"), health=health)
+    assert [row["state"] for row in world.rows()] == ["healthy", "healthy"]
+    (registry,) = world.registries()
     assert (registry["cause"], registry["hint"]) == (
         "client->DTR, read_only: DTR is in read-only mode.",
         "Switch it off.",
@@ -358,14 +392,14 @@ def test_a_cache_that_no_region_declares_is_told_where_its_accounts_pulls_break(
     failed: dict[str, t.Any], accounts: list[str], told: str | None
 ) -> None:
     health = {"caches": [probed("asia"), probed("old", [failed, *GOOD])]}
-    hosts = fleet(
+    world = fleet(
         region("asia"),
         health=health,
         registered=registered("asia", "old"),
         accounts={"by_cache": {"asia": ["z"], "old": accounts}, "dangling": []},
     )
-    assert observe(hosts)[0]["state"] == "healthy"
-    (registry,) = registries(hosts)
+    assert world.rows()[0]["state"] == "healthy"
+    (registry,) = world.registries()
     assert [(each["name"], each["accounts"]) for each in registry["undeclared"]] == [("old", len(accounts))]
     assert (registry["cause"] is None) if told is None else registry["cause"].startswith(told)
     if told:
@@ -381,22 +415,23 @@ def probe(name: str) -> dict[str, t.Any]:
     ("changes", "ports"),
     [
         ({}, [443]),
-        ({"swarm": {"services": []}}, []),
-        ({"swarm": {"services": []}, "settings": {"certificate": None}}, None),
+        ({"plan": {"services": [], "published_ports": []}}, []),
+        ({"plan": {"services": [], "published_ports": []}, "settings": {"certificate": None}}, None),
+        ({"plan": {"published_ports": None}}, None),
         ({"only": GONE}, None),
     ],
 )
 def test_what_is_probed_is_compared_with_what_the_swarm_publishes(
     changes: dict[str, t.Any], ports: list[int] | None
 ) -> None:
-    host = {**region("asia", **changes), "__dtr_cache_probe": probe("asia")}
-    (entry,) = probes([host])
+    settings = {**changes.get("settings", {}), "probe": probe("asia")}
+    (entry,) = probes([region("asia", **{**changes, "settings": settings})])
     assert entry.get("published_ports") == ports
     assert entry["name"] == "asia"
 
 
 def test_what_no_region_declares_is_probed_as_well() -> None:
-    hosts = [{**region(name), "__dtr_cache_probe": probe(name)} for name in ("asia", "europe")]
+    hosts = [region(name, settings={"probe": probe(name)}) for name in ("asia", "europe")]
     of_dtr = registered("asia", "old", "old")["content_caches"]
     of_dtr.append({"id": "x", "name": "odd", "host": "ftp://x"})
     entries = probes(hosts, of_dtr)
@@ -405,31 +440,30 @@ def test_what_no_region_declares_is_probed_as_well() -> None:
 
 
 def test_many_lost_accounts_are_counted() -> None:
-    hosts = fleet(region("asia"), accounts={"by_cache": {}, "dangling": [f"u{number}" for number in range(9)]})
-    (registry,) = registries(hosts)
+    world = fleet(region("asia"), accounts={"by_cache": {}, "dangling": [f"u{number}" for number in range(9)]})
+    (registry,) = world.registries()
     told = "9 accounts are assigned to a cache that no longer exists: u0, u1, u2, u3, u4 and 4 more."
     assert registry["cause"] == told
 
 
 def test_a_dtr_that_each_region_spells_in_another_way_is_one() -> None:
-    lost = {"by_cache": {}, "dangling": ["user-of-europe"]}
-    hosts = fleet(
+    hosts = [
         region("asia"),
         region("europe", settings={"registry_url": "https://DTR.example.org:443"}),
         region("africa", settings={"registry_url": "https://dtr.example.org:444"}),
-        accounts=lost,
-        registered=registered("asia", "europe", "africa"),
-    )
-    for host, row in zip(hosts, observe(hosts), strict=True):
-        host["__dtr_cache_observed"] = row
-    assert [host["__dtr_cache_observed"]["registry_url"] for host in hosts] == [DTR, DTR, f"{DTR}:444"]
-    (registry,) = registries(hosts)
+    ]
+    lost = {"by_cache": {}, "dangling": ["user-of-europe"]}
+    of_dtr = registered("asia", "europe", "africa")
+    results = [(each, fleet(*each.hosts, accounts=lost, registered=of_dtr).dtr) for each in fleets_of(hosts)]
+    rows = region_rows(results, hosts)
+    assert [row["registry_url"] for row in rows] == [DTR, DTR, f"{DTR}:444"]
+    registry = registry_rows(results, rows)[0]
     assert (registry["url"], registry["dangling"]) == (DTR, [])
     assert [each["name"] for each in registry["undeclared"]] == ["africa"]
 
 
 def test_a_registry_that_is_well() -> None:
-    assert registries(fleet(region("asia"), region("europe"))) == [
+    assert fleet(region("asia"), region("europe")).registries() == [
         {
             "url": DTR,
             "healthy": True,
@@ -444,24 +478,53 @@ def test_a_registry_that_is_well() -> None:
 
 
 def test_a_host_at_which_the_role_failed_has_a_row() -> None:
-    failed = {
-        "inventory_hostname": "asia",
-        "__dtr_cache_failure": "boom",
-        "__dtr_cache_failed_task": "Unpack the client bundle",
-    }
-    (row,) = rows([failed])
+    row = reported_row(facts.host("asia", failure={"task": "Read the settings", "reason": "boom"}))
     assert row["state"] == "unknown"
-    assert row["cause"] == "the look at the region failed at Unpack the client bundle: boom."
+    assert row["cause"] == "observing the region failed at Read the settings: boom."
     assert set(row) == set(row_of(region("asia")))
-    (row,) = rows([{"inventory_hostname": "asia"}])
-    assert (row["state"], row["cause"]) == ("unknown", "it was not looked at.")
+    row = reported_row(facts.host("asia"))
+    assert (row["state"], row["cause"]) == ("unknown", "it was not observed.")
 
 
 def test_a_row_of_the_same_run_before_a_failure_is_not_well_any_more() -> None:
     before = row_of(region("asia"))
-    host = {"inventory_hostname": "asia", "__dtr_cache_observed": before, "__dtr_cache_failure": "boom"}
-    assert rows([host])[0]["state"] == "ill"
+    observed = {"regions": [row_of(region("europe")), before]}
+    assert reported_row(facts.host("asia", observed=observed)) == before
+    assert reported_row(facts.host("asia", observed=observed, failure=facts.FAILED))["state"] == "unhealthy"
     assert before["state"] == "healthy"
+
+
+class Dtr:
+    """Answers what modules ask, and records it."""
+
+    def __init__(self, **answers: t.Any) -> None:
+        self.answers = {"registry_info": {"healthy": True}, "cache_health": {"caches": []}, **answers}
+        self.asked: dict[str, t.Any] = {}
+
+    def __call__(self, module: str, options: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any]:
+        self.asked[module] = options
+        return t.cast("t.Mapping[str, t.Any]", self.answers.get(module, {}))
+
+
+LIMITS = Limits(timeout=10, retries=1, probe_timeout=60)
+
+
+def test_a_dtr_is_asked_once_for_all_its_caches() -> None:
+    dtr = Dtr(content_caches_info=registered("asia", "old"))
+    hosts = [region(name, settings={"probe": probe(name)}) for name in ("asia", "europe")]
+    results = observe(Fleet(hosts), dtr, LIMITS)
+    assert dtr.asked["registry_info"] == dtr.asked["content_caches_info"] == {"timeout": 10, "retries": 1}
+    assert [cache["name"] for cache in dtr.asked["cache_health"]["caches"]] == ["asia", "europe", "old"]
+    assert dtr.asked["cache_health"]["timeout"] == 60
+    assert dtr.asked["cache_assignments_info"] == {"timeout": 30, "retries": 1}
+    assert (results.probed, results.ca_problem) == ([], None)
+
+
+@pytest.mark.parametrize("answer", [{"msg": "refused", "failure": {}}, {"healthy": False}])
+def test_of_a_dtr_that_is_not_healthy_only_the_caches_are_probed(answer: dict[str, t.Any]) -> None:
+    dtr = Dtr(registry_info=answer)
+    assert observe(Fleet([region("asia")]), dtr, LIMITS).registry == answer
+    assert list(dtr.asked) == ["registry_info", "cache_health"]
 
 
 @pytest.mark.parametrize(
@@ -475,15 +538,4 @@ def test_a_row_of_the_same_run_before_a_failure_is_not_well_any_more() -> None:
 )
 def test_the_version_is_the_tag(image: str | None, version: str | None) -> None:
     services = [{"name": "cache", "image": image, "replicas": {"wanted": 2, "running": 2}}]
-    assert row_of(region("asia", swarm={"services": services}))["version"] == version
-
-
-def test_the_table_has_a_line_for_each_region() -> None:
-    found = observe(fleet(region("asia"), region("europe", only=GONE)))
-    lines = table(summary(found))
-    assert lines[0].split("  ")[0] == "region"
-    assert len(lines) == 4
-    assert "healthy" in lines[2]
-    assert "2/2" in lines[2]
-    assert lines[3].split()[2] == "ill"
-    assert max(map(len, lines)) < 250
+    assert row_of(region("asia", plan={"services": services}))["version"] == version
