@@ -22,8 +22,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs12
 
+from ..forms import play_of
 from .conftest import ACCOUNTS, Json, Registry, harness
-from .forms import play_of
 from .test_ansible import ASIA, EUROPE, LOCALLY, Ansible, Run, finished, fleet
 
 EVERYBODY_PULLS_FROM_EUROPE = {"a1": ("region-asia", ASIA), "e1": ("region-europe", EUROPE)}
@@ -212,7 +212,8 @@ def test_assignments_as_a_survey_gives_them(assigned: Registry, ansible: Ansible
     ]
     names = [f"region-r{number}" for number in range(len(spellings))]
     assigned.set_up({name: (name, f"https://{name}.example.org") for name in names}, {})
-    inventory = fleet(assigned, **{f"r{number}": text for number, text in enumerate(spellings)})
+    claims: Json = {f"r{number}": text for number, text in enumerate(spellings)}
+    inventory = fleet(assigned, **claims)
     run = ansible.run("dtr.cache.assign", inventory=inventory)
     assert run.code == 0, run.output
     assert assigned.settings() == {f"user{number:05d}": f"region-r{(number - 1) // 2}" for number in range(1, 13)}

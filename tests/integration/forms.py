@@ -9,26 +9,29 @@ import typing as t
 Json = dict[str, t.Any]
 
 
-def _each(action: str) -> t.Callable[[str, list[Json]], Json]:
+Form = t.Callable[[str, list[Json], str], Json]
+
+
+def _each(action: str) -> Form:
     """A task for each use."""
-    return lambda role, entries: {"tasks": [{action: {"name": role}, "vars": entry} for entry in entries]}
+    return lambda role, entries, _manager: {"tasks": [{action: {"name": role}, "vars": entry} for entry in entries]}
 
 
-def _loop(role: str, entries: list[Json], **more: t.Any) -> Json:
+def _loop(role: str, entries: list[Json], _manager: str, **more: t.Any) -> Json:
     """A loop of the user's own, whose C(item) is what C(vars) are made of."""
     names = {name: f"{{{{ item.{name} }}}}" for name in entries[0]}
     return {"tasks": [{"ansible.builtin.include_role": {"name": role, **more}, "loop": entries, "vars": names}]}
 
 
-def _delegated(role: str, entries: list[Json]) -> Json:
-    return _loop(role, entries, apply={"delegate_to": "localhost"})
+def _delegated(role: str, entries: list[Json], manager: str) -> Json:
+    return _loop(role, entries, manager, apply={"delegate_to": manager})
 
 
-def _listed(role: str, entries: list[Json]) -> Json:
+def _listed(role: str, entries: list[Json], _manager: str) -> Json:
     return {"roles": [{"role": role, "vars": entry} for entry in entries]}
 
 
-FORMS: dict[str, t.Callable[[str, list[Json]], Json]] = {
+FORMS: dict[str, Form] = {
     "include": _each("ansible.builtin.include_role"),
     "import": _each("ansible.builtin.import_role"),
     "loop": _loop,
@@ -37,9 +40,13 @@ FORMS: dict[str, t.Callable[[str, list[Json]], Json]] = {
 }
 
 
-def uses(form: str, role: str, entries: list[Json]) -> Json:
-    """The part of a play that uses a role once for each entry, all of which have the same variables."""
-    return FORMS[form](role, entries)
+def uses(form: str, role: str, entries: list[Json], manager: str = "localhost") -> Json:
+    """The part of a play that uses a role once for each entry, all of which have the same variables.
+
+    Args:
+        manager: Where the form C(delegate) has it done.
+    """
+    return FORMS[form](role, entries, manager)
 
 
 def play_of(host: str, content: Json) -> Json:
