@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cache_logs_info
-short_description: Tell from the logs of a cache why it fails
+short_description: Find in the logs of a cache why it fails
 version_added: 0.1.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
@@ -16,7 +16,7 @@ description:
   - Recognises the known causes of trouble, counts them, and shows for each one sample and what to do. Nothing else of
     the logs is shown.
   - Secrets in a sample (tokens, passwords, keys, query strings, which are signed) are replaced by V(***).
-  - What a client can put into a line of the log, such as its user agent, is not looked at, nor is what
+  - What a client can put into a line of the log, such as its user agent, is left out, and so is what
     M(dtr.cache.cache_health) causes there by itself.
   - A log of any length is read in one pass, with little memory, and in bounded time.
 options:
@@ -26,7 +26,7 @@ options:
     required: true
   since:
     description:
-      - How far to look back, such as V(30m), V(2h) or V(1d), or the moment to begin with, such as
+      - How far back to read, such as V(30m), V(2h) or V(1d), or the moment to begin with, such as
         V(2026-01-31T12:00:00Z). By the clock of the manager.
     type: str
     default: 1h
@@ -35,9 +35,15 @@ options:
     type: int
     default: 20000
   timeout:
-    description: Seconds for reading the logs. What was read by then is told.
+    description: Seconds for reading the logs. What was read by then is reported.
     type: float
     default: 60
+  explains:
+    description:
+      - A failed result of M(dtr.cache.cache_health), M(dtr.cache.cache_pull) or M(dtr.cache.cache_proof), which the log
+        may explain. That a cache gets nothing from DTR shows from outside, and only its log says why.
+      - It stays on the control node.
+    type: dict
 extends_documentation_fragment:
   - dtr.cache.engine
   - dtr.cache.attributes
@@ -87,8 +93,12 @@ findings:
     nodes: {description: Host names of the nodes on which it was seen., type: list, elements: str}
     sample: {description: The newest message about it., type: str}
     hint: {description: What to do about it., type: str}
+explanation:
+  description: The likeliest cause in the log that explains O(explains), in sentences; null when nothing there does.
+  returned: with O(explains)
+  type: str
 since:
-  description: The beginning of the time that was looked at.
+  description: The beginning of the time that was read.
   returned: success
   type: str
   sample: "2026-01-31T11:05:00Z"
@@ -104,76 +114,23 @@ unread:
   elements: str
 """
 
-import time
-import typing as t
+from ..module_utils.logs.reader import findings_of
+from ..module_utils.module.of_engine import EngineModule
 
-from ..module_utils.common.failure import Failure
-from ..module_utils.logs import reader as service_logs
-from ..module_utils.module.base import SentModule
-from ..module_utils.module.of_engine import ENGINE_ARGUMENT_SPEC, run
-from ..module_utils.swarm.engine import Engine
+MODULE = EngineModule(
+    lambda engine, module: findings_of(engine, module.params),
+    {
+        "name": {"type": "str", "required": True},
+        "since": {"type": "str", "default": "1h"},
+        "lines": {"type": "int", "default": 20000},
+        "timeout": {"type": "float", "default": 60},
+    },
+)
 
 
 def main() -> None:
-    """Read the logs of a stack."""
-    module = SentModule(
-        argument_spec={
-            "name": {"type": "str", "required": True},
-            "since": {"type": "str", "default": "1h"},
-            "lines": {"type": "int", "default": 20000},
-            "timeout": {"type": "float", "default": 60},
-            **ENGINE_ARGUMENT_SPEC,
-        },
-        supports_check_mode=True,
-    )
-    params = module.params
-    run(module, lambda engine: look_into(engine, params["name"], params["since"], params["lines"], params["timeout"]))
-
-
-def look_into(engine: Engine, stack: str, since: str, lines: int, seconds: float) -> dict[str, t.Any]:
-    """What the logs and tasks of a stack tell.
-
-    Raises:
-        Failure: The Engine cannot be asked, or an option makes no sense.
-    """
-    if lines < 1 or seconds <= 0:
-        raise Failure("INVALID_INPUT", "lines and timeout have to be greater than zero.")
-    now = service_logs.moment_of(engine.require_manager()["SystemTime"])
-    begin = service_logs.since(since, now)
-    moment = engine.look_at(stack)
-    collector = service_logs.Collector()
-    end = time.monotonic() + seconds
-    if not moment.services:
-        collector.take_absence(stack, now)
-    for task in moment.tasks:
-        collector.take_task(task, begin)
-    for node in moment.nodes.values():
-        collector.take_node(node, moment.tasks, now)
-    for name, service in moment.services.items():
-        log = engine.stream_log(
-            service["ID"], since=int(begin.timestamp()), lines=lines, seconds=max(0.1, end - time.monotonic())
-        )
-        try:
-            collector.read(log)
-        except Failure as failure:
-            collector.unread[f"service {name}: {failure.message}"] = None
-    for task_id, count in collector.lines_by_task.items():
-        if count >= lines:
-            collector.unread[f"task {task_id}: only its newest {lines} lines were read; raise lines for more"] = None
-    return {
-        "changed": False,
-        "findings": collector.rows(moment.tasks, moment.nodes),
-        "since": begin.astimezone(now.tzinfo).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "lines_read": collector.lines,
-        "unread": [_with_names(text, moment.nodes) for text in collector.unread],
-    }
-
-
-def _with_names(text: str, nodes: t.Mapping[str, t.Mapping[str, t.Any]]) -> str:
-    """The Engine's words with host names in the place of ids."""
-    for node_id, node in nodes.items():
-        text = text.replace(node_id, node["Description"]["Hostname"])
-    return text
+    """Entry point."""
+    MODULE.run()
 
 
 if __name__ == "__main__":

@@ -11,11 +11,11 @@ short_description: Wait until a Swarm stack has settled, and say whether it did
 version_added: 0.1.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
-  - Looks at the services, tasks and nodes of a stack until there is a verdict, at the latest after O(timeout) seconds.
+  - Observes the services, tasks and nodes of a stack until there is a verdict, at the latest after O(timeout) seconds.
   - A replica counts only when it runs what the service declares now, on a node that is ready.
   - Fails with any verdict but V(converged), and says why in one sentence.
-  - A look that fails, since the manager is away or the Swarm has no leader for a moment, does not end the wait. One
-    that stays away until the end gives the verdict V(timed_out).
+  - A request that fails, because the manager is away or the Swarm has no leader for a moment, does not end the wait. A
+    manager that stays away until the end gives the verdict V(timed_out).
 options:
   name:
     description: The stack's name.
@@ -108,89 +108,22 @@ gap_seconds:
   sample: 1.2
 """
 
-import contextlib
-import time
-import typing as t
+from ..module_utils.module.of_engine import EngineModule
+from ..module_utils.swarm.convergence import settle
 
-from ..module_utils.common.failure import Failure
-from ..module_utils.common.redaction import redacted
-from ..module_utils.module.base import SentModule
-from ..module_utils.module.of_engine import ENGINE_ARGUMENT_SPEC, run
-from ..module_utils.swarm import convergence
-from ..module_utils.swarm.engine import Engine
-from ..module_utils.swarm.model import Moment
-
-LOG_LINES = 20
-HINTS = {
-    convergence.TASK_FAILED: "The log lines and tasks in this result tell more.",
-    convergence.ROLLED_BACK: "Mend the cause and deploy again; what ran before still runs.",
-    convergence.PAUSED: "Mend the cause and deploy again.",
-    convergence.NO_NODE: "Look at the nodes' labels, states and published ports: docker node ls, docker service ls",
-    convergence.TIMED_OUT: "The timeline in this result tells how far it came; a longer timeout may be needed.",
-}
-
-
-def settle(engine: Engine, stack: str, timeout: int, definition: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """Wait for the stack's verdict; any but V(converged) is a failure with all that was seen."""
-    known: list[dict[str, t.Any]] = []
-
-    def look() -> Moment:
-        if not known:
-            known.append(engine.require_manager())
-        return engine.look_at(stack)
-
-    outcome = convergence.wait(
-        look,
-        timeout=timeout,
-        clock=time.monotonic,
-        sleep=time.sleep,
-        definition=definition,
-    )
-    verdict = outcome.verdict
-    result: dict[str, t.Any] = {
-        "verdict": verdict,
-        "tasks": convergence.task_rows(outcome.moment),
-        "timeline": outcome.timeline,
-    }
-    with contextlib.suppress(Failure):
-        # The Engine may be away again, and a verdict that was found does not go with it.
-        result["stale"] = convergence.stale_objects(engine.read_swarm(stack), stack)
-    gap = convergence.gap_seconds(outcome.moment)
-    if gap is not None:
-        result["gap_seconds"] = gap
-    if verdict == convergence.CONVERGED:
-        return {"changed": False, **result}
-    message = f"Stack {stack} did not settle: {outcome.reason}."
-    if verdict in (convergence.TASK_FAILED, convergence.ROLLED_BACK, convergence.PAUSED):
-        result["log"] = _log_of_failure(engine, outcome.moment)
-        if result["log"]:
-            message += f" The container's log ends with: {result['log'][-1]}"
-    raise Failure(verdict.upper(), message, hint=HINTS[verdict], **result)
-
-
-def _log_of_failure(engine: Engine, moment: Moment) -> list[str]:
-    """The end of the log of the newest failed task that wrote one: a task that never started wrote none."""
-    for service, tasks in convergence.failed_tasks(moment).items():
-        for task in reversed(tasks):
-            lines = engine.last_log_lines(service, [task], LOG_LINES)
-            if lines:
-                return [redacted(line) for line in lines]
-    return []
+MODULE = EngineModule(
+    lambda engine, module: settle(engine, module.params),
+    {
+        "name": {"type": "str", "required": True},
+        "timeout": {"type": "int", "default": 300},
+        "definition": {"type": "dict", "default": {}},
+    },
+)
 
 
 def main() -> None:
-    """Wait for a stack."""
-    module = SentModule(
-        argument_spec={
-            "name": {"type": "str", "required": True},
-            "timeout": {"type": "int", "default": 300},
-            "definition": {"type": "dict", "default": {}},
-            **ENGINE_ARGUMENT_SPEC,
-        },
-        supports_check_mode=True,
-    )
-    params = module.params
-    run(module, lambda engine: settle(engine, params["name"], params["timeout"], params["definition"]))
+    """Entry point."""
+    MODULE.run()
 
 
 if __name__ == "__main__":

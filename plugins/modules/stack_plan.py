@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: stack_plan
-short_description: Tell what a deployment would change in a Swarm
+short_description: Show what a deployment would change in a Swarm
 version_added: 0.1.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
@@ -16,7 +16,7 @@ description:
     entrypoint and command, environment, ports and their modes, mounts, configs and secrets, C(stop_grace_period), and
     of C(deploy) the mode, replicas, placement (constraints and replicas a node), C(restart_policy), C(update_config),
     C(rollback_config) and C(resources). A part of O(definition) that is not named here is deployed, but not compared.
-  - In check mode the task reports changed when there are steps, since the tasks that would do them cannot tell (
+  - In check mode the task reports changed when there are steps, since the tasks that would do them cannot (
     M(community.docker.docker_stack) knows no check mode). In a real run the tasks that do them report it.
 options:
   name:
@@ -57,8 +57,8 @@ options:
     default: 2
   preflight:
     description:
-      - What M(dtr.cache.preflight) would ask the Swarm where that has been left to this task. When something is wrong,
-        no plan is made, and the task fails with all of it.
+      - What to check in the Swarm first, where M(dtr.cache.preflight) leaves that to this task. When something is
+        wrong, no plan is made, and the result lists all problems.
     type: dict
     suboptions:
       nodes:
@@ -78,7 +78,7 @@ options:
   definition:
     description:
       - The stack's definition, the data of a C(docker-stack.yml), with Docker's short or long forms. Without one, no
-        service is looked at.
+        service is compared.
       - Configs and secrets that it takes from files are known by the names that C(docker stack deploy) gives them.
     type: dict
     default: {}
@@ -121,7 +121,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 problems:
-  description: Everything that is wrong of what O(preflight) asks, one sentence each.
+  description: Everything that O(preflight) found wrong, one sentence each.
   returned: when something is wrong
   type: list
   elements: str
@@ -163,8 +163,8 @@ settled:
   type: bool
 stalled:
   description:
-    - Services whose replicas have all ended and for which Swarm makes no new one, although nothing differs. To deploy
-      them again has Swarm look again.
+    - Services whose replicas have all ended and for which Swarm makes no new one, although nothing differs. Deploying
+      them again makes Swarm schedule them again.
   returned: success
   type: list
   elements: str
@@ -201,89 +201,46 @@ services:
       type: list
       elements: str
       sample: [worker-3]
+published_ports:
+  description:
+    - The host ports that the stack's live service C(cache) publishes, in ascending order. Empty when the stack has no
+      such service; also when the task failed because no plan could be made.
+    - Give them to O(dtr.cache.cache_health#module:caches[].published_ports).
+  returned: when the Swarm was read
+  type: list
+  elements: int
+  sample: [443]
 """
 
-import dataclasses
-import typing as t
+from ..module_utils.module.of_engine import EngineModule
+from ..module_utils.swarm.planning import planned, prevented_by
 
-from ..module_utils.common.failure import Failure
-from ..module_utils.module.base import SentModule
-from ..module_utils.module.of_engine import ENGINE_ARGUMENT_SPEC, run
-from ..module_utils.swarm.compose import external_names
-from ..module_utils.swarm.convergence import (
-    CONVERGED,
-    judge,
-    running_services,
-    stalled_services,
+MODULE = EngineModule(
+    lambda engine, module: planned(engine, module.params, check_mode=module.check_mode),
+    {
+        "name": {"type": "str", "required": True},
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "node_labels": {"type": "dict", "default": {}},
+        "configs": {"type": "list", "elements": "str", "default": []},
+        "secrets": {"type": "list", "elements": "str", "no_log": False, "default": []},
+        "keep_versions": {"type": "int", "default": 2},
+        "preflight": {
+            "type": "dict",
+            "options": {
+                "nodes": {"type": "list", "elements": "str", "required": True},
+                "port": {"type": "int", "required": True},
+                "publish_mode": {"type": "str", "choices": ["ingress", "host"], "required": True},
+            },
+        },
+        "definition": {"type": "dict", "default": {}},
+    },
+    prevented_by,
 )
-from ..module_utils.swarm.engine import Engine
-from ..module_utils.swarm.plan import WantedStack, plan, plan_removal
-from ..module_utils.swarm.prerequisites import preflight_problems
 
 
 def main() -> None:
-    """Plan a stack."""
-    module = SentModule(
-        argument_spec={
-            "name": {"type": "str", "required": True},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "node_labels": {"type": "dict", "default": {}},
-            "configs": {"type": "list", "elements": "str", "default": []},
-            "secrets": {"type": "list", "elements": "str", "no_log": False, "default": []},
-            "keep_versions": {"type": "int", "default": 2},
-            "preflight": {
-                "type": "dict",
-                "options": {
-                    "nodes": {"type": "list", "elements": "str", "required": True},
-                    "port": {"type": "int", "required": True},
-                    "publish_mode": {"type": "str", "choices": ["ingress", "host"], "required": True},
-                },
-            },
-            "definition": {"type": "dict", "default": {}},
-            **ENGINE_ARGUMENT_SPEC,
-        },
-        supports_check_mode=True,
-    )
-    if module.params["preflight"]:
-        tell_problems(module, {**module.params["preflight"], "stack_name": module.params["name"]})
-    options = {field.name: module.params[field.name] for field in dataclasses.fields(WantedStack)}
-    for kind in ("configs", "secrets"):
-        options[kind] = list(dict.fromkeys([*options[kind], *external_names(options["definition"], kind)]))
-    wanted = WantedStack(**options)
-
-    def work(engine: Engine) -> dict[str, t.Any]:
-        engine.require_manager()
-        make_plan = plan if module.params["state"] == "present" else plan_removal
-        moment = engine.look_at(wanted.name)
-        services = running_services(moment)
-        try:
-            result = make_plan(engine.read_swarm(wanted.name), wanted)
-        except Failure as failure:
-            failure.result["services"] = services
-            raise
-        state = judge(moment, definition=wanted.definition)
-        return {
-            "changed": module.check_mode and bool(result.steps),
-            "steps": result.steps,
-            "kept_images": result.kept_images,
-            "settled": state.verdict == CONVERGED,
-            "reason": state.reason,
-            "stalled": stalled_services(moment),
-            "services": services,
-            "diff": result.diff(),
-        }
-
-    run(module, work)
-
-
-def tell_problems(module: SentModule, asked: dict[str, t.Any]) -> None:
-    """End with what stands against the deployment, if there is anything."""
-    try:
-        problems = preflight_problems(Engine(module.params), asked)
-    except Failure as failure:
-        problems = [f"the Swarm cannot be asked: {failure.as_result()['msg']}"]
-    if problems:
-        module.exit_json(changed=False, problems=problems)
+    """Entry point."""
+    MODULE.run()
 
 
 if __name__ == "__main__":

@@ -24,8 +24,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.dtr.cache.plugins.module_utils.logs import causes as log_causes
-from ansible_collections.dtr.cache.plugins.module_utils.logs import reader as service_logs
+from ansible_collections.dtr.cache.plugins.module_utils.logs.catalogue.starting import STARTING
+from ansible_collections.dtr.cache.plugins.module_utils.logs.findings import Collector
+from ansible_collections.dtr.cache.plugins.module_utils.logs.stream import LogLine
 from ansible_collections.dtr.cache.plugins.module_utils.x509.certificates import fingerprint, load_certificates
 from ansible_collections.dtr.cache.tests.unit.support.modules import run_module
 
@@ -332,9 +333,9 @@ def looked(world: World) -> Looked:
 
 def told_by_log(world: World, port: int) -> set[str]:
     """The causes that C(cache_logs_info) knows in the log of a cache."""
-    collector = service_logs.Collector()
+    collector = Collector()
     for text in world.node.log(port).splitlines():
-        collector.take_line(service_logs.Line("", "node", "task", text))
+        collector.take_line(LogLine("", "node", "task", text))
     return set(collector.findings)
 
 
@@ -376,7 +377,7 @@ def test_the_log_that_a_hint_leads_to_names_the_reason(looked: Looked) -> None:
         "other-key": {"key_mismatch"},
     }
     # Go says the same of both, so both are mended by what is said of it.
-    mismatch = next(cause for cause in log_causes.STARTING if cause.code == "key_mismatch")
+    mismatch = next(cause for cause in STARTING if cause.code == "key_mismatch")
     assert "Put the cache's own certificate first" in mismatch.hint
     assert "the dtr_cache_private_key that belongs to the first" in mismatch.hint
 

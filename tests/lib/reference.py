@@ -147,9 +147,13 @@ def variables() -> str:
     for name, option in argument_spec(PROJECT / "roles" / "settings")["options"].items():
         description = option["description"]
         text = " ".join(description) if isinstance(description, list) else description
-        default = f"`{option['default']}`" if "default" in option else ""
+        default = f"`{_shown(option['default'])}`" if "default" in option else ""
         lines.append([f"`{name}`", default, plain(text)])
     return rows(["variable", "default", "meaning"], lines)
+
+
+def _shown(value: t.Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def checks() -> str:

@@ -138,3 +138,21 @@ def test_every_file_says_its_licence() -> None:
         if path.suffix in suffixes and path.exists() and path.stat().st_size and name != "CHANGELOG.md":
             head = path.read_text(encoding="utf-8")[:800]
             assert "SPDX-License-Identifier: GPL-3.0-or-later" in head, name
+
+
+def anchor(heading: str) -> str:
+    """What GitHub makes of a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_headings_that_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    headings = {anchor(heading) for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE)}
+    assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= headings
+
+
+def test_every_decision_is_in_the_list_of_decisions() -> None:
+    text = (PROJECT / "docs" / "decisions.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^##+ (.*)$", text, re.MULTILINE)
+    assert re.findall(r"^ *- \[(.*)\]\(#.*\)$", text, re.MULTILINE) == headings

@@ -1,7 +1,7 @@
 # Copyright: Contributors to the dtr.cache project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One blob asked for as a client asks: with DTR's signature. What the cache makes of it tells what no other look can.
+"""One blob asked for as a client asks: with DTR's signature. The cache's answer shows what no other check can.
 
 A cache that reaches its upstream and still gives nothing has trouble with its storage; one that is refused what DTR has
 signed is not trusted, or asks somebody else than DTR.
@@ -18,8 +18,8 @@ from ..dtr import images
 from ..http.responses import status_text
 from ..http.transport import Transport
 from ..pulling.distribution import Distribution
-from .checks import CACHE_TO_DTR, CLIENT_TO_DTR, Check
-from .health import LOG_HINT
+from .checks import CACHE_TO_DTR, CLIENT_TO_DTR, Check, bad
+from .judges import LOG_HINT
 
 _MOST_NESTED = 3
 # What any of them means is for the judge to say.
@@ -46,7 +46,7 @@ class Ask(t.NamedTuple):
     lost_cache: t.Callable[[], str | None]
 
 
-def look(ask: Ask, url: str) -> Check:
+def check_pull(ask: Ask, url: str) -> Check:
     """Ask for the smallest layer of the image by way of the cache at C(url)."""
     try:
         distribution = ask.distribution()
@@ -80,25 +80,25 @@ def _location(ask: Ask, distribution: Distribution, repository: str, digest: str
 
 def judge(status: int, image: str) -> Check:
     """What the cache's answer to a signed request means, when it is known to reach its upstream."""
-    told = f"asked for a layer of {image} as DTR signed it, the cache answers {status_text(status)}"
+    answer = f"asked for a layer of {image} as DTR signed it, the cache answers {status_text(status)}"
     if status < 400:
-        return Check(CACHE_TO_DTR, "pull", True, told)
+        return Check(CACHE_TO_DTR, "pull", True, answer)
     if status in (401, 403):
         return _bad(
             CACHE_TO_DTR,
-            f"{told}: its upstream does not take the signature",
+            f"{answer}: its upstream does not take the signature",
             "Check that upstreams of the cache's configuration lead to this very DTR, and compare the clocks of DTR "
             "and the cache's node.",
         )
     if status == 404:
         return _bad(
             CACHE_TO_DTR,
-            f"{told}: its upstream does not have what DTR has",
+            f"{answer}: its upstream does not have what DTR has",
             "Check that upstreams of the cache's configuration lead to this very DTR.",
         )
     return _bad(
         CACHE_TO_DTR,
-        f"{told}: it reaches its upstream, but cannot store or read the layer",
+        f"{answer}: it reaches its upstream, but cannot store or read the layer",
         f"Its storage may be full or not writable: make room, or check rights and credentials. {LOG_HINT}",
     )
 
@@ -126,4 +126,4 @@ def _status(transport: Transport, location: str) -> int:
 
 
 def _bad(edge: str, detail: str, hint: str | None) -> Check:
-    return Check(edge, "pull", False, f"{detail.rstrip('.')}.", hint)
+    return bad(edge, "pull", detail, hint)

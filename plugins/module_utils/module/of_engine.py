@@ -11,7 +11,7 @@ from ansible.module_utils.basic import env_fallback, missing_required_lib
 
 from ..common.failure import Failure
 from ..swarm.engine import DOCKER_IMPORT_ERROR, Engine
-from .base import Module, run_to_end
+from .base import Module, SentModule, run_to_end
 
 # The same options, defaults and environment variables as in community.docker.
 ENGINE_ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
@@ -42,13 +42,42 @@ ENGINE_ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def run(module: Module, work: t.Callable[[Engine], dict[str, t.Any]]) -> None:
-    """Connect to the Engine that the module's options name, do the work and end the module with its result."""
+class EngineModule:
+    """A module that reads a Swarm: its own options, and its work.
 
-    def connected_work() -> dict[str, t.Any]:
-        if DOCKER_IMPORT_ERROR:
-            reason = "to ask the Docker Engine (package python3-docker on Debian and Ubuntu)"
-            raise Failure("MISSING_LIBRARY", missing_required_lib("docker", reason=reason))
-        return work(Engine(module.params))
+    Args:
+        work: Does the module's work and returns its result, or raises C(Failure).
+        argument_spec: The module's own options.
+        prevented_by: What stands against the work, as sentences; they are the result then. The Docker SDK need not be
+            there for that.
+    """
 
-    run_to_end(module, connected_work)
+    def __init__(
+        self,
+        work: t.Callable[[Engine, Module], dict[str, t.Any]],
+        argument_spec: t.Mapping[str, t.Any],
+        prevented_by: t.Callable[[t.Mapping[str, t.Any]], list[str]] = lambda _params: [],
+    ) -> None:
+        self._work = work
+        self._argument_spec = argument_spec
+        self._prevented_by = prevented_by
+
+    def run(self, module_class: t.Callable[..., Module] = SentModule) -> None:
+        """Make the module, do its work, and end with its result."""
+        module = module_class(argument_spec={**self._argument_spec, **ENGINE_ARGUMENT_SPEC}, supports_check_mode=True)
+
+        def checked_work() -> dict[str, t.Any]:
+            problems = self._prevented_by(module.params)
+            if problems:
+                return {"changed": False, "problems": problems}
+            return connected(module, lambda engine: self._work(engine, module))
+
+        run_to_end(module, checked_work)
+
+
+def connected(module: Module, work: t.Callable[[Engine], dict[str, t.Any]]) -> dict[str, t.Any]:
+    """Do the work with the Engine that the module's options name."""
+    if DOCKER_IMPORT_ERROR:
+        reason = "to read the Swarm from the Docker Engine (package python3-docker on Debian and Ubuntu)"
+        raise Failure("MISSING_LIBRARY", missing_required_lib("docker", reason=reason))
+    return work(Engine(module.params))

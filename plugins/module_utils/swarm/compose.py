@@ -19,7 +19,6 @@ Raw = t.Mapping[str, t.Any]
 
 NANOSECONDS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 BYTES = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40, "p": 2**50}
-
 DEFAULT_OWNER = "0"
 DEFAULT_MODE = 0o444
 

@@ -98,8 +98,8 @@ class Engine:
                 },
             )
 
-    def look_at(self, stack: str) -> Moment:
-        """What tells whether a stack has settled."""
+    def observe(self, stack: str) -> Moment:
+        """What shows whether a stack has settled."""
         return Moment(self.services_of(stack), self.tasks_of(stack), self.nodes())
 
     def services_of(self, stack: str) -> dict[str, dict[str, t.Any]]:

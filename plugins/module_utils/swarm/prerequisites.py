@@ -15,9 +15,9 @@ from importlib.util import find_spec
 from shutil import which
 
 from ..common.failure import Failure
-from .convergence import ENDED, since_1970
 from .engine import DOCKER_IMPORT_ERROR, Engine
 from .model import NAMESPACE_LABEL, Raw, by_host_name
+from .tasks import ENDED, since_1970
 
 SECONDS_TO_CONNECT = 2
 # From the end of the time that a container has to end by itself until its port is free.

@@ -79,6 +79,11 @@ def _load_one(block: bytes, number: int) -> x509.Certificate:
     return certificate
 
 
+def load_der(der: bytes) -> x509.Certificate:
+    """One certificate in DER, as a TLS connection has it; raises what C(unreadable) names."""
+    return x509.load_der_x509_certificate(der)
+
+
 def to_pem(certificates: t.Iterable[x509.Certificate]) -> str:
     """The certificates as one PEM text without anything around the blocks."""
     return "".join(certificate.public_bytes(serialization.Encoding.PEM).decode("ascii") for certificate in certificates)
@@ -229,7 +234,7 @@ def check_pin(bundle: t.Sequence[x509.Certificate], expected: str) -> None:
         )
     pending = [certificate for certificate in bundle if certificate not in trusted]
     while pending:
-        signed = [each for each in pending if any(_is_signed_by(each, issuer) for issuer in trusted)]
+        signed = [each for each in pending if any(_is_known_to_be_issued_by(each, issuer) for issuer in trusted)]
         if not signed:
             name = pending[0].subject.rfc4514_string()
             raise Failure(
@@ -241,13 +246,38 @@ def check_pin(bundle: t.Sequence[x509.Certificate], expected: str) -> None:
         pending = [each for each in pending if each not in signed]
 
 
-def _is_signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    not_signed: tuple[type[Exception], ...] = (InvalidSignature, *unreadable())
+def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether a certificate was signed by an issuer, or is the issuer's itself.
+
+    Raises:
+        Failure: C(INVALID_CERTIFICATE) when that cannot be checked.
+    """
+    if issuer == certificate:
+        return True
+    if issuer.subject != certificate.issuer:
+        return False
+    public_key_of(issuer)
     try:
+        # Of an unknown algorithm the verification says only that it is not the issuer's.
+        _known = certificate.signature_hash_algorithm
         certificate.verify_directly_issued_by(issuer)
-    except not_signed:
+    except UnsupportedAlgorithm as error:
+        raise Failure(
+            "INVALID_CERTIFICATE",
+            f"{name_of(certificate)} has a signature that cannot be checked: {error}.",
+            hint="Have the certificate issued anew.",
+        ) from None
+    except (ValueError, TypeError, InvalidSignature):
         return False
     return True
+
+
+def _is_known_to_be_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """The same, where what cannot be checked does not count."""
+    try:
+        return is_issued_by(certificate, issuer)
+    except Failure:
+        return False
 
 
 def not_before(certificate: x509.Certificate) -> datetime.datetime:

@@ -13,9 +13,9 @@ import datetime
 import ipaddress
 import typing as t
 
-from ..common.failure import Failure
 from .certificates import (
     extensions_of,
+    is_issued_by,
     name_of,
     not_after,
     not_before,
@@ -24,11 +24,11 @@ from .certificates import (
 
 try:
     from cryptography import x509
-    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.x509.oid import ExtensionOID
-except ImportError:  # reported once, by the edge that uses this
+except ImportError:  # certificates.CRYPTOGRAPHY_IMPORT_ERROR reports it
     pass
 
 SECONDS_A_DAY = 86400
@@ -86,9 +86,9 @@ def signed_by(chain: t.Sequence[x509.Certificate], authorities: t.Sequence[x509.
     """Whether one of the authorities issued a certificate of the chain, or stands in it.
 
     Raises:
-        Failure: C(INVALID_CERTIFICATE) when it cannot be told.
+        Failure: C(INVALID_CERTIFICATE) when that cannot be checked.
     """
-    return any(_issued(authority, certificate) for authority in authorities for certificate in chain)
+    return any(is_issued_by(certificate, authority) for authority in authorities for certificate in chain)
 
 
 def days_left(certificate: x509.Certificate, now: datetime.datetime) -> int:
@@ -125,28 +125,27 @@ def covers(names: t.Iterable[str], host: str) -> bool:
 
 
 def _is_ordered(chain: t.Sequence[x509.Certificate]) -> bool:
-    return all(_issued(issuer, certificate) for certificate, issuer in zip(chain, chain[1:]))
+    return all(is_issued_by(certificate, issuer) for certificate, issuer in zip(chain, chain[1:]))
 
 
-def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
-    if issuer == certificate:
-        return True
-    if issuer.subject != certificate.issuer:
-        return False
-    public_key_of(issuer)
-    try:
-        # Of an unknown algorithm the verification says only that it is not the issuer's.
-        _known = certificate.signature_hash_algorithm
-        certificate.verify_directly_issued_by(issuer)
-    except UnsupportedAlgorithm as error:
-        raise Failure(
-            "INVALID_CERTIFICATE",
-            f"{name_of(certificate)} has a signature that cannot be checked: {error}.",
-            hint="Have the certificate issued anew.",
-        ) from None
-    except (ValueError, TypeError, InvalidSignature):
-        return False
+def is_sent_in_order(chain: t.Sequence[x509.Certificate]) -> bool:
+    """Whether each certificate of which a server sent the issuer as well is followed by it."""
+    for index, certificate in enumerate(chain):
+        issuers = [each for each in chain if each.subject == certificate.issuer and each != certificate]
+        if issuers and (index + 1 == len(chain) or chain[index + 1] not in issuers):
+            return False
     return True
+
+
+def last_sent(chain: t.Sequence[x509.Certificate]) -> x509.Certificate:
+    """The last certificate that is reached from a server's own by going to an issuer that was sent as well."""
+    current = chain[0]
+    for _each in chain:
+        above = next((each for each in chain if each.subject == current.issuer and each != current), None)
+        if above is None or current.issuer == current.subject:
+            break
+        current = above
+    return current
 
 
 def _validity_problems(certificate: x509.Certificate, now: datetime.datetime) -> t.Iterator[str]:

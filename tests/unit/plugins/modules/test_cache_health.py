@@ -15,7 +15,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from ansible_collections.dtr.cache.plugins.module_utils.health import health
+from ansible_collections.dtr.cache.plugins.module_utils.health import endpoints
 from ansible_collections.dtr.cache.plugins.module_utils.x509.certificates import fingerprint, load_certificates
 from ansible_collections.dtr.cache.tests.unit.support.modules import run_module
 from ansible_collections.dtr.cache.tests.unit.support.pulling import FakeDtr, running
@@ -242,7 +242,7 @@ def test_a_hundred_caches_of_which_fifty_hang(fleet: Fleet) -> None:
         places = [list(hangs)[number % len(hangs)] for number in range(50)]
         entries = [fleet.entry(name=f"{place}-{number}", url=hangs[place]) for number, place in enumerate(places)]
         serving = [fleet.entry(name=f"serves-{number}", url=plain.url) for number in range(50)]
-        stack.enter_context(mock.patch.object(health, "STEP_SECONDS", step))
+        stack.enter_context(mock.patch.object(endpoints, "STEP_SECONDS", step))
         begin = time.monotonic()
         fleet.run(caches=serving, check_registration=False, timeout=60)
         alone = time.monotonic() - begin
@@ -332,7 +332,7 @@ def test_a_layer_that_never_comes_leaves_no_token_behind(pulling: Pulling) -> No
     assert seconds < 6
 
 
-def test_no_token_is_made_for_a_cache_that_is_ill_anyway(pulling: Pulling) -> None:
+def test_no_token_is_made_for_a_cache_that_is_unhealthy_anyway(pulling: Pulling) -> None:
     result = pulling.run(entry={"url": "http://127.0.0.1:1"})
     assert ("client->cache", "tcp") in failures(result)
     assert pulling.written() == []
@@ -355,7 +355,7 @@ def test_check_mode_changes_nothing_in_dtr(pulling: Pulling) -> None:
         ({"teams": ["engineering/backend"]}, []),
     ],
 )
-def test_only_the_active_accounts_of_the_cache_are_looked_at(
+def test_only_the_active_accounts_of_the_cache_are_checked(
     pulling: Pulling, declared: dict[str, t.Any], told: list[str]
 ) -> None:
     pulling.dtr.settings.update(carol="id-gone", dave="id-gone", bob="id-gone")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.module import of_engine as engine_module
-from ansible_collections.dtr.cache.plugins.module_utils.swarm import prerequisites as swarm_checks
+from ansible_collections.dtr.cache.plugins.module_utils.swarm import prerequisites
 from ansible_collections.dtr.cache.tests.unit.support.modules import run_module
 from ansible_collections.dtr.cache.tests.unit.support.web import Reply, Request, Site, make_identity, serve
 
@@ -108,6 +108,19 @@ def test_a_plan_of_what_runs_has_no_step(site: Site) -> None:
     assert (result["steps"], result["settled"], result["kept_images"], result["stalled"]) == ([], True, [], [])
 
 
+def test_a_plan_shows_the_ports_that_the_cache_publishes(site: Site, swarm: Swarm) -> None:
+    port = {"PublishedPort": 8443, "TargetPort": 443, "Protocol": "tcp", "PublishMode": "host"}
+    swarm.service["Spec"]["EndpointSpec"] = {"Ports": [port]}
+    assert run_module("stack_plan", name="st", definition=DEFINITION, **engine(site))["published_ports"] == [8443]
+    broken = run_module("stack_plan", name="st", definition={"services": {"cache": {}}}, **engine(site))
+    assert (broken["failed"], broken["published_ports"]) == (True, [8443])
+    assert run_module("stack_plan", name="st", state="absent", **engine(site))["published_ports"] == [8443]
+    swarm.service["Spec"]["Name"] = "st_other"
+    assert run_module("stack_plan", name="st", **engine(site))["published_ports"] == []
+    swarm.away = lambda path: path == "services"
+    assert "published_ports" not in run_module("stack_plan", name="st", **engine(site))
+
+
 def test_a_plan_tells_that_docker_would_keep_an_image(site: Site, swarm: Swarm) -> None:
     swarm.service["Spec"]["TaskTemplate"] = {"ContainerSpec": {"Image": "cache:0"}}
     result = run_module("stack_plan", name="st", definition=DEFINITION, **engine(site))
@@ -126,7 +139,7 @@ def test_what_a_definition_takes_as_given_has_to_be_there(site: Site) -> None:
 def test_what_the_preflight_left_to_the_plan_comes_before_it(
     site: Site, swarm: Swarm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(swarm_checks, "missing_requirements", list)
+    monkeypatch.setattr(prerequisites, "missing_requirements", list)
     options = {"name": "st", "definition": DEFINITION, **engine(site)}
     result = run_module("stack_plan", preflight=QUESTIONS, **options)
     assert "problems" not in result
@@ -136,7 +149,7 @@ def test_what_the_preflight_left_to_the_plan_comes_before_it(
     assert "steps" not in result
     swarm.away = lambda path: path == "services"
     (problem,) = run_module("stack_plan", preflight=QUESTIONS, **options)["problems"]
-    assert problem.startswith("the Swarm cannot be asked: The Docker Engine at tcp://127.0.0.1")
+    assert problem.startswith("the Swarm cannot be read: The Docker Engine at tcp://127.0.0.1")
 
 
 @pytest.mark.parametrize(
@@ -230,8 +243,8 @@ class TestRequirements:
 
     @pytest.fixture(autouse=True)
     def lacking(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(swarm_checks, "which", lambda _name: None)
-        monkeypatch.setattr(swarm_checks, "find_spec", lambda _name: object())
+        monkeypatch.setattr(prerequisites, "which", lambda _name: None)
+        monkeypatch.setattr(prerequisites, "find_spec", lambda _name: object())
 
     def test_they_are_told_beside_what_the_swarm_says(self, site: Site, swarm: Swarm) -> None:
         result = run_module("preflight", needs=["manager"], **engine(site))
@@ -243,8 +256,8 @@ class TestRequirements:
         assert "cannot be reached" in problems[1]
 
     def test_without_the_sdk_all_that_is_missing_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(swarm_checks, "find_spec", lambda _name: None)
-        for module in (swarm_checks, engine_module):
+        monkeypatch.setattr(prerequisites, "find_spec", lambda _name: None)
+        for module in (prerequisites, engine_module):
             monkeypatch.setattr(module, "DOCKER_IMPORT_ERROR", "ImportError")
         (problem,) = run_module("preflight", needs=["manager"])["problems"]
         for word in ("command docker", "python3-docker", "python3-jsondiff", "python3-yaml"):

@@ -39,7 +39,7 @@ def finding(code: str, **changes: t.Any) -> dict[str, t.Any]:
     cause = BY_CODE[code]
     return {
         "cause": code,
-        "edge": cause.edge,
+        "edge": cause.place,
         "summary": cause.summary,
         "hint": cause.hint,
         "current": True,

@@ -4,69 +4,31 @@
 
 from __future__ import annotations
 
-import datetime
 import importlib.util
 import typing as t
 from pathlib import Path
 
 import pytest
-import yaml
-from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.x509 import certificates
-from ansible_collections.dtr.cache.plugins.plugin_utils.settings.settings import (
-    NEEDS,
-    Settings,
-    as_items,
-    read_settings,
-)
+from ansible_collections.dtr.cache.plugins.plugin_utils.settings.model import NEEDS
+from ansible_collections.dtr.cache.plugins.plugin_utils.settings.structures import as_items
 from ansible_collections.dtr.cache.tests.unit.support import web
+from ansible_collections.dtr.cache.tests.unit.support.settings import CA, CACHE, DEFAULTS, OPTIONS, read
 from ansible_collections.dtr.cache.tests.unit.support.web import make_identity
 
-ROLE = Path(__file__).parents[5] / "roles" / "settings"
-KNOWN = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
-DEFAULTS = {
-    name: value
-    for name, value in yaml.safe_load((ROLE / "defaults" / "main.yml").read_text()).items()
-    if name.startswith("dtr_cache_")
-}
-
-CA = make_identity("ca", ca=True)
 CA_FINGERPRINT = certificates.fingerprint(certificates.load_certificates(CA.pem)[0])
-CACHE = make_identity("cache", CA, addresses=["cache.example.org"])
 # Its list of names is no list.
 ODD = make_identity("odd", CA, names=b"\x04\x00")
-GOOD = {
-    **DEFAULTS,
-    "dtr_cache_name": "region-asia",
-    "dtr_cache_host": "cache.example.org",
-    "dtr_cache_registry_url": "https://dtr.example.org/",
-    "dtr_cache_registry_username": "admin",
-    "dtr_cache_registry_password": "a password",
-    "dtr_cache_nodes": ["worker-1", "worker-2"],
-    "dtr_cache_certificate": CACHE.pem,
-    "dtr_cache_private_key": CACHE.key_pem,
-}
-
-
-def no_file(path: str) -> str:
-    raise Failure("UNREADABLE_FILE", f"no such file: {path}")
-
-
-def read(needs: t.Collection[str] = NEEDS, **changes: t.Any) -> tuple[Settings, list[str]]:
-    variables = {**GOOD, **{f"dtr_cache_{key}": value for key, value in changes.items()}}
-    now = datetime.datetime.now(datetime.timezone.utc)
-    return read_settings(variables, known=KNOWN, needs=needs, read_file=no_file, now=now)
 
 
 def test_the_defaults_and_the_argument_specs_name_the_same_variables() -> None:
-    assert set(DEFAULTS) == set(KNOWN)
+    assert set(DEFAULTS) == set(OPTIONS)
 
 
 def test_each_default_that_the_argument_specs_tell_is_the_real_one() -> None:
-    for name, option in KNOWN.items():
+    for name, option in OPTIONS.items():
         if "default" in option:
-            real = DEFAULTS[name]
-            assert option["default"] == (real if isinstance(real, (dict, list)) else str(real).lower()), name
+            assert option["default"] == DEFAULTS[name], name
 
 
 def test_good_settings_have_no_problem_and_take_the_preset() -> None:
@@ -150,7 +112,7 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ),
     (
         {"certificate": CACHE.malformed_pem(web.VERSION, web.UNKNOWN_VERSION)},
-        "dtr_cache_certificate: Certificate 1 of the PEM text cannot be read: 9 is not a valid X509 version.",
+        "dtr_cache_certificate: Certificate 1 of the PEM text cannot be read: 9 is not a valid X509 version",
     ),
     (
         {"ca_certificate": CA.malformed_pem(web.KEY_TYPE, web.UNKNOWN_KEY_TYPE)},
@@ -171,27 +133,27 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ({"storage": {"s3": "bucket"}}, "dtr_cache_storage: s3 must be a mapping of keys to values"),
     ({"storage": {"s3": {"region": "r"}}}, "dtr_cache_storage: s3 needs bucket"),
     ({"storage": {"s3": {"region": "r", "bucket": ""}}}, "dtr_cache_storage: s3 needs bucket"),
-    ({"storage": {"s3": {"bucket": "b", "regoin": "r"}}}, "s3 has no key regoin; did you mean region?"),
+    ({"storage": {"s3": {"bucket": "b", "regoin": "r"}}}, "s3.regoin is unknown; did you mean region?"),
     ({"storage": {"s3": {"region": "r", "bucket": "b", "accesskey": "a"}}}, "s3 has no secretkey; accesskey and"),
     ({"storage": {"azure": {"container": "c"}}}, "dtr_cache_storage: azure needs accountname, accountkey"),
-    ({"storage": {"azure": {"bucket": "b"}}}, "azure has no key bucket; there are accountname, accountkey, container"),
+    ({"storage": {"azure": {"bucket": "b"}}}, "azure.bucket is unknown; there are accountname, accountkey, container"),
     ({"storage": {"gcs": {"keyfile": "k"}}}, "dtr_cache_storage: gcs needs bucket"),
-    ({"storage": {"gcs": {"buckets": "k"}}}, "dtr_cache_storage: gcs has no key buckets; did you mean bucket?"),
+    ({"storage": {"gcs": {"buckets": "k"}}}, "dtr_cache_storage: gcs.buckets is unknown; did you mean bucket?"),
     ({"storage": {"swift": {"container": "c"}}}, "dtr_cache_storage: swift needs username, password, authurl"),
-    ({"storage": {"swift": {"auth_url": "u"}}}, "dtr_cache_storage: swift has no key auth_url; did you mean authurl?"),
+    ({"storage": {"swift": {"auth_url": "u"}}}, "dtr_cache_storage: swift.auth_url is unknown; did you mean authurl?"),
     ({"storage": {"oss": {"region": "r"}}}, "dtr_cache_storage: oss needs accesskeyid, accesskeysecret, bucket"),
-    ({"storage": {"oss": {"accesskey": "r"}}}, "oss has no key accesskey; did you mean accesskeyid?"),
-    ({"storage": {"filesystem": {"root": "/x"}}}, "dtr_cache_storage: filesystem has no key root"),
-    ({"storage": {"redirect": {"disabled": True}}}, "redirect has no key disabled; did you mean disable?"),
+    ({"storage": {"oss": {"accesskey": "r"}}}, "oss.accesskey is unknown; did you mean accesskeyid?"),
+    ({"storage": {"filesystem": {"root": "/x"}}}, "dtr_cache_storage: filesystem.root is unknown"),
+    ({"storage": {"redirect": {"disabled": True}}}, "redirect.disabled is unknown; did you mean disable?"),
     ({"storage": {"delete": {"enabled": False}}}, "dtr_cache_storage: delete.enabled must stay true"),
     ({"storage": {"inmemory": {}}, "volume": "data"}, "dtr_cache_volume: is of use only with"),
     ({"volume": {"driver": "local", "size": 1}}, "dtr_cache_volume: size is unknown"),
-    ({"volume": {"driver_opts": "type=nfs"}}, "dtr_cache_volume: driver_opts must be a mapping"),
+    ({"volume": {"driver_opts": "type=nfs"}}, "dtr_cache_volume: driver_opts: must be a mapping"),
     (
         {"volume": {"driver_opts": {"type": "cifs", "o": "username=u,password=hush,rw"}}},
-        "dtr_cache_volume: driver_opts carry a credential",
+        "dtr_cache_volume: driver_opts: hold a credential",
     ),
-    ({"volume": {"driver_opts": {"secretkey": "hush"}}}, "dtr_cache_volume: driver_opts carry a credential"),
+    ({"volume": {"driver_opts": {"secretkey": "hush"}}}, "dtr_cache_volume: driver_opts: hold a credential"),
     ({"environment": ["A=b"]}, "dtr_cache_environment: must be a mapping"),
     (
         {"environment": {"AWS_SECRET_ACCESS_KEY": "hush"}},

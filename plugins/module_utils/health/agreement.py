@@ -1,0 +1,107 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether Swarm, DTR and the accounts' settings agree on where a cache is."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..common.failure import Failure
+from ..common.urls import origin_of
+from ..dtr.model import ContentCache
+from .checks import CLIENT_TO_CACHE, CLIENT_TO_DTR, Check, bad
+from .model import Cache
+
+# Accounts that a message names.
+_NAMED = 10
+
+
+def read_only_checks(read_only: bool | Failure | None) -> list[Check]:
+    """Whether DTR takes pushes, as far as it was asked and said so."""
+    if read_only is True:
+        hint = "Images can be pulled, but not pushed. Unless somebody works on DTR, end it in DTR's settings."
+        return [bad(CLIENT_TO_DTR, "read_only", "DTR is in read-only mode", hint, harmless=True)]
+    return [Check(CLIENT_TO_DTR, "read_only", True, "DTR takes pushes")] if read_only is False else []
+
+
+def assignment_checks(dangling: list[str] | Failure | None) -> list[Check]:
+    """Whether the caches of all accounts exist, as far as that was asked."""
+    if dangling is None:
+        return []
+    if isinstance(dangling, Failure):
+        message = f"the accounts' settings cannot be read: {dangling.message.rstrip('.')}"
+        return [bad(CLIENT_TO_DTR, "assignments", message, dangling.hint)]
+    if not dangling:
+        return [Check(CLIENT_TO_DTR, "assignments", True, "no account is assigned to a cache that is gone")]
+    named = ", ".join(dangling[:_NAMED]) + (f" and {len(dangling) - _NAMED} more" if len(dangling) > _NAMED else "")
+    return [
+        bad(
+            CLIENT_TO_DTR,
+            "assignments",
+            f"assigned to a cache that no longer exists: {named}",
+            "Assign them to a cache that exists, or to local, with dtr.cache.cache_assignments.",
+        )
+    ]
+
+
+def deployment_check(cache: Cache, published: t.Sequence[int]) -> Check:
+    """Whether the Swarm publishes the cache where clients expect it."""
+    port = origin_of(cache.url).port
+    if not published:
+        return bad(
+            CLIENT_TO_CACHE,
+            "deployment",
+            "the Swarm has no stack that publishes this cache",
+            "Deploy it with dtr.cache.deploy; or, when it is no longer needed, take it out of DTR with "
+            "dtr.cache.remove.",
+            harmless=True,
+        )
+    if port not in published:
+        return bad(
+            CLIENT_TO_CACHE,
+            "deployment",
+            f"clients are sent to port {port}, and the stack publishes {', '.join(map(str, published))}",
+            "Set dtr_cache_port to the port that clients are to use, and run dtr.cache.deploy.",
+            harmless=True,
+        )
+    return Check(CLIENT_TO_CACHE, "deployment", True, f"the stack publishes port {port}")
+
+
+def registration_check(cache: Cache, registered: list[ContentCache] | Failure) -> Check:
+    """Whether DTR sends the cache's accounts to the address that was probed."""
+    if isinstance(registered, Failure):
+        message = f"the registered caches cannot be read: {registered.message.rstrip('.')}"
+        return bad(CLIENT_TO_DTR, "registration", message, registered.hint)
+    hosts = [each.host for each in registered if each.name == cache.name]
+    if not hosts:
+        return bad(
+            CLIENT_TO_DTR,
+            "registration",
+            f"DTR has no content cache named {cache.name}",
+            "Register it with dtr.cache.content_caches.",
+        )
+    if len(hosts) > 1:
+        return bad(
+            CLIENT_TO_DTR,
+            "registration",
+            f"DTR has {len(hosts)} content caches named {cache.name}: {', '.join(hosts)}",
+            "dtr.cache.content_caches leaves one of them, and moves the accounts of the others.",
+        )
+    if not _same_server(hosts[0], cache.url):
+        return bad(
+            CLIENT_TO_DTR,
+            "registration",
+            f"DTR sends to {hosts[0]}, which is not {cache.url}",
+            "Correct the URL in this task, or register the right one with dtr.cache.content_caches.",
+        )
+    others = [each.name for each in registered if each.name != cache.name and _same_server(each.host, cache.url)]
+    also = f", as is {', '.join(others)}" if others else ""
+    return Check(CLIENT_TO_DTR, "registration", True, f"{cache.name} is registered as {hosts[0]}{also}")
+
+
+def _same_server(one: str, other: str) -> bool:
+    try:
+        return origin_of(one) == origin_of(other)
+    except Failure:
+        return False

@@ -1,0 +1,92 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the answers of a cache and of DTR mean."""
+
+from __future__ import annotations
+
+import json
+
+from ..http.responses import status_text
+from ..logs import causes
+from .checks import CACHE_TO_DTR, CLIENT_TO_CACHE, CLIENT_TO_DTR, Check, bad
+from .endpoint import ProbeAnswer
+
+LOG_HINT = "The cache's log names the reason: dtr.cache.cache_logs_info reads it."
+
+
+def judge_api(seen: ProbeAnswer | str) -> Check:
+    """The answer to C(/v2/), which a cache gives to anybody: it is a Docker registry without accounts of its own."""
+    if isinstance(seen, str):
+        return bad(CLIENT_TO_CACHE, "api", f"GET /v2/: {seen}", LOG_HINT)
+    answer = f"GET /v2/ answers {status_text(seen.status)}"
+    is_registry = "docker-distribution-api-version" in seen.headers
+    if seen.status == 200 and (is_registry or seen.body.strip() == b"{}"):
+        return Check(CLIENT_TO_CACHE, "api", True, answer)
+    if seen.status == 401 and is_registry:
+        return bad(
+            CLIENT_TO_CACHE,
+            "api",
+            f"{answer}: this registry requires a login, as DTR does and a cache does not",
+            "Check that the URL is the cache's and not DTR's, and that the cache's configuration has no auth section.",
+        )
+    if seen.status in (500, 502, 503, 504):
+        return bad(
+            CLIENT_TO_CACHE, "api", answer, f"The cache, or a load balancer before it, is in trouble. {LOG_HINT}"
+        )
+    return bad(CLIENT_TO_CACHE, "api", f"{answer}: this is no Docker registry", "Check host and port of the URL.")
+
+
+def judge_upstream(seen: ProbeAnswer | str) -> Check:
+    """The answer for a blob that exists nowhere, asked for without a signature.
+
+    That DTR refuses such a request is what is expected to come back. A cache that refuses by itself, which is not
+    published of any version, looks the same; a pull with M(dtr.cache.cache_pull) leaves no doubt.
+    """
+    if isinstance(seen, str):
+        return bad(
+            CACHE_TO_DTR,
+            "upstream",
+            f"asked for a blob that it does not have, the cache gives up: {seen}",
+            f"Its way to the upstream may be blocked without a word: let firewalls pass the cache's node. {LOG_HINT}",
+        )
+    answer = f"asked for a blob that it does not have, the cache answers {status_text(seen.status)}"
+    if seen.status in (401, 403, 404):
+        return Check(CACHE_TO_DTR, "upstream", True, f"{answer}, as its upstream should")
+    # The registry writes into some of its answers what else is only in its log.
+    cause = causes.of_line(seen.body.decode("utf-8", "replace"), fatal=False) if seen.status >= 500 else None
+    if cause is not None:
+        return bad(CACHE_TO_DTR, "upstream", f"{answer}: {cause.summary}", cause.hint)
+    if seen.status in (502, 503, 504):
+        return bad(
+            CACHE_TO_DTR,
+            "upstream",
+            f"{answer}: it gets nothing from its upstream",
+            "Check from the cache's node that DTR's name, port and certificate are as upstreams and cas of its "
+            f"configuration say. {LOG_HINT}",
+        )
+    if seen.status == 500:
+        return bad(CACHE_TO_DTR, "upstream", answer, f"Its storage may be full or not writable. {LOG_HINT}")
+    return bad(
+        CACHE_TO_DTR, "upstream", f"{answer}, as no content cache does", "Check that the URL is a content cache's."
+    )
+
+
+def judge_ping(seen: ProbeAnswer | str) -> Check:
+    """The answer to C(/_ping): C({"Error", "Healthy"}) with 200 or 503."""
+    if isinstance(seen, str):
+        return bad(CLIENT_TO_DTR, "api", f"GET /_ping: {seen}", "Read DTR's log.")
+    answer = f"GET /_ping answers {status_text(seen.status)}"
+    try:
+        document = json.loads(seen.body)
+    except ValueError:
+        document = None
+    fields = {key.lower(): value for key, value in document.items()} if isinstance(document, dict) else {}
+    if seen.status == 200 and fields.get("healthy", "healthy" not in fields and bool(fields)):
+        return Check(CLIENT_TO_DTR, "api", True, answer)
+    if "healthy" in fields or "error" in fields:
+        reason = str(fields.get("error") or "no reason given").strip().rstrip(".")
+        return bad(CLIENT_TO_DTR, "api", f"{answer}: DTR says that it is not healthy ({reason})", "Fix DTR first.")
+    if seen.status in (500, 502, 503, 504):
+        return bad(CLIENT_TO_DTR, "api", answer, "DTR, or the load balancer before it, is in trouble: fix that first.")
+    return bad(CLIENT_TO_DTR, "api", f"{answer}, as no DTR does", "Check that url is the address of DTR.")

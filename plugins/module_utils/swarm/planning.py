@@ -1,0 +1,66 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a deployment, or a removal, would change in a live Swarm, from options to the result."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ..common.failure import Failure
+from .compose import external_names
+from .engine import Engine
+from .plan import WantedStack, plan, plan_removal
+from .prerequisites import preflight_problems
+from .tasks import published_ports, running_services, stalled_services
+from .verdict import CONVERGED, judge
+
+# The service of a stack that is the cache.
+_CACHE = "cache"
+
+
+def prevented_by(options: t.Mapping[str, t.Any]) -> list[str]:
+    """What the option C(preflight) asks and finds wrong, as sentences. The Docker SDK need not be there."""
+    if not options["preflight"]:
+        return []
+    try:
+        return preflight_problems(Engine(options), {**options["preflight"], "stack_name": options["name"]})
+    except Failure as failure:
+        return [f"the Swarm cannot be read: {failure.as_result()['msg']}"]
+
+
+def planned(engine: Engine, options: t.Mapping[str, t.Any], *, check_mode: bool) -> dict[str, t.Any]:
+    """The plan for the stack that the options describe, and what its services do now.
+
+    Raises:
+        Failure: The Swarm cannot be read, or there is no plan for what is wanted.
+    """
+    wanted = _wanted(options)
+    engine.require_manager()
+    make_plan = plan if options["state"] == "present" else plan_removal
+    moment = engine.observe(wanted.name)
+    live = {"services": running_services(moment), "published_ports": published_ports(moment, _CACHE)}
+    try:
+        made = make_plan(engine.read_swarm(wanted.name), wanted)
+    except Failure as failure:
+        failure.result.update(live)
+        raise
+    judgement = judge(moment, definition=wanted.definition)
+    return {
+        "changed": check_mode and bool(made.steps),
+        "steps": made.steps,
+        "kept_images": made.kept_images,
+        "settled": judgement.verdict == CONVERGED,
+        "reason": judgement.reason,
+        "stalled": stalled_services(moment),
+        **live,
+        "diff": made.diff(),
+    }
+
+
+def _wanted(options: t.Mapping[str, t.Any]) -> WantedStack:
+    given = {field.name: options[field.name] for field in dataclasses.fields(WantedStack)}
+    for kind in ("configs", "secrets"):
+        given[kind] = list(dict.fromkeys([*given[kind], *external_names(given["definition"], kind)]))
+    return WantedStack(**given)

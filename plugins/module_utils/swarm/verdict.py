@@ -1,0 +1,246 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Has a stack settled? The verdict on one observation, from the Engine's own states of services, tasks and nodes."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing as t
+
+from .model import Moment, Raw
+from .tasks import (
+    ENDED,
+    ENDED_BADLY,
+    created,
+    is_current,
+    is_ready,
+    is_to_run,
+    node_name,
+    replicas_of,
+    runs,
+    since_1970,
+    stalled_services,
+    tasks_of,
+)
+from .views import undeclared_parts
+
+CONVERGED = "converged"
+ROLLED_BACK = "rolled_back"
+PAUSED = "paused"
+TASK_FAILED = "task_failed"
+NO_NODE = "no_node"
+TIMED_OUT = "timed_out"
+# A task whose restart did not help twice will not be helped by a fourth start.
+FAILURES_TO_GIVE_UP = 3
+# Swarm's scheduler says so at once, and takes it back within seconds when a label has just been set.
+SECONDS_WITHOUT_NODE = 10
+# A container that stops right after its start ran for a moment. Swarm watches a new task for as long by default.
+SECONDS_STABLE = 5
+# The Engine itself has watched the tasks of an update for the time that the update policy says.
+SECONDS_STABLE_AFTER_UPDATE = 2
+# One that has failed already may fail again: longer than Swarm's delay of 5 seconds before a restart.
+SECONDS_STABLE_AFTER_FAILURE = 15
+# Swarm puts another task in the place of one that has ended within a second, if it does at all.
+SECONDS_WITHOUT_SUCCESSOR = 3
+# A busy manager may take its time before it makes the next one.
+SECONDS_STALLED = 15
+_EXIT = re.compile(r"task: non-zero exit \((\d+)\)")
+_CONSTRAINT = re.compile(r"\s*(\S+?)\s*(==|!=)\s*(.*?)\s*")
+
+
+@dataclasses.dataclass(frozen=True)
+class Judgement:
+    """A verdict with its reason in one sentence; no verdict while it is still open.
+
+    A verdict counts when it has been given for C(hold) seconds without a break.
+    """
+
+    verdict: str | None
+    reason: str
+    hold: float = 0
+
+
+def judge(
+    moment: Moment,
+    *,
+    definition: t.Mapping[str, t.Any] | None = None,
+    old_failures: t.Collection[str] = (),
+) -> Judgement:
+    """What one look says.
+
+    Args:
+        moment: What was seen.
+        definition: The stack's definition, where it is known. Only services that are as it declares have converged,
+            and one that is was not rolled back by the deployment in question, whatever the Engine remembers of an
+            earlier one.
+        old_failures: Ids of tasks that ended badly before anybody waited; they do not count.
+    """
+    if not moment.services:
+        return Judgement(None, "the stack has no service yet")
+    missing = sorted(set((definition or {}).get("services") or {}) - set(moment.services))
+    judgements = [Judgement(None, f"the stack has no service {name} yet") for name in missing]
+    for name, service in moment.services.items():
+        judgement = _judge_service(name, service, moment, definition or {}, old_failures)
+        if judgement.verdict not in (CONVERGED, None):
+            return judgement
+        judgements.append(judgement)
+    open_reasons = [judgement.reason for judgement in judgements if judgement.verdict is None]
+    if open_reasons:
+        return Judgement(None, "; ".join(open_reasons))
+    hold = max(judgement.hold for judgement in judgements)
+    return Judgement(CONVERGED, "every replica runs what the stack declares, on a node that is ready", hold)
+
+
+def _judge_service(
+    name: str, service: Raw, moment: Moment, definition: t.Mapping[str, t.Any], old_failures: t.Collection[str]
+) -> Judgement:
+    update = service.get("UpdateStatus") or {}
+    state = update.get("State", "")
+    tasks = tasks_of(service, moment)
+    if state == "rollback_started":
+        return Judgement(None, f"service {name} is being rolled back: {update.get('Message', '')}")
+    undeclared = _undeclared(name, service, definition)
+    if state == "rollback_completed" and undeclared != []:
+        cause = _cause(_failures_since(update, tasks), moment) or update.get("Message", "")
+        return Judgement(ROLLED_BACK, f"service {name} was rolled back and is as it was before, because {cause}")
+    current = [task for task in tasks if is_current(task, service)]
+    replicas = replicas_of(service)
+    running = [task for task in current if runs(task, moment)]
+    failed = [task for task in current if task["Status"]["State"] in ENDED_BADLY]
+    all_run = len(running) >= replicas and state != "updating"
+    stuck_on_its_way_back = state == "rollback_paused" and undeclared != []
+    if all_run and undeclared and not stuck_on_its_way_back:
+        return Judgement(None, f"service {name} is not as the stack declares it: {', '.join(undeclared)}")
+    if all_run and not stuck_on_its_way_back:
+        return Judgement(CONVERGED, f"service {name}: {len(running)}/{replicas} run", _seconds_stable(failed, state))
+    if state in ("paused", "rollback_paused"):
+        cause = _cause(_failures_since(update, tasks), moment) or update.get("Message", "")
+        going_back = " on its way back" if state == "rollback_paused" else ""
+        return Judgement(PAUSED, f"the update of service {name} is paused{going_back}, because {cause}")
+    failed = [task for task in failed if task["ID"] not in old_failures]
+    if len(failed) >= FAILURES_TO_GIVE_UP:
+        return Judgement(TASK_FAILED, f"service {name}: {len(failed)} tasks failed, the last {_cause(failed, moment)}")
+    return (
+        _without_successor(name, current, moment)
+        or _without_node(name, service, current, tasks, moment)
+        or _stalled(name, moment)
+        or Judgement(None, _progress(name, current, running, replicas, moment))
+    )
+
+
+def _seconds_stable(failed: t.Sequence[Raw], update_state: str) -> float:
+    if failed:
+        return SECONDS_STABLE_AFTER_FAILURE
+    return SECONDS_STABLE_AFTER_UPDATE if update_state == "completed" else SECONDS_STABLE
+
+
+def _without_successor(name: str, current: t.Sequence[Raw], moment: Moment) -> Judgement | None:
+    """The service's containers ended, and nothing is there to take their place."""
+    ended = [task for task in current if task["Status"]["State"] in ("complete", *ENDED_BADLY)]
+    if not ended or any(map(is_to_run, current)):
+        return None
+    last = max(ended, key=created)
+    if last["Status"]["State"] == "complete":
+        reason = f"its container on {node_name(last, moment)} ended by itself"
+    else:
+        reason = f"it is not started again {_cause([last], moment)}"
+    return Judgement(TASK_FAILED, f"service {name}: {reason}", SECONDS_WITHOUT_SUCCESSOR)
+
+
+def _stalled(name: str, moment: Moment) -> Judgement | None:
+    if name not in stalled_services(moment):
+        return None
+    reason = f"service {name}: its replicas have ended, and Swarm makes no new one until it is deployed again"
+    return Judgement(TASK_FAILED, reason, SECONDS_STALLED)
+
+
+def _without_node(
+    name: str, service: Raw, current: t.Sequence[Raw], tasks: t.Sequence[Raw], moment: Moment
+) -> Judgement | None:
+    """No node can take a replica. One that an ending replica still occupies will be free in a moment."""
+    homeless = [task for task in current if "no suitable node" in task["Status"].get("Err", "") and is_to_run(task)]
+    if not homeless:
+        return None
+    ending = [
+        task
+        for task in tasks
+        if task["DesiredState"] == "shutdown" and task["Status"]["State"] not in ENDED and is_ready(task, moment)
+    ]
+    if ending:
+        return Judgement(None, f"service {name}: the replica on {node_name(ending[0], moment)} finishes its requests")
+    error = homeless[0]["Status"]["Err"]
+    obstacle = _obstacle(service, moment)
+    reason = f"{obstacle} ({error})" if obstacle else error
+    return Judgement(
+        NO_NODE, f"service {name}: no node takes {_count(len(homeless), 'replica')}: {reason}", SECONDS_WITHOUT_NODE
+    )
+
+
+def _obstacle(service: Raw, moment: Moment) -> str:
+    """What keeps the nodes that the placement names from taking tasks; empty when Swarm's own words must do."""
+    constraints = (service["Spec"]["TaskTemplate"].get("Placement") or {}).get("Constraints") or []
+    meant = [node for node in moment.nodes.values() if all(_meets(node, constraint) for constraint in constraints)]
+    if not meant:
+        return f"no node has {' and '.join(constraints)}"
+    words = []
+    for node in meant:
+        state, availability = node["Status"]["State"], node["Spec"]["Availability"]
+        if state != "ready":
+            words.append(f"node {node['Description']['Hostname']} is {state}")
+        elif availability != "active":
+            words.append(f"node {node['Description']['Hostname']} is set to {availability}")
+    return ", ".join(words)
+
+
+def _meets(node: Raw, constraint: str) -> bool:
+    """Whether a node meets a placement constraint; one of a kind that is not known here keeps no node away."""
+    match = _CONSTRAINT.fullmatch(constraint)
+    if not match:
+        return True
+    key, operator, wanted = match.groups()
+    if key.startswith("node.labels."):
+        value = (node["Spec"].get("Labels") or {}).get(key[len("node.labels.") :], "")
+    elif key in ("node.hostname", "node.role", "node.id"):
+        known = {"node.hostname": node["Description"]["Hostname"], "node.role": node["Spec"]["Role"]}
+        value = known.get(key) or node["ID"]
+    else:
+        return True
+    return (str(value).lower() == wanted.lower()) == (operator == "==")
+
+
+def _progress(name: str, current: t.Sequence[Raw], running: t.Sequence[Raw], replicas: int, moment: Moment) -> str:
+    lost = [task for task in current if task["Status"]["State"] == "running" and not is_ready(task, moment)]
+    if lost:
+        return f"service {name}: node {node_name(lost[0], moment)} of a replica is not ready"
+    states = ", ".join(sorted({task["Status"]["State"] for task in current})) or "no task yet"
+    return f"service {name}: {len(running)}/{replicas} run ({states})"
+
+
+def _undeclared(name: str, service: Raw, definition: t.Mapping[str, t.Any]) -> list[str] | None:
+    """What of a service is not as it is declared; None where it is not known how that is."""
+    if name not in (definition.get("services") or {}):
+        return None
+    return undeclared_parts(service["Spec"]["Name"].removesuffix(f"_{name}"), name, service, definition)
+
+
+def _failures_since(update: Raw, tasks: t.Sequence[Raw]) -> list[Raw]:
+    """The tasks that ended badly in this update; after a rollback they are no longer what the service declares."""
+    begun = since_1970(update["StartedAt"]) if update.get("StartedAt") else 0.0
+    return [task for task in tasks if task["Status"]["State"] in ENDED_BADLY and created(task) >= begun]
+
+
+def _cause(failed: t.Sequence[Raw], moment: Moment) -> str:
+    """Where the last of some failed tasks failed, and why; empty without one."""
+    if not failed:
+        return ""
+    last = max(failed, key=created)
+    error = last["Status"].get("Err") or "no reason was given"
+    exit_code = _EXIT.fullmatch(error)
+    words = f"the container ended with exit code {exit_code[1]}" if exit_code else error
+    return f"on {node_name(last, moment)}: {words}"
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"

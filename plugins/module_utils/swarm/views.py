@@ -1,0 +1,246 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Two sides of a service in one form: what the Engine reports and what a stack's definition declares.
+
+The form is the view: a mapping of what a person would compare (image, ports, replicas, …). A key stands in a view only
+when it says something, and with what the Engine does where nothing is said, so two equal services have equal views.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..common.failure import Failure
+from . import compose
+from .compose import byte_size, duration
+from .model import Raw
+
+View = dict[str, t.Any]
+
+# What the Engine does where nothing is said.
+SECOND = 10**9
+RESTART_DELAY = 5 * SECOND
+MONITOR = 5 * SECOND
+GRACE_PERIOD = 10 * SECOND
+
+
+def wanted_service(stack: str, name: str, definition: t.Mapping[str, t.Any]) -> View:
+    """The view of a service as a stack's definition declares it.
+
+    Raises:
+        Failure: C(INVALID_INPUT) for a definition that Docker would not take.
+    """
+    try:
+        return _wanted_view(stack, definition["services"][name], definition)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise Failure(
+            "INVALID_INPUT",
+            f"Service {name} of stack {stack} is not declared as Docker takes it: {type(error).__name__}, {error}.",
+            hint="Compare the definition with Docker's reference of the compose file, version 3.",
+        ) from error
+
+
+def _wanted_view(stack: str, service: Raw, definition: Raw) -> View:
+    deploy = service.get("deploy") or {}
+    resources = deploy.get("resources") or {}
+    placement = deploy.get("placement") or {}
+    restart = compose.restart_policy(service)
+    return _said(
+        image=compose.image(service["image"], with_digest=True),
+        entrypoint=compose.words(service.get("entrypoint")),
+        command=compose.words(service.get("command")),
+        replicas="one on each node" if deploy.get("mode") == "global" else _number(deploy.get("replicas"), 1),
+        constraints=sorted(placement.get("constraints") or []),
+        max_replicas_per_node=_number(placement.get("max_replicas_per_node"), 0) or None,
+        ports=sorted(map(str, compose.ports(service))),
+        configs=_texts(compose.files(stack, service, definition, "configs")),
+        secrets=_texts(compose.files(stack, service, definition, "secrets")),
+        mounts=sorted(map(str, compose.mounts(stack, service, definition))),
+        environment=compose.environment(service),
+        stop_grace_period=_seconds(duration(service.get("stop_grace_period")), GRACE_PERIOD),
+        restart_policy=_restart_view(
+            condition=restart.get("condition"),
+            delay=duration(restart.get("delay")),
+            max_attempts=restart.get("max_attempts"),
+            window=duration(restart.get("window")),
+        ),
+        update_config=_wanted_update(deploy.get("update_config") or {}),
+        rollback_config=_wanted_update(deploy.get("rollback_config") or {}),
+        limits=_wanted_resources(resources.get("limits") or {}),
+        reservations=_wanted_resources(resources.get("reservations") or {}),
+    )
+
+
+def live_service(spec: Raw, *, with_digest: bool = False) -> View:
+    """The view of a service as the Engine reports it (C(ServiceSpec) of the Engine API).
+
+    An image's digest, which Docker adds to what was declared, belongs to it only for who declares one.
+    """
+    task = spec["TaskTemplate"]
+    container = task["ContainerSpec"]
+    resources = task.get("Resources") or {}
+    placement = task.get("Placement") or {}
+    restart = task.get("RestartPolicy") or {}
+    mode = spec.get("Mode") or {}
+    return _said(
+        image=compose.image(container["Image"], with_digest=with_digest),
+        entrypoint=container.get("Command") or [],
+        command=container.get("Args") or [],
+        replicas="one on each node" if "Global" in mode else (mode.get("Replicated") or {}).get("Replicas", 0),
+        constraints=sorted(placement.get("Constraints") or []),
+        max_replicas_per_node=placement.get("MaxReplicas") or None,
+        ports=sorted(map(str, live_ports(spec))),
+        configs={
+            compose.config_place(item["File"]["Name"]): str(_live_file(item, "ConfigName"))
+            for item in container.get("Configs") or []
+        },
+        secrets={item["File"]["Name"]: str(_live_file(item, "SecretName")) for item in container.get("Secrets") or []},
+        mounts=sorted(str(_live_mount(mount)) for mount in container.get("Mounts") or []),
+        environment=dict(sorted(item.partition("=")[::2] for item in container.get("Env") or [])),
+        stop_grace_period=_seconds(container.get("StopGracePeriod"), GRACE_PERIOD),
+        restart_policy=_restart_view(
+            condition=restart.get("Condition"),
+            delay=restart.get("Delay"),
+            max_attempts=restart.get("MaxAttempts"),
+            window=restart.get("Window"),
+        ),
+        update_config=_live_update(spec.get("UpdateConfig") or {}),
+        rollback_config=_live_update(spec.get("RollbackConfig") or {}),
+        limits=_live_resources(resources.get("Limits") or {}),
+        reservations=_live_resources(resources.get("Reservations") or {}),
+    )
+
+
+def live_ports(spec: Raw) -> list[compose.Port]:
+    """The ports that a service publishes, as the Engine reports it."""
+    return [_live_port(port) for port in (spec.get("EndpointSpec") or {}).get("Ports") or []]
+
+
+def undeclared_parts(stack: str, name: str, live: Raw, definition: Raw) -> list[str]:
+    """What of a live service is not as a stack's definition declares it, ordered by name."""
+    wanted = wanted_service(stack, name, definition)
+    return different(live_service(live["Spec"], with_digest="@" in wanted["image"]), wanted)
+
+
+def two_views(stack: str, name: str, live: Raw | None, definition: Raw) -> tuple[View, View]:
+    """A service as it is (empty when it is not there) and as it is declared."""
+    wanted = wanted_service(stack, name, definition)
+    if live is None:
+        return {}, wanted
+    view = live_service(live["Spec"], with_digest="@" in wanted["image"])
+    if (live.get("UpdateStatus") or {}).get("State") in ("paused", "rollback_paused"):
+        # A difference, which deploying again sets going.
+        view["update"] = "paused"
+    return view, wanted
+
+
+def _said(**view: t.Any) -> View:
+    return {key: value for key, value in view.items() if value not in (None, [], {}, "")}
+
+
+def different(before: View, after: View) -> list[str]:
+    """The keys whose values differ, ordered by name."""
+    return [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
+
+
+def _number(value: t.Any, default: int) -> int:
+    return default if value is None else int(value)
+
+
+def _seconds(nanoseconds: int | None, default: int = 0) -> str:
+    return f"{(default if nanoseconds is None else nanoseconds) / SECOND:g}s"
+
+
+def _texts(references: t.Mapping[str, compose.FileReference]) -> dict[str, str]:
+    return {place: str(reference) for place, reference in references.items()}
+
+
+def _restart_view(condition: str | None, delay: int | None, max_attempts: t.Any, window: int | None) -> View:
+    return {
+        "condition": condition or "any",
+        "delay": _seconds(delay, RESTART_DELAY),
+        "max_attempts": _number(max_attempts, 0) or "unlimited",
+        "window": _seconds(window),
+    }
+
+
+def _wanted_update(policy: Raw) -> View:
+    return _update_view(
+        parallelism=policy.get("parallelism"),
+        delay=duration(policy.get("delay")),
+        failure_action=policy.get("failure_action"),
+        monitor=duration(policy.get("monitor")),
+        max_failure_ratio=policy.get("max_failure_ratio"),
+        order=policy.get("order"),
+    )
+
+
+def _live_update(policy: Raw) -> View:
+    return _update_view(
+        parallelism=policy.get("Parallelism"),
+        delay=policy.get("Delay"),
+        failure_action=policy.get("FailureAction"),
+        monitor=policy.get("Monitor"),
+        max_failure_ratio=policy.get("MaxFailureRatio"),
+        order=policy.get("Order"),
+    )
+
+
+def _update_view(
+    parallelism: t.Any,
+    delay: int | None,
+    failure_action: str | None,
+    monitor: int | None,
+    max_failure_ratio: t.Any,
+    order: str | None,
+) -> View:
+    return {
+        "parallelism": _number(parallelism, 1),
+        "delay": _seconds(delay),
+        "failure_action": failure_action or "pause",
+        # Docker's command writes 0 where the definition says nothing, and the Engine takes that for its default.
+        "monitor": _seconds(monitor or None, MONITOR),
+        # A number of 32 bits in the Engine.
+        "max_failure_ratio": f"{float(max_failure_ratio or 0):.6g}",
+        "order": order or "stop-first",
+    }
+
+
+def _wanted_resources(given: Raw) -> View:
+    return _said(
+        cpus=float(given.get("cpus") or 0) or None,
+        memory=byte_size(given.get("memory")) or None,
+        pids=_number(given.get("pids"), 0) or None,
+    )
+
+
+def _live_resources(given: Raw) -> View:
+    cpus = given.get("NanoCPUs")
+    return _said(
+        cpus=cpus / 10**9 if cpus else None, memory=given.get("MemoryBytes") or None, pids=given.get("Pids") or None
+    )
+
+
+def _live_port(port: Raw) -> compose.Port:
+    return compose.Port(port.get("PublishedPort", 0), port["TargetPort"], port["Protocol"], port["PublishMode"])
+
+
+def _live_file(item: Raw, name: str) -> compose.FileReference:
+    file = item["File"]
+    return compose.FileReference(item[name], file["UID"], file["GID"], file["Mode"])
+
+
+def _live_mount(mount: Raw) -> compose.Mount:
+    volume = mount.get("VolumeOptions") or {}
+    driver = volume.get("DriverConfig") or {}
+    size = (mount.get("TmpfsOptions") or {}).get("SizeBytes")
+    return compose.Mount(
+        mount["Type"],
+        mount.get("Source", ""),
+        mount["Target"],
+        bool(mount.get("ReadOnly")),
+        bool(volume.get("NoCopy")),
+        driver.get("Name") or "",
+        driver.get("Options") or ({"size": size} if size else {}),
+    )

@@ -1,0 +1,62 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""For how long a stack took no requests while it was updated."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible_collections.dtr.cache.plugins.module_utils.swarm.gap import gap_seconds
+from ansible_collections.dtr.cache.tests.unit.support.stacks import (
+    FAILED,
+    OLD_SPEC,
+    moment,
+    task,
+)
+
+STARTED = {"State": "completed", "StartedAt": "2026-01-01T00:01:00Z"}
+
+
+def replica(slot: int, stopped: str, ended: str, runs: str) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
+    """A replica that was exchanged; the seconds of the minute when it was asked to stop, ended, and the new one ran."""
+    day = "2026-01-01T00:0"
+    old = task("shutdown", desired="shutdown", spec=OLD_SPEC, created=f"{day}0:00Z", at=f"{day}1:{ended}Z", slot=slot)
+    return old, task(created=f"{day}1:{stopped}Z", at=f"{day}1:{runs}Z", slot=slot)
+
+
+@pytest.mark.parametrize(
+    ("replicas", "seconds"),
+    [
+        ([replica(1, "00.5", "03", "04.123456789")], 1.6),
+        ([replica(1, "00", "03", "04"), replica(2, "09", "12", "13")], 0.0),
+        # The second was taken away before the first one was there again.
+        ([replica(1, "00", "03", "14"), replica(2, "09", "12", "13")], 2.0),
+        # It had failed by itself, before anybody asked it to stop.
+        ([replica(1, "08", "03", "10")], 7.0),
+    ],
+)
+def test_the_gap_is_the_time_in_which_no_replica_took_requests(
+    replicas: list[tuple[dict[str, t.Any], ...]], seconds: float
+) -> None:
+    tasks = [each for pair in replicas for each in pair]
+    assert gap_seconds(moment(*tasks, update=STARTED)) == seconds
+
+
+def test_a_replica_that_failed_did_not_serve() -> None:
+    old, new = replica(1, "00", "01", "20")
+    failed = {
+        **FAILED,
+        "CreatedAt": "2026-01-01T00:01:00Z",
+        "Status": {**FAILED["Status"], "Timestamp": "2026-01-01T00:01:05Z"},
+    }
+    assert gap_seconds(moment(old, failed, new, update=STARTED)) == 19.0
+
+
+def test_without_an_update_there_is_no_gap_to_tell() -> None:
+    assert gap_seconds(moment(task())) is None
+
+
+def test_a_replica_that_was_not_exchanged_served_all_the_time() -> None:
+    old, new = replica(1, "00", "01", "20")
+    assert gap_seconds(moment(old, new, task(slot=2), update=STARTED)) == 0.0

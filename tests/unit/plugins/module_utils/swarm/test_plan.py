@@ -1,0 +1,361 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Plans: nothing when nothing differs, and each difference as one step in the right order."""
+
+from __future__ import annotations
+
+import copy
+import typing as t
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
+from ansible_collections.dtr.cache.plugins.module_utils.swarm.model import Swarm
+from ansible_collections.dtr.cache.plugins.module_utils.swarm.plan import (
+    Plan,
+    plan,
+    plan_removal,
+)
+from ansible_collections.dtr.cache.plugins.module_utils.swarm.views import (
+    live_service,
+    undeclared_parts,
+    wanted_service,
+)
+from ansible_collections.dtr.cache.tests.unit.support.plans import DEFINITION, LIVE_SPEC, item, node, swarm, wanted
+
+
+def test_a_service_that_is_as_wanted_has_the_same_view_on_both_sides() -> None:
+    assert live_service(LIVE_SPEC) == wanted_service("dtr-cache", "cache", DEFINITION)
+    assert undeclared_parts("dtr-cache", "cache", {"Spec": LIVE_SPEC}, DEFINITION) == []
+
+
+def test_nothing_differs_then_there_is_no_step_and_no_diff() -> None:
+    assert plan(swarm(LIVE_SPEC), wanted()) == Plan()
+
+
+def test_an_empty_swarm_needs_everything_in_order() -> None:
+    result = plan(swarm(None, nodes={"worker-1": node()}, configs={}, secrets={}), wanted())
+    assert [(step["kind"], step["action"]) for step in result.steps] == [
+        ("node_label", "set"),
+        ("config", "create"),
+        ("secret", "create"),
+        ("service", "create"),
+    ]
+    assert result.steps[0] == {
+        "kind": "node_label",
+        "action": "set",
+        "name": "worker-1",
+        "detail": "dtr.cache=true",
+        "id": "id-of-a-node",
+    }
+
+
+def change(path: str, value: t.Any) -> dict[str, t.Any]:
+    spec = copy.deepcopy(LIVE_SPEC)
+    *parents, last = path.split(".")
+    target: t.Any = spec
+    for parent in parents:
+        target = target[int(parent)] if isinstance(target, list) else target[parent]
+    target[last] = value
+    return spec
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "part"),
+    [
+        ("TaskTemplate.ContainerSpec.Image", "docker/dtr-content-cache:2.7.3", "image"),
+        ("TaskTemplate.ContainerSpec.Command", ["/bin/sh"], "entrypoint"),
+        ("TaskTemplate.ContainerSpec.Args", ["-x"], "command"),
+        ("TaskTemplate.ContainerSpec.Env", ["REGISTRY_LOG_LEVEL=debug"], "environment"),
+        ("TaskTemplate.ContainerSpec.Env", ["REGISTRY_LOG_LEVEL=info", "MORE=1"], "environment"),
+        ("TaskTemplate.ContainerSpec.Mounts", [], "mounts"),
+        ("TaskTemplate.ContainerSpec.Secrets", [], "secrets"),
+        ("TaskTemplate.ContainerSpec.Configs", None, "configs"),
+        ("TaskTemplate.ContainerSpec.StopGracePeriod", None, "stop_grace_period"),
+        ("TaskTemplate.Placement.Constraints", ["node.role == manager"], "constraints"),
+        ("TaskTemplate.ContainerSpec.Mounts.0.ReadOnly", True, "mounts"),
+        ("TaskTemplate.ContainerSpec.Mounts.0.VolumeOptions.NoCopy", True, "mounts"),
+        ("TaskTemplate.ContainerSpec.Mounts.0.VolumeOptions.DriverConfig.Name", "flocker", "mounts"),
+        ("TaskTemplate.ContainerSpec.Secrets.0.File.Mode", 0o400, "secrets"),
+        ("TaskTemplate.ContainerSpec.Configs.0.File.UID", "1000", "configs"),
+        ("TaskTemplate.Placement.MaxReplicas", 1, "max_replicas_per_node"),
+        ("TaskTemplate.RestartPolicy.MaxAttempts", 1, "restart_policy"),
+        ("TaskTemplate.RestartPolicy.Delay", 60 * 10**9, "restart_policy"),
+        ("TaskTemplate.RestartPolicy.Window", 10**9, "restart_policy"),
+        ("TaskTemplate.Resources.Limits.Pids", 10, "limits"),
+        ("TaskTemplate.Resources.Reservations", {"MemoryBytes": 1}, "reservations"),
+        ("Mode", {"Global": {}}, "replicas"),
+        ("UpdateConfig.MaxFailureRatio", 0.5, "update_config"),
+        ("UpdateConfig.Order", "start-first", "update_config"),
+        ("RollbackConfig", {"Parallelism": 0}, "rollback_config"),
+        ("TaskTemplate.RestartPolicy.Condition", "any", "restart_policy"),
+        ("TaskTemplate.Resources", {}, "limits"),
+        ("TaskTemplate.Resources", {"Limits": {"NanoCPUs": 1000000000, "MemoryBytes": 536870912}}, "limits"),
+        ("Mode.Replicated.Replicas", 1, "replicas"),
+        ("UpdateConfig", None, "update_config"),
+        ("UpdateConfig.FailureAction", "pause", "update_config"),
+        ("EndpointSpec.Ports", [], "ports"),
+        (
+            "EndpointSpec.Ports",
+            [{"Protocol": "tcp", "TargetPort": 443, "PublishedPort": 443, "PublishMode": "ingress"}],
+            "ports",
+        ),
+    ],
+)
+def test_each_change_by_hand_is_found_and_shown_alone(path: str, value: t.Any, part: str) -> None:
+    result = plan(swarm(change(path, value)), wanted())
+    assert result.steps == [{"kind": "service", "action": "update", "name": "dtr-cache_cache", "detail": part}]
+    assert list(result.before["services"]["dtr-cache_cache"]) == [part]
+    assert list(result.after["services"]["dtr-cache_cache"]) == [part]
+
+
+@pytest.mark.parametrize("state", ["paused", "rollback_paused"])
+def test_an_update_that_stands_still_is_set_going_again(state: str) -> None:
+    live = swarm(LIVE_SPEC, services={"cache": {"Spec": LIVE_SPEC, "UpdateStatus": {"State": state}}})
+    result = plan(live, wanted())
+    assert [(step["action"], step["detail"]) for step in result.steps] == [("update", "update")]
+    assert result.before["services"] == {"dtr-cache_cache": {"update": "paused"}}
+
+
+@pytest.mark.parametrize("state", ["updating", "completed", "rollback_completed"])
+def test_any_other_state_of_an_update_is_no_difference(state: str) -> None:
+    live = swarm(LIVE_SPEC, services={"cache": {"Spec": LIVE_SPEC, "UpdateStatus": {"State": state}}})
+    assert plan(live, wanted()).steps == []
+
+
+def test_a_lost_label_is_set_again_and_others_are_left_alone() -> None:
+    nodes = {"worker-1": node(rack="7"), "worker-2": node(other="x")}
+    result = plan(swarm(LIVE_SPEC, nodes=nodes), wanted())
+    assert [step["name"] for step in result.steps] == ["worker-1"]
+    assert result.before == {"node_labels": {"worker-1": {"dtr.cache": None}}}
+
+
+def test_the_label_is_taken_from_a_node_that_is_not_dedicated_any_more() -> None:
+    nodes = {"worker-1": node(**{"dtr.cache": "true"}), "worker-2": node(**{"dtr.cache": "true", "rack": "7"})}
+    (step,) = plan(swarm(LIVE_SPEC, nodes=nodes), wanted()).steps
+    assert (step["kind"], step["action"], step["name"]) == ("node_label", "remove", "worker-2")
+
+
+def other_service(*constraints: str, secrets: t.Sequence[str] = (), **previous: t.Any) -> dict[str, t.Any]:
+    """A service outside of the stack, with its placement and the secrets that it uses now or used before."""
+
+    def spec(names: t.Iterable[str]) -> dict[str, t.Any]:
+        container = {"Secrets": [{"SecretName": name} for name in names]}
+        return {"TaskTemplate": {"ContainerSpec": container, "Placement": {"Constraints": list(constraints)}}}
+
+    return {"Spec": spec(secrets), "PreviousSpec": spec(previous.get("previous") or ())}
+
+
+@pytest.mark.parametrize(
+    ("constraint", "shared"),
+    [
+        ("node.labels.dtr.cache == true", True),
+        ("node.labels.dtr.cache==true", True),
+        (" node.labels.dtr.cache == false", True),
+        ("node.labels.dtr.cache != true", False),
+        ("node.labels.dtr.cache.other == true", False),
+        ("node.labels.rack == dtr.cache", False),
+    ],
+)
+def test_a_label_that_another_service_is_placed_by_stays_on_other_nodes(constraint: str, shared: bool) -> None:
+    nodes = {"worker-1": node(), "worker-2": node(**{"dtr.cache": "true"})}
+    live = swarm(LIVE_SPEC, nodes=nodes, other_services=[other_service(constraint), other_service()])
+    steps = plan(live, wanted()).steps
+    assert [(step["action"], step["name"]) for step in steps] == [
+        ("set", "worker-1"),
+        *([] if shared else [("remove", "worker-2")]),
+    ]
+    nodes["worker-1"] = node(**{"dtr.cache": "true"})
+    removed = [step["name"] for step in plan_removal(live, wanted()).steps if step["kind"] == "node_label"]
+    assert removed == ([] if shared else ["worker-1"])
+
+
+def test_superseded_objects_go_but_for_the_newest_few_of_each_file() -> None:
+    secrets = {
+        "dtr-cache_cache.key.pem_1": item("cache.key.pem", "2026-01-05"),
+        "dtr-cache_cache.key.pem_a": item("cache.key.pem", "2026-01-04"),
+        "dtr-cache_cache.key.pem_b": item("cache.key.pem", "2026-01-03"),
+        "dtr-cache_cache.key.pem_c": item("cache.key.pem", "2026-01-02"),
+        "dtr-cache_cache.cert.pem_a": item("cache.cert.pem", "2026-01-01"),
+        "other_cache.key.pem_a": item("cache.key.pem", "2026-01-01", stack="other"),
+        "somebody-elses": {"CreatedAt": "2026-01-01", "Spec": {"Name": "somebody-elses"}},
+    }
+
+    def removed(keep: int) -> list[str]:
+        steps = plan(swarm(LIVE_SPEC, secrets=secrets), wanted(keep_versions=keep)).steps
+        assert all(step["action"] == "remove" for step in steps)
+        return [step["name"].removeprefix("dtr-cache_") for step in steps]
+
+    assert removed(2) == ["cache.key.pem_c"]
+    assert removed(3) == []
+    assert removed(0) == ["cache.cert.pem_a", "cache.key.pem_a", "cache.key.pem_b", "cache.key.pem_c"]
+
+
+def test_a_removal_takes_everything_of_the_stack_and_nothing_else() -> None:
+    full = swarm(
+        LIVE_SPEC,
+        secrets={"a": item("x"), "b": item("x", stack="other"), "c": {"CreatedAt": "2026", "Spec": {"Labels": None}}},
+    )
+    steps = plan_removal(
+        full, wanted(node_labels={"worker-1": {"dtr.cache": "true"}, "gone": {"dtr.cache": "true"}})
+    ).steps
+    assert [(step["kind"], step["action"], step["name"]) for step in steps] == [
+        ("service", "remove", "dtr-cache_cache"),
+        ("network", "remove", "dtr-cache_default"),
+        ("config", "remove", "dtr-cache_config.yml_1"),
+        ("secret", "remove", "a"),
+        ("node_label", "remove", "worker-1"),
+    ]
+    assert plan_removal(swarm(None, configs={}, secrets={}, nodes={"worker-1": node()}), wanted()) == Plan()
+
+
+def test_a_network_that_is_all_that_is_left_is_removed() -> None:
+    rest = swarm(None, configs={}, secrets={}, nodes={"worker-1": node()}, networks={"dtr-cache_default": {}})
+    (step,) = plan_removal(rest, wanted()).steps
+    assert (step["kind"], step["action"], step["name"]) == ("network", "remove", "dtr-cache_default")
+
+
+def test_unknown_nodes_are_named_together() -> None:
+    with pytest.raises(Failure) as caught:
+        plan(swarm(LIVE_SPEC), wanted(node_labels={"worker-8": {}, "worker-9": {}}))
+    assert caught.value.code == "UNKNOWN_NODE"
+    assert "worker-8, worker-9" in caught.value.message
+    assert "worker-1, worker-2" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("TaskTemplate.RestartPolicy.Delay", 5 * 10**9),
+        ("RollbackConfig", {"Parallelism": 1, "MaxFailureRatio": 0, "Order": "stop-first"}),
+        ("TaskTemplate.ContainerSpec.Mounts.0.VolumeOptions.DriverConfig.Name", "local"),
+        ("TaskTemplate.ContainerSpec.Configs.0.File.Name", "config.yml"),
+    ],
+)
+def test_what_the_engine_does_anyway_is_no_difference(path: str, value: t.Any) -> None:
+    assert plan(swarm(change(path, value)), wanted()) == Plan()
+
+
+def test_a_limit_of_nothing_is_none() -> None:
+    unlimited = {"deploy": {"resources": {"limits": {"cpus": "0", "memory": 0, "pids": 0}}}}
+    definition = {"services": {"cache": {"image": "x", **unlimited}, "same": {"image": "x"}}}
+    assert wanted_service("st", "cache", definition) == wanted_service("st", "same", definition)
+
+
+def with_image(image: str) -> dict[str, t.Any]:
+    service = {**DEFINITION["services"]["cache"], "image": image}
+    return {**DEFINITION, "services": {"cache": service}}
+
+
+DIGEST, OTHER_DIGEST = "@sha256:" + "0" * 64, "@sha256:" + "1" * 64
+
+
+@pytest.mark.parametrize(
+    ("declared", "live", "same"),
+    [
+        ("docker.io/docker/cache:1", "docker/cache:1" + DIGEST, True),
+        ("index.docker.io/docker/cache:1", "docker/cache:1", True),
+        ("docker/cache", "docker/cache:latest" + DIGEST, True),
+        ("docker.io/library/cache:1", "cache:1", True),
+        ("registry.example.org:5000/cache", "registry.example.org:5000/cache:latest", True),
+        ("docker/cache:1" + DIGEST, "docker/cache:1" + DIGEST, True),
+        ("docker/cache" + DIGEST, "docker/cache" + DIGEST, True),
+        ("docker/cache:1" + DIGEST, "docker/cache:1" + OTHER_DIGEST, False),
+        ("docker/cache:1" + DIGEST, "docker/cache:1", False),
+        ("registry.example.org/docker/cache:1", "docker/cache:1", False),
+        ("registry.example.org/library/cache:1", "registry.example.org/cache:1", False),
+    ],
+)
+def test_an_image_is_the_same_however_it_is_spelled(declared: str, live: str, same: bool) -> None:
+    result = plan(swarm(change("TaskTemplate.ContainerSpec.Image", live)), wanted(definition=with_image(declared)))
+    assert [step["detail"] for step in result.steps] == ([] if same else ["image"])
+
+
+def test_an_image_that_docker_would_keep_is_told() -> None:
+    by_hand = change("TaskTemplate.ContainerSpec.Image", "docker/dtr-content-cache:2.7.3")
+    assert plan(swarm(by_hand), wanted()).kept_images == ["cache"]
+    assert plan(swarm(LIVE_SPEC), wanted()).kept_images == []
+    # Whoever declares another image than the label names gets it.
+    assert plan(swarm(by_hand), wanted(definition=with_image("docker/dtr-content-cache:2.7.6"))).kept_images == []
+    assert plan(swarm(None), wanted()).kept_images == []
+
+
+def versions(*files: str) -> dict[str, t.Any]:
+    """Secrets with these last letters, the oldest first."""
+    return {
+        f"dtr-cache_cache.key.pem_{file}": item("cache.key.pem", f"2026-01-0{day}") for day, file in enumerate(files)
+    }
+
+
+def removed(live: Swarm, **changes: t.Any) -> list[str]:
+    steps = plan(live, wanted(**changes)).steps
+    return [step["name"][-1] for step in steps if (step["kind"], step["action"]) == ("secret", "remove")]
+
+
+def running(now: str, before: str | None = None) -> dict[str, t.Any]:
+    """The service with the version of a secret that it uses, and the one that it used before its last update."""
+    specs = [
+        change("TaskTemplate.ContainerSpec.Secrets.0.SecretName", f"dtr-cache_cache.key.pem_{version}")
+        for version in (now, before or now)
+    ]
+    return {"cache": {"Spec": specs[0], **({"PreviousSpec": specs[1]} if before else {})}}
+
+
+def test_what_a_service_uses_or_would_after_a_rollback_is_not_outdated() -> None:
+    # Nothing is to be updated: the version before the running one stays, however few are to be kept.
+    assert removed(swarm(LIVE_SPEC, secrets=versions("b", "a", "1"), services=running("1", "a")), keep_versions=0) == [
+        "b"
+    ]
+    # After this update, the running one is the one before, and the one before it is not needed any more.
+    assert removed(swarm(LIVE_SPEC, secrets=versions("b", "a", "1"), services=running("a", "b")), keep_versions=0) == [
+        "b"
+    ]
+    # Two newer ones were tried and rolled back: the good one that still runs is the oldest.
+    assert removed(swarm(LIVE_SPEC, secrets=versions("a", "b", "c", "1"), services=running("a"))) == []
+
+
+@pytest.mark.parametrize("when", ["now", "before"])
+def test_what_another_service_uses_stays(when: str) -> None:
+    name = "dtr-cache_cache.key.pem_a"
+    other = other_service(secrets=[name]) if when == "now" else other_service(previous=[name])
+    live = swarm(LIVE_SPEC, secrets=versions("a", "b", "1"), other_services=[other])
+    assert removed(live, keep_versions=0) == ["b"]
+    kept = [step["name"] for step in plan_removal(live, wanted()).steps if step["kind"] == "secret"]
+    assert kept == ["dtr-cache_cache.key.pem_1", "dtr-cache_cache.key.pem_b"]
+
+
+def test_the_vendors_own_file_is_read(vendors_file: dict[str, t.Any]) -> None:
+    view = wanted_service("dtr-cache", "cache", vendors_file)
+    assert view["image"] == "docker/dtr-content-cache:2.7.6"
+    assert view["configs"] == {"/config.yml": "dtr-cache_config.yml"}
+    assert view["secrets"] == {
+        file: f"dtr-cache_{file}" for file in ("dtr.cert.pem", "cache.cert.pem", "cache.key.pem")
+    }
+    assert view["ports"] == ["443:443/tcp (ingress)"]
+    live = swarm(None, nodes={"worker-1": node(**{"dtr.cache": "true"})})
+    (step,) = plan(live, wanted(definition=vendors_file, configs=[], secrets=[])).steps
+    assert (step["kind"], step["action"]) == ("service", "create")
+
+
+@pytest.fixture
+def vendors_file() -> dict[str, t.Any]:
+    path = Path(__file__).parents[3] / "data" / "docker-stack.yml"
+    return t.cast("dict[str, t.Any]", yaml.safe_load(path.read_text()))
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        {"services": {"cache": None}},
+        {"services": {"cache": {}}},
+        {"services": {"cache": {"image": "x", "configs": ["nowhere"]}}},
+        {"services": {"cache": {"image": "x", "ports": [{"published": 443}]}}},
+        {"services": {"cache": {"image": "x", "deploy": {"replicas": "many"}}}},
+        {"services": {"cache": {"image": "x", "deploy": ["replicas"]}}},
+    ],
+)
+def test_what_docker_would_not_take_is_a_failure_and_no_crash(definition: dict[str, t.Any]) -> None:
+    with pytest.raises(Failure) as caught:
+        plan(swarm(LIVE_SPEC), wanted(definition=definition))
+    assert caught.value.code == "INVALID_INPUT"

@@ -1,0 +1,111 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""TLS servers on 127.0.0.1 with one thing wrong each, and what is found there."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+import typing as t
+from pathlib import Path
+
+from ansible_collections.dtr.cache.plugins.module_utils.health.checks import CLIENT_TO_CACHE, Check
+from ansible_collections.dtr.cache.plugins.module_utils.health.endpoint import (
+    Endpoint,
+    EndpointReport,
+    ProbeAnswer,
+    Question,
+)
+from ansible_collections.dtr.cache.plugins.module_utils.health.endpoints import CACHE_ADVICE, unverified
+from ansible_collections.dtr.cache.plugins.module_utils.health.probes import probe
+from ansible_collections.dtr.cache.plugins.module_utils.http import tls
+from ansible_collections.dtr.cache.tests.unit.support.web import Identity, Reply, Request, serve
+
+STEP = 2.0
+GOOD = ["name_resolution", "tcp", "tls", "chain", "host_name", "validity", "api"]
+
+
+class Authority(t.NamedTuple):
+    """A root CA, two intermediate ones below it, and a folder to keep servers' files in."""
+
+    root: Identity
+    upper: Identity
+    lower: Identity
+    folder: Path
+
+
+def chain_context(folder: Path, leaf: Identity, *others: Identity) -> ssl.SSLContext:
+    """A server's context that sends these certificates in this order."""
+    certificate, key = leaf.write(folder, "leaf")
+    certificate.write_text("".join(each.pem for each in (leaf, *others)))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+def judge(seen: ProbeAnswer | str) -> Check:
+    return Check("edge", "api", isinstance(seen, ProbeAnswer) and seen.status == 200, str(seen))
+
+
+def endpoint(url: str, ca: Identity, **changes: t.Any) -> Endpoint:
+    made = Endpoint(
+        edge=CLIENT_TO_CACHE,
+        url=url,
+        trust=tls.client_context(ca_certificate=ca.pem),
+        anchors=[ca.certificate],
+        advice=CACHE_ADVICE,
+        ask=[Question("/v2/", STEP, judge)],
+        min_days=14,
+        client_context=unverified,
+    )
+    return made._replace(**changes)
+
+
+def fine(_request: Request) -> Reply:
+    return Reply(200, b"{}")
+
+
+def probe_server(context: ssl.SSLContext | None, ca: Identity, **changes: t.Any) -> EndpointReport:
+    with serve(fine, context) as site:
+        url = f"https://127.0.0.1:{site.port}"
+        return probe(endpoint(url, ca, **changes), STEP)
+
+
+def failed(report: EndpointReport) -> dict[str, Check]:
+    return {check.check: check for check in report.checks if not check.ok}
+
+
+def only_failure(report: EndpointReport, name: str) -> tuple[str, str]:
+    """Detail and hint of the one thing that is wrong."""
+    wrong = failed(report)
+    assert list(wrong) == [name], report.checks
+    return wrong[name].detail, wrong[name].hint or ""
+
+
+@contextlib.contextmanager
+def raw_server(behaviour: t.Callable[[socket.socket], None]) -> t.Iterator[str]:
+    """A TCP server that does anything but what it should."""
+    held: list[socket.socket] = []
+
+    def run() -> None:
+        while True:
+            try:
+                connection, _address = server.accept()
+            except OSError:
+                return
+            held.append(connection)
+            with contextlib.suppress(OSError):
+                behaviour(connection)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        try:
+            yield f"https://127.0.0.1:{server.getsockname()[1]}"
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            for connection in held:
+                connection.close()
