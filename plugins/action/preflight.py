@@ -57,8 +57,8 @@ class ActionModule(ActionBase):
         known = variables.get(FACT) or {}
         if known.get("fingerprint") == fingerprint and set(options["needs"]) <= set(known.get("checked") or ()):
             return {**result, **{key: known[key] for key in ANSWER}, "changed": False}
-        result.update(self._checked(reading, options, variables))
-        return {"changed": False, **result, "fingerprint": fingerprint}
+        result.update(self._checked(reading, fingerprint, options, variables))
+        return {"changed": False, **result}
 
     def _strategy_problems(self, together: bool) -> list[str]:
         strategy = str(self._task.get_play().strategy)
@@ -75,7 +75,7 @@ class ActionModule(ActionBase):
         return hashlib.sha256(f"{reading.fingerprint} {asked}".encode()).hexdigest()
 
     def _checked(
-        self, reading: Reading, options: t.Mapping[str, t.Any], variables: dict[str, t.Any]
+        self, reading: Reading, fingerprint: str, options: t.Mapping[str, t.Any], variables: dict[str, t.Any]
     ) -> dict[str, t.Any]:
         needs, settings = options["needs"], reading.settings
         problems = [*self._strategy_problems(options["together"]), *reading.problems, *self._disk_problems(needs)]
@@ -103,7 +103,7 @@ class ActionModule(ActionBase):
             return problems_as_result(settings.name or variables["inventory_hostname"], problems)
         answer["settings"] = public_settings(settings, datetime.datetime.now(datetime.timezone.utc))
         answer["deployment"] = _deployment(settings, answer["dtr_ca"]) if not reading.problems else None
-        return {**answer, "problems": problems, "checked": checked}
+        return {**answer, "problems": problems, "checked": checked, "fingerprint": fingerprint}
 
     def _authority(
         self, settings: Settings, needs: t.Collection[str], answer: dict[str, t.Any]

@@ -73,5 +73,6 @@ attributes:
     membership:
       - dtr.cache.engine
 requirements:
+  - python >= 3.9, where the module runs
   - Docker SDK for Python (C(docker)) 5.0 or newer, where the module runs
 """

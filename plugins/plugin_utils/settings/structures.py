@@ -66,7 +66,7 @@ def parsed(text: str) -> t.Any:
             raise _invalid("must not use YAML's aliases (*name) in text")
         return plain(yaml.load(text, Loader=_Loader))  # noqa: S506 (a safe one)
     except (yaml.YAMLError, ValueError) as error:
-        raise _invalid(f"is neither JSON nor YAML that can be read{_place(error)}") from None
+        raise _invalid(f"is neither JSON nor YAML that can be read{_place(error, text)}") from None
     except RecursionError:
         raise _invalid("is nested too deeply") from None
 
@@ -121,8 +121,10 @@ def _sound(text: str) -> str:
     return text
 
 
-def _place(error: Exception) -> str:
+def _place(error: Exception, text: str) -> str:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    if mark and mark.line > text.count("\n"):
+        return ": something is missing at its end"
     if mark:
         return f": line {mark.line + 1}, column {mark.column + 1}"
     return f": character {error.position + 1}" if isinstance(error, yaml.reader.ReaderError) else ""

@@ -70,8 +70,7 @@ def pull(registry: Registry) -> Json:
 
 def look(registry: Registry, cache: FakeCache, **options: t.Any) -> Json:
     entry = {"name": "region-asia", "url": cache.url, "account": "bob"}
-    # The certificates of the tests are good for a day.
-    return registry.run("cache_health", caches=[entry], image=IMAGE, min_days=0, timeout=10, retries=None, **options)
+    return registry.run("cache_health", caches=[entry], image=IMAGE, timeout=10, retries=None, **options)
 
 
 def failed_checks(result: Json) -> list[Json]:

@@ -70,3 +70,10 @@ def read(
 ) -> tuple[Settings, list[str]]:
     """The same with the variables by their names without the prefix."""
     return read_with({f"dtr_cache_{key}": value for key, value in changes.items()}, needs, node)
+
+
+def only_problem(node: ControlNode | None = None, **changes: t.Any) -> str:
+    """The one problem that the good settings with these changes have."""
+    _settings, problems = read(node=node, **changes)
+    assert len(problems) == 1, problems
+    return problems[0]

@@ -194,7 +194,7 @@ def make_identity(
 
     C(days) are its validity counted from now, C(names) stands in the place of the encoded list of its addresses.
     """
-    now = datetime.datetime.now(datetime.UTC)
+    now = datetime.datetime.now(datetime.timezone.utc)
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = (

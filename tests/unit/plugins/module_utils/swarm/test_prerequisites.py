@@ -136,7 +136,7 @@ def test_a_replica_whose_node_lost_the_label_has_its_time_to_end(
 ) -> None:
     answering.add("address-of-n1")
     ended = task("n1", "rejected")
-    then = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=seconds_ago)
+    then = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=seconds_ago)
     ended["Status"]["Timestamp"] = then.strftime("%Y-%m-%dT%H:%M:%S.%f123Z")
     ended["Status"]["Err"] = "assigned node no longer meets constraints"
     ended["Spec"] = {"ContainerSpec": {"StopGracePeriod": 40 * 10**9}}
