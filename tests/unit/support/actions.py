@@ -41,6 +41,6 @@ def make_action(
         templar=Templar(loader=loader),
         shared_loader_obj=None,
     )
-    task.get_play = lambda: play or Play()  # type: ignore[method-assign]
+    task.get_play = lambda: play or Play()
     action._display = display or mock.Mock()
     return action

@@ -114,7 +114,7 @@ def test_a_host_that_was_lost_has_a_row() -> None:
     run = Run(asia={"__dtr_cache": {}})
     run.lost = {"asia"}
     result = run.report("europe", "oz")["europe"]
-    assert [(row["region"], row["result"]) for row in result["rows"]][0] == ("asia", "not reached")
+    assert (result["rows"][0]["region"], result["rows"][0]["result"]) == ("asia", "not reached")
 
 
 def test_batches_show_their_hosts_and_export_all_up_to_now() -> None:
