@@ -34,6 +34,10 @@ REQUIRED = {
     "swarm": ("nodes",),
     "address": ("registry_url",),
     "port": (),
+    "trust": ("registry_url",),
+    "confirmation": ("confirm_removal",),
+    "verification": (),
+    "warming": ("warm_images",),
 }
 # Variables of which something else is made that roles use, by what it is called in the result of the preflight.
 BEHIND = {
@@ -59,7 +63,7 @@ READERS = {
     ),
 }
 # What gives the whole deployment to a role.
-DEPLOYMENT = ("dtr.cache.deployment", "dtr.cache.stack_plan")
+DEPLOYMENT = ("__dtr_cache.deployment", "lookup('dtr.cache.deployment'")
 
 
 def documentation(module: Path) -> dict[str, t.Any]:
