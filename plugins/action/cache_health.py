@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 from ..modules.cache_health import MODULE
-from ..plugin_utils.actions.of_dtr import RegistryAction
+from ..plugin_utils.actions.of_dtr import DtrAction
 
 
-class ActionModule(RegistryAction):
+class ActionModule(DtrAction):
     """A look at caches."""
 
     module = MODULE

@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 from ..modules.content_caches import MODULE
-from ..plugin_utils.actions.of_dtr import RegistryAction
+from ..plugin_utils.actions.of_dtr import DtrAction
 
 
-class ActionModule(RegistryAction):
+class ActionModule(DtrAction):
     """A registration, which takes long where the accounts of a cache have to move."""
 
     module = MODULE

@@ -1,41 +1,49 @@
 # Copyright: Contributors to the dtr.cache project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The half of M(dtr.cache.preflight) that runs on the control node: variables, certificates and keys."""
+"""The half of M(dtr.cache.preflight) that runs on the control node: variables, certificates, keys, and DTR's CA."""
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
-import shutil
+import os
 import typing as t
 from pathlib import Path
 
 from ansible import constants
 from ansible.errors import AnsibleConnectionFailure
-from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
 from ..module_utils.common.failure import Failure
 from ..module_utils.x509 import certificates
-from ..module_utils.x509 import chains as leaf
+from ..modules.preflight import ARGUMENT_SPEC
+from ..modules.registry_ca_info import MODULE as REGISTRY_CA_INFO
+from ..plugin_utils.actions.in_process import Task, run_here
 from ..plugin_utils.actions.paths import control_path_of_host
 from ..plugin_utils.actions.problems import manager_out_of_reach, problems_as_result
-from ..plugin_utils.deployment.client_bundle import Bundle, open_bundle
-from ..plugin_utils.settings.settings import (
-    CERTIFICATE,
-    MANAGER,
-    REGISTRY,
-    SWARM,
-    Settings,
-)
-from ..plugin_utils.settings.variables import settings_of_host
+from ..plugin_utils.deployment.client_bundle import open_bundle
+from ..plugin_utils.deployment.definition import describe_deployment
+from ..plugin_utils.settings.model import Settings
+from ..plugin_utils.settings.public import public_settings
+from ..plugin_utils.settings.variables import Reading, read_host
 
 MODULE = "dtr.cache.preflight"
+FACT = "__dtr_cache"
+# Without them a run at one host does not wait for the others, whose results it needs.
+STRATEGIES_APART = ("free", "host_pinned")
+# What is judged here, and no part of the variables' reading.
+STEP_NEEDS = ("confirmation", "verification", "warming")
+# What an answer consists of, besides warnings.
+ANSWER = ("settings", "deployment", "engine", "dtr_ca", "dtr_ca_problem", "problems", "checked", "fingerprint")
 
 
 class ActionModule(ActionBase):
-    """Check the variables here and, when the Swarm is needed, the Swarm there; report all problems together."""
+    """Read the variables once for each set of them, and ask DTR and the Swarm what only they know.
+
+    Whoever asks again with the same inputs gets the same answer without another question.
+    """
 
     _supports_check_mode = True
     _supports_async = False
@@ -43,59 +51,144 @@ class ActionModule(ActionBase):
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         variables = task_vars or {}
-        needs = self._task.args["needs"]
-        settings, problems = settings_of_host(variables, self._templar, self._loader, needs)
-        problems += self._disk_problems(needs, variables)
-        bundle = Bundle({}, None)
-        checked = list(needs)
-        if SWARM in needs or MANAGER in needs:
-            try:
-                bundle = self._open_bundle(settings, variables)
-                ask = self._task.args.get("ask_swarm", "always")
-                if ask == "always" or (ask == "to_complete" and problems):
-                    problems += self._swarm_problems(settings, variables, bundle)
-                else:
-                    checked = [need for need in needs if need not in (MANAGER, SWARM)]
-            except Failure as failure:
-                problems.append(f"dtr_cache_client_bundle: {failure.message}")
-        if problems and boolean(self._task.args.get("fail", True)):
-            result.update(problems_as_result(settings.name or variables["inventory_hostname"], problems))
-            if bundle.unpacked:
-                shutil.rmtree(bundle.unpacked, ignore_errors=True)
-        else:
-            result["settings"] = public_settings(settings, datetime.datetime.now(datetime.timezone.utc))
-            result["bundle"] = bundle._asdict()
-            result["checked"] = checked
-        return {**result, "changed": False, "problems": problems}
+        _validation, options = self.validate_argument_spec(argument_spec=ARGUMENT_SPEC)
+        reading = read_host(variables, self._templar, self._loader, _read_as(options["needs"]))
+        fingerprint = self._fingerprint(reading, variables)
+        known = variables.get(FACT) or {}
+        if known.get("fingerprint") == fingerprint and set(options["needs"]) <= set(known.get("checked") or ()):
+            return {**result, **{key: known[key] for key in ANSWER}, "changed": False}
+        result.update(self._checked(reading, fingerprint, options, variables))
+        return {"changed": False, **result}
 
-    def _open_bundle(self, settings: Settings, variables: t.Mapping[str, t.Any]) -> Bundle:
+    def _strategy_problems(self, together: bool) -> list[str]:
+        strategy = str(self._task.get_play().strategy)
+        if not together or not strategy.endswith(STRATEGIES_APART):
+            return []
+        return [
+            f"strategy {strategy} lets a host run on without the others, whose results are needed here; use strategy "
+            "linear (ANSIBLE_STRATEGY, or strategy in ansible.cfg)"
+        ]
+
+    def _fingerprint(self, reading: Reading, variables: t.Mapping[str, t.Any]) -> str:
+        """Of all that decides the answer: the variables, and where the Swarm is asked."""
+        asked = self._task.delegate_to or variables["inventory_hostname"]
+        return hashlib.sha256(f"{reading.fingerprint} {asked}".encode()).hexdigest()
+
+    def _checked(
+        self, reading: Reading, fingerprint: str, options: t.Mapping[str, t.Any], variables: dict[str, t.Any]
+    ) -> dict[str, t.Any]:
+        needs, settings = options["needs"], reading.settings
+        problems = [*self._strategy_problems(options["together"]), *reading.problems, *self._disk_problems(needs)]
+        problems += _missing_parts(settings, needs, self._task.check_mode)
+        answer: dict[str, t.Any] = {"warnings": _missing_files(settings)}
+        answer["dtr_ca"], trouble = self._authority(settings, needs, answer)
+        # Whoever only observes is told of it beside what else DTR has to say.
+        answer["dtr_ca_problem"] = trouble
+        if trouble and options["fail"]:
+            problems.append(trouble)
+        answer["engine"] = dict(settings.engine)
+        checked = list(needs)
+        if {"swarm", "manager"} & set(needs):
+            try:
+                answer["engine"] = self._engine(settings, variables)
+                if not problems and options["ask_swarm"] != "never":
+                    answer["changed"] = self._installed(settings, variables)
+                if options["ask_swarm"] == "always" or (options["ask_swarm"] == "to_complete" and problems):
+                    problems += self._swarm_problems(settings, answer["engine"], variables)
+                else:
+                    checked = [need for need in needs if need not in ("swarm", "manager")]
+            except Failure as failure:
+                problems.append(failure.message)
+        if problems and options["fail"]:
+            return problems_as_result(settings.name or variables["inventory_hostname"], problems)
+        answer["settings"] = public_settings(settings, datetime.datetime.now(datetime.timezone.utc))
+        answer["deployment"] = _deployment(settings, answer["dtr_ca"]) if not reading.problems else None
+        return {**answer, "problems": problems, "checked": checked, "fingerprint": fingerprint}
+
+    def _authority(
+        self, settings: Settings, needs: t.Collection[str], answer: dict[str, t.Any]
+    ) -> tuple[dict[str, t.Any] | None, str | None]:
+        """DTR's CA with what it is trusted by, and why it could not be had."""
+        if settings.registry_ca == "system":
+            return {"pem": "", "trusted_by": "system", "certificates": []}, None
+        if settings.registry_ca != "fetch":
+            return _given_authority(settings.registry_ca)
+        forgets = "trust" in needs and settings.client_trust_state == "absent"
+        if not settings.registry_url or forgets or not {"registry", "address", "trust"} & set(needs):
+            return None, None
+        options: dict[str, t.Any] = {"url": settings.registry_url, "validate_certs": settings.validate_certs}
+        if settings.registry_ca_fingerprint:
+            options["fingerprint"] = settings.registry_ca_fingerprint
+        if not self._task.args.get("fail", True):
+            options.update(timeout=10, retries=1)
+        environment: dict[str, t.Any] = {}
+        self._compute_environment_string(environment)
+        texts = {name: str(value) for name, value in environment.items()}
+        fetched = run_here(REGISTRY_CA_INFO, Task("dtr.cache.registry_ca_info", options, environment=texts))
+        answer["warnings"] += fetched.get("warnings") or []
+        if fetched.get("failed"):
+            return None, f"dtr_cache_registry_url: {fetched['msg']}"
+        return {key: fetched[key] for key in ("pem", "trusted_by", "certificates")}, None
+
+    def _engine(self, settings: Settings, variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+        """How modules reach the Engine: by the client bundle, or as the variables say."""
         if not settings.client_bundle:
-            return Bundle({}, None)
+            return dict(settings.engine)
         if self._connection.transport != "local":
             raise Failure(
                 "INVALID_BUNDLE",
-                f"is on the control node, but {variables['inventory_hostname']} is reached by "
+                f"dtr_cache_client_bundle: is on the control node, but {variables['inventory_hostname']} is reached by "
                 f"{self._connection.transport}; set ansible_connection=local for it",
             )
         path = control_path_of_host(settings.client_bundle, variables)
-        return open_bundle(path, Path(constants.DEFAULT_LOCAL_TMP))
+        try:
+            return open_bundle(path, Path(constants.DEFAULT_LOCAL_TMP)).engine
+        except Failure as failure:
+            raise Failure(failure.code, f"dtr_cache_client_bundle: {failure.message}") from failure
 
-    def _disk_problems(self, needs: t.Collection[str], variables: t.Mapping[str, t.Any]) -> list[str]:
+    def _disk_problems(self, needs: t.Collection[str]) -> list[str]:
         """Why a secret would be written to a disk, as part of the module that it is sent with."""
-        if constants.DEFAULT_KEEP_REMOTE_FILES and (CERTIFICATE in needs or REGISTRY in needs):
+        if constants.DEFAULT_KEEP_REMOTE_FILES and {"certificate", "registry"} & set(needs):
             return ["ANSIBLE_KEEP_REMOTE_FILES would leave modules with their secrets on the disk; switch it off"]
-        if CERTIFICATE in needs and not self._is_pipelining_enabled("new"):
+        if "certificate" in needs and not self._is_pipelining_enabled("new"):
             return [
-                f"the private key would be written to the disk of {variables['inventory_hostname']}, as its connection "
-                "does not pipeline; leave out ansible_pipelining and ansible_ssh_pipelining, and use no become method "
-                "that cannot (su) nor a terminal (RequestTTY)"
+                "the private key would be written to the manager's disk, as its connection does not pipeline; leave "
+                "out ansible_pipelining and ansible_ssh_pipelining, and use no become method that cannot (su) nor a "
+                "terminal (RequestTTY)"
             ]
         return []
 
-    def _swarm_problems(self, settings: Settings, variables: dict[str, t.Any], bundle: Bundle) -> list[str]:
+    def _installed(self, settings: Settings, variables: dict[str, t.Any]) -> bool:
+        """Whether packages that modules need on the manager were installed."""
+        if not settings.install_requirements:
+            return False
+        task = self._task.copy()
+        task.args = {"name": list(settings.requirements), "state": "present"}
+        action = self._shared_loader_obj.action_loader.get(
+            "ansible.builtin.package",
+            task=task,
+            connection=self._connection,
+            play_context=self._play_context,
+            loader=self._loader,
+            templar=self._templar,
+            shared_loader_obj=self._shared_loader_obj,
+        )
+        # That the manager cannot be reached, the question to its Swarm reports.
+        with contextlib.suppress(AnsibleConnectionFailure):
+            result = action.run(task_vars=variables)
+            if result.get("failed"):
+                raise Failure(
+                    "NOT_INSTALLED", f"dtr_cache_install_requirements: {result.get('msg', 'no reason given')}"
+                )
+            return bool(result.get("changed"))
+        return False
+
+    def _swarm_problems(
+        self, settings: Settings, engine: t.Mapping[str, t.Any], variables: dict[str, t.Any]
+    ) -> list[str]:
         arguments = {
             **self._task.args,
-            **bundle.engine,
+            **engine,
             "nodes": list(settings.nodes),
             "port": settings.port,
             "publish_mode": settings.publish_mode,
@@ -110,52 +203,51 @@ class ActionModule(ActionBase):
         return [f"the Swarm cannot be asked: {answer.get('msg', 'the module gave no reason')}"]
 
 
-def _named_authorities(settings: Settings) -> dict[str, str]:
-    """The CAs of caches by the name of the file that a client keeps each in; their order does not matter."""
-    authorities = [pem for pem in (settings.ca_certificate, *settings.client_cas) if pem]
-    return {f"dtr-cache.cache-ca.{hashlib.sha256(pem.encode()).hexdigest()[:12]}.crt": pem for pem in authorities}
+def _missing_parts(settings: Settings, needs: t.Collection[str], check_mode: bool) -> t.Iterator[str]:
+    """What the step that follows needs, and no single variable can say."""
+    name = settings.name
+    if "confirmation" in needs and name and settings.confirm_removal != name and not check_mode:
+        yield (
+            f"dtr_cache_confirm_removal: cache {name} would be removed with all that belongs to it; if that is meant, "
+            f"set dtr_cache_confirm_removal={name}"
+        )
+    if "verification" in needs and not settings.verify_image and not settings.verify_repository:
+        yield (
+            "dtr_cache_verify_image: no pull can prove that the cache serves; set dtr_cache_verify_image, an image in "
+            "the DTR, or dtr_cache_verify_repository, a repository to which a tiny image can be pushed"
+        )
+    if "warming" in needs and not settings.warm_images and not settings.warm_repositories:
+        yield (
+            "dtr_cache_warm_images: there is nothing to warm; set a list of images (namespace/repository:tag) and of "
+            "repositories with a pattern of tags"
+        )
 
 
-def public_settings(settings: Settings, now: datetime.datetime) -> dict[str, t.Any]:
-    """What later tasks and the summary need of the settings; nothing in it is a secret."""
-    certificate = None
-    if settings.chain:
-        certificate = {
-            **certificates.describe(settings.chain[0]),
-            "days_left": min(leaf.days_left(certificate, now) for certificate in settings.chain),
-        }
-    return {
-        "name": settings.name,
-        "url": settings.url,
-        "host": settings.host,
-        "port": settings.port,
-        "publish_mode": settings.publish_mode,
-        "image": settings.image,
-        "stack_name": settings.stack_name,
-        "node_labels": {node: {settings.product.node_label: "true"} for node in settings.nodes},
-        "replicas": settings.replicas,
-        "registry_url": settings.registry_url,
-        "registry_ca": settings.registry_ca,
-        "registry_ca_fingerprint": settings.registry_ca_fingerprint,
-        "certificate": certificate,
-        "ca_certificate": settings.ca_certificate,
-        "assignments": settings.assignments,
-        "assignments_exclusive": settings.assignments_exclusive,
-        "verify_image": settings.verify_image,
-        "min_days": settings.min_days,
-        "verify_repository": settings.verify_repository,
-        "warm": {
-            "images": list(settings.warm_images),
-            "repositories": list(settings.warm_repositories),
-            "platforms": list(settings.warm_platforms),
-            "concurrency": settings.warm_concurrency,
-        },
-        "allowed_networks": {
-            f"ipv{version}": [str(network) for network in settings.allowed_networks if network.version == version]
-            for version in (4, 6)
-        },
-        "client_registries": list(settings.client_registries),
-        "client_runtimes": list(settings.client_runtimes),
-        "client_authorities": _named_authorities(settings),
-        "confirm_removal": settings.confirm_removal,
-    }
+def _missing_files(settings: Settings) -> list[str]:
+    """A mistyped path would leave the file that was meant where it is."""
+    return [
+        f"dtr_cache_source_files: {path} does not exist, so there is nothing to remove."
+        for path in settings.source_files
+        if not os.path.exists(path)
+    ]
+
+
+def _read_as(needs: t.Iterable[str]) -> list[str]:
+    """The parts that the variables must describe: trust is put into the DTR at an address."""
+    return ["address" if need == "trust" else need for need in needs if need not in STEP_NEEDS]
+
+
+def _given_authority(pem: str) -> tuple[dict[str, t.Any] | None, None]:
+    """A CA of the variables; one that cannot be read is a problem that the reading has reported."""
+    try:
+        described = [certificates.describe(each) for each in certificates.load_certificates(pem)]
+    except Failure:
+        return None, None
+    return {"pem": pem, "trusted_by": "given", "certificates": described}, None
+
+
+def _deployment(settings: Settings, authority: t.Mapping[str, t.Any] | None) -> dict[str, t.Any] | None:
+    """The stack with the names of its configs and secrets, where all that they are made of is known."""
+    if not settings.chain or not settings.private_key or authority is None:
+        return None
+    return describe_deployment(settings, authority["pem"])

@@ -12,7 +12,6 @@ from ansible.errors import AnsibleConnectionFailure
 from ..plugin_utils.actions.of_manager import OnManager
 from ..plugin_utils.actions.problems import manager_out_of_reach, problems_as_result
 from ..plugin_utils.deployment.definition import changed_authorities
-from ..plugin_utils.fleet.summaries import region_of
 
 
 class ActionModule(OnManager):
@@ -24,9 +23,11 @@ class ActionModule(OnManager):
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         result = super().run(tmp, task_vars)
         variables = task_vars or {}
+        preflight = variables.get("__dtr_cache") or {}
         if result.get("problems"):
-            return {**result, **problems_as_result(region_of(variables), result["problems"])}
-        fetched = variables.get("__dtr_cache_fetched_ca") or {}
+            region = (preflight.get("settings") or {}).get("name") or variables["inventory_hostname"]
+            return {**problems_as_result(region, result["problems"]), "changed": False}
+        fetched = preflight.get("dtr_ca") or {}
         if fetched.get("trusted_by") == "first_use":
             for old, new in changed_authorities(result.get("diff") or {}):
                 self._display.warning(

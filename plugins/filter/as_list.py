@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: as_list
-short_description: A list from a list, or from text with commas or line breaks
+short_description: A list from a list, or from text with commas or line breaks or in JSON or YAML
 version_added: 0.1.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
@@ -33,7 +33,17 @@ _value:
 
 import typing as t
 
-from ..plugin_utils.settings.settings import as_items
+from ansible.errors import AnsibleFilterError
+
+from ..module_utils.common.failure import Failure
+from ..plugin_utils.settings.structures import as_items
+
+
+def _as_list(value: t.Any) -> list[str]:
+    try:
+        return as_items(value)
+    except Failure as failure:
+        raise AnsibleFilterError(f"as_list: the value {failure.message}") from failure
 
 
 class FilterModule:
@@ -41,4 +51,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         """Names and functions."""
-        return {"as_list": as_items}
+        return {"as_list": _as_list}

@@ -16,16 +16,16 @@ description:
 positional: time, registries
 options:
   _input:
-    description: The rows that filter P(dtr.cache.status_rows#filter) gives.
+    description: RV(dtr.cache.fleet_info#module:regions), or C(regions) of RV(dtr.cache.report#module:report).
     type: list
     elements: dict
     required: true
   time:
-    description: When the fleet was looked at, in ISO 8601 (without an offset it is UTC) or in seconds since 1970.
+    description: When the fleet was observed, in ISO 8601 (without an offset it is UTC) or in seconds since 1970.
     type: raw
     required: true
   registries:
-    description: The rows that filter P(dtr.cache.status_registries#filter) gives.
+    description: RV(dtr.cache.fleet_info#module:registries), or C(registries) of RV(dtr.cache.report#module:report).
     type: list
     elements: dict
     default: []
@@ -34,13 +34,12 @@ options:
 EXAMPLES = r"""
 - name: Write the metrics
   ansible.builtin.copy:
-    content: "{{ looked_at | dtr.cache.status_rows | dtr.cache.status_metrics(now(utc=true)) }}"
+    content: "{{ status.report.regions | dtr.cache.status_metrics(status.report.time, status.report.registries) }}"
     dest: /var/lib/prometheus/node-exporter/dtr_cache.prom
     mode: "0644"
-  vars:
-    looked_at: "{{ ansible_play_hosts_all | map('extract', hostvars) }}"
+  # The result of dtr.cache.report of a status, which one host of the play has.
+  when: status.report is defined
   delegate_to: localhost
-  run_once: true
 """
 
 RETURN = r"""

@@ -10,23 +10,23 @@ short_description: A status report as one HTML page
 version_added: 0.1.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
-  - The page is complete in itself. It asks nothing of any server, runs no script, and forbids both to browsers.
+  - The page is complete in itself. It loads nothing from any server, runs no script, and lets no browser do either.
   - It shows how many caches are well, each cache with its state, cause and what to do, its trust edges as a picture,
     and for the fleet the time left of each certificate, the latency of each edge and the accounts of each cache.
   - Readable on a phone, on paper, in light and dark, by keyboard and by screen reader.
 positional: time, registries
 options:
   _input:
-    description: The rows that filter P(dtr.cache.status_rows#filter) gives.
+    description: RV(dtr.cache.fleet_info#module:regions), or C(regions) of RV(dtr.cache.report#module:report).
     type: list
     elements: dict
     required: true
   time:
-    description: When the fleet was looked at, in ISO 8601 (without an offset it is UTC) or in seconds since 1970.
+    description: When the fleet was observed, in ISO 8601 (without an offset it is UTC) or in seconds since 1970.
     type: raw
     required: true
   registries:
-    description: The rows that filter P(dtr.cache.status_registries#filter) gives.
+    description: RV(dtr.cache.fleet_info#module:registries), or C(registries) of RV(dtr.cache.report#module:report).
     type: list
     elements: dict
     default: []
@@ -35,13 +35,12 @@ options:
 EXAMPLES = r"""
 - name: Write the page
   ansible.builtin.copy:
-    content: "{{ looked_at | dtr.cache.status_rows | dtr.cache.status_page(now(utc=true)) }}"
+    content: "{{ status.report.regions | dtr.cache.status_page(status.report.time, status.report.registries) }}"
     dest: status.html
     mode: "0644"
-  vars:
-    looked_at: "{{ ansible_play_hosts_all | map('extract', hostvars) }}"
+  # The result of dtr.cache.report of a status, which one host of the play has.
+  when: status.report is defined
   delegate_to: localhost
-  run_once: true
 """
 
 RETURN = r"""

@@ -47,19 +47,8 @@ import typing as t
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
-from ..plugin_utils.deployment.definition import (
-    CONFIG,
-    CONFIG_FILE,
-    SECRET,
-    SwarmObject,
-    config_for_review,
-    for_docker,
-    stack_definition,
-    stack_text,
-    swarm_objects,
-)
-from ..plugin_utils.settings.settings import Settings
-from ..plugin_utils.settings.variables import settings_of_host
+from ..plugin_utils.deployment.definition import describe_deployment, files_for_review, swarm_objects
+from ..plugin_utils.settings.variables import read_host
 
 
 class LookupModule(LookupBase):
@@ -68,33 +57,15 @@ class LookupModule(LookupBase):
     def run(self, terms: list[str], variables: t.Any = None, **kwargs: t.Any) -> list[t.Any]:
         """See the documentation above."""
         self.set_options(var_options=variables, direct=kwargs)
-        settings, problems = settings_of_host(variables, self._templar, self._loader, needs=())
+        settings, problems, _fingerprint = read_host(variables, self._templar, self._loader, needs=())
         if problems:
             raise AnsibleLookupError("The cache's settings are not sound: " + "; ".join(problems))
-        objects = swarm_objects(settings, self.get_option("registry_ca"))
+        registry_ca = self.get_option("registry_ca")
+        objects = swarm_objects(settings, registry_ca)
         if not terms:
-            definition = stack_definition(settings, objects)
-            return [
-                {
-                    "configs": _named(objects, CONFIG),
-                    "secrets": _named(objects, SECRET),
-                    "definition": definition,
-                    "compose": for_docker(definition),
-                    "review": _review(settings, objects),
-                }
-            ]
+            return [{**describe_deployment(settings, registry_ca), "review": files_for_review(settings, objects)}]
         contents = {item.file: item.data for item in objects}
         unknown = [term for term in terms if term not in contents]
         if unknown:
             raise AnsibleLookupError(f"The deployment has no file {', '.join(unknown)}; it has {', '.join(contents)}.")
         return [contents[term] for term in terms]
-
-
-def _review(settings: Settings, objects: t.Sequence[SwarmObject]) -> dict[str, str]:
-    """The documented file tree, as text by path, without anything secret."""
-    public = {f"certs/{item.file}": item.data for item in objects if item.file.endswith(".cert.pem")}
-    return {"docker-stack.yml": stack_text(settings, objects), CONFIG_FILE: config_for_review(settings), **public}
-
-
-def _named(objects: t.Iterable[SwarmObject], kind: str) -> list[dict[str, t.Any]]:
-    return [{"name": item.name, "file": item.file, "labels": item.labels} for item in objects if item.kind == kind]

@@ -63,7 +63,7 @@ options:
     default: []
   progress_path:
     description:
-      - Filled in on the control node. The file in which the module tells how many accounts it has listed, read and
+      - Filled in on the control node. The file in which the module reports how many accounts it has listed, read and
         written.
       - Where people read the output, a line with these numbers is written to the standard error every five seconds.
         From another host than the control node no numbers come, and the line says only that the task still works.
@@ -179,15 +179,8 @@ problems:
 
 import typing as t
 
-from ..module_utils.common.progress import Progress
-from ..module_utils.dtr import assignments as model
-from ..module_utils.dtr.api import ContentCache
-from ..module_utils.module.base import Module
-from ..module_utils.module.of_dtr import (
-    Connection,
-    RegistryModule,
-    concurrency_argument_spec,
-)
+from ..module_utils.module.assignments import assign
+from ..module_utils.module.of_dtr import DtrModule, concurrency_argument_spec
 
 _NAMES: dict[str, t.Any] = {"type": "list", "elements": "str", "default": []}
 
@@ -211,46 +204,7 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
 }
 
 
-def work(module: Module) -> dict[str, t.Any]:
-    """Resolve the claims, read the settings, and unless in check mode write what differs."""
-    params = module.params
-    concurrency = params["concurrency"]
-    assignments = model.parse_assignments(params["assignments"])
-    with Connection(module) as registry, Progress(params["progress_path"]) as progress:
-        caches = registry.content_caches()
-        if module.check_mode:
-            caches += _planned(params["planned_caches"], caches)
-        directory = model.look_up(registry, assignments, params["exclusive"], concurrency, progress)
-        claims = model.resolve(assignments, caches, directory, params["exclusive"])
-        if claims.inactive:
-            module.warn(f"Inactive accounts are left out: {', '.join(claims.inactive)}.")
-        settings, failed = model.read_settings(registry, claims.wanted, concurrency, progress)
-        changes = model.plan_assignments(claims.wanted, settings)
-        if not module.check_mode:
-            failed.update(model.apply_changes(registry, changes, concurrency, progress))
-            changes = [change for change in changes if change.account not in failed]
-    named = {directory.accounts[name].name for assignment in assignments for name in assignment.accounts}
-    counting = model.without_vanished(failed, named)
-    vanished = failed.keys() - counting.keys()
-    if vanished:
-        module.warn(f"Accounts that were deleted while this task ran are left out: {', '.join(sorted(vanished))}.")
-    wanted = {account: cache for account, cache in claims.wanted.items() if account not in vanished}
-    failed = counting
-    result = model.report(changes, failed, caches, len(wanted), diff=module._diff)
-    result["covered"] = model.covered(wanted, caches)
-    result["inactive"] = claims.inactive
-    if failed:
-        raise model.partial_failure(failed, "assigned", result)
-    return result
-
-
-def _planned(names: list[str], caches: list[ContentCache]) -> list[ContentCache]:
-    """Stand-ins for caches that a real run would find registered."""
-    known = {cache.name for cache in caches}
-    return [ContentCache(f"planned:{name}", name, "") for name in dict.fromkeys(names) if name not in known]
-
-
-MODULE = RegistryModule(work, ARGUMENT_SPEC)
+MODULE = DtrModule(assign, ARGUMENT_SPEC)
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cache_assignments_info
-short_description: Tell which accounts pull from which content cache
+short_description: Get which accounts pull from which content cache
 version_added: 0.1.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
@@ -84,21 +84,8 @@ inactive:
 
 import typing as t
 
-from ..module_utils.common.concurrency import failed_accounts
-from ..module_utils.common.failure import Failure
-from ..module_utils.dtr.assignments import (
-    by_cache,
-    name_problems,
-    partial_failure,
-    read_settings,
-    without_vanished,
-)
-from ..module_utils.module.base import Module
-from ..module_utils.module.of_dtr import (
-    Connection,
-    RegistryModule,
-    concurrency_argument_spec,
-)
+from ..module_utils.module.assignments import assigned
+from ..module_utils.module.of_dtr import DtrModule, concurrency_argument_spec
 
 ARGUMENT_SPEC: dict[str, t.Any] = {
     "accounts": {"type": "list", "elements": "str"},
@@ -106,26 +93,7 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
 }
 
 
-def work(module: Module) -> dict[str, t.Any]:
-    """Read all settings."""
-    named = module.params["accounts"]
-    problems = name_problems(named or ())
-    if problems:
-        raise Failure("INVALID_INPUT", f"accounts: {'; '.join(problems)}.", problems=problems)
-    with Connection(module) as registry:
-        caches = registry.content_caches()
-        users = list(registry.users()) if named is None else []
-        names = [account.name for account in users] if named is None else list(dict.fromkeys(named))
-        settings, failed = read_settings(registry, names, module.params["concurrency"])
-    failed = without_vanished(failed, named or ())
-    inactive = {"inactive": [account.name for account in users if not account.is_active]} if named is None else {}
-    result = {**by_cache(settings, caches), **inactive}
-    if failed:
-        raise partial_failure(failed, "read", {**result, "failed_accounts": failed_accounts(failed)})
-    return result
-
-
-MODULE = RegistryModule(work, ARGUMENT_SPEC)
+MODULE = DtrModule(assigned, ARGUMENT_SPEC)
 
 
 def main() -> None:

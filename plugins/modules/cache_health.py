@@ -240,7 +240,7 @@ import typing as t
 from ansible.module_utils.basic import env_fallback
 
 from ..module_utils.module.health import check_health
-from ..module_utils.module.of_dtr import RegistryModule
+from ..module_utils.module.of_dtr import DtrModule
 from ..module_utils.module.of_pulls import ACCOUNT_OF
 
 ARGUMENT_SPEC: dict[str, t.Any] = {
@@ -272,7 +272,7 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
     "check_registration": {"type": "bool", "default": True},
 }
 
-MODULE = RegistryModule(check_health, ARGUMENT_SPEC, authenticated=False)
+MODULE = DtrModule(check_health, ARGUMENT_SPEC, authenticated=False)
 
 
 def main() -> None:

@@ -38,6 +38,12 @@ options:
     description: Seconds for reading the logs. What was read by then is reported.
     type: float
     default: 60
+  explains:
+    description:
+      - A failed result of M(dtr.cache.cache_health), M(dtr.cache.cache_pull) or M(dtr.cache.cache_proof), which the log
+        may explain. That a cache gets nothing from DTR shows from outside, and only its log says why.
+      - It stays on the control node.
+    type: dict
 extends_documentation_fragment:
   - dtr.cache.engine
   - dtr.cache.attributes
@@ -87,6 +93,10 @@ findings:
     nodes: {description: Host names of the nodes on which it was seen., type: list, elements: str}
     sample: {description: The newest message about it., type: str}
     hint: {description: What to do about it., type: str}
+explanation:
+  description: The likeliest cause in the log that explains O(explains), in sentences; null when nothing there does.
+  returned: with O(explains)
+  type: str
 since:
   description: The beginning of the time that was read.
   returned: success

@@ -14,7 +14,7 @@ description:
   - Pushes a tiny image with random content to DTR, pulls it twice through the cache as one of its accounts, and deletes
     it from DTR again, also after a failure.
   - The first pull is a miss for certain, since nothing but DTR has the content. So the cache has to go to DTR, which it
-    need not for an image that it has already. The second pull is a hit, if the cache tells what it has.
+    need not for an image that it has already. The second pull is a hit, if the cache says what it has.
   - Fails when a blob does not come through the cache, and when the cache does not keep it.
   - It runs where users are, or on the control node. This machine has to reach both DTR and the cache.
 options:
@@ -82,7 +82,7 @@ proof:
         seconds: {description: Time of the pull., type: float}
         hit:
           description:
-            - Whether the cache had the image. V(null) when it does not tell what it has; the pull itself was right.
+            - Whether the cache had the image. V(null) when it does not say what it has; the pull itself was right.
           type: bool
         evidence: {description: How that is known., type: str}
 failure:
@@ -101,102 +101,11 @@ failure:
     hint: {description: What to do next., type: str}
 """
 
-import contextlib
-import datetime
-import os
-import secrets
-import typing as t
+from ..module_utils.module.of_dtr import DtrModule
+from ..module_utils.module.of_pulls import pull_argument_spec
+from ..module_utils.module.pulls import prove
 
-from ..module_utils.common.failure import Failure
-from ..module_utils.common.urls import Origin
-from ..module_utils.dtr import images
-from ..module_utils.dtr.api import Registry
-from ..module_utils.http.transport import Transport
-from ..module_utils.module.base import Module
-from ..module_utils.module.of_dtr import (
-    Connection,
-    RegistryModule,
-)
-from ..module_utils.module.of_pulls import (
-    lost_cache,
-    pull_argument_spec,
-    pulling_account,
-    why_elsewhere,
-)
-from ..module_utils.pulling import proof, pull
-from ..module_utils.pulling.cache_transport import cache_connector
-from ..module_utils.pulling.distribution import Distribution
-
-RANDOM_BYTES = 1024
-
-
-def prove(module: Module) -> dict[str, t.Any]:
-    """Push, pull, pull again, and delete."""
-    params = module.params
-    # One connection, so that the second pull meets the replica that the first one has filled.
-    params["concurrency"] = 1
-    repository = images.parse_repository(params["repository"], "repository")
-    connect = cache_connector(params)
-    connection = Connection(module)
-    with connection as registry:
-        origins = pull.registered_origins(params["cache"], registry.content_caches())
-        if module.check_mode:
-            return {"changed": False}
-        own = Distribution(connection.transport, params["username"], actions=proof.PUSH_ACTIONS)
-        shelf = proof.Shelf(registry, connection.transport, own, repository)
-        now = datetime.datetime.now(datetime.timezone.utc)
-        for tag in proof.left_behind(shelf.tags(), now):
-            shelf.take_away(tag)
-        image = proof.tiny_image(os.urandom(RANDOM_BYTES))
-        tag = proof.new_tag(now, secrets.token_hex(4))
-        with on_shelf(module, shelf, tag, image):
-            pulls = pulled_twice(module, registry, connect, origins, f"{repository}:{tag}")
-    return {"changed": False, "proof": proof.result_of(pulls, image, f"{repository}:{tag}")}
-
-
-@contextlib.contextmanager
-def on_shelf(module: Module, shelf: proof.Shelf, tag: str, image: proof.TinyImage) -> t.Iterator[None]:
-    """The image is in DTR while this lasts; one that cannot be deleted is told beside an earlier failure."""
-    try:
-        shelf.put(tag, image)
-        yield
-    except BaseException:
-        try:
-            shelf.take_away(tag)
-        except Failure as failure:
-            module.warn(failure.message)
-        raise
-    shelf.take_away(tag)
-
-
-def pulled_twice(
-    module: Module,
-    registry: Registry,
-    connect: t.Callable[[str, bool], Transport],
-    origins: t.Sequence[Origin],
-    name: str,
-) -> proof.Pulls:
-    """Pull the image cold and warm, as the account that the options name."""
-    cache = module.params["cache"]
-    with pulling_account(module, registry) as (account, distribution):
-        puller = pull.Puller(
-            distribution,
-            cache,
-            origins,
-            connect,
-            platforms=(images.ALL_PLATFORMS,),
-            concurrency=1,
-            why_elsewhere=lambda: why_elsewhere(registry, account, origins, puller.trouble),
-            lost_cache=lambda: lost_cache(registry, account),
-        )
-        try:
-            return proof.pull_twice(puller, name, cache)
-        finally:
-            for warning in puller.warnings:
-                module.warn(warning)
-
-
-MODULE = RegistryModule(prove, {**pull_argument_spec(), "repository": {"type": "str", "required": True}})
+MODULE = DtrModule(prove, {**pull_argument_spec(), "repository": {"type": "str", "required": True}})
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ options:
     description:
       - The images, as C(namespace/repository:tag) or C(namespace/repository@sha256:digest), without a host name.
       - A blob that several of them share is pulled once.
-      - One of O(images) and O(repositories) is required.
+      - One of O(images), O(repositories) and O(proof_repository) is required.
     type: list
     elements: str
     default: []
@@ -53,8 +53,8 @@ options:
   skip_cached:
     description:
       - Do not transfer a blob that the cache says it has. DTR is still asked to send to the cache for it.
-      - Makes a repeated warming cheap; the content of such a blob is not verified. Where a cache counts its C(blobttl)
-        from the last pull, this is none.
+      - Makes a repeated warming cheap; the content of such a blob is not verified. It does not count as a pull where a
+        cache counts its C(blobttl) from the last one.
     type: bool
     default: false
   replicas:
@@ -64,16 +64,22 @@ options:
       - With more than one, the images are pulled by each address that the name of the cache has. Where there are fewer
         addresses than replicas, they are pulled again over new connections until nothing more is brought, at most as
         often as there are replicas; what remains unknown then is a warning.
-      - RV(transferred) is the sum of all these pulls, RV(pulls) tells of the first one.
+      - RV(transferred) is the sum of all these pulls, RV(pulls) is about the first one.
     type: int
     default: 1
   concurrency:
     description: The most blobs to pull at a time, V(1) to V(128).
     type: int
     default: 4
+  proof_repository:
+    description:
+      - After the images, prove with a new image in this repository that the cache fetches, keeps and serves, as
+        M(dtr.cache.cache_proof) does with its O(dtr.cache.cache_proof#module:repository). In check mode nothing is
+        pushed.
+    type: str
   progress_path:
     description:
-      - Filled in on the control node. The file in which the module tells how much has come.
+      - Filled in on the control node. The file in which the module reports how much has come.
       - Where people read the output, a line with these numbers is written to the standard error every five seconds.
         From another host than the control node no numbers come, and the line says only that the task still works.
     type: path
@@ -114,6 +120,15 @@ EXAMPLES = r"""
     images:
       - engineering/app:1.0
 
+- name: Prove the same with an image that the cache cannot have
+  dtr.cache.cache_pull:
+    url: https://dtr.example.com
+    username: admin
+    password: "{{ dtr_admin_token }}"
+    cache: region-asia
+    account: alice
+    proof_repository: engineering/cache-proof
+
 - name: Warm a cache for two platforms, without reading again what it has
   dtr.cache.cache_pull:
     url: https://dtr.example.com
@@ -132,7 +147,7 @@ EXAMPLES = r"""
 RETURN = r"""
 pulls:
   description: One entry for each image, also when the task failed.
-  returned: when the images were looked at
+  returned: when the images were read
   type: list
   elements: dict
   contains:
@@ -171,7 +186,7 @@ pulls:
       type: dict
 transferred:
   description: What came from the cache in all; a blob that images share counts once.
-  returned: when the images were looked at
+  returned: when the images were read
   type: dict
   contains:
     blobs: {description: Number of blobs., type: int}
@@ -182,6 +197,10 @@ transferred:
       description: Number of blobs that the cache had before, V(null) when it cannot be told.
       type: int
     cached_bytes: {description: Number of bytes of these blobs., type: int}
+proof:
+  description: What the new image proved, in the form of RV(dtr.cache.cache_proof#module:proof).
+  returned: success, with O(proof_repository) and not in check mode
+  type: dict
 failure:
   description: What went wrong, for programs.
   returned: failure
@@ -192,7 +211,8 @@ failure:
         - V(NOT_THROUGH_CACHE), V(NOT_AUTHORIZED), V(MANIFEST_UNKNOWN), V(PLATFORM_MISSING), V(UNSUPPORTED_MANIFEST),
           V(NO_TAG_MATCHES), V(NAME_UNKNOWN), V(SIGNATURE_REFUSED), V(BLOB_UNKNOWN),
           V(DIGEST_MISMATCH), V(NO_SUCH_CONTENT_CACHE), V(CONNECTION_FAILED),
-          V(TIMEOUT), one that begins with C(TLS_), or DTR's own code.
+          V(TIMEOUT), one that begins with C(TLS_), or DTR's own code. With O(proof_repository) those of
+          M(dtr.cache.cache_proof).
       type: str
     message: {description: The failure in a sentence., type: str}
     http_status: {description: Status of the answer that showed it., type: int}
@@ -200,24 +220,11 @@ failure:
     hint: {description: What to do next., type: str}
 """
 
-import fnmatch
 import typing as t
 
-from ..module_utils.common.concurrency import fan_out
-from ..module_utils.common.failure import Failure
-from ..module_utils.common.progress import Progress
-from ..module_utils.dtr import images
-from ..module_utils.module.base import Module
-from ..module_utils.module.of_dtr import Connection, RegistryModule
-from ..module_utils.module.of_pulls import (
-    lost_cache,
-    pull_argument_spec,
-    pulling_account,
-    why_elsewhere,
-)
-from ..module_utils.pulling import pull
-from ..module_utils.pulling.cache_transport import addresses_of, cache_connector
-from ..module_utils.pulling.distribution import Distribution
+from ..module_utils.module.of_dtr import DtrModule
+from ..module_utils.module.of_pulls import pull_argument_spec
+from ..module_utils.module.pulls import pull_images
 
 ARGUMENT_SPEC: dict[str, t.Any] = {
     **pull_argument_spec(),
@@ -235,85 +242,12 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
     "skip_cached": {"type": "bool", "default": False},
     "replicas": {"type": "int", "default": 1},
     "concurrency": {"type": "int", "default": 4},
+    "proof_repository": {"type": "str"},
     "progress_path": {"type": "path"},
 }
 
 
-def pull_images(module: Module) -> dict[str, t.Any]:
-    """Pull the images, or in check mode say what would be pulled."""
-    params = module.params
-    if not params["images"] and not params["repositories"]:
-        raise Failure("INVALID_INPUT", "images: nothing is to be pulled; name images or repositories.")
-    names = list(dict.fromkeys(params["images"]))
-    for name in names:
-        images.parse_name(name)
-    for entry in params["repositories"]:
-        images.parse_repository(entry["repository"], "repositories")
-    platforms = images.parse_platforms(params["platforms"])
-    # A CA that is none is found before anything is asked.
-    cache_connector(params)
-    with Connection(module) as registry, Progress(params["progress_path"]) as progress:
-        origins = pull.registered_origins(params["cache"], registry.content_caches())
-        with pulling_account(module, registry) as (account, distribution):
-            expanded, unknown = expand(distribution, params["repositories"], params["concurrency"])
-
-            def pull_by(address: str | None) -> pull.Report:
-                puller = pull.Puller(
-                    distribution,
-                    params["cache"],
-                    origins,
-                    cache_connector(params, address),
-                    platforms=platforms,
-                    concurrency=params["concurrency"],
-                    skip_cached=params["skip_cached"],
-                    transfer=progress.transfer(),
-                    why_elsewhere=lambda: why_elsewhere(registry, account, origins, puller.trouble),
-                    lost_cache=lambda: lost_cache(registry, account),
-                )
-                try:
-                    return (puller.preview if module.check_mode else puller.pull)([*names, *expanded], unknown)
-                finally:
-                    for warning in puller.warnings:
-                        module.warn(warning)
-
-            addresses = addresses_of(min(origins)) if params["replicas"] > 1 else []
-            # A preview brings nothing, so a second one would tell the same.
-            passes = 1 if module.check_mode else params["replicas"]
-            report, warnings = pull.by_all_addresses(pull_by, params["cache"], addresses, params["replicas"], passes)
-    for warning in warnings:
-        module.warn(warning)
-    failure = pull.failure_of_report(report, params["cache"])
-    if failure:
-        raise failure
-    return {**pull.result_of(report), **({"diff": pull.diff_of(report)} if module._diff else {})}
-
-
-def expand(
-    distribution: Distribution, repositories: t.Sequence[t.Mapping[str, str]], concurrency: int
-) -> tuple[list[str], dict[str, Failure]]:
-    """The images that patterns stand for, and the patterns that stand for none with the reason."""
-    wanted = list(dict.fromkeys((each["repository"], each["tags"]) for each in repositories))
-    found = fan_out(
-        distribution.tags,
-        dict.fromkeys(repository for repository, _pattern in wanted),
-        concurrency,
-        lambda failure: failure.code in pull.STOPS_ALL,
-    )
-    names: dict[str, None] = {}
-    unknown: dict[str, Failure] = {}
-    for repository, pattern in wanted:
-        chosen = sorted(tag for tag in found.done.get(repository, ()) if fnmatch.fnmatchcase(tag, pattern))
-        names.update(dict.fromkeys(f"{repository}:{tag}" for tag in chosen))
-        if not chosen:
-            unknown[f"{repository}:{pattern}"] = found.failed.get(repository) or Failure(
-                "NO_TAG_MATCHES",
-                f"No tag of {repository} matches {pattern}.",
-                hint="Correct the pattern, in which * stands for any characters, or take it off the list.",
-            )
-    return list(names), unknown
-
-
-MODULE = RegistryModule(pull_images, ARGUMENT_SPEC)
+MODULE = DtrModule(pull_images, ARGUMENT_SPEC)
 
 
 def main() -> None:

@@ -53,7 +53,7 @@ options:
     default: true
   progress_path:
     description:
-      - Filled in on the control node. The file in which the module tells how many accounts it has listed, read and
+      - Filled in on the control node. The file in which the module reports how many accounts it has listed, read and
         moved.
       - Where people read the output, a line with these numbers is written to the standard error every five seconds.
         From another host than the control node no numbers come, and the line says only that the task still works.
@@ -188,17 +188,8 @@ failed_accounts:
 
 import typing as t
 
-from ..module_utils.common.concurrency import failed_accounts
-from ..module_utils.common.failure import Failure
-from ..module_utils.common.progress import Progress
-from ..module_utils.dtr import caches
-from ..module_utils.dtr.api import ContentCache
-from ..module_utils.module.base import Module
-from ..module_utils.module.of_dtr import (
-    Connection,
-    RegistryModule,
-    concurrency_argument_spec,
-)
+from ..module_utils.module.content_caches import declare
+from ..module_utils.module.of_dtr import DtrModule, concurrency_argument_spec
 
 ARGUMENT_SPEC: dict[str, t.Any] = {
     "caches": {
@@ -218,42 +209,7 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
 }
 
 
-def work(module: Module) -> dict[str, t.Any]:
-    """Plan, and unless in check mode do it."""
-    params = module.params
-    wanted = caches.parse_caches(params["caches"])
-    with Connection(module) as registry, Progress(params["progress_path"]) as progress:
-        current = registry.content_caches()
-        steps = caches.plan_caches(current, wanted, params["purge"])
-        _warn(module, current, steps)
-        moves = []
-        if params["reassign"] and any(step.retired for step in steps):
-            moves = caches.plan_moves(steps, caches.read_settings(registry, params["concurrency"], progress))
-        if module.check_mode:
-            return caches.report(current, steps, caches.foreseen(steps, moves))
-        changer = caches.CacheChanger(
-            registry, current, params["concurrency"], reassign=params["reassign"], told=progress
-        )
-        try:
-            changer.run(steps, moves)
-        except Failure as failure:
-            failure.result.update(caches.report(current, steps, changer.progress))
-            unread = failure.result.get("failed_accounts", [])
-            failure.result["failed_accounts"] = [*unread, *failed_accounts(changer.failed_moves)]
-            raise
-        return caches.report(current, steps, changer.progress)
-
-
-def _warn(module: Module, current: list[ContentCache], steps: list[caches.CacheStep]) -> None:
-    planned = {step.name for step in steps}
-    for name in caches.duplicate_names(current):
-        if name not in planned:
-            module.warn(f"DTR has several caches named {name}; declare {name} with its host to keep only that one.")
-    if not module.params["reassign"] and any(step.retired for step in steps):
-        module.warn("With reassign=false, accounts that pull from a deleted cache keep its id, which names nothing.")
-
-
-MODULE = RegistryModule(work, ARGUMENT_SPEC)
+MODULE = DtrModule(declare, ARGUMENT_SPEC)
 
 
 def main() -> None:

@@ -55,21 +55,10 @@ duplicates:
   elements: str
 """
 
-import typing as t
+from ..module_utils.module.content_caches import listed
+from ..module_utils.module.of_dtr import DtrModule
 
-from ..module_utils.dtr.caches import duplicate_names
-from ..module_utils.module.base import Module
-from ..module_utils.module.of_dtr import Connection, RegistryModule
-
-
-def work(module: Module) -> dict[str, t.Any]:
-    """Read the list."""
-    with Connection(module) as registry:
-        caches = sorted(registry.content_caches(), key=lambda cache: (cache.name, cache.host, cache.id))
-    return {"content_caches": [cache._asdict() for cache in caches], "duplicates": duplicate_names(caches)}
-
-
-MODULE = RegistryModule(work)
+MODULE = DtrModule(listed)
 
 
 def main() -> None:

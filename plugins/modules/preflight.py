@@ -11,10 +11,12 @@ short_description: Find everything that is wrong with a cache's settings before 
 version_added: 0.1.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
-  - Reads the C(dtr_cache_*) variables of the host, checks and normalises them on the control node, and asks the Swarm
-    about the nodes and the port that they name. Nothing is changed.
+  - Reads the C(dtr_cache_*) variables of the host, checks and normalises them on the control node, gets the CA of DTR,
+    and asks the Swarm about the nodes and the port that they name. Nothing is changed, except that
+    C(dtr_cache_install_requirements) installs packages on the manager.
   - Certificates and keys are judged on the control node; they are not sent anywhere.
-  - This is what role P(dtr.cache.settings#role) runs.
+  - Each role begins with this task and keeps the result as C(__dtr_cache). Asked again with the same variables it gives
+    the same answer at once.
 options:
   needs:
     description:
@@ -22,22 +24,30 @@ options:
       - V(cache) is its name and address, V(registry) the DTR, V(certificate) the cache's certificate and key,
         V(manager) a manager that can be used, V(swarm) the nodes and the port as well.
       - V(address) is the DTR's address alone, V(port) the cache's port alone.
+      - V(trust) is the DTR's address, and its CA unless C(dtr_cache_client_trust_state) is C(absent).
+      - V(confirmation) is C(dtr_cache_confirm_removal), outside of check mode. V(verification) is an image to pull or a
+        repository to prove with, V(warming) an image to warm.
     type: list
     elements: str
-    choices: [cache, registry, certificate, manager, swarm, address, port]
+    choices: [cache, registry, certificate, manager, swarm, address, port, trust, confirmation, verification, warming]
     required: true
   fail:
     description:
       - Whether the task fails when something is wrong. With V(false) what is wrong is returned beside the settings as
-        far as they could be read, for a look at a cache that must not end there.
+        far as they could be read, so that a cache can be observed all the same.
     type: bool
     default: true
+  together:
+    description:
+      - Whether the results of all hosts of the play are needed in the end. Strategies that do not wait for other hosts
+        (C(free), C(host_pinned)) are refused then.
+    type: bool
+    default: false
   ask_swarm:
     description:
-      - When the Swarm is asked. With V(never) only what the control node knows is judged, such as before something is
-        installed on the manager.
-      - With V(to_complete) it is asked where something else is wrong already, so that all problems are told together.
-        Otherwise that is left to M(dtr.cache.stack_plan), which looks at the Swarm anyway.
+      - When the Swarm is asked. With V(never) only what the control node knows is judged.
+      - With V(to_complete) it is asked where something else is wrong already, so that all problems are reported
+        together. Otherwise that is left to M(dtr.cache.stack_plan), which reads the Swarm anyway.
     type: str
     choices: [always, never, to_complete]
     default: always
@@ -76,8 +86,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 problems:
-  description: Everything that is wrong, one sentence each. The task fails when there is any, unless O(fail=false).
-  returned: always
+  description: Everything that is wrong, one sentence each, with O(fail=false). Otherwise it stands in the message.
+  returned: success
   type: list
   elements: str
 checked:
@@ -89,41 +99,63 @@ settings:
   description: The settings with defaults, presets and lists worked out. Without secrets.
   returned: success
   type: dict
-bundle:
+deployment:
   description:
-    - How the Engine of C(dtr_cache_client_bundle) is reached (C(engine), connection options without secrets; empty
-      without a bundle), and the folder that an archive was unpacked into (C(unpacked)), which goes with the run.
+    - The stack as it will be deployed, its C(definition), C(compose) (the same as C(docker stack deploy) reads it), and
+      the names of its C(configs) and C(secrets). Null where the variables do not describe a deployment.
   returned: success
   type: dict
+engine:
+  description: How the Engine is reached, connection options without secrets.
+  returned: success
+  type: dict
+dtr_ca:
+  description:
+    - The CA of DTR, its C(pem), its C(certificates), and what it is trusted by (C(trusted_by)), V(given), V(system),
+      V(ca), V(fingerprint) or V(first_use). Null where it was not needed or could not be had.
+  returned: success
+  type: dict
+dtr_ca_problem:
+  description: Why the CA could not be had, with O(fail=false).
+  returned: success
+  type: str
+fingerprint:
+  description: Changes with the variables and the files that they name. Of use in one run only.
+  returned: success
+  type: str
 """
+
+import typing as t
 
 from ..module_utils.module.base import SentModule, run_to_end
 from ..module_utils.module.of_engine import ENGINE_ARGUMENT_SPEC
 from ..module_utils.swarm.engine import Engine
 from ..module_utils.swarm.prerequisites import preflight_problems
 
+ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
+    "needs": {
+        "type": "list",
+        "elements": "str",
+        "choices": [
+            *("cache", "registry", "certificate", "manager", "swarm", "address", "port", "trust"),
+            *("confirmation", "verification", "warming"),
+        ],
+        "required": True,
+    },
+    "fail": {"type": "bool", "default": True},
+    "together": {"type": "bool", "default": False},
+    "ask_swarm": {"type": "str", "choices": ["always", "never", "to_complete"], "default": "always"},
+    "nodes": {"type": "list", "elements": "str", "default": []},
+    "port": {"type": "int"},
+    "publish_mode": {"type": "str"},
+    "stack_name": {"type": "str"},
+    **ENGINE_ARGUMENT_SPEC,
+}
+
 
 def main() -> None:
     """Check what only the Swarm knows; the action plugin of the same name has checked the rest."""
-    module = SentModule(
-        argument_spec={
-            "needs": {
-                "type": "list",
-                "elements": "str",
-                "choices": ["cache", "registry", "certificate", "manager", "swarm", "address", "port"],
-                "required": True,
-            },
-            "fail": {"type": "bool", "default": True},
-            "ask_swarm": {"type": "str", "choices": ["always", "never", "to_complete"], "default": "always"},
-            "nodes": {"type": "list", "elements": "str", "default": []},
-            "port": {"type": "int"},
-            "publish_mode": {"type": "str"},
-            "stack_name": {"type": "str"},
-            **ENGINE_ARGUMENT_SPEC,
-        },
-        supports_check_mode=True,
-    )
-
+    module = SentModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     params = module.params
     swarm = {key: params[key] for key in ("nodes", "port", "publish_mode", "stack_name")}
     asked = swarm if "swarm" in params["needs"] else None

@@ -87,86 +87,10 @@ trusted_by:
   sample: fingerprint
 """
 
-import datetime
-import typing as t
+from ..module_utils.module.authority import fetch_authority
+from ..module_utils.module.of_dtr import DtrModule
 
-from ansible.module_utils.basic import missing_required_lib
-
-from ..module_utils.common.failure import Failure
-from ..module_utils.http.transport import normalise_url
-from ..module_utils.module.base import Module
-from ..module_utils.module.of_dtr import Connection, RegistryModule
-from ..module_utils.x509 import certificates
-
-_NO_CREDENTIALS: dict[str, t.Any] = {"username": None, "password": None, "client_cert": None, "client_key": None}
-
-
-def work(module: Module) -> dict[str, t.Any]:
-    """Fetch, check, and describe."""
-    if certificates.CRYPTOGRAPHY_IMPORT_ERROR:
-        raise Failure("MISSING_LIBRARY", missing_required_lib("cryptography"))
-    pin = module.params["fingerprint"]
-    expected = certificates.normalise_fingerprint(pin) if pin else None
-    text, trusted_by = _fetch(module)
-    bundle = certificates.load_certificates(text)
-    certificates.check_authorities(bundle, datetime.datetime.now(datetime.timezone.utc))
-    if expected:
-        certificates.check_pin(bundle, expected)
-        trusted_by = "fingerprint"
-    pem = certificates.to_pem(bundle)
-    _check_connection(module, pem)
-    described = [certificates.describe(certificate) for certificate in bundle]
-    if trusted_by == "first_use":
-        module.warn(
-            f"The CA of {module.params['url']} was taken on trust at first use. "
-            "Compare it, and pin it with fingerprint, in roles and playbooks with "
-            f"dtr_cache_registry_ca_fingerprint: {described[0]['fingerprint']}"
-        )
-    return {"pem": pem, "certificates": described, "trusted_by": trusted_by}
-
-
-def _fetch(module: Module) -> tuple[str, str]:
-    """What C(/ca) says, and what vouches for it."""
-    if module.params["validate_certs"]:
-        named = module.params["ca_path"] or module.params["ca_certificate"]
-        try:
-            with Connection(module, **_NO_CREDENTIALS) as registry:
-                return registry.ca(), "ca" if named else "system"
-        except Failure as failure:
-            if named or failure.code != "TLS_UNKNOWN_AUTHORITY":
-                raise
-    with Connection(module, **_NO_CREDENTIALS, validate_certs=False) as registry:
-        return registry.ca(), "first_use"
-
-
-def _check_connection(module: Module, pem: str) -> None:
-    """Connect again, with nothing but the fetched bundle to trust.
-
-    With C(validate_certs=false) only the chain counts: caches will trust this bundle, whatever else is accepted here.
-
-    Raises:
-        Failure: C(CA_DOES_NOT_FIT) when the bundle does not verify DTR's own certificate.
-    """
-    strict = module.params["validate_certs"]
-    if not strict and normalise_url(module.params["url"], allow_plain=True).startswith("http:"):
-        return
-    trust = {"ca_path": None, "ca_certificate": pem, "validate_certs": True, "verify_host": strict}
-    try:
-        with Connection(module, **_NO_CREDENTIALS, **trust) as registry:
-            registry.ca()
-    except Failure as failure:
-        if failure.code == "TLS_UNKNOWN_AUTHORITY":
-            raise Failure(
-                "CA_DOES_NOT_FIT",
-                f"The CA that {failure.url} serves did not sign the certificate that the same server shows.",
-                url=failure.url,
-                hint="Ask who runs DTR for the CA, or find out who else answers at this address.",
-            ) from None
-        if strict or not failure.code.startswith("TLS_"):
-            raise
-
-
-MODULE = RegistryModule(work, {"fingerprint": {"type": "str"}}, authenticated=False)
+MODULE = DtrModule(fetch_authority, {"fingerprint": {"type": "str"}}, authenticated=False)
 
 
 def main() -> None:

@@ -86,69 +86,18 @@ replicas:
 
 import typing as t
 
-from ..module_utils.common.failure import Failure
-from ..module_utils.dtr.api import Registry
+from ..module_utils.dtr.state import described
 from ..module_utils.module.base import Module
-from ..module_utils.module.of_dtr import Connection, RegistryModule
-
-# Not there, another method, or another media type.
-_NO_SUCH_QUESTION = (404, 405, 406)
-
-_Told = t.TypeVar("_Told")
+from ..module_utils.module.of_dtr import DtrModule, DtrSession
 
 
 def work(module: Module) -> dict[str, t.Any]:
-    """Read the state. A DTR that says it is unhealthy is an answer, not a failure, whatever else it cannot tell."""
-    with Connection(module) as registry:
-        health = registry.ping()
-        if health.healthy:
-            return {**health._asdict(), **_details(registry)}
-        details: dict[str, t.Any] = dict.fromkeys(("version", "read_only", "features", "replicas"))
-        try:
-            details.update(_details(registry))
-        except Failure as failure:
-            if failure.http_status in (401, 403):
-                raise
-    return {**health._asdict(), **details}
+    """Read the state."""
+    with DtrSession(module) as dtr:
+        return described(dtr)
 
 
-def _details(registry: Registry) -> dict[str, t.Any]:
-    # The first question shows whether the credentials are good, and that DTR itself answers at this address.
-    features = _where_there_is_one(registry.features, unless_redirected=False)
-    status = _where_there_is_one(registry.cluster_status)
-    settings = _where_there_is_one(registry.settings)
-    version = _where_there_is_one(registry.version)
-    replicas = None if status is None else _replicas(status)
-    read_only = None
-    if replicas is not None or settings is not None:
-        read_only = bool((settings or {}).get("readOnlyRegistry")) or any(each["read_only"] for each in replicas or [])
-    return {"version": version, "read_only": read_only, "features": features, "replicas": replicas}
-
-
-def _where_there_is_one(read: t.Callable[[], _Told | None], *, unless_redirected: bool = True) -> _Told | None:
-    """An answer, or C(None) of a version that does not have this question or asks it elsewhere."""
-    try:
-        return read()
-    except Failure as failure:
-        if failure.http_status in _NO_SUCH_QUESTION or (unless_redirected and failure.code == "UNEXPECTED_REDIRECT"):
-            return None
-        raise
-
-
-def _replicas(status: dict[str, t.Any]) -> list[dict[str, t.Any]]:
-    health, read_only, times = (status.get(f"replica_{each}") or {} for each in ("health", "readonly", "timestamp"))
-    return [
-        {
-            "id": replica,
-            "health": health.get(replica),
-            "read_only": bool(read_only.get(replica)),
-            "timestamp": times.get(replica),
-        }
-        for replica in sorted({*health, *read_only, *times})
-    ]
-
-
-MODULE = RegistryModule(work)
+MODULE = DtrModule(work)
 
 
 def main() -> None:

@@ -406,7 +406,7 @@ def test_diagnose_while_everything_is_broken(caches: Caches, play: Play) -> None
     }
     stats = json.loads(re.findall(r"^\tRUN: (\{.*\})$", run.output, re.MULTILINE)[-1])
     asia, europe = stats["dtr_cache_verdicts"]
-    assert (asia["state"], europe["state"]) == ("ill", "ill"), run.output
+    assert (asia["state"], europe["state"]) == ("unhealthy", "unhealthy"), run.output
     assert europe["causes"][0]["cause"] == "configuration_missing"
     assert any("replicas run" in text for text in europe["causes"][0]["evidence"]), "told once, with what follows"
     assert any("port 443 refuses" in text for text in europe["causes"][0]["evidence"])

@@ -446,8 +446,7 @@ def at(standin: harness.Standin) -> Json:
 
 
 def look_at_other(world: World, entry: Json, connection: Json, **options: t.Any) -> Json:
-    # Its certificate is good for a day.
-    return world.look([entry], min_days=0, **connection, **options)
+    return world.look([entry], **connection, **options)
 
 
 PORT = FIRST_PORT + 100

@@ -138,13 +138,13 @@ def test_a_stopped_cache_and_another_changed_by_hand(look: t.Callable[..., Repor
         deployed.inside("asia-1", "docker", "service", "update", "--quiet", "--replicas", "1", SERVICE)
         deployed.inside("europe-1", "docker", "service", "update", "--detach", "--update-delay", "5s", SERVICE)
     stopped, changed = report.row("region-asia"), report.row("region-europe")
-    assert (stopped["state"], stopped["replicas"]) == ("ill", {"wanted": 1, "running": 0})
+    assert (stopped["state"], stopped["replicas"]) == ("unhealthy", {"wanted": 1, "running": 0})
     assert stopped["cause"] == "0 of 1 replicas run: the service is set to 0."
     assert "client->cache, tcp: " in report.problems("region-asia")
-    assert changed["state"] == "ill"
+    assert changed["state"] == "unhealthy"
     assert changed["cause"] == "the Swarm is not as declared: update service (update_config)."
     assert changed["replicas"] == {"wanted": 1, "running": 1}
-    assert "2 of 2 caches are ill" in report.page
+    assert "2 of 2 caches are unhealthy" in report.page
     assert stopped["cause"] in html.unescape(report.page)
     assert 'dtr_cache_serves{region="region-asia",' in report.metrics
     assert [report.run.recap[region]["failed"] for region in ("region-asia", "region-europe")] == [1, 1]
@@ -176,8 +176,8 @@ def test_a_dtr_that_is_down(look: t.Callable[..., Report], deployed: Lab) -> Non
         deployed.control.remove_faults()
     for region in ("region-asia", "region-europe"):
         row = report.row(region)
-        assert row["state"] == "ill"
-        assert row["cause"].startswith("the CA of the DTR cannot be had: ")
+        assert row["state"] == "unhealthy"
+        assert row["cause"].startswith("the CA of the DTR cannot be fetched: ")
         assert "client->DTR, api: " in report.problems(region)
         assert (row["registered"], row["accounts"], row["drift"]) == (None, None, None)
         assert row["replicas"] == {"wanted": 1, "running": 1}

@@ -7,6 +7,7 @@
 
 passed=0
 failed=()
+untried=()
 under_way=preparation
 
 check() {
@@ -24,6 +25,12 @@ check() {
   under_way=
 }
 
+# What this machine cannot check is said where it is passed over, and at the end.
+not_tried() {
+  untried+=("$1")
+  printf 'not tried: %s\n' "$1"
+}
+
 finish() {
   local code=$?
   trap - EXIT
@@ -31,6 +38,7 @@ finish() {
   if [ "$code" -ne 0 ] && [ ${#failed[@]} -eq 0 ]; then failed+=("${under_way:-what follows}: ended with status $code"); fi
   if declare -F tidy_up >/dev/null; then tidy_up; fi
   [ ${#failed[@]} -eq 0 ] || printf 'failed: %s\n' "${failed[@]}"
+  [ ${#untried[@]} -eq 0 ] || printf 'not tried: %s\n' "${untried[@]}"
   printf '\n%d passed, %d failed\n' "$passed" "${#failed[@]}"
   # Without a number, exit would give what it was before this trap.
   [ ${#failed[@]} -eq 0 ] || exit 1

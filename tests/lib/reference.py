@@ -34,19 +34,36 @@ REQUIRED = {
     "swarm": ("nodes",),
     "address": ("registry_url",),
     "port": (),
+    "trust": ("registry_url",),
+    "confirmation": ("confirm_removal",),
+    "verification": (),
+    "warming": ("warm_images",),
 }
-# Variables of which something else is made that roles use, by what it is called there.
+# Variables of which something else is made that roles use, by what it is called in the result of the preflight.
 BEHIND = {
     "url": ("host", "port"),
+    "dtr": ("registry_url",),
+    "validate_certs": ("registry_validate_certs",),
     "node_labels": ("nodes", "product"),
     "client_authorities": ("ca_certificate", "client_cas"),
     "warm": ("warm_images", "warm_platforms", "warm_concurrency"),
-    "__dtr_cache_engine": ("docker_host", "client_bundle"),
-    "__dtr_cache_registry": (
-        *("registry_url", "registry_username", "registry_password", "registry_ca", "registry_ca_fingerprint"),
-        "registry_validate_certs",
+    "probe": (
+        *("name", "host", "port", "certificate", "ca_certificate", "min_days", "assignments"),
+        *("verify_image", "verify_account"),
+    ),
+    "engine": ("docker_host", "client_bundle"),
+    "dtr_ca": ("registry_url", "registry_ca", "registry_ca_fingerprint"),
+}
+# What roles call by its name, and the variables that it reads itself.
+READERS = {
+    "dtr.cache.connection": ("registry_url", "registry_username", "registry_password", "registry_validate_certs"),
+    "dtr.cache.fleet_info": (
+        *("registry_url", "registry_username", "registry_password", "registry_validate_certs", *BEHIND["probe"]),
+        *BEHIND["dtr_ca"],
     ),
 }
+# What gives the whole deployment to a role.
+DEPLOYMENT = ("__dtr_cache.deployment", "lookup('dtr.cache.deployment'")
 
 
 def documentation(module: Path) -> dict[str, t.Any]:
@@ -93,11 +110,9 @@ def roles() -> str:
 
 
 def role_page(role: Path) -> str:
-    """What a role is for, without which variables it does not work, and at which others it looks."""
+    """What a role is for, without which variables it does not work, and which others it uses."""
     spec = argument_spec(role)
-    meta = yaml.safe_load((role / "meta" / "main.yml").read_text(encoding="utf-8"))
-    needs = [need for each in meta["dependencies"] for need in (each.get("vars") or {}).get("__dtr_cache_needs") or []]
-    required = list(dict.fromkeys(name for need in needs for name in REQUIRED[need]))
+    required = list(dict.fromkeys(name for need in _needs(role) for name in REQUIRED[need]))
     vocabulary = [name.removeprefix("dtr_cache_") for name in argument_spec(PROJECT / "roles" / "settings")["options"]]
     used = _used(role) - set(required)
     text = [plain(each) for each in spec["description"] if not each.startswith("The variables are those of role")]
@@ -112,24 +127,33 @@ def role_page(role: Path) -> str:
     return "\n\n".join([*lines, f"What the variables mean is told in {meaning}."]) + "\n"
 
 
+def _needs(role: Path) -> list[str]:
+    """The parts of a deployment that a role has its preflight check."""
+    return [
+        need for path in sorted((role / "tasks").glob("*.yml")) for need in _checked(yaml.safe_load(path.read_text()))
+    ]
+
+
+def _checked(tasks: t.Any) -> list[str]:
+    found = []
+    for task in tasks or []:
+        needs = (task.get("dtr.cache.preflight") or {}).get("needs")
+        found += needs if isinstance(needs, list) else []
+        for section in ("block", "rescue", "always"):
+            found += _checked(task.get(section))
+    return found
+
+
 def _used(role: Path) -> set[str]:
     """The variables, without their prefix, that stand behind what a role's files name."""
     files = [path for folder in ("tasks", "vars", "templates") for path in (role / folder).rglob("*") if path.is_file()]
-    text = _with_shared_variables("\n".join(path.read_text(encoding="utf-8") for path in files))
-    names = {*re.findall(r"(?<!_)\bdtr_cache_(\w+)", text), *re.findall(r"__dtr_cache[.](\w+)", text)}
-    names |= set(re.findall(r"__dtr_cache_(?:engine|registry)\b", text))
-    if "__dtr_cache_deployment" in text:
+    text = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    names = set(re.findall(r"__dtr_cache[.](?:settings[.])?(\w+)", text))
+    names |= {name for reader, read in READERS.items() if reader in text for name in read}
+    if any(name in text for name in DEPLOYMENT):
         deployment = (PROJECT / "plugins" / "plugin_utils" / "deployment" / "definition.py").read_text(encoding="utf-8")
         names |= {*re.findall(r"\bsettings[.](\w+)", deployment), "version"}
     return {name for found in names for name in (found, *BEHIND.get(found, ()))}
-
-
-def _with_shared_variables(text: str) -> str:
-    """The text of a role, with that of the variables of role C(settings) that it names, one by another."""
-    shared = yaml.safe_load((PROJECT / "roles" / "settings" / "vars" / "main.yml").read_text(encoding="utf-8"))
-    while named := [name for name in shared if name not in BEHIND and re.search(rf"\b{name}\b", text)]:
-        text += "".join(f"\n{yaml.safe_dump(shared.pop(name), width=10**6)}" for name in named)
-    return text
 
 
 def playbooks() -> str:
@@ -147,9 +171,13 @@ def variables() -> str:
     for name, option in argument_spec(PROJECT / "roles" / "settings")["options"].items():
         description = option["description"]
         text = " ".join(description) if isinstance(description, list) else description
-        default = f"`{option['default']}`" if "default" in option else ""
+        default = f"`{_shown(option['default'])}`" if "default" in option else ""
         lines.append([f"`{name}`", default, plain(text)])
     return rows(["variable", "default", "meaning"], lines)
+
+
+def _shown(value: t.Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def checks() -> str:

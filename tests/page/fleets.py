@@ -103,7 +103,7 @@ def untrusted(region: str = "region-europe", days: int = 9, accounts: int = 230)
     ]
     return {
         **row,
-        "state": "ill",
+        "state": "unhealthy",
         "cause": "The cache gets nothing from its upstream: it answers 502 Bad Gateway.",
         "hint": hint,
         "problems": [
@@ -126,7 +126,7 @@ def closed(region: str = "region-brazil") -> Row:
     row["checks"] = [row["checks"][0], failed, *(each for each in row["checks"] if each["edge"] == "client->DTR")]
     return {
         **row,
-        "state": "ill",
+        "state": "unhealthy",
         "cause": "The connection to port 443 of the cache is refused.",
         "hint": hint,
         "serves": False,

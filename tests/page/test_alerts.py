@@ -22,13 +22,13 @@ REPORT, AFTER = "1970-01-01T01:30:00Z", "2h"
 WELL: Row = {"url": DTR, "healthy": True, "read_only": False, "dangling": [], "undeclared": [], "cause": None}
 
 
-def ill(name: str = "client->cache clock", *, days: int = 200, **changes: t.Any) -> Row:
+def unhealthy(name: str = "client->cache clock", *, days: int = 200, **changes: t.Any) -> Row:
     """A cache at which one check fails, with what else is different."""
-    row = healthy("region-ill", days=days)
+    row = healthy("region-unhealthy", days=days)
     edge, _blank, check_name = name.partition(" ")
     if name:
         row["checks"] = [*row["checks"], check(edge, check_name, False, "is wrong")]
-    return {**row, "state": "ill", "certificate": None, **changes}
+    return {**row, "state": "unhealthy", "certificate": None, **changes}
 
 
 def dtr(**changes: t.Any) -> Row:
@@ -41,31 +41,31 @@ LOST = [{"name": "old", "accounts": 3, "answers": False}]
 CASES: dict[str, tuple[list[Row], Row, list[str]]] = {
     "all is well": ([], WELL, []),
     "nothing runs": ([closed()], WELL, ["DtrCacheDown"]),
-    "a closed port": ([ill("client->cache tcp", serves=False)], WELL, ["DtrCacheDown"]),
+    "a closed port": ([unhealthy("client->cache tcp", serves=False)], WELL, ["DtrCacheDown"]),
     "the stack is gone": (
-        [ill("client->cache tcp", serves=False, replicas={"wanted": 1, "running": 0}, drift=DRIFT)],
+        [unhealthy("client->cache tcp", serves=False, replicas={"wanted": 1, "running": 0}, drift=DRIFT)],
         WELL,
         ["DtrCacheDown"],
     ),
-    "expired": ([ill("client->cache validity", days=-2, serves=False)], WELL, ["DtrCacheDown"]),
-    "expires in ten days": ([ill("client->cache validity", days=10)], WELL, ["DtrCacheCertificateExpires"]),
-    "expires in three days": ([ill("client->cache validity", days=3)], WELL, ["DtrCacheCertificateExpiresSoon"]),
-    "a clock that is off": ([ill("client->cache clock")], WELL, ["DtrCacheIll"]),
-    "an unusual order": ([ill("client->cache chain")], WELL, ["DtrCacheIll"]),
-    "another certificate": ([ill("client->cache certificate")], WELL, ["DtrCacheIll"]),
-    "CA not trusted": ([ill(UPSTREAM)], WELL, ["DtrCacheUpstreamBroken"]),
-    "disk full": ([ill("cache->DTR pull")], WELL, ["DtrCacheUpstreamBroken"]),
-    "one of two": ([ill("", replicas={"wanted": 2, "running": 1})], WELL, ["DtrCacheReplicaMissing"]),
-    "not registered": ([ill("client->DTR registration", registered=False)], WELL, ["DtrCacheNotRegistered"]),
-    "drift": ([ill("", drift=DRIFT)], WELL, ["DtrCacheDrift"]),
-    "lost accounts of a region": ([ill("", dangling=["zoe"])], WELL, ["DtrCacheDanglingAccounts"]),
+    "expired": ([unhealthy("client->cache validity", days=-2, serves=False)], WELL, ["DtrCacheDown"]),
+    "expires in ten days": ([unhealthy("client->cache validity", days=10)], WELL, ["DtrCacheCertificateExpires"]),
+    "expires in three days": ([unhealthy("client->cache validity", days=3)], WELL, ["DtrCacheCertificateExpiresSoon"]),
+    "a clock that is off": ([unhealthy("client->cache clock")], WELL, ["DtrCacheUnhealthy"]),
+    "an unusual order": ([unhealthy("client->cache chain")], WELL, ["DtrCacheUnhealthy"]),
+    "another certificate": ([unhealthy("client->cache certificate")], WELL, ["DtrCacheUnhealthy"]),
+    "CA not trusted": ([unhealthy(UPSTREAM)], WELL, ["DtrCacheUpstreamBroken"]),
+    "disk full": ([unhealthy("cache->DTR pull")], WELL, ["DtrCacheUpstreamBroken"]),
+    "one of two": ([unhealthy("", replicas={"wanted": 2, "running": 1})], WELL, ["DtrCacheReplicaMissing"]),
+    "not registered": ([unhealthy("client->DTR registration", registered=False)], WELL, ["DtrCacheNotRegistered"]),
+    "drift": ([unhealthy("", drift=DRIFT)], WELL, ["DtrCacheDrift"]),
+    "lost accounts of a region": ([unhealthy("", dangling=["zoe"])], WELL, ["DtrCacheDanglingAccounts"]),
     "slow": ([healthy("region-far", seconds=(3.0, 3.1, 0.1))], WELL, ["DtrCacheSlow"]),
     "not to be seen": ([unknown()], WELL, ["DtrCacheNotObserved"]),
-    "DTR down": ([ill(UPSTREAM, registered=None)], dtr(healthy=None), ["DtrCacheRegistryUnhealthy"]),
+    "DTR down": ([unhealthy(UPSTREAM, registered=None)], dtr(healthy=None), ["DtrCacheRegistryUnhealthy"]),
     "DTR read only": ([], dtr(read_only=True), ["DtrCacheRegistryReadOnly"]),
     "lost accounts of nobody": ([], dtr(dangling=["zoe"]), ["DtrCacheDanglingAccounts"]),
     "a lost cache": ([], dtr(undeclared=LOST), ["DtrCacheLost"]),
-    "DTR's certificate ends": ([], dtr(), ["DtrCacheRegistryIll"]),
+    "DTR's certificate ends": ([], dtr(), ["DtrCacheRegistryNotWell"]),
 }
 
 
@@ -84,7 +84,7 @@ def series(text: str) -> list[dict[str, str]]:
 
 
 def case(name: str, samples: list[dict[str, str]], alerts: t.Sequence[str]) -> dict[str, t.Any]:
-    # Caches that are well stand beside the ill one, so that each alert is seen to name only that.
+    # Caches that are well stand beside the unhealthy one, so that each alert is seen to name only that.
     expected = [{"labels": f'{{alertname="{alert}"}}', "value": 1} for alert in alerts]
     firing = 'count by (alertname) (ALERTS{alertstate="firing"})'
     tests = [{"expr": firing, "eval_time": AFTER, "exp_samples": expected}]
@@ -111,7 +111,7 @@ def test_each_trouble_has_its_one_alert(tmp_path: Path) -> None:
     assert told == {rule["alert"] for rule in rules}, "no rule is without its case"
 
 
-@pytest.mark.parametrize("alert", ["DtrCacheDown", "DtrCacheIll"])
+@pytest.mark.parametrize("alert", ["DtrCacheDown", "DtrCacheUnhealthy"])
 def test_a_wrong_expectation_is_found(tmp_path: Path, alert: str) -> None:
     samples = series(status_metrics([healthy(days=200)], REPORT, [WELL]))
     content = {"rule_files": [str(ALERTS)], "evaluation_interval": "1m", "tests": [case("wrong", samples, [alert])]}

@@ -22,7 +22,7 @@ PLAY = """
   tasks:
     - ansible.builtin.set_fact:
         # As what modules and filters return: nothing in it is a template.
-        __dtr_cache_status: "{{ lookup('ansible.builtin.file', source) | from_json }}"
+        __dtr_cache_report: "{{ {'report': lookup('ansible.builtin.file', source) | from_json} }}"
     - ansible.builtin.include_tasks: "{{ tasks }}"
 """
 
@@ -37,7 +37,7 @@ def test_the_files_hold_the_report(tmp_path: Path) -> None:
     source, target, play = tmp_path / "report.json", tmp_path / "report", tmp_path / "play.yml"
     source.write_text(json.dumps(report))
     play.write_text(PLAY)
-    options = {"source": str(source), "tasks": str(TASKS), "dtr_cache_status_to": str(target)}
+    options = {"source": str(source), "tasks": str(TASKS), "__dtr_cache": {"settings": {"status_to": str(target)}}}
     program = str(Path(sys.executable).with_name("ansible-playbook"))
     command = [program, "-i", "localhost,", "-c", "local", str(play), "-e", json.dumps(options)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)

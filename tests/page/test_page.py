@@ -169,7 +169,7 @@ def test_each_card_says_its_state_in_a_word_a_shape_and_a_colour(
         })"""
     )
     rows = FLEETS[fleet]()
-    order = ["ill", "unknown", "healthy"]
+    order = ["unhealthy", "unknown", "healthy"]
     assert [card["word"] for card in cards] == sorted((row["state"] for row in rows), key=order.index)
     assert all(card["seen"] and card["word"] in card["class"].split() for card in cards)
     for part in ("icon", "colour"):
@@ -282,5 +282,5 @@ def test_prometheus_own_parser_reads_the_metrics(fleet: str) -> None:
     ]
     assert len(set(series)) == len(series)
     healthy = sum(sample.value for sample in families["dtr_cache_healthy"].samples)
-    # Of the hostile ones, three at a time have one name: the ill one is told.
+    # Of the hostile ones, three at a time have one name: the unhealthy one is reported.
     assert healthy == (0 if fleet == "hostile" else sum(row["state"] == "healthy" for row in rows))

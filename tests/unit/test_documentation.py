@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.dtr.cache.plugins.filter.deployment_rows import deployment_rows
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.reports import deployment
+from ansible_collections.dtr.cache.tests.unit.support import facts
 
 PROJECT = Path(__file__).parents[2]
 README = PROJECT / "README.md"
@@ -95,7 +96,7 @@ def test_the_first_screen_shows_what_the_demo_prints() -> None:
     shown = re.search(r"^`tests/demo` ends like this.*?```text\n(.*?)```", README.read_text(), re.MULTILINE | re.DOTALL)
     assert shown
     headings, *_rows = shown[1].splitlines()
-    assert re.split(r"\s{2,}", headings) == list(deployment_rows([{"inventory_hostname": "region"}])[0])
+    assert re.split(r"\s{2,}", headings) == list(deployment.rows([facts.host("region")])[0])
     demo = (PROJECT / "tests" / "demo").read_text()
     for name, value in re.findall(r"^(IMAGE|ACCOUNT)=(.*)$", demo, re.MULTILINE):
         demo = demo.replace(f"${name}", value)
@@ -138,3 +139,21 @@ def test_every_file_says_its_licence() -> None:
         if path.suffix in suffixes and path.exists() and path.stat().st_size and name != "CHANGELOG.md":
             head = path.read_text(encoding="utf-8")[:800]
             assert "SPDX-License-Identifier: GPL-3.0-or-later" in head, name
+
+
+def anchor(heading: str) -> str:
+    """What GitHub makes of a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_headings_that_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    headings = {anchor(heading) for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE)}
+    assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= headings
+
+
+def test_every_decision_is_in_the_list_of_decisions() -> None:
+    text = (PROJECT / "docs" / "decisions.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^##+ (.*)$", text, re.MULTILINE)
+    assert re.findall(r"^ *- \[(.*)\]\(#.*\)$", text, re.MULTILINE) == headings

@@ -36,7 +36,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b(?:A3T|AKIA|ASIA|AROA|AIDA|LTAI|GOOG1)[A-Z0-9a-z]{12,}\b"), BLANK),
 )
 _LONG_WORD = re.compile(r"[A-Za-z0-9+/=_-]{32,}")
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]+")
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
 
 
 def printable(text: str) -> str:

@@ -11,7 +11,8 @@ import secrets
 import typing as t
 
 from ..common.failure import Failure
-from .api import ListedToken, Registry
+from .api import DtrApi
+from .model import ListedToken
 
 LABEL = "dtr.cache.cache_pull"
 # Nobody knows the token of a run that was killed, so there is no hurry; but a run that lasts may still use its own.
@@ -19,15 +20,15 @@ _FORGOTTEN_AFTER = datetime.timedelta(hours=24)
 
 
 @contextlib.contextmanager
-def temporary_token(registry: Registry, account: str, warn: t.Callable[[str], None]) -> t.Iterator[str]:
+def temporary_token(dtr: DtrApi, account: str, warn: t.Callable[[str], None]) -> t.Iterator[str]:
     """An access token of another account that is deleted again at the end, whatever happens in between.
 
     Tokens that earlier runs left behind are deleted first.
     """
-    _delete_forgotten(registry, account, warn)
+    _delete_forgotten(dtr, account, warn)
     label = f"{LABEL} {secrets.token_hex(4)}"
     try:
-        made = registry.create_api_token(account, label)
+        made = dtr.create_api_token(account, label)
     except Failure as failure:
         if failure.http_status == 404:
             raise Failure("NO_SUCH_USER", f"account: DTR has no user {account}.", http_status=404) from None
@@ -36,7 +37,7 @@ def temporary_token(registry: Registry, account: str, warn: t.Callable[[str], No
         yield made.token
     finally:
         try:
-            registry.delete_api_token(made.hashed_token)
+            dtr.delete_api_token(made.hashed_token)
         except Failure as failure:
             warn(f"The access token '{label}' of account {account} was not deleted: {failure.message}")
 
@@ -50,14 +51,12 @@ def forgotten(tokens: t.Iterable[ListedToken], now: datetime.datetime) -> list[L
     ]
 
 
-def _delete_forgotten(registry: Registry, account: str, warn: t.Callable[[str], None]) -> None:
+def _delete_forgotten(dtr: DtrApi, account: str, warn: t.Callable[[str], None]) -> None:
     """What cannot be listed or deleted stays for the next run: the pull is what the task is about."""
     try:
-        tokens, now = registry.api_tokens(account)
+        tokens, now = dtr.api_tokens(account)
         for token in forgotten(tokens, now):
-            registry.delete_api_token(token.hashed_token)
+            dtr.delete_api_token(token.hashed_token)
     except Failure as failure:
         if failure.http_status != 404:
-            warn(
-                f"Access tokens of account {account} from runs that were killed were not looked for: {failure.message}"
-            )
+            warn(f"Access tokens that killed runs left with account {account} could not be deleted: {failure.message}")

@@ -9,7 +9,7 @@ import typing as t
 
 from ..common.failure import Failure
 from ..common.urls import origin_of
-from ..dtr.api import ContentCache
+from ..dtr.model import ContentCache
 from .checks import CLIENT_TO_CACHE, CLIENT_TO_DTR, Check, bad
 from .model import Cache
 

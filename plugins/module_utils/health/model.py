@@ -8,7 +8,7 @@ from __future__ import annotations
 import ssl
 import typing as t
 
-from ..dtr.api import ContentCache
+from ..dtr.model import ContentCache
 from .checks import CACHE_TO_DTR, CLIENT_TO_CACHE, CLIENT_TO_DTR, Check, likely_cause
 from .endpoint import EndpointReport
 

@@ -3,124 +3,59 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Keep-alive connections to one server, straight or through the environment's proxy.
 
-They are those of the standard library's C(http.client); only the header fields of an answer are read here, since in ten
-thousand small requests its parser for e-mails is a third of the work. C(urllib3) spends nearly twice, C(requests) four
+They are those of the standard library's C(http.client). C(urllib3) spends nearly twice, C(requests) four
 times the processor time; C(requests) moreover looks into C(~/.netrc), keeps cookies and follows redirects, none of
 which credentials should meet.
 """
 
 from __future__ import annotations
 
-import base64
 import collections
 import contextlib
 import http.client
 import io
-import ipaddress
 import socket
 import ssl
 import threading
 import time
 import typing as t
-import urllib.request
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import urlsplit
 
-from ..common.failure import Failure
+from .proxies import proxy_for, proxy_headers
+from .response_reader import Response
 
 # A server or a load balancer may be about to close a connection that was idle for longer; 75 seconds is usual.
 _IDLE_SECONDS = 15.0
-# The largest answer that is read as a whole. A page of a thousand accounts has a quarter of a megabyte.
-LARGEST_ANSWER = 64 * 1024 * 1024
-_PIECE = 64 * 1024
-# The same as those of http.client.
-_LONGEST_LINE = 65536
-_MOST_FIELDS = 100
 
 
-class Fields(dict[str, str]):
-    """The header fields of an answer by name, in any case of letters; of one that comes twice the first counts."""
-
-    def __getitem__(self, name: str) -> str:
-        return super().__getitem__(name.lower())
-
-    def __contains__(self, name: object) -> bool:
-        return super().__contains__(str(name).lower())
-
-    def get(self, name: str, default: t.Any = None) -> t.Any:
-        """The value of a field, or the default where it is missing."""
-        return super().get(name.lower(), default)
-
-
-def _read_fields(file: io.BufferedReader) -> Fields:
-    """The header fields up to the empty line behind them, within the limits of C(http.client)."""
-    fields = Fields()
-    last = ""
-    for _each in range(_MOST_FIELDS + 1):
-        line = file.readline(_LONGEST_LINE + 1)
-        if len(line) > _LONGEST_LINE:
-            raise http.client.LineTooLong("header line")
-        if line in (b"\r\n", b"\n"):
-            return fields
-        if not line:
-            raise http.client.IncompleteRead(line)
-        text = line.decode("iso-8859-1")
-        if text[0] in " \t":
-            if last in fields:
-                fields[last] += f" {text.strip()}"
-            continue
-        name, _colon, value = text.partition(":")
-        name = name.lower()
-        last = "" if name in fields else name
-        fields.setdefault(name, value.strip())
-    raise http.client.HTTPException(f"more than {_MOST_FIELDS} header fields")
-
-
-class _Response(http.client.HTTPResponse):
-    """An answer that reads its header fields itself.
-
-    C(http.client) has them read by a parser for e-mails, which takes longer than all else in a small answer.
-    """
-
-    def begin(self) -> None:
-        """Read the answer up to its body, and find out where that ends."""
-        status = 100
-        while status < 200:
-            version, status, self.reason = self._read_status()  # type: ignore[attr-defined]
-            if not version.startswith("HTTP/1."):
-                raise http.client.BadStatusLine(version)
-            fields = _read_fields(self.fp)
-        self.version = 10 if version == "HTTP/1.0" else 11
-        self.status = status
-        self.headers = fields  # type: ignore[assignment]
-        self.chunked = fields.get("transfer-encoding", "").lower() == "chunked"
-        self.chunk_left = None
-        self.length = self._length_of_body()
-        told = self.chunked or self.length is not None
-        self.will_close = not told or self._check_close()  # type: ignore[attr-defined]
-
-    def _length_of_body(self) -> int | None:
-        """The number of its bytes, or C(None) where it is not told beforehand."""
-        if self.status in (204, 304) or self._method == "HEAD":  # type: ignore[attr-defined]
-            return 0
-        if self.chunked:
-            return None
-        try:
-            length = int(self.headers.get("content-length", ""))
-        except ValueError:
-            return None
-        return length if length >= 0 else None
-
-
-class _Timed:
-    """What a connection of C(http.client) lacks: a moment by which an answer has to be complete.
+class Connection(http.client.HTTPConnection):
+    """A connection without TLS, and what one of C(http.client) lacks: a moment by which an answer has to be complete.
 
     A socket's time-out begins anew with every byte that comes, so a server which sends one now and then would never be
     given up.
+
+    Args:
+        host: The server's name, which certificates are checked against.
+        port: The server's port.
+        timeout: Seconds to wait for a connection, and again for an answer.
+        address: Where to connect to instead of what the name leads to.
     """
 
-    deadline: float | None = None
     timeout: float
     sock: socket.socket | None
+
+    def __init__(self, host: str, port: int | None, timeout: float, address: str | None = None) -> None:
+        super().__init__(host, port, timeout=timeout)
+        self.deadline: float | None = None
+        self._address = address
+
+    def connect(self) -> None:
+        """Called by C(http.client) and here: open the socket."""
+        if self._address is None:
+            super().connect()
+            return
+        self.sock = socket.create_connection((self._address, self.port), self.timeout)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def begin(self) -> None:
         """Give the next request, or the way to the server, the time-out in all."""
@@ -132,24 +67,41 @@ class _Timed:
         """Let the answer go on for as long as something comes within each time-out."""
         self.deadline = None
 
-    def response_class(self, sock: socket.socket, *args: t.Any, **options: t.Any) -> http.client.HTTPResponse:
+    def response_class(  # type: ignore[override]
+        self, sock: socket.socket, *args: t.Any, **options: t.Any
+    ) -> http.client.HTTPResponse:
         """Called by C(http.client) where it makes an answer."""
-        return _Response(t.cast("socket.socket", _Source(sock, self)), *args, **options)
+        return Response(t.cast("socket.socket", _Source(sock, self)), *args, **options)
 
 
-class Connection(_Timed, http.client.HTTPConnection):  # type: ignore[misc]
-    """A connection without TLS."""
-
-
-class TlsConnection(_Timed, http.client.HTTPSConnection):  # type: ignore[misc]
+class TlsConnection(Connection):
     """A connection with TLS."""
+
+    default_port = http.client.HTTPS_PORT
+
+    def __init__(
+        self, host: str, port: int | None, timeout: float, context: ssl.SSLContext, address: str | None = None
+    ) -> None:
+        super().__init__(host, port, timeout, address)
+        self._tls = context
+        self._tls_name = host
+
+    def tunnel_to(self, host: str, port: int, headers: t.Mapping[str, str]) -> None:
+        """Let the host of the connection be a proxy on the way to this server."""
+        self.set_tunnel(host, port, headers=headers)
+        self._tls_name = host
+
+    def connect(self) -> None:
+        """Open the socket, through the tunnel if there is one, and do the handshake."""
+        super().connect()
+        self.sock = self._tls.wrap_socket(t.cast("socket.socket", self.sock), server_hostname=self._tls_name)
 
 
 class _Source(t.NamedTuple):
     """What C(http.client) reads an answer from, in the place of a socket."""
 
     sock: socket.socket
-    connection: _Timed
+    connection: Connection
 
     def makefile(self, _mode: str) -> io.BufferedReader:
         """Called by C(http.client), with the mode C(rb)."""
@@ -159,7 +111,7 @@ class _Source(t.NamedTuple):
 class _Bytes(io.RawIOBase):
     """The bytes that come over a socket, each wait for which is no longer than what is left until the deadline."""
 
-    def __init__(self, sock: socket.socket, connection: _Timed) -> None:
+    def __init__(self, sock: socket.socket, connection: Connection) -> None:
         # Holds the socket open until it is closed itself.
         self._file = sock.makefile("rb", buffering=0)
         self._sock = sock
@@ -189,23 +141,27 @@ class Connections:
         context: How TLS is done, for https.
         timeout: Seconds to wait for a connection, and again for an answer.
         size: The most connections.
+        address: The one address of the server's name to connect to, if only one. Of no effect behind a proxy.
 
     Raises:
         Failure: C(INVALID_INPUT) when the environment names a proxy that cannot be used.
     """
 
-    def __init__(self, base_url: str, context: ssl.SSLContext, timeout: float, size: int) -> None:
+    def __init__(
+        self, base_url: str, context: ssl.SSLContext, timeout: float, size: int, address: str | None = None
+    ) -> None:
         self._server = urlsplit(base_url)
         self._context = context
         self._timeout = timeout
         self._size = size
-        self._idle: collections.deque[tuple[Connection | TlsConnection, float]] = collections.deque()
+        self._address = address
+        self._idle: collections.deque[tuple[Connection, float]] = collections.deque()
         self._freed = threading.Condition()
         self._opened = 0
         self._waiting = 0
-        self.proxy = _proxy_for(self._server.hostname or "") if self._server.scheme == "https" else None
+        self.proxy = proxy_for(self._server.hostname or "") if self._server.scheme == "https" else None
 
-    def take(self, *, new: bool = False) -> Connection | TlsConnection:
+    def take(self, *, new: bool = False) -> Connection:
         """An open connection for one request, after which it has to be given back.
 
         Args:
@@ -235,7 +191,7 @@ class Connections:
             raise
         return connection
 
-    def give_back(self, connection: Connection | TlsConnection) -> None:
+    def give_back(self, connection: Connection) -> None:
         """Keep a connection, closed or open, for the next request."""
         self._idle.append((connection, time.monotonic()))
         if self._waiting:
@@ -247,7 +203,7 @@ class Connections:
         for connection, _since in list(self._idle):
             connection.close()
 
-    def _open_or_wait(self) -> tuple[Connection | TlsConnection, float]:
+    def _open_or_wait(self) -> tuple[Connection, float]:
         with self._freed:
             if self._opened < self._size:
                 self._opened += 1
@@ -262,146 +218,12 @@ class Connections:
             finally:
                 self._waiting -= 1
 
-    def _new(self) -> Connection | TlsConnection:
+    def _new(self) -> Connection:
         host = self._server.hostname or ""
         if self._server.scheme == "http":
-            return Connection(host, self._server.port, timeout=self._timeout)
+            return Connection(host, self._server.port, self._timeout, self._address)
         if self.proxy is None:
-            return TlsConnection(host, self._server.port, timeout=self._timeout, context=self._context)
-        connection = TlsConnection(
-            self.proxy.hostname or "", self.proxy.port or 80, timeout=self._timeout, context=self._context
-        )
-        connection.set_tunnel(host, self._server.port or 443, headers=_proxy_headers(self.proxy))
+            return TlsConnection(host, self._server.port, self._timeout, self._context, self._address)
+        connection = TlsConnection(self.proxy.hostname or "", self.proxy.port or 80, self._timeout, self._context)
+        connection.tunnel_to(host, self._server.port or 443, proxy_headers(self.proxy))
         return connection
-
-
-def _proxy_for(host: str) -> SplitResult | None:
-    """The proxy that the environment names for https, unless C(NO_PROXY) covers the host."""
-    settings = urllib.request.getproxies_environment()
-    proxy = settings.get("https") or settings.get("all")
-    if not proxy or any(_covers(entry.strip().lower(), host) for entry in settings.get("no", "").split(",")):
-        return None
-    try:
-        parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-        usable = parts.scheme == "http" and parts.hostname and (parts.port is None or parts.port)
-    except ValueError:
-        usable = False
-    if not usable:
-        raise Failure(
-            "INVALID_INPUT",
-            "The environment's HTTPS_PROXY is not the URL of an HTTP proxy.",
-            hint="Write http://host:port, or add the host to NO_PROXY.",
-        )
-    return parts
-
-
-def _covers(entry: str, host: str) -> bool:
-    """Whether an entry of C(NO_PROXY) covers a host: everything, an address range, a host, or a domain above it."""
-    if entry == "*":
-        return True
-    try:
-        return ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False)
-    except ValueError:
-        domain = entry.lstrip("*.")
-        return bool(domain) and (host == domain or host.endswith(f".{domain}"))
-
-
-def _proxy_headers(proxy: SplitResult) -> dict[str, str]:
-    if not proxy.username:
-        return {}
-    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
-    return {"Proxy-Authorization": f"Basic {base64.b64encode(pair.encode()).decode('ascii')}"}
-
-
-class BrokenOff(Exception):
-    """A streamed answer ended before its end."""
-
-
-class TooLarge(BrokenOff):
-    """An answer that was to be read as a whole is larger than any that DTR gives."""
-
-
-class Stream:
-    """An answer whose body was not read yet. It holds its connection until it is closed."""
-
-    def __init__(
-        self,
-        connections: Connections,
-        connection: Connection | TlsConnection,
-        response: http.client.HTTPResponse,
-    ) -> None:
-        self.status = response.status
-        self.headers: t.Mapping[str, str] = response.headers  # type: ignore[assignment]
-        self._connections = connections
-        self._connection = connection
-        self._response = response
-        self._open = True
-
-    def __enter__(self) -> Stream:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-    def pieces(self, size: int) -> t.Iterator[bytes]:
-        """The body in pieces of at most C(size) bytes, for as long as something comes within the time-out.
-
-        Raises:
-            BrokenOff: The connection broke, or nothing came for the time-out.
-        """
-        self._connection.without_end()
-        yield from self._pieces(size)
-
-    def _pieces(self, size: int) -> t.Iterator[bytes]:
-        try:
-            while True:
-                piece = self._response.read(size)
-                if not piece:
-                    break
-                yield piece
-        except (OSError, http.client.HTTPException) as error:
-            raise BrokenOff(str(error)) from None
-        if self._response.length:
-            raise BrokenOff(f"{self._response.length} bytes are missing")
-
-    def read(self) -> bytes:
-        """The whole body, which has to come within the time-out of the request.
-
-        Raises:
-            BrokenOff: The connection broke, or the body was not complete in time.
-            TooLarge: It has more than C(LARGEST_ANSWER) bytes.
-        """
-        length = self._response.length
-        if length is None:
-            return self._read_without_length()
-        if length > LARGEST_ANSWER:
-            raise TooLarge(f"{length} bytes")
-        try:
-            return self._response.read()
-        except (OSError, http.client.HTTPException) as error:
-            raise BrokenOff(str(error)) from None
-
-    def _read_without_length(self) -> bytes:
-        pieces = []
-        size = 0
-        for piece in self._pieces(_PIECE):
-            size += len(piece)
-            if size > LARGEST_ANSWER:
-                raise TooLarge(f"more than {LARGEST_ANSWER} bytes")
-            pieces.append(piece)
-        return b"".join(pieces)
-
-    def rest(self) -> bytes:
-        """The body of an answer that is no success, as far as it comes: enough to tell what went wrong."""
-        with contextlib.suppress(BrokenOff):
-            return self.read()
-        return b""
-
-    def close(self) -> None:
-        """Give the connection back; it can be used again if the body was read to its end."""
-        if not self._open:
-            return
-        self._open = False
-        if not self._response.isclosed():
-            self._connection.close()
-        self._connections.give_back(self._connection)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http
 import json
+import re
 import typing as t
 
 from ..common.failure import Failure
@@ -20,6 +21,7 @@ _HINTS = {
 }
 _CREDENTIALS_HINT = _HINTS[401]
 _DETAIL_LENGTH = 300
+_MAYBE_SURROGATE = re.compile(rb"\\u[dD]|\xed")
 
 
 class Answer(t.NamedTuple):
@@ -65,9 +67,13 @@ def decoded(body: bytes) -> t.Any:
         ValueError: It is not JSON, or so deep that nothing sensible is meant by it.
     """
     try:
-        return json.loads(body)
+        document = json.loads(body)
+        if _MAYBE_SURROGATE.search(body):
+            # Half of a pair is no character: nothing that writes text would take it.
+            document = json.loads(json.dumps(document, ensure_ascii=False).encode("utf-8", "replace"))
     except RecursionError:
         raise ValueError("too deep") from None
+    return document
 
 
 def status_text(status: int) -> str:

@@ -30,6 +30,7 @@ def client_context(
     client_key: str | None = None,
     validate_certs: bool = True,
     verify_host: bool = True,
+    system_trust: bool = False,
 ) -> ssl.SSLContext:
     """A context for connections to a server.
 
@@ -44,6 +45,7 @@ def client_context(
         client_key: A PEM file with the client's unencrypted key.
         validate_certs: Whether chain and host name are checked at all.
         verify_host: Whether the host name is checked together with the chain.
+        system_trust: Whether the system's trust store counts as well.
 
     Raises:
         Failure: C(INVALID_INPUT) when one of the files cannot be used.
@@ -55,6 +57,8 @@ def client_context(
     if validate_certs:
         context.verify_flags |= _PARTIAL_CHAIN
         _load_authorities(context, ca_path, ca_certificate)
+        if system_trust:
+            context.load_default_certs()
     else:
         context.verify_mode = ssl.CERT_NONE
     if client_cert:
@@ -100,7 +104,8 @@ def _load_client_certificate(context: ssl.SSLContext, certificate: str, key: str
     certificate = os.path.expanduser(certificate)
     key = os.path.expanduser(key) if key else None
     for option, path in (("client_cert", certificate), ("client_key", key)):
-        if path and not os.access(path, os.R_OK):
+        # No system call takes a NUL in a path.
+        if path and ("\0" in path or not os.access(path, os.R_OK)):
             raise _unusable(option, path, OSError("it does not exist or cannot be read"))
 
     def refuse_passphrase() -> str:

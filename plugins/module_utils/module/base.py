@@ -41,6 +41,12 @@ class Module:
         """Warn; Ansible hands the text to the terminal as it is."""
         super().warn(printable(warning), **options)  # type: ignore[misc]
 
+    def deprecate(
+        self, msg: str, version: str | None = None, date: str | None = None, collection_name: str | None = None
+    ) -> None:
+        """Warn that something will be removed."""
+        super().deprecate(printable(msg), version, date, collection_name)  # type: ignore[misc]
+
     def exit_json(self, **result: t.Any) -> None:
         """End in success."""
         self._hide_secrets()

@@ -13,21 +13,23 @@ from ansible.module_utils.basic import missing_required_lib
 
 from ..common.failure import Failure
 from ..common.urls import origin_of
-from ..dtr.api import Registry
-from ..dtr.assignments import by_cache, partial_failure, read_settings, without_vanished
+from ..dtr.account_reads import read_account_settings
+from ..dtr.api import DtrApi
+from ..dtr.assignments_plan import by_cache, partial_failure, without_vanished
 from ..dtr.tokens import temporary_token
 from ..health import options, pull_check
 from ..health.endpoints import step_of
 from ..health.examine import examine
 from ..health.model import Cache, Dtr, Pulling, verdict
 from ..http import tls
-from ..http.transport import Transport, normalise_url
-from ..pulling.cache_transport import CacheTransport
+from ..http.base_url import normalise_url
+from ..http.transport import Transport
+from ..pulling.accounts import an_account, declared_accounts
 from ..pulling.distribution import Distribution
+from ..pulling.likely_cause import lost_cache, why_elsewhere
 from ..x509 import certificates
 from .base import Module
-from .of_dtr import Connection
-from .of_pulls import an_account, declared_accounts, lost_cache, why_elsewhere
+from .of_dtr import DtrSession
 
 _CLIENT = ("client_cert", "client_key")
 # Accounts whose settings are read at a time.
@@ -45,7 +47,7 @@ def check_health(module: Module) -> dict[str, t.Any]:
         if options.asks_dtr(params):
             # One answer in the time of a step; what is wrong with the connection, the probes say better than retries.
             once = {"timeout": step_of(params["timeout"]), "retries": 0, "concurrency": _CONCURRENCY}
-            registry = stack.enter_context(Connection(module, **once))
+            registry = stack.enter_context(DtrSession(module, **once))
         conditions = examine(
             [_cache_of(module, entry, registry, stack) for entry in params["caches"]],
             _dtr_of(params, registry) if params["url"] else None,
@@ -61,7 +63,7 @@ def check_health(module: Module) -> dict[str, t.Any]:
 
 
 def _cache_of(
-    module: Module, entry: t.Mapping[str, t.Any], registry: Registry | None, stack: contextlib.ExitStack
+    module: Module, entry: t.Mapping[str, t.Any], registry: DtrApi | None, stack: contextlib.ExitStack
 ) -> Cache:
     cache = options.cache_of(module.params, entry)
     if registry is None:
@@ -72,7 +74,7 @@ def _cache_of(
     return cache._replace(pull=_pulling_of(module, entry, registry, stack), dangling=dangling)
 
 
-def _dtr_of(params: t.Mapping[str, t.Any], registry: Registry | None) -> Dtr:
+def _dtr_of(params: t.Mapping[str, t.Any], registry: DtrApi | None) -> Dtr:
     """DTR, as the connection options describe it."""
     trust = options.trust_of(params)
     client = {name: params[name] for name in _CLIENT}
@@ -94,7 +96,7 @@ def _dtr_of(params: t.Mapping[str, t.Any], registry: Registry | None) -> Dtr:
     )
 
 
-def _dangling_accounts(registry: Registry, declared: t.Mapping[str, t.Any] | None = None) -> list[str]:
+def _dangling_accounts(registry: DtrApi, declared: t.Mapping[str, t.Any] | None = None) -> list[str]:
     """The active accounts whose cache is gone, of those that C(account_of) declares or of all.
 
     Raises:
@@ -102,7 +104,7 @@ def _dangling_accounts(registry: Registry, declared: t.Mapping[str, t.Any] | Non
     """
     accounts = registry.users() if declared is None else declared_accounts(registry, declared)
     # An account that is assigned to a new cache meanwhile must not seem to have lost its cache: caches are read last.
-    settings, failed = read_settings(registry, [each.name for each in accounts if each.is_active], _CONCURRENCY)
+    settings, failed = read_account_settings(registry, [each.name for each in accounts if each.is_active], _CONCURRENCY)
     failed = without_vanished(failed, ())
     if failed:
         raise partial_failure(failed, "read", {})
@@ -114,7 +116,7 @@ def _dangling_accounts(registry: Registry, declared: t.Mapping[str, t.Any] | Non
 
 
 def _pulling_of(
-    module: Module, entry: t.Mapping[str, t.Any], registry: Registry, stack: contextlib.ExitStack
+    module: Module, entry: t.Mapping[str, t.Any], registry: DtrApi, stack: contextlib.ExitStack
 ) -> Pulling | None:
     """What asks the cache for a layer as a client does, when there is an image to ask for and an account to do so."""
     params = module.params
@@ -131,7 +133,7 @@ def _pulling_of(
         image,
         lambda: login.account,
         lambda: login.distribution,
-        lambda url: CacheTransport(url, validate_certs=True, **trust, **requests),
+        lambda url: Transport(url, validate_certs=True, **trust, **requests),
         lambda: why_elsewhere(registry, login.name, [origin_of(entry["url"])]),
         lambda: lost_cache(registry, login.name),
     )
@@ -143,7 +145,7 @@ class _Login:
 
     distribution: Distribution
 
-    def __init__(self, module: Module, registry: Registry, entry: t.Mapping[str, t.Any]) -> None:
+    def __init__(self, module: Module, registry: DtrApi, entry: t.Mapping[str, t.Any]) -> None:
         self._module = module
         self._registry = registry
         self._entry = entry

@@ -1,19 +1,18 @@
 # Copyright: Contributors to the dtr.cache project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The edge between Ansible and the modules that talk to DTR: options in, one result or one failure out."""
+"""The modules that talk to DTR: their connection options, one result or one failure at the end."""
 
 from __future__ import annotations
 
-import base64
 import os
 import typing as t
 
 from ansible.module_utils.basic import env_fallback
 
 from ..common.failure import Failure
-from ..dtr.api import Registry
-from ..http.transport import Transport
+from ..dtr.api import DtrApi
+from ..http.transport import Transport, basic_credentials
 from .base import Module, SentModule, run_to_end
 
 _MAX_CONCURRENCY = 128
@@ -42,7 +41,7 @@ def concurrency_argument_spec() -> dict[str, t.Any]:
     return {"concurrency": {"type": "int", "default": 16}}
 
 
-class RegistryModule:
+class DtrModule:
     """A module that talks to DTR: its own options, and its work.
 
     Args:
@@ -92,7 +91,7 @@ def secret_forms(username: str | None, password: str | None) -> set[str]:
     """The forms in which a password goes to a server, which may repeat them in its answer."""
     if not username or not password:
         return set()
-    return {password, base64.b64encode(f"{username}:{password}".encode()).decode("ascii")}
+    return {password, basic_credentials(username, password)}
 
 
 def _shown(module: Module, result: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -100,16 +99,16 @@ def _shown(module: Module, result: dict[str, t.Any]) -> dict[str, t.Any]:
     return result if module._diff else {key: value for key, value in result.items() if key != "diff"}
 
 
-class Connection:
-    """The connection that a module's options describe; its retries become warnings of the module."""
+class DtrSession:
+    """DTR as a module's options describe it; retries become warnings of the module."""
 
     def __init__(self, module: Module, **overrides: t.Any) -> None:
         self._module = module
         self._overrides = overrides
 
-    def __enter__(self) -> Registry:
+    def __enter__(self) -> DtrApi:
         self.transport = _transport(self._module.params, self._overrides)
-        return Registry(self.transport)
+        return DtrApi(self.transport)
 
     def __exit__(self, *exc_info: object) -> None:
         for warning in self.transport.warnings:

@@ -1,11 +1,14 @@
 # Copyright: Contributors to the dtr.cache project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Connections to a content cache: without credentials, and with the trust that a client of the cache has."""
+"""Connections to a content cache: without credentials, and with the trust that a client of the cache has.
+
+A Docker Engine trusts the system's CAs in addition to those that are given: the folder of DTR's host name in
+C(/etc/docker/certs.d) adds to the system's trust.
+"""
 
 from __future__ import annotations
 
-import http.client
 import socket
 import typing as t
 
@@ -15,44 +18,11 @@ from ..http import tls
 from ..http.transport import Transport
 
 
-class CacheTransport(Transport):
-    """A transport for paths that carry a signature in their query, which is shown to nobody.
-
-    Args:
-        url: The cache.
-        system_trust: Whether the system's CAs are trusted in addition to those that are given. A Docker Engine does
-            that: the folder of DTR's host name in C(/etc/docker/certs.d) adds to the system's trust.
-        address: The one address of the cache's name to connect to, if only one. Of no effect behind a proxy.
-        options: Those of C(Transport).
-    """
-
-    def __init__(self, url: str, *, system_trust: bool, address: str | None = None, **options: t.Any) -> None:
-        super().__init__(url, **options)
-        if system_trust:
-            self._connections._context.load_default_certs()
-        if address and self._connections.proxy is None:
-            make = self._connections._new
-            self._connections._new = lambda: _pinned(make(), address)  # type: ignore[method-assign]
-
-
-_Connection = t.TypeVar("_Connection", bound=http.client.HTTPConnection)
-
-
-def _pinned(connection: _Connection, address: str) -> _Connection:
-    """A connection that goes to one address, whatever its host's name leads to; names are checked as ever."""
-
-    def connect(server: tuple[str, int], *more: t.Any) -> socket.socket:
-        return socket.create_connection((address, server[1]), *more)
-
-    connection._create_connection = connect  # type: ignore[attr-defined]
-    return connection
-
-
 def addresses_of(origin: Origin) -> list[str]:
     """The addresses of a server's name, each once; none where they are not to be had here, as behind a proxy."""
     try:
         found = socket.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
+    except (OSError, ValueError):
         return []
     return list(dict.fromkeys(str(each[4][0]) for each in found))
 
@@ -77,7 +47,7 @@ def cache_connector(params: t.Mapping[str, t.Any], address: str | None = None) -
 
     def connect(url: str, is_cache: bool) -> Transport:
         only = address if is_cache else None
-        return CacheTransport(url, system_trust=not (given and is_cache), address=only, **trust, **options)
+        return Transport(url, system_trust=not (given and is_cache), address=only, **trust, **options)
 
     return connect
 

@@ -24,7 +24,8 @@ from ..http.responses import (
     server_errors,
     status_text,
 )
-from ..http.transport import RETRIED_STATUSES, Transport
+from ..http.retries import RETRIED_STATUSES
+from ..http.transport import Transport
 
 ANSWERED = frozenset(range(200, 600)) - RETRIED_STATUSES
 """Every status that is an answer to look at here, and not a reason to ask again."""

@@ -23,7 +23,7 @@ from ansible.module_utils.common.parameters import remove_values
 from ansible.plugins.filter.core import to_json
 
 from ...module_utils.module.base import Module
-from ...module_utils.module.of_dtr import RegistryModule
+from ...module_utils.module.of_dtr import DtrModule
 
 _untrusted: t.Callable[[dict[str, t.Any]], dict[str, t.Any]]
 # Since ansible-core 2.19 no text is a template that is not marked as one.
@@ -36,18 +36,28 @@ else:
 
 
 class Task(t.NamedTuple):
-    """What a module is told beside its options."""
+    """One call of a module.
+
+    Args:
+        module: The module's full name, for messages about its options.
+        arguments: Its options.
+        check_mode: Whether nothing may be changed.
+        diff: Whether the result has a diff.
+        invocation: Whether the result says how the module was called.
+        environment: Environment variables for as long as the module runs. They are the whole process's, so modules
+            that run side by side in threads get none.
+    """
 
     module: str
     arguments: t.Mapping[str, t.Any]
-    check_mode: bool
-    diff: bool
-    invocation: bool  # whether the result tells how the module was called
-    environment: t.Mapping[str, str]
+    check_mode: bool = False
+    diff: bool = False
+    invocation: bool = False
+    environment: t.Mapping[str, str] = {}
 
 
 class _Ended(BaseException):
-    """A module has come to its end; like C(SystemExit), nothing on the way takes it for an error."""
+    """A module has ended; like C(SystemExit), no handler of errors catches it."""
 
     def __init__(self, result: dict[str, t.Any]) -> None:
         super().__init__()
@@ -70,9 +80,15 @@ class _Here:
         self._diff = task.diff
         self._invocation = task.invocation
         self._warnings: list[str] = []
+        self._deprecations: list[dict[str, t.Any]] = []
         # What comes from playbooks may be of Ansible's own types, vaulted ones among them; modules know JSON's.
         validated = ArgumentSpecValidator(argument_spec, **rules).validate(json.loads(to_json(task.arguments)))
         self.params: dict[str, t.Any] = validated.validated_parameters
+        # ansible-core has no public way to them; AnsibleModule reports them in the same words.
+        for deprecation in validated._deprecations:
+            self.deprecate(**deprecation)
+        for double in validated._warnings:
+            self.warn(f"Both option {double['option']} and its alias {double['alias']} are set.")
         if validated.error_messages:
             unknown = f"Unsupported parameters for ({task.module}) module: " if validated.unsupported_parameters else ""
             self.fail_json(f"{unknown}{validated.errors.msg}")
@@ -81,12 +97,22 @@ class _Here:
         if warning not in self._warnings:
             self._warnings.append(warning)
 
+    def deprecate(
+        self, msg: str, version: str | None = None, date: str | None = None, collection_name: str | None = None
+    ) -> None:
+        when = {"date": date} if date else {"version": version}
+        deprecation = {"msg": msg, **when, "collection_name": collection_name}
+        if deprecation not in self._deprecations:
+            self._deprecations.append(deprecation)
+
     def exit_json(self, **result: t.Any) -> None:
         told = {"changed": False, **result}
         if self._invocation:
             told["invocation"] = {"module_args": self.params}
         if self._warnings:
             told["warnings"] = self._warnings
+        if self._deprecations:
+            told["deprecations"] = self._deprecations
         shown = remove_values(told, self.no_log_values)
         # A password that reads like a truth value hides none.
         shown.update({key: value for key, value in told.items() if value is None or isinstance(value, bool)})
@@ -100,7 +126,7 @@ class ControlNodeModule(Module, _Here):
     """A module that runs in this process."""
 
 
-def run_here(module: RegistryModule, task: Task) -> dict[str, t.Any]:
+def run_here(module: DtrModule, task: Task) -> dict[str, t.Any]:
     """The result of a module that talks to DTR, as Ansible would return it."""
     with _environment(task.environment), _orderly_end():
         try:
@@ -113,13 +139,16 @@ def run_here(module: RegistryModule, task: Task) -> dict[str, t.Any]:
 @contextlib.contextmanager
 def _environment(variables: t.Mapping[str, str]) -> t.Iterator[None]:
     """The task's environment, for as long as the module runs."""
-    before = dict(os.environ)
+    before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
         yield
     finally:
-        os.environ.clear()
-        os.environ.update(before)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 @contextlib.contextmanager

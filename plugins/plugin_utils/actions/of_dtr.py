@@ -14,12 +14,12 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.vars import merge_hash
 
-from ...module_utils.module.of_dtr import RegistryModule
+from ...module_utils.module.of_dtr import DtrModule
 from .in_process import Task, run_here
 from .progress_lines import progress_shown, read_by_people
 
 
-class RegistryAction(ActionBase):
+class DtrAction(ActionBase):
     """Runs the module of the action's name: where the task is one for the control node in this process, or else there.
 
     One that says C(tells_progress) takes C(progress_path), and how far it got is shown from time to time. A task with
@@ -27,7 +27,7 @@ class RegistryAction(ActionBase):
     """
 
     # Loaded with the action, which Ansible does before it makes the processes of the tasks.
-    module: t.ClassVar[RegistryModule]
+    module: t.ClassVar[DtrModule]
     tells_progress: t.ClassVar[bool] = False
 
     _supports_check_mode = True
@@ -38,7 +38,7 @@ class RegistryAction(ActionBase):
         result: dict[str, t.Any] = super().run(tmp, variables)
         with self._progress_path(variables) as path:
             arguments = {**self._task.args, **({"progress_path": path} if path else {})}
-            answer = self._run_module(arguments, variables)
+            answer = self._run_module(self._name, self.module, arguments, variables)
         return t.cast("dict[str, t.Any]", merge_hash(result, answer))
 
     @property
@@ -49,8 +49,10 @@ class RegistryAction(ActionBase):
         title = f"{self._name} ({variables.get('inventory_hostname', '')})"
         return progress_shown(title, self.tells_progress and read_by_people() and not self._task.async_val)
 
-    def _run_module(self, arguments: dict[str, t.Any], variables: dict[str, t.Any]) -> dict[str, t.Any]:
-        name = f"dtr.cache.{self._name}"
+    def _run_module(
+        self, module: str, declaration: DtrModule, arguments: dict[str, t.Any], variables: dict[str, t.Any]
+    ) -> dict[str, t.Any]:
+        name = f"dtr.cache.{module}"
         if not self._is_for_this_process(variables):
             answer = self._execute_module(
                 module_name=name, module_args=arguments, task_vars=variables, wrap_async=self._task.async_val
@@ -67,7 +69,7 @@ class RegistryAction(ActionBase):
             invocation=_invocation_is_told(variables),
             environment={name: str(value) for name, value in environment.items()},
         )
-        return run_here(self.module, task)
+        return run_here(declaration, task)
 
     def _is_for_this_process(self, variables: t.Mapping[str, t.Any]) -> bool:
         """Whether Ansible would run the module on this machine, as this user, with this Python."""

@@ -15,7 +15,7 @@ def problems_as_result(cache: str, problems: t.Sequence[str]) -> dict[str, t.Any
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
     failure = Failure("INVALID_SETTINGS", f"The settings of {cache} have {count}; nothing has been changed.")
     listed = "".join(f"\n  - {problem}" for problem in problems)
-    return {**failure.as_result(), "msg": failure.message + listed, "failed": True, "problems": list(problems)}
+    return {**failure.as_result(), "msg": failure.message + listed, "failed": True}
 
 
 def manager_out_of_reach(variables: t.Mapping[str, t.Any], error: Exception) -> str:

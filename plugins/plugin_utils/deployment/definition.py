@@ -20,7 +20,8 @@ import yaml
 from ...module_utils.swarm.compose import duration
 from ...module_utils.swarm.objects import FILE_LABEL, STACK_LABEL
 from ..settings.credentials import blanked, carries_credentials
-from ..settings.settings import PRODUCTS, Settings
+from ..settings.model import Settings
+from ..settings.presets import PRODUCTS
 
 CONFIG = "config"
 SECRET = "secret"
@@ -123,6 +124,30 @@ def swarm_objects(settings: Settings, registry_ca: str | None) -> list[SwarmObje
         )
         for kind, file, data in contents
     ]
+
+
+def describe_deployment(settings: Settings, registry_ca: str | None) -> dict[str, t.Any]:
+    """The definition of the stack and the names of what it consists of; nothing in it is a secret.
+
+    C(compose) is the definition as C(docker stack deploy) has to get it.
+    """
+    objects = swarm_objects(settings, registry_ca)
+    definition = stack_definition(settings, objects)
+    named: dict[str, list[dict[str, t.Any]]] = {CONFIG: [], SECRET: []}
+    for item in objects:
+        named[item.kind].append({"name": item.name, "file": item.file, "labels": item.labels})
+    return {
+        "configs": named[CONFIG],
+        "secrets": named[SECRET],
+        "definition": definition,
+        "compose": for_docker(definition),
+    }
+
+
+def files_for_review(settings: Settings, objects: t.Sequence[SwarmObject]) -> dict[str, str]:
+    """The documented file tree, as text by path, without anything secret."""
+    public = {f"certs/{item.file}": item.data for item in objects if item.file.endswith(".cert.pem")}
+    return {"docker-stack.yml": stack_text(settings, objects), CONFIG_FILE: config_for_review(settings), **public}
 
 
 def content_mark(data: str) -> str:

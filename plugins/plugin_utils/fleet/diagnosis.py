@@ -1,11 +1,11 @@
 # Copyright: Contributors to the dtr.cache project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One verdict a cache from all that was seen of it: checks, Swarm, registration and logs. Pure functions.
+"""One verdict a cache from all that was observed: checks, Swarm, registration and logs. Pure functions.
 
-What a check cannot know (why the cache gets nothing from DTR, why it does not run) the log tells. The other way round a
-check knows that DTR is down where the log only has refused connections. So each problem that a look found is joined
-with the findings of the logs that explain it, or follow from it, and is told once, by the more precise one.
+What a check cannot know (why the cache gets nothing from DTR, why it does not run) is in the log. The other way round a
+check knows that DTR is down where the log only has refused connections. So each problem that was observed is joined
+with the findings of the logs that explain it, or follow from it, and is reported once, by the more precise one.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from ...module_utils.health.checks import (
 )
 from ...module_utils.logs.catalogue.cause import START, STORAGE
 from ...module_utils.logs.causes import VAGUE
-from . import observation
+from .facts import HostFacts, Result
+from .observing.problems import REPLICAS
+from .observing.regions import HEALTHY, UNHEALTHY, reported_row
 
-Variables = t.Mapping[str, t.Any]
 Finding = t.Mapping[str, t.Any]
 Topic = tuple[str, str]
 
@@ -49,7 +50,7 @@ _OF_A_DTR_AWAY = (
     "upstream_plain_http",
     "upstream_tls",
 )
-# Findings that say the same as a check which tells it in more detail.
+# Findings that say the same as a check which has it in more detail.
 _SAME: dict[Topic, tuple[str, ...]] = {
     **dict.fromkeys(_DTR_AWAY, _OF_A_DTR_AWAY),
     (CLIENT_TO_DTR, "name_resolution"): ("upstream_dns",),
@@ -59,17 +60,16 @@ _SAME: dict[Topic, tuple[str, ...]] = {
     (CLIENT_TO_CACHE, "host_name"): ("client_distrusts_cache",),
     (CLIENT_TO_CACHE, "validity"): ("client_sees_expired", "client_distrusts_cache"),
 }
-# No check would notice these: what the log tells of them stands, although everything else looks well.
+# No check would notice these: what the log has of them counts, although everything else is well.
 _UNCHECKED = ("upstream_wrong_content", "upstream_redirects", "upstream_token_rejected", "client_wants_no_certificate")
 # A few requests of somebody whom DTR did not send are no trouble of the cache.
 _REJECTED_TO_COUNT = 3
-_SHORTEST_CAUSE = 100
 _SERVER_ERRORS = 500
 
 
 @dataclasses.dataclass
 class Cause:
-    """Something that is wrong, told once."""
+    """Something that is wrong, reported once."""
 
     cause: str
     edge: str
@@ -98,41 +98,37 @@ class Cause:
         }
 
 
-def verdicts(hosts: t.Iterable[Variables]) -> list[dict[str, t.Any]]:
-    """The verdicts of many hosts, in their order, from what role C(observation) left in their variables."""
-    known = list(hosts)
-    of_dtr = {
-        registry["url"]: f"The DTR {registry['url']}: {registry['cause']}"
-        + (f" {registry['hint']}" if registry["hint"] else "")
-        for registry in observation.registries(known)
-        if registry["cause"]
-    }
-    return [_of_host(row, host, of_dtr) for row, host in zip(observation.rows(known), known)]
+def verdicts(hosts: t.Iterable[HostFacts]) -> list[dict[str, t.Any]]:
+    """The verdicts of many hosts, in their order."""
+    return [_of_host(host) for host in hosts]
 
 
-def _of_host(row: Variables, host: Variables, of_dtr: t.Mapping[str, str]) -> dict[str, t.Any]:
-    logs = host.get("__dtr_cache_looked_at_logs") or {}
-    found = verdict(row, logs.get("findings") or [], _unread(logs))
+def _of_host(host: HostFacts) -> dict[str, t.Any]:
+    row = reported_row(host)
+    found = verdict(row, host.logs.get("findings") or [], _unread(host.logs))
     # That the DTR is down stands among the causes.
-    if row.get("registry_url") in of_dtr and not any(each["edge"] == CLIENT_TO_DTR for each in found["causes"]):
-        found["notes"].append(of_dtr[row["registry_url"]])
+    if not any(each["edge"] == CLIENT_TO_DTR for each in found["causes"]):
+        for registry in host.observed_registries:
+            if registry["cause"] and registry["url"] == row.get("registry_url"):
+                advice = f" {registry['hint']}" if registry["hint"] else ""
+                found["notes"].append(f"The DTR {registry['url']}: {registry['cause']}{advice}")
     return found
 
 
-def verdict(row: Variables, findings: t.Sequence[Finding], unread: t.Sequence[str] = ()) -> dict[str, t.Any]:
+def verdict(row: Result, findings: t.Sequence[Finding], unread: t.Sequence[str] = ()) -> dict[str, t.Any]:
     """What is wrong with a cache, the most likely cause first, and what to do about it.
 
     Args:
-        row: The region's row of P(dtr.cache.status_rows#filter).
-        findings: What M(dtr.cache.cache_logs_info) found.
+        row: The region's row, as M(dtr.cache.fleet_info) returns it.
+        findings: What M(dtr.cache.cache_logs_info) found in its logs.
         unread: What of the logs could not be read, in words.
     """
     left = [finding for finding in findings if finding["current"]]
     causes = _causes_of_problems(row, left)
-    ill = row["state"] == observation.ILL
+    unhealthy = row["state"] == UNHEALTHY
     notes = []
     for finding in left:
-        if _stands(finding, ill, causes):
+        if _stands(finding, unhealthy, causes):
             causes.append(_cause_of(finding))
         else:
             notes.append(f"The log also has: {finding['summary']} ({_seen(finding)}).")
@@ -141,7 +137,7 @@ def verdict(row: Variables, findings: t.Sequence[Finding], unread: t.Sequence[st
         for finding in findings
         if not finding["current"]
     ]
-    state = observation.ILL if causes and row["state"] == observation.HEALTHY else row["state"]
+    state = UNHEALTHY if causes and row["state"] == HEALTHY else row["state"]
     first = causes[0] if causes else None
     return {
         "region": row["region"],
@@ -155,23 +151,22 @@ def verdict(row: Variables, findings: t.Sequence[Finding], unread: t.Sequence[st
     }
 
 
-def with_log(result: Variables, logs: Variables) -> str:
-    """The message of a look that failed, with the cause in the log that explains it best, if there is one.
+def explanation(result: Result, findings: t.Iterable[Finding]) -> str | None:
+    """The cause in the cache's log that explains best why a check, a pull or a proof failed; C(None) without one.
 
     Args:
         result: Of M(dtr.cache.cache_health), M(dtr.cache.cache_pull) or M(dtr.cache.cache_proof).
-        logs: The result of M(dtr.cache.cache_logs_info), whether it succeeded or not.
+        findings: What M(dtr.cache.cache_logs_info) found.
     """
-    message = str(result.get("msg") or "no reason was given")
-    left = [finding for finding in logs.get("findings") or [] if finding["current"]]
+    left = [finding for finding in findings if finding["current"]]
     reasons = (_reason_for(topic, left) for topic in _failed_topics(result))
     reason = next((reason for reason in reasons if reason), None)
     if reason is None:
-        return message
-    return f"{message} The cache's log, {_seen(reason)}: {reason['summary']}. {reason['hint']}"
+        return None
+    return f"The cache's log, {_seen(reason)}: {reason['summary']}. {reason['hint']}"
 
 
-def _failed_topics(result: Variables) -> list[Topic]:
+def _failed_topics(result: Result) -> list[Topic]:
     checks = [Check(**check) for cache in result.get("caches") or [] for check in cache["checks"]]
     if checks:
         return [(check.edge, check.check) for check in by_likelihood(checks)]
@@ -180,7 +175,7 @@ def _failed_topics(result: Variables) -> list[Topic]:
     return [(CACHE_TO_DTR, "pull")] if status >= _SERVER_ERRORS else []
 
 
-def _causes_of_problems(row: Variables, left: list[Finding]) -> list[Cause]:
+def _causes_of_problems(row: Result, left: list[Finding]) -> list[Cause]:
     """A cause for each problem of the row; the findings that it is joined with are taken from C(left)."""
     causes: list[Cause] = []
     by_code: dict[str, Cause] = {}
@@ -221,7 +216,7 @@ def _reason_for(topic: Topic, left: t.Sequence[Finding]) -> Finding | None:
 
 
 def _known_reason(topic: Topic, by_code: t.Mapping[str, Cause]) -> Cause | None:
-    """A cause that has been told already and explains this problem, too."""
+    """A cause that has been found already and explains this problem, too."""
     if topic in _OF_NO_SERVICE:
         return by_code.get("no_service")
     edges = _explained_by(topic)
@@ -235,17 +230,17 @@ def _explained_by(topic: Topic) -> tuple[str, ...]:
         return (STORAGE, CACHE_TO_DTR)
     if topic == (CLIENT_TO_CACHE, "api"):
         return (START, STORAGE)
-    return (START,) if topic == observation.REPLICAS or topic in _NOT_SERVING else ()
+    return (START,) if topic == REPLICAS or topic in _NOT_SERVING else ()
 
 
-def _stands(finding: Finding, ill: bool, causes: t.Sequence[Cause]) -> bool:
-    """Whether what only the log tells is a cause by itself: no check would have noticed, or the cache is ill anyway."""
+def _stands(finding: Finding, unhealthy: bool, causes: t.Sequence[Cause]) -> bool:
+    """Whether what only the log has is a cause by itself: no check notices it, or the cache is unhealthy anyway."""
     code, edge = finding["cause"], finding["edge"]
     if code == "upstream_token_rejected" and finding["count"] < _REJECTED_TO_COUNT:
         return False
     if edge == STORAGE or code in _UNCHECKED:
         return True
-    if edge == CLIENT_TO_CACHE or not ill:
+    if edge == CLIENT_TO_CACHE or not unhealthy:
         return False
     # The checks went well on this edge.
     return not causes or any(cause.edge in (START, CACHE_TO_DTR) for cause in causes)
@@ -266,7 +261,7 @@ def _seen(finding: Finding) -> str:
     return f"{times} {finding['last_seen']}{where}"
 
 
-def _unread(logs: Variables) -> list[str]:
+def _unread(logs: Result) -> list[str]:
     """What of the logs could not be read."""
     if "findings" in logs:
         return [f"Not read: {text}." for text in logs.get("unread") or []]
@@ -274,40 +269,3 @@ def _unread(logs: Variables) -> list[str]:
         return ["The logs were not read."]
     message = (logs.get("failure") or {}).get("message") or logs.get("msg") or "no reason was given"
     return [f"The logs cannot be read: {' '.join(str(message).split())}"]
-
-
-def summary(found: t.Iterable[Variables]) -> list[dict[str, t.Any]]:
-    """The verdicts in the words of a table."""
-    return [
-        {
-            "region": each["region"],
-            "url": each["url"] or None,
-            "state": each["state"],
-            "most likely cause": _shortened(each["verdict"] or ""),
-            "more": max(0, len(each["causes"]) - 1) or None,
-        }
-        for each in found
-    ]
-
-
-def report(found: t.Iterable[Variables]) -> list[str]:
-    """The verdicts as lines for a person: what is wrong, what to do, and what tells so."""
-    lines: list[str] = []
-    for each in found:
-        if not each["causes"] and not each["notes"]:
-            continue
-        lines += [
-            *([""] if lines else []),
-            f"{each['region']} ({each['cache'] or 'without a name'}) is {each['state']}.",
-        ]
-        for number, cause in enumerate(each["causes"], start=1):
-            lines.append(f"  {number}. {cause['told']}")
-            if cause["fix"]:
-                lines.append(f"     Do: {cause['fix']}")
-            lines += [f"     {text}" for text in cause["evidence"]]
-        lines += [f"  {text}" for text in each["notes"]]
-    return lines or ["Nothing is wrong, and the logs tell of no trouble."]
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _SHORTEST_CAUSE else f"{text[: _SHORTEST_CAUSE - 1]}…"

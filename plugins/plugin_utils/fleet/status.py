@@ -17,7 +17,7 @@ from ansible.errors import AnsibleFilterError
 
 EDGES = ("client->cache", "cache->DTR", "client->DTR")
 # Worst first.
-STATES = ("ill", "unknown", "healthy")
+STATES = ("unhealthy", "unknown", "healthy")
 DAY = datetime.timedelta(days=1)
 _LAST_MOMENT = datetime.datetime.max.replace(microsecond=0, tzinfo=datetime.timezone.utc)
 
@@ -26,7 +26,7 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\u
 
 
 class Check(t.NamedTuple):
-    """One property that was looked at."""
+    """One property that was checked."""
 
     edge: str
     check: str
@@ -112,7 +112,7 @@ def read_fleet(rows: t.Any, moment: datetime.datetime) -> list[CacheStatus]:
     Raises:
         AnsibleFilterError: these are no rows.
     """
-    caches = [_cache(row, moment) for row in _checked(rows, "dtr.cache.status_rows")]
+    caches = [_cache(row, moment) for row in _checked(rows, "regions")]
     return sorted(caches, key=lambda cache: (STATES.index(cache.state), cache.region.casefold(), cache.cache))
 
 
@@ -133,7 +133,7 @@ def read_registries(rows: t.Any) -> list[RegistryStatus]:
             clean(row.get("cause")),
             clean(row.get("hint")),
         )
-        for row in _checked(rows, "dtr.cache.status_registries")
+        for row in _checked(rows, "registries")
     ]
 
 
@@ -163,7 +163,7 @@ def clean(value: t.Any) -> str:
 
 def _checked(rows: t.Any, origin: str) -> t.Sequence[t.Mapping[str, t.Any]]:
     if not isinstance(rows, t.Sequence) or not all(isinstance(row, t.Mapping) for row in rows):
-        raise AnsibleFilterError(f"wants the rows that filter {origin} gives: a list of dictionaries")
+        raise AnsibleFilterError(f"takes {origin} as dtr.cache.fleet_info returns them: a list of dictionaries")
     return rows
 
 

@@ -7,56 +7,174 @@ from __future__ import annotations
 
 import datetime
 import functools
+import hashlib
+import hmac
+import os
 import pathlib
 import typing as t
 
 import yaml
 from ansible.errors import AnsibleError
-from ansible.plugins.loader import lookup_loader
 
 from ...module_utils.common.failure import Failure
 from ..actions.paths import control_path_of_host
-from .settings import PREFIX, Settings, read_settings
+from .dtr import CONNECTION
+from .model import Settings
+from .read import IGNORED, ignored_names, read_connection, read_settings
+from .reader import FILE, FOLDER, MISSING, OTHER, PREFIX, ControlNode
+from .structures import plain
+from .values import is_set
 
-_ARGUMENT_SPECS = pathlib.Path(__file__).parents[3] / "roles" / "settings" / "meta" / "argument_specs.yml"
+try:
+    from ansible.errors import AnsibleValueOmittedError
+    from ansible.template import trust_as_template
+except ImportError:  # before ansible-core 2.19, which templates any text and has a text of its own for omit
+
+    class AnsibleValueOmittedError(Exception):  # type: ignore[no-redef]
+        pass
+
+    def trust_as_template(value: str) -> str:
+        return value
+
+
+_DEFAULTS = pathlib.Path(__file__).parents[3] / "roles" / "settings" / "defaults" / "main.yml"
+# Made before Ansible forks its workers, and known to nobody else: what is secret cannot be guessed from a fingerprint.
+_FINGERPRINT_KEY = os.urandom(32)
+
+
+class Reading(t.NamedTuple):
+    """What a host's variables say."""
+
+    settings: Settings
+    problems: list[str]
+    fingerprint: str  # the same in one run for the same values of all variables and the same content of all files
 
 
 @functools.lru_cache(maxsize=1)
-def vocabulary() -> frozenset[str]:
-    """The names of all variables, from the one place that declares them."""
-    # Ten times as quick as the loader that every PyYAML has.
+def vocabulary() -> dict[str, t.Any]:
+    """All variables with their defaults as they are written down, in the one place where they are."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    specs = yaml.load(_ARGUMENT_SPECS.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 (both are safe ones)
-    return frozenset(specs["argument_specs"]["main"]["options"])
+    defaults = yaml.load(_DEFAULTS.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 (both are safe ones)
+    return {
+        name: trust_as_template(value) if _is_template(value) else value
+        for name, value in defaults.items()
+        if name.startswith(PREFIX)
+    }
 
 
-def settings_of_host(
-    variables: t.Mapping[str, t.Any], templar: t.Any, loader: t.Any, needs: t.Collection[str]
-) -> tuple[Settings, list[str]]:
+def read_host(variables: t.Mapping[str, t.Any], templar: t.Any, loader: t.Any, needs: t.Collection[str]) -> Reading:
     """The settings of the cache that a host's variables describe, and everything that is wrong with them."""
-
-    def read_file(path: str) -> str:
-        # Ansible's own lookup finds what lies beside a role as well, and reads vaulted files without writing them.
-        try:
-            lookup = lookup_loader.get("ansible.builtin.file", loader=loader, templar=templar)
-            return str(lookup.run([control_path_of_host(path, variables)], variables=variables)[0])
-        except AnsibleError as error:
-            reason = str(getattr(error, "message", "") or error).splitlines()[0].partition(" Use -v")[0]
-            raise Failure("UNREADABLE_FILE", reason) from error
-
-    templated = {}
-    undefined = []
-    for name in sorted(variables):
-        if name.startswith(PREFIX):
-            try:
-                templated[name] = templar.template(variables[name])
-            except AnsibleError as error:
-                undefined.append(f"{name}: {str(error).splitlines()[0]}")
+    host = _Host(variables, templar, loader)
+    given = host.given()
     settings, problems = read_settings(
-        templated,
-        known=vocabulary(),
+        given,
+        defaults=host.defaults(given),
         needs=needs,
-        read_file=read_file,
+        control_node=host.control_node,
         now=datetime.datetime.now(datetime.timezone.utc),
     )
-    return settings, undefined + problems
+    return Reading(settings, host.problems(problems), host.fingerprint())
+
+
+def dtr_connection(variables: t.Mapping[str, t.Any], templar: t.Any, loader: t.Any) -> dict[str, t.Any]:
+    """How the DTR of a host is reached: options of the action group C(dtr.cache.dtr), without the CA.
+
+    Raises:
+        Failure: C(INVALID_SETTINGS), which lists what is wrong with the variables for it.
+    """
+    host = _Host(variables, templar, loader)
+    names = [PREFIX + name for name in CONNECTION]
+    given = host.given(names)
+    read, problems = read_connection(given, defaults=host.defaults(given), control_node=host.control_node)
+    problems = host.problems(problems)
+    if problems:
+        raise Failure("INVALID_SETTINGS", "The DTR cannot be reached: " + "; ".join(problems))
+    return {
+        "url": read["registry_url"],
+        "username": read["registry_username"],
+        "password": read["registry_password"],
+        "validate_certs": read["validate_certs"],
+    }
+
+
+class _Host:
+    """The variables of a host, each templated once, and the files that they name, each read once."""
+
+    def __init__(self, variables: t.Mapping[str, t.Any], templar: t.Any, loader: t.Any) -> None:
+        self._variables = variables
+        self._loader = loader
+        # A user's variable may refer to one that has only its default; a default refers to none.
+        self._templar = templar.copy_with_new_env(available_variables={**vocabulary(), **variables})
+        self._templar_of_defaults = templar.copy_with_new_env(available_variables={})
+        self._values: list[tuple[str, t.Any]] = []
+        self._files: list[tuple[str, bytes | str]] = []
+        self._undefined: dict[str, str] = {}
+        self.control_node = ControlNode(
+            read=self._read, locate=lambda path: control_path_of_host(path, variables), kind=_kind
+        )
+
+    def given(self, names: t.Collection[str] | None = None) -> dict[str, t.Any]:
+        """What the host has of the variables, all or only some, but for what it ignores."""
+        mine = {name for name in self._variables if name.startswith(PREFIX) and (names is None or name in names)}
+        patterns = self._templated(self._templar, mine & {IGNORED}, self._variables)
+        ignored = ignored_names(mine - set(vocabulary()), patterns.get(IGNORED))
+        return {**patterns, **self._templated(self._templar, sorted(mine - ignored - {IGNORED}), self._variables)}
+
+    def defaults(self, given: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+        """The vocabulary. Of what the environment may give, only what is not given otherwise is worked out."""
+        written = vocabulary()
+        templates = [name for name, value in written.items() if _is_template(value) and not is_set(given.get(name))]
+        return {**written, **self._templated(self._templar_of_defaults, templates, written)}
+
+    def problems(self, found: t.Sequence[str]) -> list[str]:
+        """Those of the reading with those that kept variables from being read, one a variable."""
+        unread = tuple(f"{name}: " for name in self._undefined)
+        return [*self._undefined.values(), *(each for each in found if not each.startswith(unread))]
+
+    def fingerprint(self) -> str:
+        """A mark of all that was worked out and read."""
+        content = repr((self._values, self._files, self._undefined))
+        return hmac.new(_FINGERPRINT_KEY, content.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+
+    def _templated(self, templar: t.Any, names: t.Iterable[str], source: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+        found = {}
+        for name in names:
+            try:
+                value = templar.template(source[name])
+                # Vaulted values are opened here, where a wrong password is a problem of one variable.
+                found[name] = None if value == self._variables.get("omit", ()) else plain(value)
+            except Failure:
+                found[name] = value  # reported by the reading
+            except AnsibleValueOmittedError:
+                found[name] = None
+            except AnsibleError as error:
+                self._undefined[name] = f"{name}: {str(error).splitlines()[0]}"
+            self._values.append((name, found.get(name)))
+        return found
+
+    def _read(self, path: str) -> bytes:
+        """The content of a file, which may be vaulted, and is not written anywhere else for that."""
+        place = control_path_of_host(path, self._variables)
+        try:
+            if os.path.isdir(place):
+                raise Failure("UNREADABLE_FILE", "it is a folder")
+            # Ansible's lookup of files takes text only; a key may be in DER.
+            content = bytes(self._loader._get_file_contents(place)[0])
+        except AnsibleError as error:
+            reason = str(getattr(error, "message", "") or error).splitlines()[0].partition(" Use -v")[0]
+            self._files.append((place, reason))
+            raise Failure("UNREADABLE_FILE", reason) from error
+        self._files.append((place, content))
+        return content
+
+
+def _is_template(value: t.Any) -> bool:
+    return isinstance(value, str) and "{{" in value
+
+
+def _kind(path: str) -> str:
+    if not os.path.lexists(path):
+        return MISSING
+    if os.path.isdir(path):
+        return FOLDER
+    return FILE if os.path.isfile(path) else OTHER

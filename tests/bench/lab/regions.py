@@ -1,12 +1,13 @@
 # Copyright: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How long whole playbooks take: a region against the same with stock modules, and twenty regions in one play."""
+"""How long whole playbooks take: a region against one task and against stock modules, and twenty regions."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+import statistics
 import subprocess
 import tempfile
 import time
@@ -24,6 +25,8 @@ OFFICE = 50
 REGIONS = 20
 # In turns, the faster of each: what disturbs a run can only make it slower.
 RUNS = 2
+# Where the goal is near what a run takes anyway, the median of more turns, after one that is not counted.
+TURNS = 7
 
 
 class Bench:
@@ -99,6 +102,23 @@ def office(bench: Bench) -> Row:
     return against_stock_modules(bench, ["alice", *users(1, OFFICE - 1)], f"a region of {OFFICE} accounts")
 
 
+def against_one_question(bench: Bench) -> Row:
+    """A region in which nothing is to be done, against a play of one task that asks the Engine of the same manager."""
+    ask = bench.folder / "ask.yml"
+    task = {"name": "Ask the Engine", "community.docker.docker_host_info": {}}
+    ask.write_text(yaml.safe_dump([{"hosts": "dtr_caches", "gather_facts": False, "tasks": [task]}]))
+    only = ("--limit", "region-asia")
+    bench.play("dtr.cache.deploy", *only)
+    ours, asked = [], []
+    for _turn in range(1 + TURNS):
+        ours.append(bench.play_again("dtr.cache.deploy", *only))
+        asked.append(bench.play_again(str(ask), *only))
+    mine, least = statistics.median(ours[1:]), statistics.median(asked[1:])
+    figures = f"{mine / least:.2f} times ({mine:.2f} s against {least:.2f} s)"
+    what = "dtr.cache.deploy of a region, nothing to do, against one docker_host_info"
+    return Row(what, figures, "at most 1.5 times", mine <= 1.5 * least)
+
+
 def many_regions(bench: Bench) -> Row:
     """Twenty hosts on the lab's two managers, each a stack, a cache and accounts of its own."""
     inventory = bench.folder / "regions"
@@ -125,11 +145,11 @@ def many_regions(bench: Bench) -> Row:
     many = bench.play_again("dtr.cache.deploy", *forks, inventory=inventory)
     each = (many - few) / (REGIONS - 1)
     figures = f"{each:.2f} s ({many:.1f} s for {REGIONS}, {few:.1f} s for 1)"
-    return Row(f"each further of {REGIONS} regions, {os.cpu_count()} cores", figures, "at most 1.5 s", each <= 1.5)
+    return Row(f"each further of {REGIONS} regions, {os.cpu_count()} cores", figures, "at most 0.5 s", each <= 0.5)
 
 
 def benchmark(environment: dict[str, str]) -> t.Iterator[Row]:
     """All rows."""
-    for measured in (one_account, office, many_regions):
+    for measured in (against_one_question, one_account, office, many_regions):
         with tempfile.TemporaryDirectory(prefix="dtr-cache-bench-") as folder:
             yield measured(Bench(Path(folder), environment))

@@ -17,7 +17,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from ansible_collections.dtr.cache.plugins.module_utils.http import transport
+from ansible_collections.dtr.cache.plugins.module_utils.http import retries
 from ansible_collections.dtr.cache.tests.unit.support.modules import run_module
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "lab" / "registry"))
@@ -132,7 +132,7 @@ def large_registry(
 @pytest.fixture(autouse=True)
 def _short_pauses() -> t.Iterator[None]:
     """Between attempts a module waits for seconds; how long is for the unit tests of the transport to see."""
-    with mock.patch.object(transport.Backoff, "pause", lambda _self, _attempt: 0.01):
+    with mock.patch.object(retries.Backoff, "pause", lambda _self, _attempt: 0.01):
         yield
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.module_utils.dtr.caches import canonical_host
+from ansible_collections.dtr.cache.plugins.module_utils.common.urls import canonical_host
 
 from .conftest import DANGLING, Json, Moments, Registry
 

@@ -14,27 +14,27 @@ from pathlib import Path
 import pytest
 import requests
 from ansible_collections.dtr.cache.plugins.module_utils.dtr import images
-from ansible_collections.dtr.cache.plugins.module_utils.pulling import proof
+from ansible_collections.dtr.cache.plugins.module_utils.pulling import tiny_image
 
 from .conftest import ACCOUNTS, DANGLING, Json, Registry, harness
 
 from fake_cache import FakeCache, fake_cache  # isort: skip (conftest puts it into the path)
 
 IMAGE = "engineering/app:1.0"
-CONTENT = proof.tiny_image(b"what is pulled")
+CONTENT = tiny_image.tiny_image(b"what is pulled")
 BLOBS = {images.digest_of(blob) for blob in (CONTENT.config, CONTENT.layer)}
 GONE = "https://127.0.0.1:9"
 ANEW = "Account bob is assigned to a cache that no longer exists (id old): assign it anew with"
 
 
-def push(upstream: str, name: str, image: proof.TinyImage) -> None:
+def push(upstream: str, name: str, image: tiny_image.TinyImage) -> None:
     """Put an image into the registry behind the stand-in."""
     repository, _colon, tag = name.partition(":")
     base = f"{upstream}/v2/{repository}"
     for blob in (image.config, image.layer):
         place = requests.post(f"{base}/blobs/uploads/", timeout=10).headers["Location"]
         requests.put(place, params={"digest": images.digest_of(blob)}, data=blob, timeout=10).raise_for_status()
-    headers = {"Content-Type": proof.MANIFEST_TYPE}
+    headers = {"Content-Type": tiny_image.MANIFEST_TYPE}
     requests.put(f"{base}/manifests/{tag}", data=image.manifest, headers=headers, timeout=10).raise_for_status()
 
 
@@ -70,8 +70,7 @@ def pull(registry: Registry) -> Json:
 
 def look(registry: Registry, cache: FakeCache, **options: t.Any) -> Json:
     entry = {"name": "region-asia", "url": cache.url, "account": "bob"}
-    # The certificates of the tests are good for a day.
-    return registry.run("cache_health", caches=[entry], image=IMAGE, min_days=0, timeout=10, retries=None, **options)
+    return registry.run("cache_health", caches=[entry], image=IMAGE, timeout=10, retries=None, **options)
 
 
 def failed_checks(result: Json) -> list[Json]:

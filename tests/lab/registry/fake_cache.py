@@ -19,6 +19,7 @@ class FakeCache:
 
     Attributes:
         url: What is registered as its host.
+        visits: How often clients asked whether it is there.
         served: The paths of blobs that clients asked for, without their queries.
         kept: What came from the registry, by path.
         status: What it answers everything with, if it is not well.
@@ -27,6 +28,7 @@ class FakeCache:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.visits = 0
         self.served: list[str] = []
         self.kept: dict[str, bytes] = {}
         self.status = 0
@@ -43,6 +45,7 @@ def fake_cache(upstream: str, ca: Issued, certificate: Issued) -> t.Iterator[Fak
             if cache.fails_for and cache.fails_for in self.headers.get("User-Agent", ""):
                 self._answer(503, b"")
                 return
+            cache.visits += path == "/v2/"
             if cache.status or path == "/v2/":
                 self._answer(cache.status or 200, b"{}")
                 return

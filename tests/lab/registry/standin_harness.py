@@ -43,7 +43,7 @@ class Issued:
 
 
 def issue(folder: pathlib.Path, name: str, issuer: Issued | None = None, address: str = "127.0.0.1") -> Issued:
-    """A certificate for a common name and an address, valid for a day; without an issuer a CA of its own."""
+    """A certificate for a common name and an address, valid for long enough; without an issuer a CA of its own."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
@@ -55,7 +55,7 @@ def issue(folder: pathlib.Path, name: str, issuer: Issued | None = None, address
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=90))
         .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
         .add_extension(_key_usage(authority=issuer is None), critical=True)
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), critical=False)

@@ -10,6 +10,13 @@ import hashlib
 import json
 import typing as t
 
+from ansible_collections.dtr.cache.plugins.module_utils.common.urls import origin_of
+from ansible_collections.dtr.cache.plugins.module_utils.http.retries import Backoff
+from ansible_collections.dtr.cache.plugins.module_utils.http.transport import Transport
+from ansible_collections.dtr.cache.plugins.module_utils.pulling.cache_client import CacheClient
+from ansible_collections.dtr.cache.plugins.module_utils.pulling.distribution import Distribution
+from ansible_collections.dtr.cache.plugins.module_utils.pulling.puller import Puller
+from ansible_collections.dtr.cache.plugins.module_utils.pulling.report import Report
 from ansible_collections.dtr.cache.tests.unit.support.dtr import violation
 from ansible_collections.dtr.cache.tests.unit.support.web import Reply, Request, Site, serve
 
@@ -19,6 +26,9 @@ SCHEMA2 = "application/vnd.docker.distribution.manifest.v2+json"
 MANIFEST_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+FAST = Backoff(base=0.001, cap=0.002, budget=5)
+APP = "engineering/app:1.0"
+LAYERS = (b"one" * 100_000, b"two" * 50_000, b"three")
 
 
 def sha256(content: bytes) -> str:
@@ -244,3 +254,20 @@ def running() -> t.Iterator[FakeDtr]:
             yield dtr
         finally:
             assert dtr.violations == []
+
+
+def make_puller(dtr: FakeDtr, **options: t.Any) -> Puller:
+    to_dtr = Transport(dtr.site.url, username="alice", password=PASSWORD, timeout=5, concurrency=4, backoff=FAST)
+
+    def connect(url: str, _is_cache: bool) -> Transport:
+        return Transport(url, system_trust=False, timeout=5, retries=3, concurrency=4, backoff=FAST)
+
+    settings = {"platforms": ("linux/amd64",), "concurrency": 4, "sleep": lambda _seconds: None, **options}
+    distribution = Distribution(to_dtr, "alice")
+    cache = CacheClient("region-asia", [origin_of(dtr.cache.site.url)], connect, distribution.origin)
+    return Puller(distribution, cache, **settings)
+
+
+def row_of(report: Report, name: str = APP) -> dict[str, t.Any]:
+    (row,) = [row for row in report.pulls if row["image"] == name]
+    return row

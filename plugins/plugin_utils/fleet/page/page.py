@@ -124,7 +124,7 @@ def render_page(
         groups=_groups(cards, large),
         places={card.status.state: card.status.state if large else card.id for card in reversed(cards)},
         counts=counts,
-        worst="ill" if troubled else next((state for state in STATES if counts[state]), "unknown"),
+        worst="unhealthy" if troubled else next((state for state in STATES if counts[state]), "unknown"),
         verdict=_verdict(counts, len(troubled), len(registries)),
         causes=_common_causes(caches),
         registries=_distinct(cache.registry_url for cache in caches),
@@ -229,8 +229,10 @@ def _verdict_on_caches(counts: t.Mapping[str, int]) -> str:
     if counts["healthy"] == total:
         return "The cache is healthy" if total == 1 else f"All {total} caches are healthy"
     if total == 1:
-        return "The cache is ill" if counts["ill"] else "Nothing could be found out about the cache"
-    parts = [f"{counts['ill']} of {total} caches {'is' if counts['ill'] == 1 else 'are'} ill"] if counts["ill"] else []
+        return "The cache is unhealthy" if counts["unhealthy"] else "Nothing could be found out about the cache"
+    parts = []
+    if counts["unhealthy"]:
+        parts.append(f"{counts['unhealthy']} of {total} caches {'is' if counts['unhealthy'] == 1 else 'are'} unhealthy")
     if counts["unknown"]:
         of_what = "" if parts else f" of {total} caches"
         parts.append(f"nothing is known of {counts['unknown']}{of_what}")

@@ -66,7 +66,7 @@ def test_each_thing_that_is_known_is_a_sample() -> None:
         "dtr_cache_status_timestamp_seconds": NOON_SECONDS,
         'dtr_cache_status_caches{state="healthy"}': 1,
         'dtr_cache_status_caches{state="unknown"}': 0,
-        'dtr_cache_status_caches{state="ill"}': 0,
+        'dtr_cache_status_caches{state="unhealthy"}': 0,
         'dtr_cache_info{url="https://cache",version="2.7.6",image="cache:2.7.6"}': 1,
         "dtr_cache_observed": 1,
         "dtr_cache_healthy": 1,
@@ -97,7 +97,7 @@ def test_what_is_not_known_has_no_sample() -> None:
     assert samples(UNKNOWN)['dtr_cache_observed{region="oz",cache="oz",registry=""}'] == 0
 
 
-@pytest.mark.parametrize(("state", "observed", "healthy"), [("healthy", 1, 1), ("ill", 1, 0), ("unknown", 0, 0)])
+@pytest.mark.parametrize(("state", "observed", "healthy"), [("healthy", 1, 1), ("unhealthy", 1, 0), ("unknown", 0, 0)])
 def test_ill_is_not_the_same_as_not_known(state: str, observed: int, healthy: int) -> None:
     found = samples(row(state=state))
     assert (found["dtr_cache_observed"], found["dtr_cache_healthy"]) == (observed, healthy)
@@ -119,11 +119,11 @@ def test_a_certificate_without_an_end_is_none_to_stumble_over() -> None:
 
 
 def test_of_two_caches_with_the_same_labels_the_ill_one_is_told() -> None:
-    assert samples(row(), row(state="ill"))["dtr_cache_healthy"] == 0
+    assert samples(row(), row(state="unhealthy"))["dtr_cache_healthy"] == 0
 
 
 def test_labels_are_escaped() -> None:
-    text = status_metrics([{"region": 'a\\b"c\nd', "state": "ill"}], NOON)
+    text = status_metrics([{"region": 'a\\b"c\nd', "state": "unhealthy"}], NOON)
     assert 'dtr_cache_healthy{region="a\\\\b\\"c d",' in text
 
 
@@ -175,7 +175,7 @@ def test_what_is_no_time_is_refused(time: t.Any) -> None:
 
 @pytest.mark.parametrize("rows", ["text", {"region": "a"}, ["a"], None])
 def test_what_are_no_rows_is_refused(rows: t.Any) -> None:
-    with pytest.raises(AnsibleFilterError, match=r"dtr\.cache\.status_rows"):
+    with pytest.raises(AnsibleFilterError, match=r"takes regions as dtr\.cache\.fleet_info returns them"):
         status_metrics(rows, NOON)
 
 

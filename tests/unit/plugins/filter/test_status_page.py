@@ -57,13 +57,13 @@ def verdict(page: str) -> str:
     [
         ([], "There is no cache in this report"),
         (["healthy"], "The cache is healthy"),
-        (["ill"], "The cache is ill"),
+        (["unhealthy"], "The cache is unhealthy"),
         (["unknown"], "Nothing could be found out about the cache"),
         (["healthy"] * 3, "All 3 caches are healthy"),
-        (["healthy", "ill", "healthy"], "1 of 3 caches is ill"),
-        (["healthy", "ill", "ill"], "2 of 3 caches are ill"),
+        (["healthy", "unhealthy", "healthy"], "1 of 3 caches is unhealthy"),
+        (["healthy", "unhealthy", "unhealthy"], "2 of 3 caches are unhealthy"),
         (["unknown", "healthy"], "Nothing is known of 1 of 2 caches"),
-        (["unknown", "ill", "ill"], "2 of 3 caches are ill, nothing is known of 1"),
+        (["unknown", "unhealthy", "unhealthy"], "2 of 3 caches are unhealthy, nothing is known of 1"),
         (["what?", "healthy"], "Nothing is known of 1 of 2 caches"),
     ],
 )
@@ -83,12 +83,14 @@ def test_a_registry_that_is_not_well_is_told_first() -> None:
     assert text.index("it is full.") < text.index("Make room.") < text.index("Caches 1")
     fine = {**broken, "cause": None}
     assert verdict(status_page([row()], NOON, [fine])) == "The cache is healthy"
-    assert verdict(status_page([row(state="ill")], NOON, [broken, fine])).endswith("ill, and 1 of 2 DTRs is not well")
+    assert verdict(status_page([row(state="unhealthy")], NOON, [broken, fine])).endswith(
+        "unhealthy, and 1 of 2 DTRs is not well"
+    )
 
 
 @pytest.mark.parametrize("more", [0, 20])
 def test_the_ill_come_first_and_the_healthy_last(more: int) -> None:
-    rows = [row("a"), row("b", "unknown"), row("c", "ill"), *(row(f"d{number}") for number in range(more))]
+    rows = [row("a"), row("b", "unknown"), row("c", "unhealthy"), *(row(f"d{number}") for number in range(more))]
     page = status_page(rows, NOON)
     names = re.findall(r"<h3[^>]*><bdi>(\w+)</bdi></h3>", page)
     assert names[:3] == ["c", "b", "a"]
@@ -96,7 +98,7 @@ def test_the_ill_come_first_and_the_healthy_last(more: int) -> None:
 
 
 def test_a_cause_that_several_caches_share_is_told_once_for_all() -> None:
-    rows = [row(f"r{number}", "ill", cause="DTR is down." if number else "Other.") for number in range(4)]
+    rows = [row(f"r{number}", "unhealthy", cause="DTR is down." if number else "Other.") for number in range(4)]
     text = Reader(status_page(rows, NOON)).text
     assert "3 caches DTR is down." in text
     assert "1 caches" not in text
@@ -109,7 +111,7 @@ def test_all_that_is_wrong_is_on_the_card() -> None:
         {"edge": "client->DTR", "check": "tcp", "ok": True, "detail": "open", "hint": None},
     ]
     given = row(
-        state="ill",
+        state="unhealthy",
         cause="First.",
         hint="Do this.",
         problems=problems,
@@ -146,7 +148,7 @@ def test_hostile_text_stays_text(name: str) -> None:
         return text if isinstance(value, str) else value
 
     harmless = row(
-        state="ill",
+        state="unhealthy",
         cause="c",
         hint="h",
         url="u",

@@ -13,7 +13,7 @@ import typing as t
 
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.dtr import images
-from ansible_collections.dtr.cache.plugins.module_utils.pulling import proof
+from ansible_collections.dtr.cache.plugins.module_utils.pulling import tiny_image
 from ansible_collections.dtr.cache.tests.unit.support.modules import run_module
 from ansible_collections.dtr.cache.tests.unit.support.pulling import PASSWORD, FakeDtr, running
 from ansible_collections.dtr.cache.tests.unit.support.web import Reply
@@ -136,8 +136,8 @@ def test_what_cannot_be_deleted_is_told(dtr: FakeDtr) -> None:
 
 
 def test_what_a_killed_run_left_goes_and_what_is_under_way_stays(dtr: FakeDtr) -> None:
-    old = f"{REPOSITORY}:{proof.new_tag(NOW - datetime.timedelta(days=400), 'ab12')}"
-    young = f"{REPOSITORY}:{proof.new_tag(datetime.datetime.now(datetime.UTC), 'ab12')}"
+    old = f"{REPOSITORY}:{tiny_image.new_tag(NOW - datetime.timedelta(days=400), 'ab12')}"
+    young = f"{REPOSITORY}:{tiny_image.new_tag(datetime.datetime.now(datetime.UTC), 'ab12')}"
     for name in (old, young, f"{REPOSITORY}:1.0", f"{REPOSITORY}:2.0"):
         dtr.add_image(name, name.encode())
     run(dtr)
@@ -182,7 +182,7 @@ def test_one_clear_sentence(dtr: FakeDtr, options: dict[str, t.Any], told: str) 
 
 
 def test_the_image_is_one_that_an_engine_takes() -> None:
-    image = proof.tiny_image(b"content")
+    image = tiny_image.tiny_image(b"content")
     config, manifest = json.loads(image.config), json.loads(image.manifest)
     archive = gzip.decompress(image.layer)
     assert config["rootfs"]["diff_ids"] == [images.digest_of(archive)]
@@ -197,8 +197,8 @@ def test_the_image_is_one_that_an_engine_takes() -> None:
 @pytest.mark.parametrize(
     ("tag", "gone"),
     [
-        (proof.new_tag(NOW - datetime.timedelta(minutes=61), "ab12"), True),
-        (proof.new_tag(NOW - datetime.timedelta(minutes=59), "ab12"), False),
+        (tiny_image.new_tag(NOW - datetime.timedelta(minutes=61), "ab12"), True),
+        (tiny_image.new_tag(NOW - datetime.timedelta(minutes=59), "ab12"), False),
         ("dtr-cache-proof-20260101000000", False),
         ("dtr-cache-proof-of-concept", False),
         ("dtr-cache-proof-20261332250000-ab12", False),
@@ -206,4 +206,4 @@ def test_the_image_is_one_that_an_engine_takes() -> None:
     ],
 )
 def test_only_old_proofs_are_left_behind(tag: str, gone: bool) -> None:
-    assert proof.left_behind([tag], NOW) == ([tag] if gone else [])
+    assert tiny_image.left_behind([tag], NOW) == ([tag] if gone else [])

@@ -203,7 +203,7 @@ def test_a_pattern_that_nothing_matches_fails_beside_the_others(dtr: FakeDtr) ->
 
 
 def test_nothing_to_pull(dtr: FakeDtr) -> None:
-    assert run(dtr, images=[])["msg"].startswith("images: nothing is to be pulled")
+    assert run(dtr, images=[])["msg"].startswith("images: nothing to pull")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.dtr.cache.plugins.module_utils.http import transport
+from ansible_collections.dtr.cache.plugins.module_utils.http import retries, transport
 from ansible_collections.dtr.cache.tests.unit.support.dtr import Dtr, error, once
 from ansible_collections.dtr.cache.tests.unit.support.modules import run_module
 from ansible_collections.dtr.cache.tests.unit.support.web import Identity, Reply, Request, Site, make_identity, serve
@@ -57,7 +57,7 @@ class Lab(t.NamedTuple):
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    fast = transport.Backoff(base=0.01, cap=0.02, budget=5)
+    fast = retries.Backoff(base=0.01, cap=0.02, budget=5)
     monkeypatch.setitem(transport.Transport.__init__.__kwdefaults__ or {}, "backoff", fast)
     for name in ("URL", "USERNAME", "PASSWORD", "CA_PATH", "CLIENT_CERT", "CLIENT_KEY", "VALIDATE_CERTS"):
         monkeypatch.delenv(f"DTR_{name}", raising=False)

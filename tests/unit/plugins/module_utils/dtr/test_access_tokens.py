@@ -8,13 +8,14 @@ import datetime
 
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.dtr.api import ApiToken, ListedToken, Registry
+from ansible_collections.dtr.cache.plugins.module_utils.dtr.api import DtrApi
+from ansible_collections.dtr.cache.plugins.module_utils.dtr.model import ApiToken, ListedToken
 from ansible_collections.dtr.cache.plugins.module_utils.dtr.tokens import forgotten, temporary_token
 
 NOW = datetime.datetime(2026, 5, 4, 12, tzinfo=datetime.UTC)
 
 
-class FakeRegistry(Registry):
+class FakeDtrApi(DtrApi):
     """Keeps access tokens in a set."""
 
     def __init__(self, failure: Failure | None = None) -> None:
@@ -39,22 +40,22 @@ class FakeRegistry(Registry):
 
 class TestTemporaryToken:
     def test_deleted_at_the_end(self) -> None:
-        registry = FakeRegistry()
-        with temporary_token(registry, "alice", pytest.fail) as token:
+        dtr = FakeDtrApi()
+        with temporary_token(dtr, "alice", pytest.fail) as token:
             assert token == "secret"
-            assert registry.tokens == {"alice"}
-        assert registry.tokens == set()
+            assert dtr.tokens == {"alice"}
+        assert dtr.tokens == set()
 
     def test_deleted_after_a_failure(self) -> None:
-        registry = FakeRegistry()
-        with pytest.raises(RuntimeError), temporary_token(registry, "alice", pytest.fail):
+        dtr = FakeDtrApi()
+        with pytest.raises(RuntimeError), temporary_token(dtr, "alice", pytest.fail):
             raise RuntimeError
-        assert registry.tokens == set()
+        assert dtr.tokens == set()
 
     def test_one_that_stays_is_told_without_its_secret(self) -> None:
         warnings: list[str] = []
-        registry = FakeRegistry(Failure("TIMEOUT", "No answer."))
-        with temporary_token(registry, "alice", warnings.append):
+        dtr = FakeDtrApi(Failure("TIMEOUT", "No answer."))
+        with temporary_token(dtr, "alice", warnings.append):
             pass
         (warning,) = warnings
         assert "of account alice was not deleted: No answer." in warning
@@ -81,8 +82,8 @@ class TestForgotten:
         assert forgotten([ListedToken("hash", "dtr.cache.cache_pull 1a2b", None)], NOW) == []
 
     def test_deleted_before_a_new_one_is_made(self) -> None:
-        registry = FakeRegistry()
-        registry.listed = [ListedToken("old", "dtr.cache.cache_pull 1a2b", NOW - datetime.timedelta(days=2))]
-        registry.tokens.add("old")
-        with temporary_token(registry, "alice", pytest.fail):
-            assert registry.tokens == {"alice"}
+        dtr = FakeDtrApi()
+        dtr.listed = [ListedToken("old", "dtr.cache.cache_pull 1a2b", NOW - datetime.timedelta(days=2))]
+        dtr.tokens.add("old")
+        with temporary_token(dtr, "alice", pytest.fail):
+            assert dtr.tokens == {"alice"}

@@ -8,17 +8,18 @@ import typing as t
 
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.dtr import assignments as model
-from ansible_collections.dtr.cache.plugins.module_utils.dtr.api import Account, ContentCache
-from ansible_collections.dtr.cache.plugins.module_utils.dtr.assignments import (
+from ansible_collections.dtr.cache.plugins.module_utils.dtr.assignments_plan import (
     Assignment,
     Change,
     Directory,
     by_cache,
     parse_assignments,
     plan_assignments,
+    problems_failure,
+    report,
     resolve,
 )
+from ansible_collections.dtr.cache.plugins.module_utils.dtr.model import Account, ContentCache
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,9 +57,9 @@ def test_only_what_differs_is_written(wanted: dict[str, str | None], settings: d
 @given(st.dictionaries(USERS, IDS), st.dictionaries(USERS, IDS))
 def test_the_report_adds_up(wanted: dict[str, str | None], settings: dict[str, str | None]) -> None:
     unread = {user: Failure("TIMEOUT", "late") for user in wanted.keys() - settings.keys()}
-    report = model.report(plan_assignments(wanted, settings), unread, CACHES, len(wanted), diff=False)
-    assert len(report["changed_accounts"]) + report["unchanged"] + len(report["failed_accounts"]) == len(wanted)
-    assert report["changed"] == bool(report["changed_accounts"])
+    result = report(plan_assignments(wanted, settings), unread, CACHES, len(wanted), diff=False)
+    assert len(result["changed_accounts"]) + result["unchanged"] + len(result["failed_accounts"]) == len(wanted)
+    assert result["changed"] == bool(result["changed_accounts"])
 
 
 def test_members_without_inactive_ones_and_organisations() -> None:
@@ -134,7 +135,7 @@ def test_every_problem_is_listed_before_anything_happens() -> None:
 
 
 def test_a_long_list_of_problems_is_cut_in_the_sentence_only() -> None:
-    failure = model.problems_failure("INVALID_ASSIGNMENTS", [f"problem {number}" for number in range(60)])
+    failure = problems_failure("INVALID_ASSIGNMENTS", [f"problem {number}" for number in range(60)])
     assert failure.message.endswith("; and 10 more.")
     assert len(failure.result["problems"]) == 60
 
@@ -167,16 +168,16 @@ def test_bad_input(option: dict[str, t.Any], problem: str) -> None:
 
 def test_dangling_ids_are_shown_and_repaired() -> None:
     changes = plan_assignments({"alice": "1", "bob": None}, {"alice": "gone", "bob": "gone"})
-    report = model.report(changes, {}, CACHES, 2, diff=True)
-    assert report["changed_accounts"] == [
+    result = report(changes, {}, CACHES, 2, diff=True)
+    assert result["changed_accounts"] == [
         {"name": "alice", "before": "gone (dangling)", "after": "asia"},
         {"name": "bob", "before": "gone (dangling)", "after": "local"},
     ]
-    assert report["diff"] == {
+    assert result["diff"] == {
         "before": {"alice": "gone (dangling)", "bob": "gone (dangling)"},
         "after": {"alice": "asia", "bob": "local"},
     }
-    assert "diff" not in model.report(changes, {}, CACHES, 2, diff=False)
+    assert "diff" not in report(changes, {}, CACHES, 2, diff=False)
     assert changes == [Change("alice", "gone", "1"), Change("bob", "gone", None)]
 
 

@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.health import pull_check
 from ansible_collections.dtr.cache.plugins.module_utils.health.checks import CACHE_TO_DTR, CLIENT_TO_DTR
-from ansible_collections.dtr.cache.plugins.module_utils.pulling.cache_transport import CacheTransport
+from ansible_collections.dtr.cache.plugins.module_utils.http.transport import Transport
 from ansible_collections.dtr.cache.tests.unit.support.web import Reply, Request, serve
 
 SMALL, LARGE, CONFIG, IMAGE = (f"sha256:{digit * 64}" for digit in "abcd")
@@ -41,8 +41,8 @@ class Dtr:
 
 
 def look(location: str | None, url: str, image: str = "a/b:1", lost: str | None = None) -> pull_check.Check:
-    def connect(origin: str) -> CacheTransport:
-        return CacheTransport(origin, system_trust=False, timeout=2.0, retries=0)
+    def connect(origin: str) -> Transport:
+        return Transport(origin, system_trust=False, timeout=2.0, retries=0)
 
     dtr = t.cast("pull_check.Distribution", Dtr(location))
     ask = pull_check.Ask(image, lambda: "alice", lambda: dtr, connect, lambda: "Assign it.", lambda: lost)

@@ -12,8 +12,9 @@ import typing as t
 
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.http.connections import Fields
-from ansible_collections.dtr.cache.plugins.module_utils.http.transport import Backoff, Transport
+from ansible_collections.dtr.cache.plugins.module_utils.http.response_reader import Fields
+from ansible_collections.dtr.cache.plugins.module_utils.http.retries import Backoff
+from ansible_collections.dtr.cache.plugins.module_utils.http.transport import Transport
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"
 

@@ -16,13 +16,10 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.http import connections, transport
-from ansible_collections.dtr.cache.plugins.module_utils.http.transport import (
-    Backoff,
-    Transport,
-    normalise_url,
-    retry_after,
-)
+from ansible_collections.dtr.cache.plugins.module_utils.http import connections, retries, streams, transport
+from ansible_collections.dtr.cache.plugins.module_utils.http.base_url import normalise_url
+from ansible_collections.dtr.cache.plugins.module_utils.http.retries import Backoff, retry_after
+from ansible_collections.dtr.cache.plugins.module_utils.http.transport import Transport
 from ansible_collections.dtr.cache.tests.unit.support.web import Identity, Reply, Request, make_identity, serve
 from hypothesis import given
 from hypothesis import strategies as st
@@ -244,7 +241,7 @@ class TestTime:
         ids=["length", "chunks"],
     )
     def test_an_answer_without_end_is_not_read_to_its_end(self, reply: Reply, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(connections, "LARGEST_ANSWER", 1000)
+        monkeypatch.setattr(streams, "LARGEST_ANSWER", 1000)
         if reply.headers:
             body = b"".join(b"64\r\n" + b"x" * 100 + b"\r\n" for _each in range(20))
             answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body + b"0\r\n\r\n"
@@ -266,7 +263,7 @@ class TestTime:
         assert max(later.pause(attempt + 20) for _each in range(20)) <= cap
 
     def test_the_bound_is_what_the_pauses_are_drawn_from(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(transport.random, "uniform", lambda _low, high: high)
+        monkeypatch.setattr(retries.random, "uniform", lambda _low, high: high)
         assert [Backoff().pause(attempt) for attempt in range(1, 8)] == [0.5, 1, 2, 4, 8, 10, 10]
 
     @pytest.mark.parametrize("asked", [None, "7", "9999999999999999999999"])
@@ -275,7 +272,8 @@ class TestTime:
     ) -> None:
         clock = Clock()
         monkeypatch.setattr(transport, "time", clock)
-        monkeypatch.setattr(transport.random, "uniform", lambda _low, high: high)
+        monkeypatch.setattr(retries, "time", clock)
+        monkeypatch.setattr(retries.random, "uniform", lambda _low, high: high)
         reply = Reply(503, headers={"Retry-After": asked} if asked else {})
         with serve(always(reply)) as site, pytest.raises(Failure, match="503 Service Unavailable"):
             connect(site.url, retries=10_000, backoff=Backoff()).get_json("/x")
@@ -554,7 +552,22 @@ class TestTls:
         assert self.get(server, tmp_path, clients, client_cert=str(certificate), client_key=str(key), **common) == []
         with pytest.raises(Failure) as raised:
             self.get(server, tmp_path, clients, **common)
-        assert raised.value.code in ("TLS_CLIENT_CERTIFICATE_REQUIRED", "CONNECTION_FAILED")
+        assert raised.value.code == "TLS_CLIENT_CERTIFICATE_REQUIRED"
+
+    def test_a_refusal_that_comes_before_the_request_is_written(
+        self, authority: Identity, server: Identity, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """In TLS 1.3 the server refuses the client after the handshake, and may have closed by then."""
+        send = connections.Connection.send
+
+        def late(connection: connections.Connection, data: t.Any) -> None:
+            time.sleep(0.1)
+            send(connection, data)
+
+        monkeypatch.setattr(connections.Connection, "send", late)
+        with pytest.raises(Failure) as raised:
+            self.get(server, tmp_path, make_identity("CA of the clients", ca=True), ca_certificate=authority.pem)
+        assert raised.value.code == "TLS_CLIENT_CERTIFICATE_REQUIRED"
 
     def test_files_that_cannot_be_used(self, authority: Identity, tmp_path: Path) -> None:
         certificate, key = make_identity("alice", authority).write(tmp_path, "alice")

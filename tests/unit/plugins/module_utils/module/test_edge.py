@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.module import of_engine as engine_module
 from ansible_collections.dtr.cache.plugins.module_utils.module.base import passwords_in_urls
-from ansible_collections.dtr.cache.plugins.module_utils.module.of_dtr import RegistryModule
+from ansible_collections.dtr.cache.plugins.module_utils.module.of_dtr import DtrModule
 from ansible_collections.dtr.cache.plugins.modules import content_caches_info, stack_plan
 from ansible_collections.dtr.cache.tests.unit.support.modules import run_module
 
@@ -62,7 +62,7 @@ def test_what_a_server_says_is_no_command_for_the_terminal() -> None:
         module.warn(hostile)
         raise Failure(hostile, hostile)
 
-    with mock.patch.object(content_caches_info, "MODULE", RegistryModule(refused)):
+    with mock.patch.object(content_caches_info, "MODULE", DtrModule(refused)):
         result = run_module("content_caches_info", **CONNECTION)
     assert result["msg"] == " ]52;c;cm0gLXJmIC8=  region  asia"
     told = json.dumps([result["msg"], result["failure"], result.get("warnings")], ensure_ascii=False)
@@ -73,7 +73,7 @@ def test_an_error_that_nobody_foresaw_is_told_without_its_words() -> None:
     def broken(_module: t.Any) -> dict[str, t.Any]:
         raise KeyError("s3cret-of-somebody-else")
 
-    with mock.patch.object(content_caches_info, "MODULE", RegistryModule(broken)):
+    with mock.patch.object(content_caches_info, "MODULE", DtrModule(broken)):
         result = run_module("content_caches_info", **CONNECTION)
     assert result["failure"]["code"] == "INTERNAL"
     assert "KeyError in test_edge.py, line " in result["msg"]

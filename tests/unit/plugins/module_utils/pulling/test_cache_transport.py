@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.http.transport import Backoff
-from ansible_collections.dtr.cache.plugins.module_utils.pulling.cache_transport import CacheTransport, cache_connector
+from ansible_collections.dtr.cache.plugins.module_utils.http.retries import Backoff
+from ansible_collections.dtr.cache.plugins.module_utils.http.transport import Transport
+from ansible_collections.dtr.cache.plugins.module_utils.pulling.cache_transport import cache_connector
 from ansible_collections.dtr.cache.tests.unit.support.web import Identity, Reply, Site, make_identity, serve
 
 DEFAULTS = {
@@ -101,7 +102,7 @@ def test_unusable_ca_is_named(value: str) -> None:
 
 def test_signature_is_shown_to_nobody() -> None:
     with serve(lambda _request: Reply(503)) as site:
-        transport = CacheTransport(
+        transport = Transport(
             site.url, system_trust=False, retries=1, timeout=5, backoff=Backoff(base=0.001, cap=0.002, budget=5)
         )
         with pytest.raises(Failure) as caught:
@@ -114,10 +115,10 @@ def test_signature_is_shown_to_nobody() -> None:
 def test_one_address_of_a_name_is_connected_to() -> None:
     with serve(lambda request: Reply(200, request.headers["Host"].encode())) as site:
         url = f"http://localhost:{site.port}"
-        transport = CacheTransport(url, system_trust=False, address="127.0.0.1", timeout=2, retries=0)
+        transport = Transport(url, system_trust=False, address="127.0.0.1", timeout=2, retries=0)
         assert transport.request("GET", "/").body == f"localhost:{site.port}".encode()
         with pytest.raises(Failure):
-            CacheTransport(url, system_trust=False, address="127.0.0.2", timeout=2, retries=0).request("GET", "/")
+            Transport(url, system_trust=False, address="127.0.0.2", timeout=2, retries=0).request("GET", "/")
 
 
 def test_what_the_cache_redirects_to_is_found_by_its_name() -> None:

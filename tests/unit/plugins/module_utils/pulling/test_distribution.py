@@ -9,7 +9,8 @@ import typing as t
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.common.urls import Origin, origin_of
-from ansible_collections.dtr.cache.plugins.module_utils.http.transport import Backoff, Transport
+from ansible_collections.dtr.cache.plugins.module_utils.http.retries import Backoff
+from ansible_collections.dtr.cache.plugins.module_utils.http.transport import Transport
 from ansible_collections.dtr.cache.plugins.module_utils.pulling.distribution import Distribution
 from ansible_collections.dtr.cache.tests.unit.support.pulling import PASSWORD, FakeDtr, running, sha256
 from ansible_collections.dtr.cache.tests.unit.support.web import Reply, Request, serve

@@ -9,8 +9,8 @@ import typing as t
 import pytest
 import yaml
 from ansible_collections.dtr.cache.plugins.plugin_utils.deployment import definition as deployment
-from ansible_collections.dtr.cache.plugins.plugin_utils.settings.settings import Settings
-from ansible_collections.dtr.cache.tests.unit.plugins.plugin_utils.settings.test_settings import CA, CACHE, read
+from ansible_collections.dtr.cache.plugins.plugin_utils.settings.model import Settings
+from ansible_collections.dtr.cache.tests.unit.support.settings import CA, CACHE, read
 from ansible_collections.dtr.cache.tests.unit.support.web import make_identity
 
 IPV6 = make_identity("ipv6", CA, addresses=["2001:db8::1"])

@@ -8,6 +8,8 @@ import typing as t
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.logs import causes as log_causes
 from ansible_collections.dtr.cache.plugins.plugin_utils.fleet import diagnosis
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.reports import verdicts
+from ansible_collections.dtr.cache.tests.unit.support import facts
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,12 +27,12 @@ REGISTRATION = ("client->DTR", "registration")
 
 def row(*topics: tuple[str, str], state: str | None = None) -> dict[str, t.Any]:
     # As after a fact of Ansible: lists, no tuples.
-    problems = [{"cause": f"{' '.join(topic)} is wrong.", "hint": "Mend it.", "topic": list(topic)} for topic in topics]
+    problems = [{"cause": f"{' '.join(topic)} is wrong.", "hint": "Fix it.", "topic": list(topic)} for topic in topics]
     return {
         "region": "asia",
         "cache": "region-asia",
         "url": "https://cache.example.org",
-        "state": state or ("ill" if topics else "healthy"),
+        "state": state or ("unhealthy" if topics else "healthy"),
         "problems": problems,
     }
 
@@ -92,7 +94,7 @@ CASES: list[tuple[str, list[tuple[str, str]], list[str], list[str]]] = [
 def test_one_cause_is_told_once(topics: list[tuple[str, str]], codes: list[str], wanted: list[str]) -> None:
     found = diagnosis.verdict(row(*topics), [finding(code) for code in codes])
     assert [cause["cause"] for cause in found["causes"]] == wanted
-    assert found["state"] == ("ill" if wanted else "healthy")
+    assert found["state"] == ("unhealthy" if wanted else "healthy")
 
 
 def test_the_cause_has_what_tells_so_and_what_follows() -> None:
@@ -109,7 +111,7 @@ def test_the_cause_has_what_tells_so_and_what_follows() -> None:
 
 def test_that_dtr_is_down_has_the_logs_words_as_evidence() -> None:
     (cause,) = diagnosis.verdict(row(DTR_DOWN, UPSTREAM), [finding("upstream_refused", count=1)])["causes"]
-    assert (cause["told"], cause["fix"]) == ("client->DTR tcp is wrong.", "Mend it.")
+    assert (cause["told"], cause["fix"]) == ("client->DTR tcp is wrong.", "Fix it.")
     assert cause["evidence"] == [
         "The log, once, at 2026-01-31T12:00:00Z on worker-1: the sample",
         "cache->DTR upstream is wrong.",
@@ -141,18 +143,18 @@ def test_two_rejected_requests_are_a_note() -> None:
     ],
 )
 def test_what_of_the_logs_could_not_be_read_is_told(logs: dict[str, t.Any], note: str) -> None:
-    host = {"inventory_hostname": "asia", "__dtr_cache_observed": row(), "__dtr_cache_looked_at_logs": logs}
-    (found,) = diagnosis.verdicts([host])
+    (found,) = diagnosis.verdicts([facts.host("asia", observed={"regions": [row()]}, logs=logs)])
     assert found["notes"] == [note]
 
 
 def test_a_host_at_which_everything_failed_has_a_verdict() -> None:
-    host = {"inventory_hostname": "asia", "__dtr_cache_failure": "boom", "__dtr_cache_failed_task": "Look"}
+    host = facts.host("asia", failure={"task": "Observe", "reason": "boom"})
     (found,) = diagnosis.verdicts([host])
+    assert verdicts.unhealthy(host) == ["The state of asia is unknown."]
     assert found["state"] == "unknown"
     assert "boom" in found["verdict"]
-    assert diagnosis.report([found])
-    assert diagnosis.summary([found])[0]["state"] == "unknown"
+    assert verdicts.details_of([found])
+    assert verdicts.summary([found])[0]["state"] == "unknown"
 
 
 @given(
@@ -171,7 +173,7 @@ def test_nothing_is_lost_or_told_twice(topics: list[tuple[str, str]], found: lis
     verdict = diagnosis.verdict(row(*topics), findings)
     told = [cause["cause"] for cause in verdict["causes"]]
     assert len(told) == len(set(told))
-    assert bool(told) == (verdict["state"] == "ill")
+    assert bool(told) == (verdict["state"] == "unhealthy")
     shown = " ".join([text for cause in verdict["causes"] for text in [cause["told"], *cause["evidence"]]])
     for problem in row(*topics)["problems"]:
         assert shown.count(problem["cause"]) == 1
@@ -179,8 +181,8 @@ def test_nothing_is_lost_or_told_twice(topics: list[tuple[str, str]], found: lis
         if each["cause"] not in log_causes.VAGUE:
             places = f"{shown} {' '.join(verdict['notes'])}"
             assert each["sample"] in places or each["summary"] in places
-    assert diagnosis.report([verdict])
-    assert diagnosis.summary([verdict])
+    assert verdicts.details_of([verdict])
+    assert verdicts.summary([verdict])
 
 
 def test_the_report_is_for_a_person() -> None:
@@ -189,61 +191,67 @@ def test_the_report_is_for_a_person() -> None:
         diagnosis.verdict(row(), []),
         diagnosis.verdict(row(REGISTRATION), []),
     ]
-    lines = diagnosis.report(found)
+    lines = verdicts.details_of(found)
     assert lines[:3] == [
-        "asia (region-asia) is ill.",
+        "asia (region-asia) is unhealthy.",
         "  1. cache->DTR: it does not trust the CA of DTR's certificate.",
         f"     Do: {BY_CODE['upstream_ca_unknown'].hint}",
     ]
-    assert lines.count("asia (region-asia) is ill.") == 2
+    assert lines.count("asia (region-asia) is unhealthy.") == 2
     assert "  1. client->DTR registration is wrong." in lines
-    assert diagnosis.report([diagnosis.verdict(row(), [])]) == ["Nothing is wrong, and the logs tell of no trouble."]
+    assert verdicts.details_of([diagnosis.verdict(row(), [])]) == ["Nothing is wrong, and the logs show no trouble."]
     assert (
-        diagnosis.summary(found)[0]["most likely cause"] == "cache->DTR: it does not trust the CA of DTR's certificate."
+        verdicts.summary(found)[0]["most likely cause"] == "cache->DTR: it does not trust the CA of DTR's certificate."
     )
 
 
-def failed_look(*topics: tuple[str, str]) -> dict[str, t.Any]:
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_the_report_fits_the_terminal(width: int) -> None:
+    observed = {"regions": [row(UPSTREAM)]}
+    hosts = [facts.host("asia", observed=observed, logs={"findings": [finding("upstream_ca_unknown")]})]
+    lines = verdicts.lines(hosts, width)
+    assert max(map(len, lines)) <= width
+    assert lines[0] == "asia (region-asia) is unhealthy."
+    assert "" in lines
+    assert verdicts.unhealthy(hosts[0]) == ["asia is unhealthy."]
+
+
+def failed_check(*topics: tuple[str, str]) -> dict[str, t.Any]:
     checks = [{"edge": edge, "check": name, "ok": False, "detail": "wrong.", "hint": None} for edge, name in topics]
-    return {"msg": "It is ill.", "caches": [{"name": "region-asia", "checks": checks}]}
+    return {"msg": "It fails.", "caches": [{"name": "region-asia", "checks": checks}]}
 
 
 @pytest.mark.parametrize(
     ("result", "codes", "told"),
     [
-        (failed_look(UPSTREAM), ["upstream_ca_unknown"], "upstream_ca_unknown"),
-        (failed_look(REGISTRATION, UPSTREAM), ["key_mismatch", "upstream_dns"], "upstream_dns"),
-        (failed_look(("cache->DTR", "pull")), ["disk_full", "upstream_timeout"], "disk_full"),
-        (failed_look(NO_TCP), ["configuration_missing"], "configuration_missing"),
-        (failed_look(REGISTRATION), ["upstream_ca_unknown"], None),
-        (failed_look(UPSTREAM), [], None),
-        ({"msg": "It is ill.", "failure": {"http_status": 503}}, ["disk_full"], "disk_full"),
-        ({"msg": "It is ill.", "failure": {"http_status": None}}, ["disk_full"], None),
+        (failed_check(UPSTREAM), ["upstream_ca_unknown"], "upstream_ca_unknown"),
+        (failed_check(REGISTRATION, UPSTREAM), ["key_mismatch", "upstream_dns"], "upstream_dns"),
+        (failed_check(("cache->DTR", "pull")), ["disk_full", "upstream_timeout"], "disk_full"),
+        (failed_check(NO_TCP), ["configuration_missing"], "configuration_missing"),
+        (failed_check(REGISTRATION), ["upstream_ca_unknown"], None),
+        (failed_check(UPSTREAM), [], None),
+        ({"msg": "It fails.", "failure": {"http_status": 503}}, ["disk_full"], "disk_full"),
+        ({"msg": "It fails.", "failure": {"http_status": None}}, ["disk_full"], None),
+        ({"msg": "It fails."}, ["disk_full"], None),
     ],
 )
-def test_a_failed_look_is_told_with_what_the_log_knows_of_it(
+def test_a_failed_check_is_explained_by_what_the_log_has(
     result: dict[str, t.Any], codes: list[str], told: str | None
 ) -> None:
-    message = diagnosis.with_log(result, {"findings": [finding(code) for code in codes]})
+    explanation = diagnosis.explanation(result, [finding(code) for code in codes])
     cause = BY_CODE[told] if told else None
     seen = "3 times, the last at 2026-01-31T12:00:00Z on worker-1"
-    assert message == (f"It is ill. The cache's log, {seen}: {cause.summary}. {cause.hint}" if cause else "It is ill.")
-    assert diagnosis.with_log(result, {"msg": "The Engine is away."}) == "It is ill."
-    over = {"findings": [finding(code, current=False) for code in codes]}
-    assert diagnosis.with_log(result, over) == "It is ill."
+    assert explanation == (f"The cache's log, {seen}: {cause.summary}. {cause.hint}" if cause else None)
+    assert diagnosis.explanation(result, [finding(code, current=False) for code in codes]) is None
 
 
 def test_what_is_wrong_with_the_dtr_alone_is_a_note() -> None:
-    settings = {"name": "region-asia", "url": "https://cache", "registry_url": "https://dtr", "host": "cache"}
-    ended = {"edge": "client->DTR", "check": "read_only", "ok": False, "detail": "Read only.", "hint": "Switch it off."}
-    host = {
-        "inventory_hostname": "asia",
-        "__dtr_cache": settings,
-        "__dtr_cache_observed": {**row(), "registry_url": "https://dtr"},
-        "__dtr_cache_looked_at_registry": {"healthy": True},
-        "__dtr_cache_looked_at_health": {"caches": [{"name": "x", "url": "https://cache", "checks": [ended]}]},
-        "__dtr_cache_looked_at_logs": {"findings": []},
+    registry = {
+        "url": "https://dtr",
+        "cause": "client->DTR, read_only: Read only.",
+        "hint": "Switch it off.",
     }
-    (found,) = diagnosis.verdicts([host])
+    observed = {"regions": [{**row(), "registry_url": "https://dtr"}], "registries": [registry]}
+    (found,) = diagnosis.verdicts([facts.host("asia", observed=observed, logs={"findings": []})])
     assert (found["state"], found["causes"]) == ("healthy", [])
     assert found["notes"] == ["The DTR https://dtr: client->DTR, read_only: Read only. Switch it off."]

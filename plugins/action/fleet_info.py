@@ -1,0 +1,81 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""M(dtr.cache.fleet_info): observes the DTRs of a fleet and all caches of them, one DTR after the other."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..module_utils.common.failure import Failure
+from ..module_utils.module.of_dtr import DtrModule
+from ..modules import cache_assignments_info, cache_health, content_caches_info, registry_info
+from ..plugin_utils.actions.of_dtr import DtrAction
+from ..plugin_utils.fleet.facts import HostFacts
+from ..plugin_utils.fleet.observing.fleets import (
+    Ask,
+    Fleet,
+    Limits,
+    fleets_of,
+    observe,
+    region_rows,
+    registry_rows,
+)
+from ..plugin_utils.settings import variables as settings_variables
+
+ARGUMENT_SPEC = {
+    "timeout": {"type": "float", "default": 10},
+    "retries": {"type": "int", "default": 1},
+    "probe_timeout": {"type": "float", "default": 60},
+}
+MODULES: dict[str, DtrModule] = {
+    "registry_info": registry_info.MODULE,
+    "content_caches_info": content_caches_info.MODULE,
+    "cache_health": cache_health.MODULE,
+    "cache_assignments_info": cache_assignments_info.MODULE,
+}
+
+
+class ActionModule(DtrAction):
+    """Runs modules for all hosts of the batch. Whatever is down becomes a problem of a row."""
+
+    _supports_async = False
+
+    def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        variables = task_vars or {}
+        result: dict[str, t.Any] = super(DtrAction, self).run(tmp, variables)
+        _validation, options = self.validate_argument_spec(argument_spec=ARGUMENT_SPEC)
+        limits = Limits(**options)
+        hosts = [HostFacts(variables["hostvars"][name]) for name in variables["ansible_play_batch"]]
+        warnings: list[str] = []
+        found = [(fleet, observe(fleet, self._ask(fleet, variables, warnings), limits)) for fleet in fleets_of(hosts)]
+        regions = region_rows(found, hosts)
+        result.update(changed=False, regions=regions, registries=registry_rows(found, regions))
+        if warnings:
+            result["warnings"] = list(dict.fromkeys(warnings))
+        return result
+
+    def _ask(self, fleet: Fleet, variables: dict[str, t.Any], warnings: list[str]) -> Ask:
+        """Questions to the DTR of hosts, with the credentials of the first of them."""
+        options, failed = self._connection_options(fleet, variables)
+
+        def ask(module: str, arguments: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any]:
+            # Caches can be probed without DTR.
+            if failed and module != "cache_health":
+                return failed.as_result()
+            answer = self._run_module(module, MODULES[module], {**options, **arguments}, variables)
+            warnings.extend(answer.get("warnings") or [])
+            return answer
+
+        return ask
+
+    def _connection_options(
+        self, fleet: Fleet, variables: t.Mapping[str, t.Any]
+    ) -> tuple[dict[str, t.Any], Failure | None]:
+        head = fleet.head
+        try:
+            of_host = variables["hostvars"][head.host]
+            options = settings_variables.dtr_connection(of_host, self._templar, self._loader)
+        except Failure as failure:
+            return {}, failure
+        return {**options, **({"ca_certificate": head.dtr_ca} if head.dtr_ca else {})}, None

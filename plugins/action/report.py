@@ -1,0 +1,60 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""M(dtr.cache.report): makes the report of a playbook of the facts that its steps left, and shows it."""
+
+from __future__ import annotations
+
+import datetime
+import typing as t
+
+from ansible.plugins.action import ActionBase
+
+from ..plugin_utils.actions.progress_lines import read_by_people
+from ..plugin_utils.actions.terminal import terminal_width
+from ..plugin_utils.fleet.facts import HostFacts
+from ..plugin_utils.fleet.reports.catalogue import REPORTS, Part, Report, Screen, part_of
+
+ARGUMENT_SPEC = {"of": {"type": "str", "required": True, "choices": list(REPORTS)}}
+# Ansible loads the action before it makes the processes of the tasks, which have no terminal.
+WIDTH = terminal_width()
+
+
+class ActionModule(ActionBase):
+    """Runs on every host of the play; the first one reports for all of them."""
+
+    _supports_check_mode = True
+    _supports_async = False
+    _requires_connection = False
+
+    def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        result: dict[str, t.Any] = super().run(tmp, task_vars)
+        variables = task_vars or {}
+        _validation, options = self.validate_argument_spec(argument_spec=ARGUMENT_SPEC)
+        report = REPORTS[options["of"]]
+        # Only a batch of the same play has the same one.
+        play = str(self._task.get_play()._uuid)
+        hosts = [HostFacts(variables["hostvars"][name]) for name in variables["ansible_play_hosts_all"]]
+        part = part_of(hosts, variables["ansible_play_hosts"], variables["ansible_play_batch"], play)
+        own = next(host for host in hosts if host.host == variables["inventory_hostname"])
+        troubles = report.troubles(own, part.new)
+        result.update(changed=False, play=play, succeeded=not troubles)
+        if troubles:
+            result["message"] = " ".join(troubles)
+        if own.host == part.reporter:
+            result.update(self._reported(report, part))
+        return result
+
+    def _reported(self, report: Report, part: Part) -> dict[str, t.Any]:
+        moment = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        content = report.content(part.all, moment)
+        if read_by_people():
+            lines = report.lines(part.new, Screen(WIDTH, bool(self._task.check_mode)))
+            # Display itself ends a text that does not end by a line break.
+            self._display.display("\n".join([*lines, "", ""]))
+        return {
+            report.key: content,
+            "hosts": [host.host for host in part.new],
+            # A later batch has what earlier ones have reported among its own, so it replaces theirs.
+            "ansible_stats": {"data": {report.statistic: content}, "per_host": False, "aggregate": False},
+        }

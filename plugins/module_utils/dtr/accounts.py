@@ -1,0 +1,146 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Users, organisations and teams, which DTR passes on to UCP's accounts API below C(/enzi/v0)."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..common.failure import Failure
+from ..http.responses import Answer
+from .model import Account
+from .resources import PAGE_SIZE, Json, Resources, object_in, segment, shape_failure
+
+_ACCOUNTS = "/enzi/v0/accounts"
+
+
+class Accounts(Resources):
+    """Who there is, and who belongs to what."""
+
+    def users(self) -> t.Iterator[Account]:
+        """All users, active or not, without organisations (UCP swagger, C(/accounts/))."""
+        for entry in self._pages(_ACCOUNTS, "accounts", _name_of, {"filter": "users"}):
+            account = _account(entry)
+            if not account.is_org:
+                yield account
+
+    def account(self, name: str) -> Account | None:
+        """A user or an organisation by name, or C(None) (UCP swagger, C(/accounts/{accountNameOrID}))."""
+        try:
+            return _account(object_in(self._transport.request("GET", f"{_ACCOUNTS}/{segment(name)}")))
+        except Failure as failure:
+            if _is_unknown(failure):
+                return None
+            raise
+
+    def org_members(self, org: str) -> list[Account] | None:
+        """An organisation's members, or C(None) if there is no such organisation."""
+        return self._members(f"{_ACCOUNTS}/{segment(org)}/members")
+
+    def team_members(self, org: str, team: str) -> list[Account] | None:
+        """A team's members, or C(None) if there is no such organisation or team."""
+        return self._members(f"{_ACCOUNTS}/{segment(org)}/teams/{segment(team)}/members")
+
+    def _members(self, path: str) -> list[Account] | None:
+        """Members are ordered, and pages begin, by the user's id (UCP swagger, C(/accounts/{org}/members))."""
+        try:
+            return [_account(entry.get("member") or {}) for entry in self._pages(path, "members", _member_id_of)]
+        except Failure as failure:
+            if _is_unknown(failure):
+                return None
+            raise
+
+    def _pages(
+        self, path: str, key: str, marker_of: t.Callable[[Json], str], query: Json | None = None
+    ) -> t.Iterator[Json]:
+        """All entries of a list that comes in pages, each entry once.
+
+        The next page's marker is in the body (UCP swagger: C(nextPageStart)), or in the header C(X-Next-Page-Start)
+        (as eNZi's and Harbor's clients read it). Where a server names none although there is more, or has neither
+        field, the list is asked for from its last entry on until nothing new comes. C(start) is inclusive, so pages may
+        overlap.
+
+        Raises:
+            Failure: C(UNEXPECTED_ANSWER) when the list ends before the number of its entries that it names.
+        """
+        seen: set[str] = set()
+        start = ""
+        while True:
+            page = {**(query or {}), "limit": PAGE_SIZE, **({"start": start} if start else {})}
+            answer = self._transport.request("GET", path, query=page)
+            document = answer.json()
+            entries = _entries(document, key, answer)
+            fresh = [entry for entry in entries if marker_of(entry) not in seen]
+            seen.update(map(marker_of, fresh))
+            yield from fresh
+            following = _next_page(document, answer)
+            total = _total(document, key)
+            if following == "" and not (fresh and (len(entries) >= PAGE_SIZE or total > len(seen))):
+                return
+            following = following or (marker_of(entries[-1]) if fresh else start)
+            if not fresh or following == start:
+                # This very page again, or one that was read before: some servers end their lists like this, others
+                # are stuck half-way.
+                _check_whole(total, answer, len(seen))
+                return
+            start = following
+
+
+def _is_unknown(failure: Failure) -> bool:
+    """Whether eNZi said that there is no such account or team; its codes are not published, a proxy's page has none."""
+    return failure.http_status == 404 and failure.code != "NOT_FOUND"
+
+
+def _account(entry: Json) -> Account:
+    # An organisation has no isActive; a missing one means active.
+    return Account(_name_of(entry), bool(entry.get("isOrg")), entry.get("isActive") is not False)
+
+
+def _name_of(entry: Json) -> str:
+    return str(entry.get("name", ""))
+
+
+def _member_id_of(entry: Json) -> str:
+    member = entry.get("member") or {}
+    return str(member.get("id") or member.get("name") or "")
+
+
+def _entries(document: t.Any, key: str, answer: Answer) -> list[Json]:
+    entries = document.get(key) if isinstance(document, dict) else document
+    if entries is None and isinstance(document, dict) and key in document:
+        return []
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise shape_failure(answer, f"a list of {key}")
+    return entries
+
+
+def _next_page(document: t.Any, answer: Answer) -> str | None:
+    """Where the next page begins, an empty text where the list says that it ends, C(None) where it does not say."""
+    in_body = document.get("nextPageStart") if isinstance(document, dict) else None
+    in_header = answer.headers.get("X-Next-Page-Start")
+    if in_body is None and in_header is None:
+        return None
+    return str(in_body or in_header or "")
+
+
+def _check_whole(total: int, answer: Answer, so_far: int) -> None:
+    if total > so_far:
+        raise Failure(
+            "UNEXPECTED_ANSWER",
+            f"GET {answer.url} does not go on after {so_far} of {total} entries.",
+            http_status=answer.status,
+            url=answer.url,
+            hint="Run the task again; if it stays, look for a proxy between this machine and DTR that drops the query.",
+        )
+
+
+def _total(document: t.Any, key: str) -> int:
+    """The number of entries in the whole list, or 0 where it is not named.
+
+    UCP swagger: C(resourceCount); of accounts only users are asked for, and whether C(resourceCount) knows of the
+    filter is open, so there C(usersCount) comes first.
+    """
+    fields = ("usersCount", "resourceCount") if key == "accounts" else ("resourceCount",)
+    totals = (document.get(field) for field in fields) if isinstance(document, dict) else ()
+    return next((total for total in totals if isinstance(total, int)), 0)

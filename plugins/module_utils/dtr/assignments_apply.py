@@ -1,0 +1,74 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What assignments need to know of DTR, and the writes that carry them out."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..common.concurrency import fan_out
+from ..common.failure import Failure
+from ..common.progress import UNTOLD, Progress
+from .api import DtrApi
+from .assignments_plan import Assignment, Change, Directory
+from .model import Account
+
+# Up to so many named accounts are read one by one; beyond that, reading the list of all accounts is cheaper.
+_READ_ONE_BY_ONE = 100
+
+_Found = t.TypeVar("_Found")
+
+
+def look_up(
+    dtr: DtrApi,
+    assignments: t.Sequence[Assignment],
+    exclusive: bool,
+    concurrency: int,
+    progress: Progress = UNTOLD,
+) -> Directory:
+    """Read of DTR what the assignments need: the named accounts or all of them, and members of teams and organisations.
+
+    Raises:
+        Failure: When anything of it cannot be read.
+    """
+    named = {name for assignment in assignments for name in assignment.accounts}
+    complete = exclusive or len(named) > _READ_ONE_BY_ONE or any(assignment.everyone for assignment in assignments)
+    accounts: dict[str, Account] = {}
+    if complete:
+        accounts = {account.name: account for account in progress.listed(dtr.users())}
+    missing = named - accounts.keys()
+
+    def looked_up(read: t.Callable[[str], _Found], names: t.Collection[str], things: str) -> dict[str, _Found]:
+        counted = progress.counted("looked up", len(names), read, things)
+        results = fan_out(counted, sorted(names), concurrency, dtr.hopeless)
+        for failure in results.failed.values():
+            raise failure
+        return results.done
+
+    def members_of_team(team: str) -> list[Account] | None:
+        return dtr.team_members(*team.split("/", 1))
+
+    found = looked_up(dtr.account, missing, "accounts")
+    accounts.update((name, account) for name, account in found.items() if account)
+    orgs = {org for assignment in assignments for org in assignment.orgs}
+    teams = {team for assignment in assignments for team in assignment.teams}
+    return Directory(
+        accounts,
+        looked_up(dtr.org_members, orgs, "organisations"),
+        looked_up(members_of_team, teams, "teams"),
+        complete,
+    )
+
+
+def apply_changes(
+    dtr: DtrApi, changes: t.Iterable[Change], concurrency: int, progress: Progress = UNTOLD
+) -> dict[str, Failure]:
+    """Write the changes, one request an account; returns the accounts for which that failed."""
+    targets = {change.account: change.after for change in changes}
+
+    def write(account: str) -> None:
+        dtr.set_user_cache(account, targets[account])
+
+    counted = progress.counted("written", len(targets), write)
+    return fan_out(counted, targets, concurrency, dtr.hopeless).failed

@@ -1,0 +1,305 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which account pulls from which content cache: resolving claims, planning and reporting, as pure functions.
+
+DTR keeps the choice per user; there is none for an organisation, a team, or by default (DTR swagger 2.3 to 2.7). Teams
+and organisations are therefore resolved to their members at the time of the run.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import re
+import typing as t
+
+from ..common.concurrency import failed_accounts
+from ..common.failure import Failure
+from .model import LOCAL, Account, ContentCache, is_local, is_vanished
+
+_SHOWN_PROBLEMS = 50
+
+
+class Assignment(t.NamedTuple):
+    """Who shall pull from one cache; the name C(local) means none."""
+
+    cache: str
+    accounts: tuple[str, ...] = ()
+    teams: tuple[str, ...] = ()
+    orgs: tuple[str, ...] = ()
+    everyone: bool = False
+
+
+@dataclasses.dataclass
+class Directory:
+    """What DTR says of everybody whom the assignments name.
+
+    C(accounts) holds the known ones by name, all users if C(complete). C(orgs) and C(teams) hold the members, or
+    C(None) for one that does not exist.
+    """
+
+    accounts: dict[str, Account]
+    orgs: dict[str, list[Account] | None]
+    teams: dict[str, list[Account] | None]
+    complete: bool
+
+
+class Claims(t.NamedTuple):
+    """The wanted cache of each account: a cache's id, or C(None); and who was named but is inactive."""
+
+    wanted: dict[str, str | None]
+    inactive: list[str]
+
+
+class Change(t.NamedTuple):
+    """An account whose setting differs from what it shall be; both sides are ids of caches or C(None)."""
+
+    account: str
+    before: str | None
+    after: str | None
+
+
+def parse_assignments(options: t.Iterable[t.Mapping[str, t.Any]]) -> list[Assignment]:
+    """The declared assignments.
+
+    Args:
+        options: C({cache, accounts, teams, orgs, everyone}) as the module takes them. A list element may hold several
+            names, separated by commas or line breaks, as a survey hands them over.
+
+    Raises:
+        Failure: C(INVALID_INPUT) with all problems at once.
+    """
+    assignments = []
+    problems = []
+    for option in options:
+        assignment = Assignment(
+            (option["cache"] or "").strip(),
+            _names(option.get("accounts")),
+            _names(option.get("teams")),
+            _names(option.get("orgs")),
+            bool(option.get("everyone")),
+        )
+        if not assignment.cache:
+            problems.append("an assignment names no cache")
+        problems += [
+            f"'{team}' is not a team: write org/team"
+            for team in assignment.teams
+            if team.count("/") != 1 or not all(map(_can_be_a_name, team.split("/")))
+        ]
+        problems += name_problems((*assignment.accounts, *assignment.orgs))
+        assignments.append(assignment)
+    if problems:
+        raise problems_failure("INVALID_INPUT", problems)
+    return assignments
+
+
+def name_problems(names: t.Iterable[str]) -> list[str]:
+    """What cannot be the name of a user or an organisation, as sentences."""
+    return [f"'{name}' cannot be an account's name" for name in names if not _can_be_a_name(name)]
+
+
+def _can_be_a_name(name: str) -> bool:
+    """Whether a path of the API can hold the name without leading elsewhere."""
+    return bool(name.strip()) and "/" not in name and name not in (".", "..")
+
+
+def _names(values: t.Iterable[t.Any] | None) -> tuple[str, ...]:
+    parts = (part.strip() for value in values or () for part in re.split(r"[,\n]", str(value)))
+    return tuple(dict.fromkeys(part for part in parts if part))
+
+
+def problems_failure(code: str, problems: t.Sequence[str]) -> Failure:
+    """One failure that lists everything that is wrong with the assignments."""
+    shown = "; ".join(problems[:_SHOWN_PROBLEMS])
+    more = len(problems) - _SHOWN_PROBLEMS
+    return Failure(
+        code,
+        f"assignments: {shown}{f'; and {more} more' if more > 0 else ''}.",
+        hint="Nothing was changed.",
+        problems=list(problems),
+    )
+
+
+def resolve(
+    assignments: t.Sequence[Assignment], caches: t.Sequence[ContentCache], directory: Directory, exclusive: bool
+) -> Claims:
+    """The wanted cache of each account.
+
+    Inactive accounts and organisations are left out. With C(exclusive) every active user whom nobody claims is reset.
+
+    Raises:
+        Failure: C(INVALID_ASSIGNMENTS) with every unknown cache, account, team and organisation, and every account
+            that two caches claim.
+    """
+    problems = _unknown_caches(assignments, caches) + _unknown_accounts(assignments, directory)
+    claims: dict[str, set[str]] = {}
+    inactive: set[str] = set()
+    for assignment in assignments:
+        # Named in other capitals or by an id, an account is known by that as well as by its own name.
+        named = [directory.accounts[name] for name in assignment.accounts if name in directory.accounts]
+        inactive.update(account.name for account in named if not account.is_active and not account.is_org)
+        for account in (*named, *_covered(assignment, directory)):
+            if account.is_active and not account.is_org:
+                claims.setdefault(account.name, set()).add(_cache_key(assignment.cache))
+    problems += [
+        f"{account} is claimed by {' and '.join(sorted(names))}"
+        for account, names in sorted(claims.items())
+        if len(names) > 1
+    ]
+    if problems:
+        raise problems_failure("INVALID_ASSIGNMENTS", problems)
+    ids: dict[str, str | None] = {cache.name: cache.id for cache in caches}
+    ids[LOCAL] = None
+    wanted = {account: ids[name] for account, names in claims.items() for name in names}
+    if exclusive:
+        for account in directory.accounts.values():
+            if account.is_active and not account.is_org:
+                wanted.setdefault(account.name, None)
+    return Claims(wanted, sorted(inactive))
+
+
+def _cache_key(name: str) -> str:
+    return LOCAL if is_local(name) else name
+
+
+def _unknown_caches(assignments: t.Iterable[Assignment], caches: t.Iterable[ContentCache]) -> list[str]:
+    counts = collections.Counter(cache.name for cache in caches)
+    problems = []
+    for name in sorted({_cache_key(assignment.cache) for assignment in assignments} - {LOCAL}):
+        if not counts[name]:
+            problems.append(f"there is no cache {name}")
+        elif counts[name] > 1:
+            problems.append(f"there are {counts[name]} caches named {name}, which dtr.cache.content_caches can resolve")
+    return problems
+
+
+def _unknown_accounts(assignments: t.Iterable[Assignment], directory: Directory) -> list[str]:
+    problems = []
+    accounts = {name for assignment in assignments for name in assignment.accounts}
+    for name in sorted(accounts):
+        account = directory.accounts.get(name)
+        if account is None:
+            problems.append(f"there is no account {name}")
+        elif account.is_org:
+            problems.append(f"{name} is an organisation, to be named under orgs")
+    problems += [
+        f"there is no organisation {org}" for org, members in sorted(directory.orgs.items()) if members is None
+    ]
+    problems += [f"there is no team {team}" for team, members in sorted(directory.teams.items()) if members is None]
+    return problems
+
+
+def _covered(assignment: Assignment, directory: Directory) -> t.Iterator[Account]:
+    """The accounts that an assignment covers without naming them."""
+    for team in assignment.teams:
+        yield from directory.teams.get(team) or ()
+    for org in assignment.orgs:
+        yield from directory.orgs.get(org) or ()
+    if assignment.everyone:
+        yield from directory.accounts.values()
+
+
+def plan_assignments(wanted: t.Mapping[str, str | None], settings: t.Mapping[str, str | None]) -> list[Change]:
+    """The accounts that differ, by name.
+
+    Args:
+        wanted: The id of each account's cache, or C(None), as it shall be.
+        settings: The same as it is; accounts that could not be read are missing and not planned for.
+    """
+    return [
+        Change(account, settings[account], cache)
+        for account, cache in sorted(wanted.items())
+        if account in settings and settings[account] != cache
+    ]
+
+
+def cache_label(cache_id: str | None, names: t.Mapping[str, str]) -> str:
+    """A cache's name as results show it; an id that no cache has any more is shown as dangling."""
+    if cache_id is None:
+        return LOCAL
+    return names.get(cache_id) or f"{cache_id} (dangling)"
+
+
+def report(
+    changes: t.Sequence[Change],
+    failed: t.Mapping[str, Failure],
+    caches: t.Iterable[ContentCache],
+    considered: int,
+    *,
+    diff: bool,
+) -> dict[str, t.Any]:
+    """The module's result.
+
+    Args:
+        changes: What was changed, or, in check mode, would be.
+        failed: The accounts that could not be read or changed.
+        caches: The caches, for their names.
+        considered: How many accounts the assignments concern.
+        diff: Whether somebody wants to see one. ansible-core looks through all of a result for secrets, and two more
+            entries an account take it half a second for ten thousand.
+    """
+    names = {cache.id: cache.name for cache in caches}
+    changed = [
+        {
+            "name": change.account,
+            "before": cache_label(change.before, names),
+            "after": cache_label(change.after, names),
+        }
+        for change in changes
+    ]
+    result = {
+        "changed": bool(changed),
+        "changed_accounts": changed,
+        "unchanged": considered - len(changed) - len(failed),
+        "failed_accounts": failed_accounts(failed),
+    }
+    if diff:
+        result["diff"] = {side: {entry["name"]: entry[side] for entry in changed} for side in ("before", "after")}
+    return result
+
+
+def covered(wanted: t.Mapping[str, str | None], caches: t.Iterable[ContentCache]) -> dict[str, int]:
+    """How many accounts each cache shall have, by its name."""
+    names = {cache.id: cache.name for cache in caches}
+    return dict(sorted(collections.Counter(cache_label(cache_id, names) for cache_id in wanted.values()).items()))
+
+
+def by_cache(settings: t.Mapping[str, str | None], caches: t.Iterable[ContentCache]) -> dict[str, t.Any]:
+    """Who pulls from where, as the info module answers it.
+
+    Args:
+        settings: The id of each user's cache.
+        caches: The caches.
+    """
+    names = {cache.id: cache.name for cache in caches}
+    groups: dict[str, list[str]] = {name: [] for name in (*sorted(names.values()), LOCAL)}
+    dangling = []
+    accounts = []
+    for account, cache_id in sorted(settings.items()):
+        name = LOCAL if cache_id is None else names.get(cache_id)
+        accounts.append({"name": account, "cache": name, "id": cache_id})
+        if name is None:
+            dangling.append(account)
+        else:
+            groups[name].append(account)
+    return {"accounts": accounts, "by_cache": groups, "dangling": dangling}
+
+
+def without_vanished(failed: t.Mapping[str, Failure], named: t.Collection[str]) -> dict[str, Failure]:
+    """The failures that count: who was deleted after the lists were read is none, unless somebody named them."""
+    return {name: failure for name, failure in failed.items() if name in named or not is_vanished(failure)}
+
+
+def partial_failure(failed: t.Mapping[str, Failure], done: str, result: dict[str, t.Any]) -> Failure:
+    """The failure of a task that did what it could; C(done) is what could not be done, as a participle."""
+    name, first = min(failed.items())
+    total = len(failed)
+    return Failure(
+        "ACCOUNTS_FAILED",
+        f"{total} account{'s' if total > 1 else ''} could not be {done}; the first is {name}: {first.message}",
+        http_status=first.http_status,
+        url=first.url,
+        hint=first.hint or "Run the task again: it goes on where this run stopped.",
+        **result,
+    )

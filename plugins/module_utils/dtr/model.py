@@ -1,0 +1,65 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What DTR's API speaks of: content caches, accounts, access tokens, and what one replica says of itself."""
+
+from __future__ import annotations
+
+import datetime
+import typing as t
+
+from ..common.failure import Failure
+
+LOCAL = "local"
+"""The pseudo region of DTR's web interface: no cache. No real cache may have this name, in any capitalisation."""
+
+
+class ContentCache(t.NamedTuple):
+    """A cache that DTR knows. C(host) is its URL as it was registered."""
+
+    id: str
+    name: str
+    host: str
+
+
+class Account(t.NamedTuple):
+    """A user or an organisation."""
+
+    name: str
+    is_org: bool = False
+    is_active: bool = True
+
+
+class Health(t.NamedTuple):
+    """What one replica of DTR says of itself; C(error) is empty when it is healthy."""
+
+    healthy: bool
+    error: str
+
+
+class ListedToken(t.NamedTuple):
+    """An access token as DTR lists it; C(made_at) is C(None) where that cannot be read."""
+
+    hashed_token: str
+    label: str
+    made_at: datetime.datetime | None
+
+
+class ApiToken(t.NamedTuple):
+    """A new access token; C(token) is the secret, which DTR shows only once."""
+
+    token: str
+    hashed_token: str
+
+
+def is_local(name: str) -> bool:
+    """Whether a name means "no cache"."""
+    return name.lower() == LOCAL
+
+
+def is_vanished(failure: Failure) -> bool:
+    """Whether a request failed because DTR has no such user.
+
+    Only its own code says so: a load balancer or a firewall in front of it may answer 404 as well.
+    """
+    return failure.http_status == 404 and failure.code in ("NO_SUCH_USER", "NO_SUCH_ACCOUNT")

@@ -1,0 +1,86 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Assigning accounts to caches, and reading who pulls from where, as the options of a module say."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..common.concurrency import failed_accounts
+from ..common.failure import Failure
+from ..common.progress import Progress
+from ..dtr.account_reads import read_account_settings
+from ..dtr.assignments_apply import apply_changes, look_up
+from ..dtr.assignments_plan import (
+    by_cache,
+    covered,
+    name_problems,
+    parse_assignments,
+    partial_failure,
+    plan_assignments,
+    report,
+    resolve,
+    without_vanished,
+)
+from ..dtr.model import ContentCache
+from .base import Module
+from .of_dtr import DtrSession
+
+
+def assign(module: Module) -> dict[str, t.Any]:
+    """Resolve the claims, read the settings, and unless in check mode write what differs."""
+    params = module.params
+    concurrency = params["concurrency"]
+    assignments = parse_assignments(params["assignments"])
+    with DtrSession(module) as dtr, Progress(params["progress_path"]) as progress:
+        caches = dtr.content_caches()
+        if module.check_mode:
+            caches += _planned(params["planned_caches"], caches)
+        directory = look_up(dtr, assignments, params["exclusive"], concurrency, progress)
+        claims = resolve(assignments, caches, directory, params["exclusive"])
+        if claims.inactive:
+            module.warn(f"Inactive accounts are left out: {', '.join(claims.inactive)}.")
+        settings, failed = read_account_settings(dtr, claims.wanted, concurrency, progress)
+        changes = plan_assignments(claims.wanted, settings)
+        if not module.check_mode:
+            failed.update(apply_changes(dtr, changes, concurrency, progress))
+            changes = [change for change in changes if change.account not in failed]
+    named = {directory.accounts[name].name for assignment in assignments for name in assignment.accounts}
+    counting = without_vanished(failed, named)
+    vanished = failed.keys() - counting.keys()
+    if vanished:
+        module.warn(f"Accounts that were deleted while this task ran are left out: {', '.join(sorted(vanished))}.")
+    wanted = {account: cache for account, cache in claims.wanted.items() if account not in vanished}
+    failed = counting
+    result = report(changes, failed, caches, len(wanted), diff=module._diff)
+    result["covered"] = covered(wanted, caches)
+    result["inactive"] = claims.inactive
+    if failed:
+        raise partial_failure(failed, "assigned", result)
+    return result
+
+
+def _planned(names: list[str], caches: list[ContentCache]) -> list[ContentCache]:
+    """Stand-ins for caches that a real run would find registered."""
+    known = {cache.name for cache in caches}
+    return [ContentCache(f"planned:{name}", name, "") for name in dict.fromkeys(names) if name not in known]
+
+
+def assigned(module: Module) -> dict[str, t.Any]:
+    """Read all settings."""
+    named = module.params["accounts"]
+    problems = name_problems(named or ())
+    if problems:
+        raise Failure("INVALID_INPUT", f"accounts: {'; '.join(problems)}.", problems=problems)
+    with DtrSession(module) as dtr:
+        caches = dtr.content_caches()
+        users = list(dtr.users()) if named is None else []
+        names = [account.name for account in users] if named is None else list(dict.fromkeys(named))
+        settings, failed = read_account_settings(dtr, names, module.params["concurrency"])
+    failed = without_vanished(failed, named or ())
+    inactive = {"inactive": [account.name for account in users if not account.is_active]} if named is None else {}
+    result = {**by_cache(settings, caches), **inactive}
+    if failed:
+        raise partial_failure(failed, "read", {**result, "failed_accounts": failed_accounts(failed)})
+    return result

@@ -1,0 +1,111 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Why the blobs of an account do not come through a cache, as far as DTR and the cache say."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..common.failure import Failure
+from ..common.urls import Origin, origin_of
+from ..dtr.api import DtrApi
+from ..dtr.model import ContentCache
+
+
+def registered_origins(cache: str, caches: t.Sequence[ContentCache]) -> list[Origin]:
+    """The addresses of a cache that is given by its name in DTR or by its URL.
+
+    Raises:
+        Failure: C(NO_SUCH_CONTENT_CACHE) when DTR knows no cache of this name or address.
+    """
+    by_name = [origin_of(each.host) for each in caches if each.name == cache]
+    if by_name:
+        return list(dict.fromkeys(by_name))
+    if "://" in cache:
+        origin = origin_of(cache)
+        if any(origin_of(each.host) == origin for each in caches):
+            return [origin]
+    known = ", ".join(sorted(f"{each.name} ({each.host})" for each in caches)) or "none"
+    raise Failure(
+        "NO_SUCH_CONTENT_CACHE",
+        f"DTR knows no content cache {cache}; it knows: {known}.",
+        hint="Register it with dtr.cache.content_caches, or correct the name.",
+    )
+
+
+def likely_cause(
+    account: str,
+    setting: str | None,
+    caches: t.Sequence[ContentCache],
+    origins: t.Sequence[Origin],
+    trouble: t.Callable[[], str | None] = lambda: None,
+) -> str:
+    """Why an account's blobs do not come through a cache, judged by the account's setting in DTR.
+
+    Args:
+        account: The account that pulls.
+        setting: The id of the cache it is assigned to, or C(None).
+        caches: All caches that DTR knows.
+        origins: The addresses of the cache that was expected.
+        trouble: Why that cache cannot be used, as C(CacheClient.trouble) finds; asked where the setting is right.
+    """
+    another = "with dtr.cache.cache_assignments, or name an account that is."
+    if setting is None:
+        return f"Account {account} is not assigned to any cache: assign it {another}"
+    lost = missing_cache(account, setting, caches)
+    if lost:
+        return lost
+    assigned = next(cache for cache in caches if cache.id == setting)
+    if origin_of(assigned.host) not in origins:
+        where = f"{assigned.name} ({assigned.host})"
+        return f"Account {account} is assigned to the cache {where}: assign it to this one {another}"
+    down = trouble()
+    if down:
+        told = f"Account {account} is assigned to the cache {assigned.name}"
+        return f"{told}, and DTR may step in for a cache that is down. {down}"
+    return (
+        f"Account {account} is assigned to the cache {assigned.name}, which answers from here, and DTR still serves "
+        f"the blobs another way: check that DTR's own nodes reach {assigned.host}, since DTR may step in for a cache "
+        "that it takes for down, that url names DTR itself, and that the setting was not changed a moment ago."
+    )
+
+
+def missing_cache(account: str, setting: str | None, caches: t.Sequence[ContentCache]) -> str | None:
+    """What to do about an account whose cache no longer exists, or C(None) where it does.
+
+    What DTR makes of its pulls is not documented: it may serve blobs itself, send to where the cache was, or refuse.
+    """
+    if setting is None or any(cache.id == setting for cache in caches):
+        return None
+    return (
+        f"Account {account} is assigned to a cache that no longer exists (id {setting}): assign it anew with "
+        "dtr.cache.cache_assignments."
+    )
+
+
+def why_elsewhere(
+    dtr: DtrApi,
+    account: str | None,
+    origins: t.Sequence[Origin],
+    trouble: t.Callable[[], str | None] = lambda: None,
+) -> str:
+    """Why DTR does not send the account to the cache, as far as the account's setting and the cache tell."""
+    if account is None:
+        return "Check which cache the client certificate's account is assigned to."
+    try:
+        setting = dtr.user_cache(account)
+        return likely_cause(account, setting, dtr.content_caches(), origins, trouble)
+    except Failure:
+        return f"Check which cache account {account} is assigned to, with dtr.cache.cache_assignments_info."
+
+
+def lost_cache(dtr: DtrApi, account: str | None) -> str | None:
+    """What to do where the account's cache is gone, or C(None) where it is not or that cannot be found out."""
+    if account is None:
+        return None
+    try:
+        setting = dtr.user_cache(account)
+        return missing_cache(account, setting, dtr.content_caches())
+    except Failure:
+        return None

@@ -1,0 +1,102 @@
+#!/usr/bin/python
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: report
+short_description: Report what a playbook did or found at each region
+version_added: 0.1.0
+author: Contributors to the dtr.cache project (@dtr-cache)
+description:
+  - Makes one row for each host of the play from the facts that the roles of this collection left, shows them as a
+    table, and exports them as statistics of the run.
+  - The table is shown by the task itself, with every callback whose output is for people. Where the output is parsed
+    (callback C(json), C(ansible -o)), nothing is shown and only the result has the rows.
+  - The table fits the width of the terminal, of the environment variable E(COLUMNS), or else 120 columns. Where it is
+    too wide, first the address is left out, then what was changed comes into a line of its own.
+  - Run the task on every host of the play, as its last one, and register the result as C(__dtr_cache_report). The first
+    host reports for all of them. With C(serial), the statistics of a later batch include those of the earlier ones.
+  - The task itself never fails because of a region. The result says for each host whether its region succeeded.
+options:
+  of:
+    description:
+      - V(deployment) and V(removal) report what was changed, V(verification) what was proved, V(assignment) which
+        accounts moved, V(warming) what was pulled, V(status) the state of each region and each DTR, and V(diagnosis)
+        what is wrong and how to fix it.
+      - The statistics are C(dtr_cache_regions), C(dtr_cache_regions), C(dtr_cache_verified), C(dtr_cache_assigned),
+        C(dtr_cache_warmed), C(dtr_cache_status) and C(dtr_cache_verdicts).
+    type: str
+    choices: [deployment, removal, verification, assignment, warming, status, diagnosis]
+    required: true
+extends_documentation_fragment:
+  - dtr.cache.attributes
+  - dtr.cache.attributes.info_module
+notes:
+  - The task runs on the control node. It connects to no host.
+seealso:
+  - module: dtr.cache.fleet_info
+"""
+
+EXAMPLES = r"""
+- name: Report what was done
+  dtr.cache.report:
+    of: deployment
+  register: __dtr_cache_report
+
+- name: Fail where the region failed
+  ansible.builtin.fail:
+    msg: "{{ __dtr_cache_report.message }}"
+  when: not __dtr_cache_report.succeeded
+"""
+
+RETURN = r"""
+succeeded:
+  description:
+    - Whether the run succeeded at this host. With V(status) and V(diagnosis), whether its region is healthy, and with
+      V(status) also the DTR that this is the first host of.
+  returned: always
+  type: bool
+message:
+  description: Why it did not, in one sentence that does not repeat the reason.
+  returned: when the host did not succeed
+  type: str
+  sample: "region-asia failed at: Deploy the stack."
+rows:
+  description:
+    - One row a region. With O(of=deployment) and O(of=removal) they have C(region), C(url), C(nodes), C(days left),
+      C(accounts), C(pulled), C(gap) (only where replicas were replaced in any region, the time in which none of them
+      took requests), C(changed) and C(result).
+    - With O(of=verification) they have C(region), C(url), C(healthy), C(registered), C(days left), C(pulled), C(proof)
+      and C(result).
+    - With O(of=assignment) they have C(region), C(accounts), C(arrived), C(left) and C(result). For each DTR a row
+      V(local) follows when accounts were reset to no cache or came from there.
+    - With O(of=warming) they have C(region), C(images), C(size), C(already there), C(brought), C(seconds) and
+      C(result). In check mode C(brought) is what a real run would bring.
+    - With O(of=diagnosis) they have C(region), C(cache), C(url), C(state) (V(healthy), V(unhealthy) or V(unknown)),
+      C(verdict) (the most likely cause), C(fix), C(causes) (all of them, the most likely first) and C(notes) (what the
+      logs also have, what is over, and what could not be read). Each cause has C(cause) (a name, as
+      RV(dtr.cache.cache_logs_info#module:findings[].cause), or edge and check), C(edge), C(told) (one sentence),
+      C(fix), C(evidence), and of the log C(count), C(last_seen) and C(nodes).
+  returned: on the host that reports, unless O(of=status)
+  type: list
+  elements: dict
+report:
+  description:
+    - The state of the fleet, C(time), C(well) (whether all regions are healthy and no DTR has a problem), C(regions) as
+      RV(dtr.cache.fleet_info#module:regions) and C(registries) as RV(dtr.cache.fleet_info#module:registries).
+    - A host that could not be observed has a region as well.
+  returned: on the host that reports, with O(of=status)
+  type: dict
+hosts:
+  description: The hosts that this batch reports.
+  returned: on the host that reports
+  type: list
+  elements: str
+play:
+  description: What the batches of one play have in common.
+  returned: always
+  type: str
+"""

@@ -1,0 +1,172 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The facts that travel between the steps of a run. No other Python file reads variables of these names.
+
+Each one is the registered result of one task, or set where the table says so:
+
+========================== ========================================= ==================================================
+fact                       registered by                             content
+========================== ========================================= ==================================================
+__dtr_cache                the first task of each role and playbook  result of M(dtr.cache.preflight)
+__dtr_cache_plan           stack, node_label, removal, observation   result of M(dtr.cache.stack_plan)
+__dtr_cache_steps          set by stack and removal                  the steps that were done, or would be in check mode
+__dtr_cache_converged      stack                                     result of M(dtr.cache.stack_converged)
+__dtr_cache_health         verification                              result of M(dtr.cache.cache_health)
+__dtr_cache_registration   registration, removal                     result of M(dtr.cache.content_caches)
+__dtr_cache_assigned       assignments                               result of M(dtr.cache.cache_assignments)
+__dtr_cache_pulled         verification                              result of M(dtr.cache.cache_pull)
+__dtr_cache_warmed         warming                                   result of M(dtr.cache.cache_pull)
+__dtr_cache_cleaned        cleanup                                   result of the removal of files
+__dtr_cache_logs           observation, verification                 result of M(dtr.cache.cache_logs_info)
+__dtr_cache_observed       observation                               result of M(dtr.cache.fleet_info)
+__dtr_cache_failure        set by the rescue of a playbook           C(task) that failed, and the C(reason)
+__dtr_cache_report         the last task of a playbook               result of M(dtr.cache.report)
+========================== ========================================= ==================================================
+
+A task that failed or was skipped has registered a result as well. Nothing here is a secret.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+Result = t.Mapping[str, t.Any]
+
+
+class RunFailure(t.NamedTuple):
+    """Where the run failed at a host, and why."""
+
+    task: str
+    reason: str
+
+
+class HostFacts:
+    """What the steps of the run left in the variables of one host.
+
+    Args:
+        variables: All variables of the host.
+    """
+
+    def __init__(self, variables: t.Mapping[str, t.Any]) -> None:
+        self._variables = variables
+
+    @property
+    def host(self) -> str:
+        """The host's name in the inventory."""
+        return str(self._variables["inventory_hostname"])
+
+    @property
+    def settings(self) -> Result:
+        """The settings without secrets; empty where they were never read, or refused."""
+        return self._result("__dtr_cache").get("settings") or {}
+
+    @property
+    def settings_problems(self) -> t.Sequence[str]:
+        """What is wrong with the settings of a host that is only observed."""
+        return self._result("__dtr_cache").get("problems") or []
+
+    @property
+    def is_deployment(self) -> bool:
+        """Whether the settings describe all that a deployment is made of, so that planned steps mean something."""
+        return bool(self._result("__dtr_cache").get("deployment"))
+
+    @property
+    def dtr_ca(self) -> str:
+        """The CA of DTR in PEM; empty where the system's CAs are trusted, or where there is none."""
+        return str((self._result("__dtr_cache").get("dtr_ca") or {}).get("pem") or "")
+
+    @property
+    def dtr_ca_problem(self) -> str | None:
+        """Why the CA of DTR could not be fetched."""
+        return self._result("__dtr_cache").get("dtr_ca_problem") or None
+
+    @property
+    def region(self) -> str:
+        """The cache's name; the host's where the settings were never read."""
+        return str(self.settings.get("name") or self.host)
+
+    @property
+    def plan(self) -> Result:
+        """What the Swarm has and what a deployment would change."""
+        return self._result("__dtr_cache_plan")
+
+    @property
+    def steps(self) -> t.Sequence[t.Mapping[str, str]]:
+        """The steps that were done in the Swarm."""
+        return self._variables.get("__dtr_cache_steps") or []
+
+    @property
+    def gap_seconds(self) -> float | None:
+        """How long no replica took requests while they were replaced."""
+        return self._result("__dtr_cache_converged").get("gap_seconds")
+
+    @property
+    def health(self) -> Result:
+        """What the last probe found at the cache."""
+        return next(iter(self._result("__dtr_cache_health").get("caches") or []), {})
+
+    @property
+    def registration(self) -> Result:
+        """What was changed of the caches that DTR knows."""
+        return self._result("__dtr_cache_registration")
+
+    @property
+    def assigned(self) -> Result:
+        """What was changed of the accounts' caches."""
+        return self._result("__dtr_cache_assigned")
+
+    @property
+    def pulls(self) -> t.Sequence[Result]:
+        """The pulls of the verification."""
+        return self._result("__dtr_cache_pulled").get("pulls") or []
+
+    @property
+    def proof(self) -> Result | None:
+        """The proof by an image of its own."""
+        return self._result("__dtr_cache_pulled").get("proof") or None
+
+    @property
+    def warmed(self) -> Result:
+        """What was pulled to fill the cache."""
+        return self._result("__dtr_cache_warmed")
+
+    @property
+    def is_cleaned(self) -> bool:
+        """Whether the run came to the clean-up, which is its last step."""
+        return "__dtr_cache_cleaned" in self._variables
+
+    @property
+    def logs(self) -> Result:
+        """What the cache's logs have."""
+        return self._result("__dtr_cache_logs")
+
+    @property
+    def observed_region(self) -> Result | None:
+        """This host's row of what was observed."""
+        regions = self._result("__dtr_cache_observed").get("regions") or []
+        return next((row for row in regions if row["region"] == self.host), None)
+
+    @property
+    def observed_registries(self) -> t.Sequence[Result]:
+        """The rows of the DTRs that were observed together with this host."""
+        return self._result("__dtr_cache_observed").get("registries") or []
+
+    @property
+    def failure(self) -> RunFailure | None:
+        """Where the run failed at this host, if it did."""
+        failure = self._result("__dtr_cache_failure")
+        return RunFailure(str(failure["task"]), str(failure["reason"])) if failure else None
+
+    def reported_hosts(self, play: str) -> t.Sequence[str]:
+        """The hosts that an earlier batch of the same play has reported, as far as this host knows."""
+        report = self._result("__dtr_cache_report")
+        return report.get("hosts") or [] if report.get("play") == play else []
+
+    def failed_before(self, play: str) -> bool:
+        """Whether this host has failed in an earlier play of the run, and so takes no part in this one."""
+        report = self._result("__dtr_cache_report")
+        return report.get("play", play) != play and not report.get("succeeded", True)
+
+    def _result(self, name: str) -> Result:
+        return self._variables.get(name) or {}

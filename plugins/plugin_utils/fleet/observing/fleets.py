@@ -1,0 +1,154 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All regions that are observed together, and the DTRs that they belong to. Pure functions, which ask by a function."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ....module_utils.common.failure import Failure
+from ....module_utils.common.urls import origin_of
+from ..facts import HostFacts, Result
+from .problems import (
+    SERVICE,
+    DtrResults,
+    Problem,
+    Row,
+    dangling_problems,
+    lost_problems,
+    own_problems,
+    registry_problems,
+    registry_url,
+    undeclared_cache,
+)
+from .regions import region_row
+
+# Runs one module with its options at one DTR, and never fails.
+Ask = t.Callable[[str, t.Mapping[str, t.Any]], Result]
+
+
+class Fleet(t.NamedTuple):
+    """The hosts that belong to the same DTR and trust it in the same way. The first one's credentials are used."""
+
+    hosts: t.Sequence[HostFacts]
+
+    @property
+    def head(self) -> HostFacts:
+        """The host whose credentials are used."""
+        return self.hosts[0]
+
+    @property
+    def dtr(self) -> str:
+        """The address of its DTR."""
+        return registry_url(self.head.settings)
+
+
+class Limits(t.NamedTuple):
+    """How long modules wait for DTR and the caches."""
+
+    timeout: float
+    retries: int
+    probe_timeout: float
+
+
+def fleets_of(hosts: t.Iterable[HostFacts]) -> list[Fleet]:
+    """The hosts whose settings were read, by their DTR."""
+    found: dict[tuple[t.Any, ...], list[HostFacts]] = {}
+    for host in hosts:
+        settings = host.settings
+        if settings:
+            key = (registry_url(settings), settings.get("registry_ca"), settings.get("registry_ca_fingerprint"))
+            found.setdefault(key, []).append(host)
+    return [Fleet(together) for together in found.values()]
+
+
+def observe(fleet: Fleet, ask: Ask, limits: Limits) -> DtrResults:
+    """What the modules find at a DTR and at all caches of it, which are probed also where DTR does not answer."""
+    quickly = {"timeout": limits.timeout, "retries": limits.retries}
+    registry = ask("registry_info", quickly)
+    answers = bool(registry.get("healthy"))
+    registered = ask("content_caches_info", quickly) if answers else {}
+    caches = probes(fleet.hosts, registered.get("content_caches") or [])
+    return DtrResults(
+        registry=registry,
+        registered=registered,
+        health=ask("cache_health", {"caches": caches, "timeout": limits.probe_timeout}),
+        # A page of a thousand accounts takes longer than a ping.
+        accounts=ask("cache_assignments_info", {**quickly, "timeout": 3 * limits.timeout}) if answers else {},
+        ca_problem=fleet.head.dtr_ca_problem,
+    )
+
+
+def probes(hosts: t.Iterable[HostFacts], registered: t.Iterable[Result] = ()) -> list[Row]:
+    """What M(dtr.cache.cache_health) is to probe: the caches of hosts with the same DTR, each name once.
+
+    Args:
+        hosts: Their facts, after their Swarms were read.
+        registered: The caches that the DTR knows. Those that no host declares are probed as well.
+    """
+    entries: dict[str, Row] = {}
+    for host in hosts:
+        probe = host.settings.get("probe") or {}
+        if probe.get("name"):
+            entries.setdefault(probe["name"], {**probe, **_published(host)})
+    for each in registered:
+        if _is_url(each["host"]):
+            entries.setdefault(each["name"], {"name": each["name"], "url": each["host"]})
+    return list(entries.values())
+
+
+def region_rows(found: t.Sequence[tuple[Fleet, DtrResults]], hosts: t.Iterable[HostFacts]) -> list[Row]:
+    """The rows of the hosts that were observed together, in their order."""
+    rows = {host.host: region_row(host, dtr) for fleet, dtr in found for host in fleet.hosts}
+    return [rows[host.host] for host in hosts if host.host in rows]
+
+
+def registry_rows(found: t.Sequence[tuple[Fleet, DtrResults]], regions: t.Iterable[Row]) -> list[Row]:
+    """What was found at each DTR, and the accounts there that no region claims but whose cache no longer exists."""
+    known = list(regions)
+    rows = []
+    for fleet, dtr in found:
+        if not fleet.dtr:
+            continue
+        own = [row for row in known if row["registry_url"] == fleet.dtr]
+        claimed = {name for row in own for name in row["dangling"]}
+        declared = {row["cache"] for row in own}
+        dangling = sorted(set(dtr.dangling) - claimed)
+        undeclared = [undeclared_cache(each, dtr) for each in dtr.caches if each["name"] not in declared]
+        problems = [
+            *registry_problems(dtr),
+            *own_problems(dtr),
+            *lost_problems(undeclared),
+            *dangling_problems(dangling, claimed=False),
+        ]
+        first = problems[0] if problems else Problem("")
+        rows.append(
+            {
+                "url": fleet.dtr,
+                "healthy": dtr.registry.get("healthy"),
+                "version": dtr.registry.get("version"),
+                "read_only": dtr.registry.get("read_only"),
+                "dangling": dangling,
+                "undeclared": undeclared,
+                "cause": first.cause or None,
+                "hint": first.hint,
+            }
+        )
+    return rows
+
+
+def _published(host: HostFacts) -> Row:
+    """The ports at which the Swarm publishes the cache; nothing where it was not read or has nothing to do with it."""
+    ports = host.plan.get("published_ports")
+    exists = any(each["name"] == SERVICE for each in host.plan.get("services") or [])
+    if ports is None or (not exists and host.settings.get("certificate") is None):
+        return {}
+    return {"published_ports": list(ports)}
+
+
+def _is_url(text: str) -> bool:
+    try:
+        return origin_of(text).scheme in ("https", "http")
+    except Failure:
+        return False

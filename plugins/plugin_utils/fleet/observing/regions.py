@@ -1,0 +1,117 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From what was observed at a region, its Swarm and its DTR to one row that has its state. Pure functions."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ....module_utils.health.checks import CACHE_TO_DTR, CLIENT_TO_CACHE, CLIENT_TO_DTR, Check
+from ..facts import HostFacts, Result
+from .problems import SERVICE, DtrResults, Problem, Row, checks_of, region_problems, registry_url, sentence
+
+HEALTHY = "healthy"
+UNHEALTHY = "unhealthy"
+UNKNOWN = "unknown"
+
+EDGES = (CLIENT_TO_CACHE, CACHE_TO_DTR, CLIENT_TO_DTR)
+_CERTIFICATE = ("subject", "issuer", "not_before", "not_after")
+
+
+def region_row(host: HostFacts, dtr: DtrResults) -> Row:
+    """The row of a region; what is not known is C(None)."""
+    settings = host.settings
+    probed = _probed_at(settings, dtr)
+    plan = host.plan
+    accounts = dtr.accounts.get("by_cache")
+    checks = [check for check in checks_of(probed) if not dtr.is_of_the_dtr(check)]
+    services = {each["name"]: each for each in plan.get("services") or []}
+    service: Result = services.get(SERVICE) or {}
+    image = service.get("image")
+    drift = list(plan["steps"]) if "steps" in plan and host.is_deployment else None
+    name = settings.get("name") or ""
+    row: Row = {
+        "region": host.host,
+        "cache": name,
+        "url": settings.get("url") if settings.get("host") else "",
+        "registry_url": registry_url(settings),
+        "nodes": sorted(settings.get("node_labels") or []),
+        "image": image,
+        "version": _tag(image),
+        "replicas": _replicas(settings, plan, service, drift),
+        "certificate": _certificate(probed),
+        "days_left": (probed or {}).get("days_left"),
+        "accounts": None if accounts is None else len(accounts.get(name, ())),
+        "dangling": _claimed(settings, dtr.dangling),
+        "registered": _registered(checks, dtr),
+        "drift": drift,
+        "serves": (probed or {}).get("serves"),
+        "checks": [check.row() for check in checks],
+        "seconds": {edge: ((probed or {}).get("seconds") or {}).get(edge) for edge in EDGES},
+    }
+    problems = list(region_problems(row, checks, host, dtr))
+    nothing_seen = probed is None and "services" not in plan
+    return _judged(row, problems, UNKNOWN if nothing_seen else UNHEALTHY if problems else HEALTHY)
+
+
+def reported_row(host: HostFacts) -> Row:
+    """The row of a host that was observed before, or where observing it failed."""
+    row = dict(host.observed_region or {})
+    failure = host.failure
+    if row and not failure:
+        return row
+    row = row or region_row(HostFacts({"inventory_hostname": host.host}), DtrResults())
+    reason = f"observing the region failed at {failure.task}: {sentence(failure.reason)}" if failure else ""
+    problems = [Problem(reason or "it was not observed."), *(Problem(**problem) for problem in row["problems"])]
+    return _judged(row, problems, UNKNOWN if row["state"] == UNKNOWN else UNHEALTHY)
+
+
+def _judged(row: Row, problems: t.Sequence[Problem], state: str) -> Row:
+    first = problems[0] if problems else Problem("")
+    verdict = {"state": state, "cause": first.cause or None, "hint": first.hint}
+    return {**row, **verdict, "problems": [problem._asdict() for problem in problems]}
+
+
+def _probed_at(settings: Result, dtr: DtrResults) -> Result | None:
+    """What was found at this cache. Of two hosts with the same name, only one was probed."""
+    own = (settings.get("name"), settings.get("url"))
+    return next((each for each in dtr.probed if (each["name"], each["url"]) == own), None)
+
+
+def _replicas(
+    settings: Result, plan: Result, service: Result, drift: t.Sequence[t.Any] | None
+) -> dict[str, int] | None:
+    """How many replicas run. Where the settings describe a deployment, they say how many are wanted."""
+    if "services" not in plan:
+        return None
+    wanted = settings.get("replicas") if drift is not None or settings.get("certificate") is not None else None
+    live = service.get("replicas") or {}
+    if not live and not wanted:
+        return None
+    return {"wanted": int(wanted or live.get("wanted", 0)), "running": int(live.get("running", 0))}
+
+
+def _certificate(probed: Result | None) -> dict[str, t.Any] | None:
+    seen = (probed or {}).get("certificate")
+    return {key: seen.get(key) for key in _CERTIFICATE} if seen else None
+
+
+def _registered(checks: t.Sequence[Check], dtr: DtrResults) -> bool | None:
+    """Whether DTR sends to this cache; not known where DTR did not say what is registered."""
+    if "healthy" not in dtr.registry:
+        return None
+    return next((check.ok for check in checks if check.check == "registration"), None)
+
+
+def _claimed(settings: Result, dangling: t.Sequence[str]) -> list[str]:
+    """The accounts without a cache that should pull from this one, as far as the settings name them."""
+    assignments = settings.get("assignments") or {}
+    if assignments.get("everyone"):
+        return sorted(dangling)
+    return sorted(set(assignments.get("accounts") or []) & set(dangling))
+
+
+def _tag(image: str | None) -> str | None:
+    tag = (image or "").partition("@")[0].rpartition("/")[2].partition(":")[2]
+    return tag or None

@@ -1,0 +1,106 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The reports by their names: what programs get, what people see, and which regions are to fail. Pure functions."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..facts import HostFacts
+from . import assignment, deployment, status, verdicts, verification, warming
+from .table import Table
+
+Hosts = t.Sequence[HostFacts]
+
+
+class Screen(t.NamedTuple):
+    """Where a report is shown."""
+
+    width: int
+    check_mode: bool
+
+
+class Report(t.NamedTuple):
+    """One kind of report.
+
+    Args:
+        statistic: The name of its statistics, which are public.
+        key: The name of its content in the task's result.
+        content: What programs get. It takes the time of the report.
+        lines: What people see.
+        troubles: Why the region is to fail, in short sentences without the reason. It takes one of the hosts, and all.
+    """
+
+    statistic: str
+    key: str
+    content: t.Callable[[Hosts, str], t.Any]
+    lines: t.Callable[[Hosts, Screen], list[str]]
+    troubles: t.Callable[[HostFacts, Hosts], list[str]]
+
+
+def _of_run(statistic: str, rows: t.Callable[[Hosts], t.Any], table: t.Callable[[Hosts, bool], Table]) -> Report:
+    return Report(
+        statistic,
+        "rows",
+        lambda hosts, _time: rows(hosts),
+        lambda hosts, screen: table(hosts, screen.check_mode).lines(screen.width),
+        _run_troubles,
+    )
+
+
+def _run_troubles(host: HostFacts, _hosts: Hosts) -> list[str]:
+    return [f"{host.region} failed at: {host.failure.task}."] if host.failure else []
+
+
+REPORTS = {
+    "deployment": _of_run("dtr_cache_regions", deployment.rows, deployment.table),
+    "removal": _of_run("dtr_cache_regions", deployment.rows, deployment.table),
+    "verification": _of_run("dtr_cache_verified", verification.rows, verification.table),
+    "assignment": _of_run("dtr_cache_assigned", assignment.rows, assignment.table),
+    "warming": _of_run("dtr_cache_warmed", warming.rows, warming.table),
+    "status": Report(
+        "dtr_cache_status",
+        "report",
+        status.report,
+        lambda hosts, screen: status.lines(hosts, screen.width),
+        status.unhealthy,
+    ),
+    "diagnosis": Report(
+        "dtr_cache_verdicts",
+        "rows",
+        lambda hosts, _time: verdicts.rows(hosts),
+        lambda hosts, screen: verdicts.lines(hosts, screen.width),
+        lambda host, _hosts: verdicts.unhealthy(host),
+    ),
+}
+"""All kinds of reports."""
+
+
+class Part(t.NamedTuple):
+    """The hosts that one batch of a play reports."""
+
+    all: Hosts  # those of the whole play up to now
+    new: Hosts  # those that no batch has reported before
+    reporter: str | None  # the host that reports for all of them
+
+
+def part_of(hosts: Hosts, play_hosts: t.Collection[str], batch: t.Collection[str], play: str) -> Part:
+    """Who is reported where a batch has come to its end.
+
+    Args:
+        hosts: All hosts of the play, in its order.
+        play_hosts: The names of those that are still in the play.
+        batch: The names of those that are in this batch, and still in the play.
+        play: What tells this play from others of the run.
+    """
+    reported = {name for host in hosts for name in host.reported_hosts(play)}
+    # A host that failed or was lost has left the play; it is reported by the batch that lost it.
+    lost = {host.host for host in hosts if host.host not in play_hosts}
+    known = [host for host in hosts if host.host in reported or host.host in batch or host.host in lost]
+    new = [host for host in known if host.host not in reported]
+    # Where none is left in the batch, hosts whose failure was not rescued still run what always runs.
+    running = [host for host in new if host.host in batch] or [
+        host for host in new if host.failure and not host.failed_before(play)
+    ]
+    return Part(known, new, running[0].host if running else None)

@@ -1,0 +1,48 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What warming brought into each region's cache. Pure functions."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..facts import HostFacts, Result
+from .table import Table
+from .words import failure_of, megabytes, reasons
+
+
+def rows(hosts: t.Sequence[HostFacts]) -> list[dict[str, t.Any]]:
+    """The rows, in the order of the hosts. In check mode C(brought) is what a real run would bring."""
+    return [_row(host) for host in hosts]
+
+
+def table(hosts: t.Sequence[HostFacts], check_mode: bool) -> Table:
+    """The rows with why regions failed."""
+    return Table(rows(hosts), reasons(hosts), headings={"brought": "would bring"} if check_mode else {})
+
+
+def _row(host: HostFacts) -> dict[str, t.Any]:
+    pulls = host.warmed.get("pulls") or []
+    transferred = host.warmed.get("transferred") or {}
+    cached = transferred.get("cached_bytes")
+    return {
+        "region": host.region,
+        "images": len(pulls) if pulls else None,
+        "size": _megabytes(transferred.get("wanted_bytes")),
+        "already there": "unknown" if pulls and cached is None else _megabytes(cached),
+        "brought": _megabytes(transferred.get("bytes")),
+        "seconds": transferred.get("seconds"),
+        "result": _result(host, pulls),
+    }
+
+
+def _megabytes(size: int | None) -> str | None:
+    return None if size is None else megabytes(size)
+
+
+def _result(host: HostFacts, pulls: t.Sequence[Result]) -> str:
+    failed = sum(pull["failure"] is not None for pull in pulls)
+    if failed:
+        return f"{failed} of {len(pulls)} images failed"
+    return failure_of(host) or ("ok" if pulls else "not reached")

@@ -1,0 +1,55 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the rows of all reports have in common: how the run ended, and sizes. Pure functions."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..facts import HostFacts, Result
+
+_MEGABYTE = 10**6
+_SHORTEST = 100
+
+
+def failure_of(host: HostFacts) -> str | None:
+    """Where the run failed at this host."""
+    return f"failed at: {host.failure.task}" if host.failure else None
+
+
+def result_of(host: HostFacts, ended: bool | None = None) -> str:
+    """How the run ended at this host.
+
+    Args:
+        ended: Whether its last step was done. Without it, the settings are enough.
+    """
+    if failure_of(host):
+        return failure_of(host) or ""
+    if not host.settings:
+        return "not reached"
+    return "did not finish" if ended is False else "ok"
+
+
+def reasons(hosts: t.Iterable[HostFacts]) -> list[list[str]]:
+    """For each host why it failed, if it did."""
+    return [[host.failure.reason] if host.failure and host.failure.reason else [] for host in hosts]
+
+
+def megabytes(size: int) -> str:
+    return f"{size / _MEGABYTE:.1f} MB"
+
+
+def pulled(pulls: t.Sequence[Result]) -> str | None:
+    """Size and time of all pulls together."""
+    if not pulls:
+        return None
+    size = sum(pull["bytes"] for pull in pulls)
+    # The image of a proof is smaller than a tenth of a megabyte.
+    shown = megabytes(size) if size >= _MEGABYTE / 10 else f"{size / 1000:.1f} kB"
+    return f"{shown} in {sum(pull['seconds'] for pull in pulls):.1f} s"
+
+
+def shortened(text: str) -> str:
+    """The beginning of a long sentence."""
+    return text if len(text) <= _SHORTEST else f"{text[: _SHORTEST - 1]}…"

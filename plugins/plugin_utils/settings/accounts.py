@@ -1,0 +1,110 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who pulls from the cache, and what is pulled through it to prove that and to warm it."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ...module_utils.common.failure import Failure
+from ...module_utils.dtr import images
+from . import values
+from .reader import Reader
+from .structures import entries
+
+_IMAGE_IN_REGISTRY = r"[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._/-]*(:[A-Za-z0-9_][\w.-]{0,127}|@sha256:[0-9a-f]{64})"
+_TEAM = re.compile(r"[^/]+/[^/]+")
+_KINDS: dict[str, values.Kind] = {
+    "accounts": values.items,
+    "teams": values.items,
+    "orgs": values.items,
+    "everyone": values.switch,
+}
+
+
+def read_accounts(reader: Reader) -> dict[str, t.Any]:
+    image = values.matching(
+        _IMAGE_IN_REGISTRY, "an image in the DTR, written namespace/repository:tag without the host"
+    )
+    return {
+        "assignments": _read_assignments(reader),
+        "assignments_exclusive": reader.switch("assignments_exclusive"),
+        "verify_image": reader.value("verify_image", image, None),
+        "verify_repository": reader.value("verify_repository", _repository, None),
+        "verify_account": reader.text("verify_account"),
+    }
+
+
+def read_warming(reader: Reader) -> dict[str, t.Any]:
+    names, repositories = _read_images(reader)
+    return {
+        "warm_images": names,
+        "warm_repositories": repositories,
+        "warm_platforms": _read_platforms(reader),
+        "warm_concurrency": reader.whole("warm_concurrency", 1, 128),
+    }
+
+
+def _read_assignments(reader: Reader) -> dict[str, t.Any]:
+    read = reader.known("assignments", reader.mapping("assignments"), _KINDS)
+    wanted: dict[str, t.Any] = {kind: read.get(kind, []) for kind in ("accounts", "teams", "orgs")}
+    for team in wanted["teams"]:
+        if not _TEAM.fullmatch(team):
+            reader.problem("assignments", f"team {values.quoted(team)} must be written organisation/team")
+    return {**wanted, "everyone": read.get("everyone", False)}
+
+
+def _repository(value: t.Any) -> str:
+    text = values.line(value)
+    try:
+        return images.parse_repository(text, "")
+    except Failure:
+        raise values.invalid(
+            f"{values.quoted(text)} is not a repository in the DTR, written namespace/repository"
+        ) from None
+
+
+def _image(value: t.Any) -> str:
+    text = values.line(value)
+    try:
+        images.parse_name(text)
+    except Failure:
+        raise values.invalid(
+            f"{values.quoted(text)} is not an image in the DTR, written namespace/repository:tag without the host"
+        ) from None
+    return text
+
+
+def _read_images(reader: Reader) -> tuple[tuple[str, ...], tuple[dict[str, str], ...]]:
+    """Images by their names, and repositories with a pattern of tags."""
+    names: dict[str, None] = {}
+    repositories: list[dict[str, str]] = []
+    for entry in reader.checked("warm_images", entries, reader.raw("warm_images"), []):
+        if isinstance(entry, dict):
+            repositories += _warm_repository(reader, entry)
+        elif values.is_set(entry):
+            names[reader.checked("warm_images", _image, entry, "")] = None
+    return tuple(names), tuple(repositories)
+
+
+def _warm_repository(reader: Reader, entry: dict[str, t.Any]) -> list[dict[str, str]]:
+    unknown = sorted(set(entry) - {"repository", "tags"})
+    if unknown or not values.is_set(entry.get("repository")):
+        wrong = f"has {', '.join(map(values.shown, unknown))}" if unknown else "has no repository"
+        reader.problem("warm_images", f"an entry {wrong}; write {{repository: namespace/repository, tags: '1.*'}}")
+        return []
+    repository = reader.checked("warm_images", _repository, entry["repository"], "")
+    patterns = reader.checked("warm_images", values.items, entry.get("tags"), [], "tags: ")
+    return [{"repository": repository, "tags": pattern} for pattern in patterns or ["*"]]
+
+
+def _read_platforms(reader: Reader) -> tuple[str, ...]:
+    platforms = reader.items("warm_platforms")
+    try:
+        return images.parse_platforms(platforms)
+    except Failure:
+        given = ", ".join(platforms) or "an empty list"
+        reader.problem("warm_platforms", f"{values.shown(given)}: write for example linux/amd64, or all")
+        return ()

@@ -1,0 +1,63 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The clients of the cache: from where they come, and what Docker hosts among them trust."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import typing as t
+
+from . import values
+from .certificate import read_authorities
+from .model import Network
+from .reader import Reader
+
+CLIENT_RUNTIMES = ("docker", "containerd")
+
+# The first part of an image's reference, and a folder below /etc/docker/certs.d.
+_LABEL = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
+_REFERENCE_HOST = re.compile(rf"({_LABEL}(\.{_LABEL})*|\[[0-9A-Fa-f:]+\])(:[0-9]{{1,5}})?")
+
+
+def read_clients(reader: Reader, registry_url: str) -> dict[str, t.Any]:
+    return {
+        "allowed_networks": _read_networks(reader),
+        "client_registries": _read_registries(reader, registry_url),
+        "client_runtimes": _read_runtimes(reader),
+        "client_cas": read_authorities(reader, "client_cas"),
+        "client_trust_state": reader.choice("client_trust_state", ("present", "absent")),
+    }
+
+
+def _read_networks(reader: Reader) -> tuple[Network, ...]:
+    networks: dict[Network, None] = {}
+    for text in reader.items("allowed_networks"):
+        try:
+            networks[ipaddress.ip_network(text)] = None
+        except ValueError as error:
+            meant = ipaddress.ip_network(text, strict=False) if "host bits" in str(error) else None
+            hint = f"; did you mean {meant}?" if meant else ""
+            reader.problem("allowed_networks", f"{values.quoted(text)} is not a network such as 198.51.100.0/24{hint}")
+    return tuple(networks)
+
+
+def _read_registries(reader: Reader, registry_url: str) -> tuple[str, ...]:
+    """What stands before the first slash of an image's reference, by which Docker looks for the CAs to trust."""
+    names = reader.items("client_registries")
+    for name in names:
+        if not _REFERENCE_HOST.fullmatch(name):
+            reader.problem("client_registries", f"{values.quoted(name)} is not the host[:port] of an image's reference")
+    host = registry_url.partition("://")[2]
+    if names or not host:
+        return tuple(dict.fromkeys(names))
+    # Who writes the usual port in the address may leave it out in a reference.
+    return (host, host[: -len(":443")]) if host.endswith(":443") else (host,)
+
+
+def _read_runtimes(reader: Reader) -> tuple[str, ...]:
+    runtimes = reader.items("client_runtimes")
+    for unknown in sorted(set(runtimes) - set(CLIENT_RUNTIMES)):
+        reader.problem("client_runtimes", f"{values.quoted(unknown)} is none of {', '.join(CLIENT_RUNTIMES)}")
+    return tuple(runtimes)

@@ -1,0 +1,76 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The DTR: its address, an administrator of it, and by what its certificate is trusted."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ...module_utils.common.failure import Failure
+from ...module_utils.x509 import certificates
+from . import values
+from .addresses import https_url
+from .certificate import read_pem
+from .model import ADDRESS, REGISTRY
+from .reader import Reader
+from .structures import as_text
+
+# What is read without everything else, to reach the DTR.
+CONNECTION = ("registry_url", "registry_username", "registry_password", "registry_validate_certs")
+
+
+def read_connection(reader: Reader, needs: t.Collection[str]) -> dict[str, t.Any]:
+    """How the DTR is reached."""
+    address = "the address of the DTR, such as https://dtr.example.org (or the environment's DTR_URL)"
+    administrator = "an administrator of the DTR (or the environment's DTR_USERNAME)"
+    password = "its password or an access token (or the environment's DTR_PASSWORD)"
+    return {
+        "registry_url": reader.value(
+            "registry_url", https_url, "", address if REGISTRY in needs or ADDRESS in needs else ""
+        ),
+        "registry_username": reader.text("registry_username", administrator if REGISTRY in needs else ""),
+        "registry_password": reader.value("registry_password", _password, "", password if REGISTRY in needs else ""),
+        "validate_certs": reader.switch("registry_validate_certs"),
+    }
+
+
+def read_authority(reader: Reader) -> dict[str, t.Any]:
+    """The CA of the DTR, and its fingerprint."""
+    authority = reader.value("registry_ca", values.block, "fetch")
+    bundle = []
+    if authority not in ("fetch", "system"):
+        authority = read_pem(reader, "registry_ca")
+        bundle = reader.certificates("registry_ca", authority)
+    return {
+        "registry_ca": authority,
+        "registry_ca_fingerprint": _read_fingerprint(reader, authority, bundle),
+    }
+
+
+def _password(value: t.Any) -> str:
+    """Blanks at its ends may belong to it."""
+    values.line(value)
+    return as_text(value)
+
+
+def _read_fingerprint(reader: Reader, authority: str, bundle: t.Sequence[t.Any]) -> str | None:
+    text = reader.text("registry_ca_fingerprint")
+    if not text:
+        return None
+    if authority == "system":
+        reader.problem(
+            "registry_ca_fingerprint",
+            "pins nothing with dtr_cache_registry_ca system, where any CA of the system's may vouch for the DTR; leave "
+            "one of them out",
+        )
+        return None
+    try:
+        fingerprint = certificates.normalise_fingerprint(text)
+    except Failure as failure:
+        reader.problem("registry_ca_fingerprint", f"{failure.message} {failure.hint}")
+        return None
+    # Whoever gives the CA vouches for all of it, such as an old and a new one together.
+    if bundle and fingerprint not in map(certificates.fingerprint, bundle):
+        reader.problem("registry_ca_fingerprint", "none of the certificates of dtr_cache_registry_ca has it")
+    return fingerprint

@@ -1,0 +1,105 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one reading of the C(dtr_cache_*) variables: from what Ansible has to C(Settings), and all that is wrong.
+
+Nothing is raised for a wrong variable: an operator gets all problems at once.
+"""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import fnmatch
+import typing as t
+
+from ...module_utils.common.failure import Failure
+from . import accounts, cache, certificate, clients, dtr, run, service, storage, values
+from .model import REGISTRY, Settings
+from .reader import PREFIX, ControlNode, Reader
+
+# What the playbooks export as statistics, and a workflow gives to its next job as extra variables.
+STATISTICS = frozenset(PREFIX + name for name in ("regions", "status", "assigned", "verified", "warmed", "verdicts"))
+IGNORED = f"{PREFIX}ignore_variables"
+
+
+def read_settings(
+    variables: t.Mapping[str, t.Any],
+    *,
+    defaults: t.Mapping[str, t.Any],
+    needs: t.Collection[str],
+    control_node: ControlNode,
+    now: datetime.datetime,
+) -> tuple[Settings, list[str]]:
+    """Read the variables of one cache.
+
+    Args:
+        variables: The C(dtr_cache_*) variables that are given, templated.
+        defaults: The whole vocabulary with its defaults, templated.
+        needs: The parts of the deployment (C(NEEDS)) that must be complete.
+        control_node: Where files are.
+        now: The moment for which certificates are judged, with its time zone.
+
+    Returns:
+        The settings, of use only when nothing is wrong, and one sentence a problem, in the order of the vocabulary.
+    """
+    reader = Reader(variables, defaults, control_node)
+    _check_names(reader, variables, defaults)
+    product, image = cache.read_software(reader)
+    address = cache.read_address(reader, needs)
+    connection = dtr.read_connection(reader, needs)
+    presented = certificate.read_certificate(reader, address["host"], needs, now)
+    layers = storage.read_storage(reader)
+    settings = Settings(
+        product=product,
+        image=image,
+        **address,
+        **connection,
+        **dtr.read_authority(reader),
+        **presented,
+        **cache.read_configuration(reader, address["name"], presented["private_key"]),
+        storage=layers,
+        volume=storage.read_volume(reader, layers),
+        **service.read_service(reader, product, needs),
+        **service.read_manager(reader),
+        **accounts.read_accounts(reader),
+        **accounts.read_warming(reader),
+        **clients.read_clients(reader, connection["registry_url"]),
+        **run.read_run(reader),
+    )
+    return settings, reader.problems
+
+
+def read_connection(
+    variables: t.Mapping[str, t.Any], *, defaults: t.Mapping[str, t.Any], control_node: ControlNode
+) -> tuple[dict[str, t.Any], list[str]]:
+    """The same for what it takes to reach the DTR alone."""
+    reader = Reader(variables, defaults, control_node)
+    return dtr.read_connection(reader, (REGISTRY,)), reader.problems
+
+
+def ignored_names(names: t.Iterable[str], patterns: t.Any) -> set[str]:
+    """Those of the names that are the user's own business, or come back from an earlier job.
+
+    Args:
+        patterns: C(dtr_cache_ignore_variables), templated. One that is wrong is reported by C(read_settings).
+    """
+    try:
+        listed = values.items(patterns)
+    except Failure:
+        listed = []
+    return {name for name in names if name in STATISTICS or any(fnmatch.fnmatchcase(name, each) for each in listed)}
+
+
+def _check_names(reader: Reader, variables: t.Mapping[str, t.Any], known: t.Mapping[str, t.Any]) -> None:
+    patterns = reader.items("ignore_variables")
+    for pattern in patterns:
+        if not pattern.startswith(PREFIX):
+            reader.problem("ignore_variables", f"{values.quoted(pattern)} does not begin with {PREFIX}")
+        elif pattern in known:
+            reader.problem("ignore_variables", f"{pattern} is a variable of dtr.cache, which is not ignored")
+    unknown = set(variables) - set(known)
+    for name in sorted(unknown - ignored_names(unknown, patterns)):
+        similar = difflib.get_close_matches(name, known, n=1)
+        meant = f"; did you mean {similar[0]}?" if similar else "."
+        reader.problem(name, f"is no variable of dtr.cache{meant} If it is your own, name it in {IGNORED}")

@@ -1,0 +1,195 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads single variables, typed, and collects everything that is wrong with them."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import typing as t
+
+from ...module_utils.common.failure import Failure
+from ...module_utils.x509 import certificates
+from . import values
+from .credentials import may_be_shown
+from .structures import is_structure, parsed, plain
+
+PREFIX = "dtr_cache_"
+# Of these only line breaks at the ends go.
+_EXACT = ("registry_password",)
+
+# What a path of the control node leads to.
+FILE, FOLDER, MISSING, OTHER = "file", "folder", "missing", "other"
+
+_BEGIN = "-----BEGIN"
+_PEM_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
+
+
+class ControlNode(t.NamedTuple):
+    """What the reading asks of the machine that it runs on."""
+
+    read: t.Callable[[str], bytes]  # the content of a file; raises Failure whose message tells why that failed
+    locate: t.Callable[[str], str]  # the absolute path of one that the user wrote
+    kind: t.Callable[[str], str]  # FILE, FOLDER, MISSING or OTHER
+
+
+class Reader:
+    """The variables of one cache.
+
+    Args:
+        variables: What the user gave, templated.
+        defaults: What holds for a variable that is not given, or given empty.
+        control_node: Where files are.
+    """
+
+    def __init__(
+        self, variables: t.Mapping[str, t.Any], defaults: t.Mapping[str, t.Any], control_node: ControlNode
+    ) -> None:
+        self._variables = variables
+        self._defaults = defaults
+        self._problems: list[tuple[int, str]] = []
+        self._order = {name: number for number, name in enumerate(defaults)}
+        self.control_node = control_node
+
+    @property
+    def problems(self) -> list[str]:
+        """One sentence a problem, in the order of the vocabulary."""
+        return [sentence for _place, sentence in sorted(self._problems, key=lambda problem: problem[0])]
+
+    def problem(self, name: str, sentence: str) -> None:
+        name = name if name.startswith(PREFIX) else PREFIX + name
+        self._problems.append((self._order.get(name, -1), f"{name}: {sentence}"))
+
+    def raw(self, name: str) -> t.Any:
+        """The plain value, without white space around a text, or None where there is none."""
+        for source in (self._variables, self._defaults):
+            try:
+                value = plain(source.get(PREFIX + name))
+            except Failure as failure:
+                self.problem(name, failure.message)
+                return None
+            if values.is_set(value):
+                return value.strip("\r\n" if name in _EXACT else None) if isinstance(value, str) else value
+        return None
+
+    def value(self, name: str, kind: values.Kind, otherwise: t.Any, required: str = "") -> t.Any:
+        """A variable of some kind, or C(otherwise) where it is not set or wrong.
+
+        Args:
+            required: What has to be given, where the variable has to be set.
+        """
+        value = self.raw(name)
+        if value is None:
+            if required and not self._is_told(name):
+                self.problem(name, f"is required: {required}")
+            return otherwise
+        return self.checked(name, kind, value, otherwise)
+
+    def checked(self, name: str, kind: values.Kind, value: t.Any, otherwise: t.Any, prefix: str = "") -> t.Any:
+        """The same for a value in hand, such as one of the entries of a variable."""
+        try:
+            return kind(value)
+        except Failure as failure:
+            self.problem(name, prefix + failure.message.rstrip("."))
+            return otherwise
+
+    def text(self, name: str, required: str = "") -> str:
+        """Text on one line."""
+        return str(self.value(name, values.line, "", required))
+
+    def switch(self, name: str) -> bool:
+        return bool(self.value(name, values.switch, values.switch(self._defaults[PREFIX + name])))
+
+    def whole(self, name: str, low: int, high: int) -> int | None:
+        return t.cast("int | None", self.value(name, values.whole(low, high), self._defaults[PREFIX + name]))
+
+    def choice(self, name: str, choices: t.Iterable[str]) -> str:
+        return str(self.value(name, values.one_of(*choices), self._defaults[PREFIX + name]))
+
+    def items(self, name: str, required: str = "") -> list[str]:
+        """A list, also given as text with commas or line breaks (surveys know no lists), or as JSON or YAML."""
+        found = self.value(name, values.items, [], required)
+        if required and not found and not self._is_told(name):
+            self.problem(name, f"is required: {required}")
+        return list(found)
+
+    def mapping(self, name: str) -> dict[str, t.Any]:
+        """A mapping, also as JSON or YAML text."""
+        value = self.raw(name)
+        if value is None:
+            return {}
+        value = self.checked(name, parsed, value, {}) if isinstance(value, str) else value
+        return dict(self.checked(name, values.mapping, {} if value is None else value, {}))
+
+    def structure(self, name: str) -> t.Any:
+        """What may be text or a mapping: text that is meant as JSON or YAML becomes what it says."""
+        value = self.raw(name)
+        return self.checked(name, parsed, value, None) if isinstance(value, str) and is_structure(value) else value
+
+    def known(self, name: str, given: t.Any, kinds: t.Mapping[str, values.Kind], prefix: str = "") -> dict[str, t.Any]:
+        """The known keys of a mapping, each as its kind gives it. One without a value counts as not set.
+
+        Whoever gets the others, and values of another kind, would refuse them when half of the deployment is done, or
+        not notice.
+        """
+        given = self.checked(name, values.mapping, {} if given is None else given, {}, prefix and f"{prefix[:-1]} ")
+        result = {}
+        for key, value in given.items():
+            if key not in kinds:
+                similar = difflib.get_close_matches(key, kinds, n=1)
+                there = f"did you mean {similar[0]}?" if similar else f"there are {', '.join(kinds) or 'none'}"
+                self.problem(name, f"{prefix}{values.shown(key)} is unknown; {there}")
+            elif values.is_set(value):
+                read = self.checked(name, kinds[key], value, None, f"{prefix}{key}: ")
+                if read is not None:
+                    result[key] = read
+        return result
+
+    def part(self, name: str, prefix: str, kinds: t.Mapping[str, values.Kind]) -> values.Kind:
+        """The kind of a mapping inside of a variable's, whose problems are collected as those of the variable."""
+        return lambda given: self.known(name, parsed(given) if isinstance(given, str) else given, kinds, prefix)
+
+    def pem(self, name: str, value: str) -> str:
+        """The blocks of a PEM text, given itself or as a path on the control node, without what is around them.
+
+        A text that is cut off stays as it is, so that who loads it can say so.
+        """
+        if _BEGIN not in value:
+            try:
+                content = self.control_node.read(values.line(value))
+            except Failure as failure:
+                # What is no path may be the key itself in another notation, such as base64.
+                if name == "private_key" or not value.isprintable() or not may_be_shown(value):
+                    self.problem(name, "is neither PEM text nor a file of the control node that can be read")
+                else:
+                    self.problem(name, f"{value} cannot be read on the control node: {failure.message}")
+                return ""
+            value = content.decode("latin-1")
+            if _BEGIN not in value:
+                self.problem(name, _foreign(content, name == "private_key"))
+                return ""
+        blocks = list(_PEM_BLOCK.finditer(value))
+        if blocks and _BEGIN not in value[blocks[-1].end() :]:
+            value = "\n".join(block[0] for block in blocks)
+        return "\n".join(line.strip() for line in value.strip().splitlines()) + "\n"
+
+    def certificates(self, name: str, pem: str) -> list[t.Any]:
+        """The certificates of a PEM text, none where there is no text or it is wrong."""
+        return list(self.checked(name, certificates.load_certificates, pem, [])) if pem else []
+
+    def _is_told(self, name: str) -> bool:
+        return any(sentence.startswith(f"{PREFIX}{name}: ") for _place, sentence in self._problems)
+
+
+def _foreign(content: bytes, is_key: bool) -> str:
+    """What is wrong with a file that holds no PEM block."""
+    if content.strip() == b"":
+        return "the file is empty"
+    if content[:1] == b"\x30" and not content.isascii():
+        what = "pkey -inform DER -in FILE -out FILE.pem" if is_key else "x509 -inform DER -in FILE -out FILE.pem"
+        return (
+            f"is not PEM; it looks like DER or PKCS#12: openssl {what} converts the former, openssl pkcs12 -in FILE "
+            f"{'-nocerts -nodes' if is_key else '-nokeys'} -out FILE.pem the latter"
+        )
+    return "is not PEM: the file has no line that begins with -----BEGIN"

@@ -1,0 +1,82 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a run is given besides the cache: sensitive files to remove, folders to write to, how far to look back."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import re
+import typing as t
+
+from ...module_utils.common.failure import Failure
+from ...module_utils.logs.reader import since
+from . import values
+from .reader import FILE, FOLDER, MISSING, Reader
+
+_PATTERN = re.compile(r"[*?\[]")
+# A key without its first and last line.
+_BARE_KEY = re.compile(r"[A-Za-z0-9+/=]{64,}")
+# Any moment will do: the times that it is read against are those of the manager.
+_MOMENT = datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc)
+
+
+def read_run(reader: Reader) -> dict[str, t.Any]:
+    return {
+        "source_files": _read_source_files(reader),
+        "render_to": _read_folder(reader, "render_to"),
+        "status_to": _read_folder(reader, "status_to"),
+        "logs_since": reader.value("logs_since", _since, ""),
+        "confirm_removal": reader.text("confirm_removal"),
+    }
+
+
+def _read_folder(reader: Reader, name: str) -> str:
+    path = reader.text(name)
+    if not path:
+        return ""
+    place = reader.control_node.locate(path)
+    if reader.control_node.kind(place) not in (FOLDER, MISSING):
+        reader.problem(name, f"{values.quoted(path)} is a file; it must be a folder, which may be missing yet")
+    return place
+
+
+def _read_source_files(reader: Reader) -> tuple[str, ...]:
+    """Files to remove, which nobody gets back: only what is named, one by one."""
+    given = reader.raw("source_files")
+    listed = given if isinstance(given, list) else [given]
+    if any(isinstance(item, str) and "-----" in item for item in listed):
+        reader.problem("source_files", "holds the text of a key or a certificate; name the file that it is in")
+        return ()
+    kind: values.Kind = functools.partial(_source_file, reader)
+    paths = reader.checked("source_files", values.items, given, []) if given else []
+    files = [reader.checked("source_files", kind, path, "") for path in paths]
+    return tuple(dict.fromkeys(file for file in files if file))
+
+
+def _source_file(reader: Reader, path: str) -> str:
+    place = reader.control_node.locate(path)
+    kind = reader.control_node.kind(place)
+    shown = values.quoted(path)
+    if kind == FOLDER or path.endswith("/"):
+        raise values.invalid(f"{shown} is a folder; name the files in it that are to be removed")
+    if kind == MISSING and _BARE_KEY.fullmatch(path):
+        raise values.invalid("names no file, and may be a key itself; name the file that it is in")
+    if kind == MISSING and _PATTERN.search(path):
+        raise values.invalid(f"{shown} is a pattern, and no file has that name; name the files one by one")
+    if kind not in (FILE, MISSING):
+        raise values.invalid(f"{shown} is not a regular file")
+    return place
+
+
+def _since(value: t.Any) -> str:
+    text = values.line(value)
+    try:
+        since(text, _MOMENT)
+    except Failure:
+        raise values.invalid(
+            f"{values.quoted(text)} is neither a time such as 2h (s, m, h, d, w) nor a moment such as "
+            "2026-01-31T12:00:00Z"
+        ) from None
+    return text

@@ -1,0 +1,102 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Swarm service of the cache, and how its Swarm is reached."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from . import credentials, values
+from .addresses import read_engine
+from .model import SWARM
+from .presets import Product
+from .reader import Reader
+
+# Together with upstream.10.cert.pem and the mark of its content: the 64 letters that Swarm allows.
+_STACK_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,29}"
+_NODE = re.compile(r"\S+")
+_UPDATE: dict[str, values.Kind] = {
+    "parallelism": values.count,
+    "delay": values.time,
+    "failure_action": values.one_of("continue", "pause", "rollback"),
+    "monitor": values.time,
+    "max_failure_ratio": values.ratio,
+    "order": values.one_of("start-first", "stop-first"),
+}
+
+
+def read_service(reader: Reader, product: Product, needs: t.Collection[str]) -> dict[str, t.Any]:
+    nodes = _read_nodes(reader, SWARM in needs)
+    publish_mode = reader.choice("publish_mode", ("ingress", "host"))
+    stack_name = values.matching(_STACK_NAME, "a stack's name: up to 30 letters, digits, - and _")
+    return {
+        "nodes": nodes,
+        "publish_mode": publish_mode,
+        "replicas": _read_replicas(reader, nodes, publish_mode),
+        "stack_name": reader.value("stack_name", stack_name, product.stack_name),
+        "environment": _read_environment(reader),
+        "resources": _read_resources(reader),
+        "update_config": reader.known("update_config", reader.mapping("update_config"), _UPDATE),
+        "with_registry_auth": reader.switch("with_registry_auth"),
+        "resolve_image": reader.choice("resolve_image", ("always", "changed", "never")),
+    }
+
+
+def read_manager(reader: Reader) -> dict[str, t.Any]:
+    """How the Swarm is reached, and what is installed and waited for there."""
+    bundle = reader.text("client_bundle")
+    return {
+        "engine": read_engine(reader),
+        "client_bundle": reader.control_node.locate(bundle) if bundle else "",
+        "install_requirements": reader.switch("install_requirements"),
+        "requirements": tuple(reader.items("requirements")),
+        "timeout": reader.whole("timeout", 1, 86400),
+        "keep_versions": reader.whole("keep_versions", 0, 100),
+    }
+
+
+def _read_nodes(reader: Reader, required: bool) -> tuple[str, ...]:
+    meaning = "the host names of the Swarm nodes to dedicate to the cache"
+    nodes = reader.items("nodes", meaning if required else "")
+    for node in sorted({node for node in nodes if nodes.count(node) > 1}):
+        reader.problem("nodes", f"{values.shown(node)} is named more than once")
+    for node in nodes:
+        if not _NODE.fullmatch(node):
+            reader.problem("nodes", f"{values.quoted(node)} is not a node's host name; part several by commas")
+    return tuple(nodes)
+
+
+def _read_replicas(reader: Reader, nodes: t.Sequence[str], publish_mode: str) -> int:
+    replicas = reader.whole("replicas", 1, 1000) or len(nodes)
+    if publish_mode == "host" and nodes and replicas > len(nodes):
+        reader.problem(
+            "replicas",
+            f"{replicas} replicas cannot run on {len(nodes)} node(s): with dtr_cache_publish_mode host each needs the "
+            "port of a node for itself",
+        )
+    return replicas
+
+
+def _read_environment(reader: Reader) -> dict[str, str]:
+    """Everybody who may inspect the service reads its environment, and so does the plan of each run."""
+    environment: dict[str, str] = reader.checked("environment", values.texts, reader.mapping("environment"), {})
+    for key, value in environment.items():
+        if not key or "=" in key:
+            reader.problem("environment", "a name of a variable must not be empty, nor have a = in it")
+        names_a_file = key.endswith("_FILE") or value.startswith("/run/secrets/")
+        if credentials.is_credential((key,), value) and not names_a_file:
+            reader.problem(
+                "environment",
+                f"{key} holds a credential, which everybody who may inspect the service would read; give it in "
+                "dtr_cache_storage or dtr_cache_config_extra, which makes config.yml a Docker secret",
+            )
+    return environment
+
+
+def _read_resources(reader: Reader) -> dict[str, t.Any]:
+    """What a service may use of its node, in the form that Docker takes: numbers as text."""
+    amounts: dict[str, values.Kind] = {"cpus": values.processors, "memory": values.memory}
+    parts = {name: reader.part("resources", f"{name}.", amounts) for name in ("limits", "reservations")}
+    return reader.known("resources", reader.mapping("resources"), parts)

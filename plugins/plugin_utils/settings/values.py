@@ -1,0 +1,169 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Single values: the kinds of them, and what is said where one is something else. Pure functions.
+
+Each takes a plain value that is set and gives it typed, or raises C(Failure) with a sentence that goes on after the
+name of what holds it.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ...module_utils.common.failure import Failure
+from ...module_utils.swarm.compose import byte_size, duration
+from .credentials import may_be_shown
+from .structures import as_items, as_text
+
+Kind = t.Callable[[t.Any], t.Any]
+
+SWITCHES = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_WHOLE = re.compile(r"0|[1-9][0-9]{0,17}")
+_PROCESSORS = re.compile(r"[0-9]+(\.[0-9]+)?|\.[0-9]+")
+_RATIO = re.compile(r"0?\.[0-9]+|[01](\.0+)?")
+
+
+def invalid(sentence: str) -> Failure:
+    return Failure("INVALID_INPUT", sentence)
+
+
+def quoted(value: t.Any) -> str:
+    """A wrong value as a problem shows it, if it may be shown."""
+    text = as_text(value)
+    return repr(text) if may_be_shown(text) else "what is given"
+
+
+def shown(text: str) -> str:
+    """The same without quotes, for a name or a list of them."""
+    return text if may_be_shown(text) else "what is given"
+
+
+def is_set(value: t.Any) -> bool:
+    """Whether a value is given. Surveys have only an empty answer for what is not."""
+    return value is not None and not (isinstance(value, str) and not value.strip())
+
+
+def scalar(value: t.Any) -> str:
+    """Text or a number as text; also what was meant as a switch."""
+    if isinstance(value, (dict, list)):
+        raise invalid("must be text")
+    return as_text(value).strip()
+
+
+def block(value: t.Any) -> str:
+    """Text of any number of lines."""
+    if isinstance(value, bool):
+        raise invalid(f"must be text; put {as_text(value)}, yes, no, on or off in quotes where that is meant")
+    if isinstance(value, float):
+        raise invalid(f"{value} is a number, which may have lost a zero at its end; put it in quotes")
+    return scalar(value)
+
+
+def line(value: t.Any) -> str:
+    """Text on one line."""
+    text = block(value)
+    if _CONTROL.search(text):
+        raise invalid("must be one line of text without control characters")
+    return text
+
+
+def switch(value: t.Any) -> bool:
+    text = scalar(value).lower()
+    if text not in SWITCHES:
+        raise invalid(f"{quoted(text)} is neither true nor false")
+    return SWITCHES[text]
+
+
+def whole(low: int, high: int) -> Kind:
+    def read(value: t.Any) -> int:
+        text = scalar(value)
+        if not _WHOLE.fullmatch(text) or not low <= int(text) <= high:
+            raise invalid(f"{quoted(text)} is not a whole number from {low} to {high}")
+        return int(text)
+
+    return read
+
+
+def count(value: t.Any) -> int:
+    text = scalar(value)
+    if not _WHOLE.fullmatch(text):
+        raise invalid(f"{quoted(text)} is not a whole number")
+    return int(text)
+
+
+def one_of(*choices: str) -> Kind:
+    def read(value: t.Any) -> str:
+        text = scalar(value)
+        if text not in choices:
+            raise invalid(f"{quoted(text)} is none of {', '.join(choices)}")
+        return text
+
+    return read
+
+
+def matching(pattern: str, meaning: str) -> Kind:
+    """Text on one line that has a form, of which the meaning is said where it has not."""
+    form = re.compile(pattern)
+
+    def read(value: t.Any) -> str:
+        text = line(value)
+        if not form.fullmatch(text):
+            raise invalid(f"{quoted(text)} is not {meaning}")
+        return text
+
+    return read
+
+
+def processors(value: t.Any) -> str:
+    text = scalar(value)
+    if not _PROCESSORS.fullmatch(text) or not float(text):
+        raise invalid(f"{quoted(text)} is not a number of processors such as 0.5")
+    return text
+
+
+def memory(value: t.Any) -> str:
+    text = scalar(value)
+    byte_size(text)
+    return text
+
+
+def time(value: t.Any) -> str:
+    text = scalar(value)
+    if re.fullmatch(r"[0-9]+", text):
+        raise invalid(f"{text} has no unit; write for example {text}s")
+    duration(text)
+    return text
+
+
+def ratio(value: t.Any) -> float:
+    text = scalar(value)
+    if not _RATIO.fullmatch(text):
+        raise invalid(f"{quoted(text)} is not a number from 0 to 1")
+    return float(text)
+
+
+def items(value: t.Any) -> list[str]:
+    """A list of single lines, also given as text."""
+    found = as_items(value)
+    for item in found:
+        line(item)
+    return found
+
+
+def mapping(value: t.Any) -> dict[str, t.Any]:
+    if not isinstance(value, dict):
+        raise invalid("must be a mapping of keys to values")
+    return value
+
+
+def texts(value: t.Any) -> dict[str, str]:
+    """A mapping of keys to texts; a key without a value is left out."""
+    found = {key: item for key, item in mapping(value).items() if item is not None}
+    for key, item in found.items():
+        if isinstance(item, (dict, list)):
+            raise invalid(f"{key} must be text")
+    return {key: as_text(item) for key, item in found.items()}

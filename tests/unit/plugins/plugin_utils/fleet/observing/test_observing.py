@@ -1,0 +1,541 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The row of each region, whatever of it could be looked at."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.facts import HostFacts
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.observing.fleets import (
+    Fleet,
+    Limits,
+    fleets_of,
+    observe,
+    probes,
+    region_rows,
+    registry_rows,
+)
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.observing.problems import DtrResults
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.observing.regions import reported_row
+from ansible_collections.dtr.cache.tests.unit.support import facts
+
+DTR = "https://dtr.example.org"
+EDGES = ("client->cache", "cache->DTR", "client->DTR")
+GONE = {"msg": "Task failed: Failed to connect to the host via ssh: no route", "unreachable": True}
+
+
+def check(edge: str, name: str, detail: str = "", hint: str | None = None) -> dict[str, t.Any]:
+    return {"edge": edge, "check": name, "ok": not detail, "detail": detail or "fine", "hint": hint}
+
+
+GOOD = [check("client->cache", "tcp"), check("cache->DTR", "upstream"), check("client->DTR", "registration")]
+
+
+def probed(name: str, checks: t.Sequence[dict[str, t.Any]] = ()) -> dict[str, t.Any]:
+    return {
+        "name": name,
+        "url": f"https://{name}.example.org:443",
+        "healthy": True,
+        "serves": True,
+        "checks": list(checks or GOOD),
+        "certificate": {"subject": "CN=x", "issuer": "CN=y", "not_before": "a", "not_after": "b", "fingerprint": "c"},
+        "days_left": 300,
+        "seconds": dict.fromkeys(EDGES, 0.1),
+    }
+
+
+def region(name: str, **changes: t.Any) -> HostFacts:
+    """A region that is well, with changes of C(settings), C(problems) and C(plan), which C(only) replaces."""
+    settings = {
+        "name": name,
+        "host": f"{name}.example.org",
+        "url": f"https://{name}.example.org:443",
+        "registry_url": DTR,
+        "node_labels": {"worker-1": {"dtr.cache": "true"}},
+        "replicas": 2,
+        "certificate": {"subject": "CN=x"},
+        "assignments": {"accounts": [f"user-of-{name}"]},
+        **changes.get("settings", {}),
+    }
+    service = {
+        "name": "cache",
+        "image": "a.example:5000/cache:2.7.6",
+        "replicas": {"wanted": 2, "running": 2},
+    }
+    plan = {"steps": [], "settled": True, "reason": "all run", "services": [service], "published_ports": [443]}
+    problems = changes.get("problems", [])
+    is_deployment = settings["certificate"] and not problems and changes.get("deployment", True)
+    return HostFacts(
+        {
+            "inventory_hostname": name,
+            "__dtr_cache": {
+                "settings": settings,
+                "problems": problems,
+                "deployment": {"definition": {}} if is_deployment else None,
+                "dtr_ca": {"pem": "PEM"},
+            },
+            "__dtr_cache_plan": changes["only"] if "only" in changes else {**plan, **changes.get("plan", {})},
+        }
+    )
+
+
+def replicas(wanted: int, running: int) -> list[dict[str, t.Any]]:
+    return [{"name": "cache", "image": "cache:2.7.6", "replicas": {"wanted": wanted, "running": running}}]
+
+
+class World(t.NamedTuple):
+    """Regions of one DTR, and what was found there."""
+
+    hosts: tuple[HostFacts, ...]
+    dtr: DtrResults
+
+    def rows(self) -> list[dict[str, t.Any]]:
+        return region_rows([(Fleet(self.hosts), self.dtr)], self.hosts)
+
+    def registries(self) -> list[dict[str, t.Any]]:
+        return registry_rows([(Fleet(self.hosts), self.dtr)], self.rows())
+
+
+def fleet(*regions: HostFacts, **found: t.Any) -> World:
+    """The regions with what was found at their DTR."""
+    names = [each.settings["name"] for each in regions]
+    well = {
+        "registry": {"healthy": True, "version": "2.7.4", "read_only": False, "error": ""},
+        "health": {"caches": [probed(name) for name in names]},
+        "accounts": {"by_cache": {name: ["x"] for name in names[:1]}, "dangling": []},
+    }
+    return World(regions, DtrResults(**{**well, **found}))
+
+
+def row_of(*regions: HostFacts, **found: t.Any) -> dict[str, t.Any]:
+    return fleet(*regions, **found).rows()[0]
+
+
+def checks_fail(*checks: dict[str, t.Any], keep: bool = True) -> dict[str, t.Any]:
+    return {"health": {"caches": [probed("asia", [*checks, *(GOOD if keep else [])])]}}
+
+
+def causes(row: dict[str, t.Any]) -> list[str]:
+    return [problem["cause"] for problem in row["problems"]]
+
+
+def test_all_is_well() -> None:
+    asia, europe = fleet(region("asia"), region("europe")).rows()
+    assert asia == {
+        "region": "asia",
+        "cache": "asia",
+        "url": "https://asia.example.org:443",
+        "registry_url": DTR,
+        "nodes": ["worker-1"],
+        "state": "healthy",
+        "cause": None,
+        "hint": None,
+        "problems": [],
+        "image": "a.example:5000/cache:2.7.6",
+        "version": "2.7.6",
+        "replicas": {"wanted": 2, "running": 2},
+        "certificate": {"subject": "CN=x", "issuer": "CN=y", "not_before": "a", "not_after": "b"},
+        "days_left": 300,
+        "accounts": 1,
+        "dangling": [],
+        "registered": True,
+        "drift": [],
+        "serves": True,
+        "checks": GOOD,
+        "seconds": dict.fromkeys(EDGES, 0.1),
+    }
+    assert (europe["state"], europe["accounts"]) == ("healthy", 0)
+
+
+STEPS = [
+    {"kind": "config", "action": "create", "name": "a", "detail": ""},
+    {"kind": "config", "action": "create", "name": "b", "detail": ""},
+    {"kind": "service", "action": "update", "name": "dtr-cache_cache", "detail": "environment, image"},
+]
+TCP = check("client->cache", "tcp", "port 443 refuses connections.", "Start it.")
+NOT_THERE = check("client->DTR", "registration", "DTR has no content cache named asia.", "Register it.")
+
+
+@pytest.mark.parametrize(
+    ("changes", "looks", "cause", "hint"),
+    [
+        ({}, checks_fail(TCP), "client->cache, tcp: port 443 refuses connections.", "Start it."),
+        ({}, checks_fail(NOT_THERE, keep=False), "client->DTR, registration: DTR has no content cache", "Register it."),
+        (
+            {"plan": {"steps": STEPS}},
+            {},
+            "the Swarm is not as declared: update service (environment, image), create 2 configs.",
+            "dtr.cache.deploy --check --diff",
+        ),
+        (
+            {"only": GONE},
+            {},
+            "the manager asia cannot be reached: Failed to connect to the host via ssh",
+            "ansible_host",
+        ),
+        (
+            {
+                "only": {
+                    "msg": "?",
+                    "failure": {"message": "The Swarm has no node worker-1.", "hint": "Its nodes are a."},
+                }
+            },
+            {},
+            "the Swarm cannot be read: The Swarm has no node worker-1.",
+            "Its nodes are a.",
+        ),
+        (
+            {"plan": {"services": replicas(2, 1), "settled": False, "reason": "service cache: 1/2 run (failed)"}},
+            {},
+            "1 of 2 replicas run: service cache: 1/2 run (failed).",
+            "docker stack ps",
+        ),
+        ({"plan": {"services": replicas(3, 3)}}, {}, "3 of 2 replicas run: the service is set to 3.", "deploy"),
+        ({"plan": {"services": []}}, {}, "0 of 2 replicas run: the stack has no service for them.", "deploy"),
+        (
+            {},
+            {"accounts": {"by_cache": {}, "dangling": ["user-of-asia", "z"]}},
+            "1 account is assigned to a cache that no longer exists: user-of-asia.",
+            "dtr.cache.assign",
+        ),
+        (
+            {"problems": ["dtr_cache_port: is bad"]},
+            {},
+            "the settings are not sound: dtr_cache_port: is bad.",
+            "Fix the variables",
+        ),
+        ({}, {"health": {"msg": "no cryptography"}}, "the cache cannot be probed: no cryptography.", None),
+        (
+            {},
+            {"accounts": {"msg": "x", "failure": {"message": "alice: 500.", "hint": None}}},
+            "the accounts cannot be read: alice: 500.",
+            None,
+        ),
+        (
+            {},
+            {"registry": {"msg": "x", "failure": {"message": "401", "hint": "Log in."}}},
+            "the DTR cannot be queried: 401.",
+            "Log in.",
+        ),
+        (
+            {},
+            {"ca_problem": "dtr_cache_registry_url: Another fingerprint."},
+            "the CA of the DTR cannot be fetched: dtr_cache_registry_url: Another fingerprint.",
+            None,
+        ),
+    ],
+)
+def test_each_thing_that_is_wrong_is_the_one_cause(
+    changes: dict[str, t.Any], looks: dict[str, t.Any], cause: str, hint: str | None
+) -> None:
+    row = row_of(region("asia", **changes), **looks)
+    assert row["state"] == "unhealthy"
+    assert row["cause"].startswith(cause)
+    assert (row["hint"] is None) if hint is None else hint in row["hint"]
+    assert (row["problems"][0]["cause"], row["problems"][0]["hint"]) == (row["cause"], row["hint"])
+
+
+def test_nothing_that_runs_explains_a_closed_port_and_some_that_run_do_not() -> None:
+    none = row_of(region("asia", plan={"services": replicas(2, 0), "settled": False}), **checks_fail(TCP))
+    assert causes(none)[0].startswith("0 of 2 replicas run")
+    assert causes(none)[1].startswith("client->cache, tcp")
+    some = row_of(region("asia", plan={"services": replicas(2, 1), "settled": False}), **checks_fail(TCP))
+    assert causes(some)[0].startswith("client->cache, tcp")
+    assert causes(some)[1].startswith("1 of 2 replicas run")
+
+
+def test_a_dtr_that_is_down_is_told_once_and_leaves_unknown_what_it_alone_knows() -> None:
+    down = {"msg": "x", "failure": {"message": "refused", "hint": None}}
+    row = row_of(
+        region("asia"),
+        **checks_fail(check("client->DTR", "tcp", "port 443 refuses connections."), keep=False),
+        registry=down,
+        accounts={},
+    )
+    assert causes(row) == ["client->DTR, tcp: port 443 refuses connections."]
+    assert (row["registered"], row["accounts"]) == (None, None)
+
+
+def test_a_ca_that_did_not_come_is_the_cause_of_a_chain_that_is_not_trusted() -> None:
+    looks = checks_fail(check("client->DTR", "chain", "CN=x is not trusted."), check("client->DTR", "api", "nothing."))
+    row = row_of(region("asia"), **looks, ca_problem="no answer.")
+    assert causes(row) == ["the CA of the DTR cannot be fetched: no answer.", "client->DTR, api: nothing."]
+    assert causes(row_of(region("asia"), **looks))[0] == "client->DTR, chain: CN=x is not trusted."
+
+
+def test_without_the_ca_of_the_dtr_no_drift_is_told_since_its_name_is_not_known() -> None:
+    row = row_of(region("asia", plan={"steps": STEPS}, deployment=False), ca_problem="no answer.")
+    assert row["drift"] is None
+    assert row["replicas"] == {"wanted": 2, "running": 2}
+
+
+def test_a_cache_that_something_else_deploys_is_judged_by_what_it_shows() -> None:
+    row = row_of(region("asia", settings={"certificate": None, "replicas": 0}, plan={"services": []}))
+    assert (row["state"], row["drift"], row["replicas"]) == ("healthy", None, None)
+
+
+def test_unknown_is_where_nothing_could_be_looked_at() -> None:
+    row = row_of(region("asia", only=GONE), health={"msg": "the module crashed"})
+    assert (row["state"], row["replicas"], row["certificate"], row["days_left"]) == ("unknown", None, None, None)
+    assert causes(row)[0].startswith("the manager asia cannot be reached")
+
+
+def test_of_two_caches_with_one_name_each_is_told() -> None:
+    same = region("other", settings={"name": "asia", "url": "https://other.example.org:443"})
+    first, second = fleet(region("asia"), same).rows()
+    assert first["state"] == "healthy"
+    assert second["cause"].startswith("asia is the name of another host's cache as well")
+
+
+def test_regions_of_one_dtr_are_observed_together() -> None:
+    hosts = [
+        region("asia"),
+        region("europe", settings={"registry_url": "https://DTR.example.org:443"}),
+        region("africa", settings={"registry_url": "https://dtr.example.org:444"}),
+        region("oz", settings={"registry_ca_fingerprint": "aa"}),
+        facts.host("lost"),
+    ]
+    found = fleets_of(hosts)
+    assert [[host.host for host in each.hosts] for each in found] == [["asia", "europe"], ["africa"], ["oz"]]
+    broken = {"registry": {"msg": "x", "failure": {"message": "500"}}}
+    results = [(each, fleet(*each.hosts, **({} if number else broken)).dtr) for number, each in enumerate(found)]
+    rows = region_rows(results, hosts)
+    assert [(row["region"], row["state"]) for row in rows] == [
+        ("asia", "unhealthy"),
+        ("europe", "unhealthy"),
+        ("africa", "healthy"),
+        ("oz", "healthy"),
+    ]
+    assert [(row["url"], row["cause"]) for row in registry_rows(results, rows)] == [
+        (DTR, "the DTR cannot be queried: 500."),
+        (f"{DTR}:444", None),
+        (DTR, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("assignments", "expected"),
+    [
+        ({"accounts": ["bob", "alice"]}, ["alice", "bob"]),
+        ({"everyone": True}, ["alice", "bob", "carol"]),
+        ({"teams": ["a/b"]}, []),
+        ({}, []),
+    ],
+)
+def test_lost_accounts_belong_to_the_region_that_names_them(assignments: dict[str, t.Any], expected: list[str]) -> None:
+    world = fleet(
+        region("asia", settings={"assignments": assignments}),
+        accounts={"by_cache": {}, "dangling": ["carol", "bob", "alice"]},
+    )
+    (row,) = world.rows()
+    assert row["dangling"] == expected
+    (registry,) = world.registries()
+    assert registry["dangling"] == sorted({"alice", "bob", "carol"} - set(expected))
+    assert bool(registry["cause"]) == bool(registry["dangling"])
+    if expected:
+        assert row["hint"] == "dtr.cache.assign assigns them to the declared cache."
+    if registry["cause"]:
+        assert registry["hint"].startswith("No region names them.")
+
+
+def test_that_a_lost_account_is_sent_elsewhere_is_told_once() -> None:
+    elsewhere = check("client->DTR", "pull", "DTR sends account user-of-asia to itself.", "Assign it.")
+    row = row_of(region("asia"), **checks_fail(elsewhere), accounts={"by_cache": {}, "dangling": ["user-of-asia"]})
+    assert causes(row) == ["1 account is assigned to a cache that no longer exists: user-of-asia."]
+    assert causes(row_of(region("asia"), **checks_fail(elsewhere)))[0].startswith("client->DTR, pull: ")
+
+
+def test_who_is_not_active_pulls_from_nowhere() -> None:
+    accounts = {"by_cache": {}, "dangling": ["user-of-asia", "zoe"], "inactive": ["user-of-asia", "zoe", "yan"]}
+    world = fleet(region("asia"), accounts=accounts)
+    assert world.rows()[0]["state"] == "healthy"
+    assert world.registries()[0]["cause"] is None
+
+
+READ_ONLY = check("client->DTR", "read_only", "DTR is in read-only mode.", "Switch it off.")
+
+
+def test_what_is_wrong_with_a_dtr_that_answers_is_told_once() -> None:
+    health = {"caches": [probed(name, [*GOOD, READ_ONLY]) for name in ("asia", "europe")]}
+    world = fleet(region("asia"), region("europe"), health=health)
+    assert [row["state"] for row in world.rows()] == ["healthy", "healthy"]
+    (registry,) = world.registries()
+    assert (registry["cause"], registry["hint"]) == (
+        "client->DTR, read_only: DTR is in read-only mode.",
+        "Switch it off.",
+    )
+
+
+def test_what_is_wrong_with_a_dtr_that_does_not_answer_is_told_of_each_cache() -> None:
+    expired = check("client->DTR", "validity", "expired.", "Renew it.")
+    down = {"msg": "x", "failure": {"message": "TLS_EXPIRED", "hint": None}}
+    row = row_of(region("asia"), **checks_fail(expired), registry=down)
+    assert causes(row) == ["client->DTR, validity: expired."]
+
+
+def registered(*names: str) -> dict[str, t.Any]:
+    return {"content_caches": [{"id": name, "name": name, "host": f"https://{name}.example.org:443"} for name in names]}
+
+
+@pytest.mark.parametrize(
+    ("failed", "accounts", "told"),
+    [
+        (TCP, ["x"], "1 account is assigned to old (https://old.example.org:443), which no region declares and which"),
+        (TCP, ["x", "y"], "2 accounts are assigned to old"),
+        (TCP, [], None),
+        (check("client->cache", "chain", "CN=x is not trusted."), ["x"], None),
+    ],
+)
+def test_a_cache_that_no_region_declares_is_told_where_its_accounts_pulls_break(
+    failed: dict[str, t.Any], accounts: list[str], told: str | None
+) -> None:
+    health = {"caches": [probed("asia"), probed("old", [failed, *GOOD])]}
+    world = fleet(
+        region("asia"),
+        health=health,
+        registered=registered("asia", "old"),
+        accounts={"by_cache": {"asia": ["z"], "old": accounts}, "dangling": []},
+    )
+    assert world.rows()[0]["state"] == "healthy"
+    (registry,) = world.registries()
+    assert [(each["name"], each["accounts"]) for each in registry["undeclared"]] == [("old", len(accounts))]
+    assert (registry["cause"] is None) if told is None else registry["cause"].startswith(told)
+    if told:
+        assert registry["cause"].endswith("port 443 refuses connections.")
+        assert "dtr.cache.content_caches" in registry["hint"]
+
+
+def probe(name: str) -> dict[str, t.Any]:
+    return {"name": name, "url": f"https://{name}.example.org:443", "min_days": 14}
+
+
+@pytest.mark.parametrize(
+    ("changes", "ports"),
+    [
+        ({}, [443]),
+        ({"plan": {"services": [], "published_ports": []}}, []),
+        ({"plan": {"services": [], "published_ports": []}, "settings": {"certificate": None}}, None),
+        ({"plan": {"published_ports": None}}, None),
+        ({"only": GONE}, None),
+    ],
+)
+def test_what_is_probed_is_compared_with_what_the_swarm_publishes(
+    changes: dict[str, t.Any], ports: list[int] | None
+) -> None:
+    settings = {**changes.get("settings", {}), "probe": probe("asia")}
+    (entry,) = probes([region("asia", **{**changes, "settings": settings})])
+    assert entry.get("published_ports") == ports
+    assert entry["name"] == "asia"
+
+
+def test_what_no_region_declares_is_probed_as_well() -> None:
+    hosts = [region(name, settings={"probe": probe(name)}) for name in ("asia", "europe")]
+    of_dtr = registered("asia", "old", "old")["content_caches"]
+    of_dtr.append({"id": "x", "name": "odd", "host": "ftp://x"})
+    entries = probes(hosts, of_dtr)
+    assert [entry["name"] for entry in entries] == ["asia", "europe", "old"]
+    assert entries[2] == {"name": "old", "url": "https://old.example.org:443"}
+
+
+def test_many_lost_accounts_are_counted() -> None:
+    world = fleet(region("asia"), accounts={"by_cache": {}, "dangling": [f"u{number}" for number in range(9)]})
+    (registry,) = world.registries()
+    told = "9 accounts are assigned to a cache that no longer exists: u0, u1, u2, u3, u4 and 4 more."
+    assert registry["cause"] == told
+
+
+def test_a_dtr_that_each_region_spells_in_another_way_is_one() -> None:
+    hosts = [
+        region("asia"),
+        region("europe", settings={"registry_url": "https://DTR.example.org:443"}),
+        region("africa", settings={"registry_url": "https://dtr.example.org:444"}),
+    ]
+    lost = {"by_cache": {}, "dangling": ["user-of-europe"]}
+    of_dtr = registered("asia", "europe", "africa")
+    results = [(each, fleet(*each.hosts, accounts=lost, registered=of_dtr).dtr) for each in fleets_of(hosts)]
+    rows = region_rows(results, hosts)
+    assert [row["registry_url"] for row in rows] == [DTR, DTR, f"{DTR}:444"]
+    registry = registry_rows(results, rows)[0]
+    assert (registry["url"], registry["dangling"]) == (DTR, [])
+    assert [each["name"] for each in registry["undeclared"]] == ["africa"]
+
+
+def test_a_registry_that_is_well() -> None:
+    assert fleet(region("asia"), region("europe")).registries() == [
+        {
+            "url": DTR,
+            "healthy": True,
+            "version": "2.7.4",
+            "read_only": False,
+            "dangling": [],
+            "undeclared": [],
+            "cause": None,
+            "hint": None,
+        }
+    ]
+
+
+def test_a_host_at_which_the_role_failed_has_a_row() -> None:
+    row = reported_row(facts.host("asia", failure={"task": "Read the settings", "reason": "boom"}))
+    assert row["state"] == "unknown"
+    assert row["cause"] == "observing the region failed at Read the settings: boom."
+    assert set(row) == set(row_of(region("asia")))
+    row = reported_row(facts.host("asia"))
+    assert (row["state"], row["cause"]) == ("unknown", "it was not observed.")
+
+
+def test_a_row_of_the_same_run_before_a_failure_is_not_well_any_more() -> None:
+    before = row_of(region("asia"))
+    observed = {"regions": [row_of(region("europe")), before]}
+    assert reported_row(facts.host("asia", observed=observed)) == before
+    assert reported_row(facts.host("asia", observed=observed, failure=facts.FAILED))["state"] == "unhealthy"
+    assert before["state"] == "healthy"
+
+
+class Dtr:
+    """Answers what modules ask, and records it."""
+
+    def __init__(self, **answers: t.Any) -> None:
+        self.answers = {"registry_info": {"healthy": True}, "cache_health": {"caches": []}, **answers}
+        self.asked: dict[str, t.Any] = {}
+
+    def __call__(self, module: str, options: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any]:
+        self.asked[module] = options
+        return t.cast("t.Mapping[str, t.Any]", self.answers.get(module, {}))
+
+
+LIMITS = Limits(timeout=10, retries=1, probe_timeout=60)
+
+
+def test_a_dtr_is_asked_once_for_all_its_caches() -> None:
+    dtr = Dtr(content_caches_info=registered("asia", "old"))
+    hosts = [region(name, settings={"probe": probe(name)}) for name in ("asia", "europe")]
+    results = observe(Fleet(hosts), dtr, LIMITS)
+    assert dtr.asked["registry_info"] == dtr.asked["content_caches_info"] == {"timeout": 10, "retries": 1}
+    assert [cache["name"] for cache in dtr.asked["cache_health"]["caches"]] == ["asia", "europe", "old"]
+    assert dtr.asked["cache_health"]["timeout"] == 60
+    assert dtr.asked["cache_assignments_info"] == {"timeout": 30, "retries": 1}
+    assert (results.probed, results.ca_problem) == ([], None)
+
+
+@pytest.mark.parametrize("answer", [{"msg": "refused", "failure": {}}, {"healthy": False}])
+def test_of_a_dtr_that_is_not_healthy_only_the_caches_are_probed(answer: dict[str, t.Any]) -> None:
+    dtr = Dtr(registry_info=answer)
+    assert observe(Fleet([region("asia")]), dtr, LIMITS).registry == answer
+    assert list(dtr.asked) == ["registry_info", "cache_health"]
+
+
+@pytest.mark.parametrize(
+    ("image", "version"),
+    [
+        ("docker/dtr-content-cache:2.7.6", "2.7.6"),
+        ("a.example:5000/cache", None),
+        ("a.example:5000/cache:1@sha256:00", "1"),
+        (None, None),
+    ],
+)
+def test_the_version_is_the_tag(image: str | None, version: str | None) -> None:
+    services = [{"name": "cache", "image": image, "replicas": {"wanted": 2, "running": 2}}]
+    assert row_of(region("asia", plan={"services": services}))["version"] == version

@@ -1,0 +1,56 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the report of a verification has of each region."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.reports import verification
+from ansible_collections.dtr.cache.tests.unit.support import facts
+
+CHECKS = [
+    {"edge": "client->cache", "check": "tcp", "ok": True},
+    {"edge": "client->DTR", "check": "registration", "ok": True},
+]
+PULLS = [{"via_cache": True, "bytes": 9_000_000, "seconds": 0.25}]
+PROOF = {"cold": {"seconds": 0.13}, "warm": {"seconds": 0.08, "hit": True}}
+WELL: dict[str, t.Any] = {
+    "settings": {"name": "region-asia", "url": "https://cache"},
+    "health": {"caches": [{"healthy": True, "checks": CHECKS, "days_left": 90}]},
+    "pulled": {"pulls": PULLS, "proof": PROOF},
+}
+
+
+def cells(**changes: t.Any) -> tuple[t.Any, ...]:
+    (row,) = verification.rows([facts.host(**{**WELL, **changes})])
+    return tuple(row.values())
+
+
+def test_a_region_that_is_well() -> None:
+    pulled, proof = "9.0 MB in 0.2 s", "miss in 130 ms, hit in 80 ms"
+    assert cells() == ("region-asia", "https://cache", "yes", "yes", 90, pulled, proof, "ok")
+
+
+def test_what_is_wrong_is_named() -> None:
+    checks = [{**CHECKS[0], "ok": False}, {**CHECKS[1], "ok": False}]
+    health = {"caches": [{"healthy": False, "checks": checks, "days_left": None}]}
+    failure = {"task": "Probe", "reason": "x"}
+    row = cells(health=health, pulled={"skipped": True}, failure=failure)
+    assert row[2:] == ("client->cache tcp, client->DTR registration", "no", None, None, None, "failed at: Probe")
+
+
+@pytest.mark.parametrize(("hit", "word"), [(True, "hit"), (None, "again")])
+def test_a_hit_is_only_told_when_it_was_seen(hit: bool | None, word: str) -> None:
+    proof = {"cold": {"seconds": 1}, "warm": {"seconds": 2, "hit": hit}}
+    assert cells(pulled={"pulls": PULLS, "proof": proof})[6] == f"miss in 1000 ms, {word} in 2000 ms"
+
+
+def test_a_failed_pull_shows_nothing_pulled() -> None:
+    assert cells(pulled={"pulls": [{"via_cache": False, "bytes": 1, "seconds": 1}]})[5] is None
+
+
+def test_a_region_that_was_not_reached() -> None:
+    (row,) = verification.rows([facts.host("manager")])
+    assert (row["region"], row["healthy"], row["result"]) == ("manager", None, "not reached")

@@ -1,0 +1,42 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the report of warming has of each region."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.facts import HostFacts
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.reports import warming
+from ansible_collections.dtr.cache.tests.unit.support import facts
+
+TRANSFERRED = {"blobs": 2, "bytes": 3_100_000, "seconds": 1.25, "wanted_bytes": 12_100_000, "cached_bytes": 9_000_000}
+
+
+def host(pulls: list[str | None], failure: dict[str, str] | None = None, **more: t.Any) -> HostFacts:
+    rows = [{"failure": failure and {"code": failure}} for failure in pulls]
+    warmed = {"pulls": rows, "transferred": {**TRANSFERRED, **more}}
+    return facts.host("h", {"name": "region-asia"}, warmed=warmed, failure=failure)
+
+
+def cells(*hosts: HostFacts) -> list[tuple[t.Any, ...]]:
+    return [tuple(row.values()) for row in warming.rows(hosts)]
+
+
+def test_what_was_there_and_what_was_brought() -> None:
+    assert cells(host([None, None])) == [("region-asia", 2, "12.1 MB", "9.0 MB", "3.1 MB", 1.25, "ok")]
+
+
+def test_a_cache_that_does_not_say_what_it_has() -> None:
+    assert cells(host([None], cached_bytes=None))[0][3] == "unknown"
+
+
+def test_failed_images_are_counted() -> None:
+    assert cells(host([None, "MANIFEST_UNKNOWN"], facts.FAILED))[0][-1] == "1 of 2 images failed"
+
+
+def test_a_region_that_failed_before_and_one_that_was_not_reached() -> None:
+    assert [row[-1] for row in cells(facts.host("a", failure=facts.FAILED), facts.host("b"))] == [
+        "failed at: Deploy the stack",
+        "not reached",
+    ]

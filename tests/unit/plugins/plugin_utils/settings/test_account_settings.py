@@ -1,0 +1,67 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who pulls from the cache, and what is pulled through it."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible_collections.dtr.cache.tests.unit.support.settings import (
+    only_problem,
+    read,
+)
+
+# One mistake each, and what the operator reads.
+MISTAKES: list[tuple[dict[str, t.Any], str]] = [
+    ({"assignments": {"users": ["alice"]}}, "dtr_cache_assignments: users is unknown"),
+    ({"assignments": {"teams": ["backend"]}}, "team 'backend' must be written organisation/team"),
+    (
+        {"assignments_exclusive": "some"},
+        "dtr_cache_assignments_exclusive: 'some' is neither true nor false",
+    ),
+    ({"verify_image": "dtr.example.org/a/b"}, "dtr_cache_verify_image: "),
+    ({"verify_repository": "dtr.example.org/a/b"}, "dtr_cache_verify_repository: 'dtr.example.org/a/b' is not"),
+    ({"warm_images": ["app"]}, "dtr_cache_warm_images: 'app' is not an image in the DTR"),
+    ({"warm_images": [{"repository": "app"}]}, "dtr_cache_warm_images: 'app' is not a repository in the DTR"),
+    ({"warm_images": [{"tags": "1.*"}]}, "dtr_cache_warm_images: an entry has no repository; write"),
+    ({"warm_images": {"repository": "a/b", "tag": 1}}, "dtr_cache_warm_images: an entry has tag; write"),
+    ({"warm_platforms": "amd64"}, "dtr_cache_warm_platforms: amd64: write for example linux/amd64"),
+    ({"warm_concurrency": 0}, "dtr_cache_warm_concurrency: '0' is not a whole number from 1 to 128"),
+    ({"assignments": {"everyone": "jes"}}, "dtr_cache_assignments: everyone: 'jes' is neither true nor false"),
+    ({"assignments": {"everyone": "perhaps"}}, "dtr_cache_assignments: everyone: 'perhaps' is neither true nor false"),
+    ({"assignments": {"everyone": [True]}}, "dtr_cache_assignments: everyone: must be text"),
+    ({"assignments": {1: ["alice"]}}, "dtr_cache_assignments: has the key 1, which is not text; put it in quotes"),
+    ({"assignments": ["alice"]}, "dtr_cache_assignments: must be a mapping of keys to values"),
+    ({"assignments": "alice"}, "dtr_cache_assignments: must be a mapping of keys to values"),
+    ({"assignments": '{"accounts": ["alice"'}, "dtr_cache_assignments: is neither JSON nor YAML that can be read: "),
+    ({"assignments": {"accounts": {"alice": 1}}}, "dtr_cache_assignments: accounts: must be a list of texts"),
+    ({"assignments": {"accounts": [False]}}, "accounts: must be a list of texts; put false, yes or no in quotes"),
+    ({"assignments_exclusive": "true, please"}, "dtr_cache_assignments_exclusive: 'true, please' is neither true nor"),
+    ({"verify_account": ["alice"]}, "dtr_cache_verify_account: must be text"),
+    ({"warm_images": '[{"repository": "a/b"'}, "dtr_cache_warm_images: is neither JSON nor YAML that can be read: "),
+    ({"warm_images": [["a/b:1"]]}, "dtr_cache_warm_images: must be text"),
+    (
+        {"warm_images": [{"repository": "a/b", "tags": {"a": 1}}]},
+        "dtr_cache_warm_images: tags: must be a list of texts",
+    ),
+    ({"warm_platforms": []}, "dtr_cache_warm_platforms: an empty list: write for example linux/amd64"),
+]
+
+
+@pytest.mark.parametrize(("changes", "sentence"), MISTAKES, ids=[sentence[:60] for _changes, sentence in MISTAKES])
+def test_one_mistake_gives_one_clear_sentence(changes: dict[str, t.Any], sentence: str) -> None:
+    assert sentence in only_problem(**changes)
+
+
+def test_images_to_warm_come_by_name_and_by_pattern() -> None:
+    by_pattern: list[t.Any] = [{"repository": "a/b", "tags": ["1.*", 2.0]}, {"repository": "a/c"}]
+    settings, problems = read(warm_images=["a/b:1", *by_pattern, "a/b:1"], warm_platforms="linux/arm64, linux/amd64")
+    assert problems == []
+    assert settings.warm_images == ("a/b:1",)
+    assert [tuple(each.values()) for each in settings.warm_repositories] == [
+        ("a/b", "1.*"),
+        ("a/b", "2.0"),
+        ("a/c", "*"),
+    ]
+    assert settings.warm_platforms == ("linux/arm64", "linux/amd64")

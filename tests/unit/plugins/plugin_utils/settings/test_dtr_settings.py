@@ -1,0 +1,48 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The DTR's address, administrator and CA."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible_collections.dtr.cache.tests.unit.support.settings import (
+    CA,
+    only_problem,
+)
+
+# One mistake each, and what the operator reads.
+MISTAKES: list[tuple[dict[str, t.Any], str]] = [
+    ({"registry_url": None}, "dtr_cache_registry_url: is required"),
+    ({"registry_url": "http://dtr.example.org"}, "is not an address of the form https://host[:port]"),
+    ({"registry_url": "https://admin:pw@dtr.example.org"}, "dtr_cache_registry_url: must not carry credentials"),
+    ({"registry_url": "https://admin:s3cr/et@dtr.example.org"}, "dtr_cache_registry_url: must not carry credentials"),
+    ({"registry_url": "https://dtr.example.org:port"}, "is not an address of the form"),
+    ({"registry_url": "https://dtr.example.org/api"}, "must end after the host and its port"),
+    ({"registry_password": ""}, "dtr_cache_registry_password: is required"),
+    ({"registry_ca": "missing.pem"}, "dtr_cache_registry_ca: missing.pem cannot be read"),
+    ({"registry_ca": "-----BEGIN NOTHING-----"}, "dtr_cache_registry_ca: "),
+    ({"registry_ca_fingerprint": "ab:cd"}, "dtr_cache_registry_ca_fingerprint: "),
+    (
+        {"registry_ca": CA.pem, "registry_ca_fingerprint": "00" * 32},
+        "dtr_cache_registry_ca_fingerprint: none of the certificates of dtr_cache_registry_ca has it",
+    ),
+    (
+        {"registry_ca": "system", "registry_ca_fingerprint": "00" * 32},
+        "dtr_cache_registry_ca_fingerprint: pins nothing with dtr_cache_registry_ca system",
+    ),
+    ({"registry_validate_certs": "perhaps"}, "dtr_cache_registry_validate_certs: 'perhaps' is neither true nor false"),
+    ({"registry_validate_certs": "perhaps "}, "dtr_cache_registry_validate_certs: 'perhaps' is neither true nor false"),
+    ({"registry_validate_certs": 2}, "dtr_cache_registry_validate_certs: '2' is neither true nor false"),
+    ({"registry_validate_certs": ["true"]}, "dtr_cache_registry_validate_certs: must be text"),
+    ({"registry_username": ["admin"]}, "dtr_cache_registry_username: must be text"),
+    ({"registry_password": True}, "dtr_cache_registry_password: must be text; put true, yes, no, on or off in quotes"),
+    ({"registry_password": "hush\nhush"}, "dtr_cache_registry_password: must be one line of text"),
+    ({"registry_ca": {"pem": CA.pem}}, "dtr_cache_registry_ca: must be text"),
+]
+
+
+@pytest.mark.parametrize(("changes", "sentence"), MISTAKES, ids=[sentence[:60] for _changes, sentence in MISTAKES])
+def test_one_mistake_gives_one_clear_sentence(changes: dict[str, t.Any], sentence: str) -> None:
+    assert sentence in only_problem(**changes)

@@ -1,0 +1,90 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Swarm service, and how its Swarm is reached."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible_collections.dtr.cache.tests.unit.support.settings import (
+    only_problem,
+    read,
+)
+
+# One mistake each, and what the operator reads.
+MISTAKES: list[tuple[dict[str, t.Any], str]] = [
+    ({"docker_host": "http://manager:2375"}, "dtr_cache_docker_host: 'http://manager:2375' is not an Engine's address"),
+    ({"nodes": []}, "dtr_cache_nodes: is required"),
+    ({"nodes": {"a": 1}}, "dtr_cache_nodes: must be a list"),
+    ({"nodes": "worker-1,worker-1"}, "dtr_cache_nodes: worker-1 is named more than once"),
+    ({"replicas": "many"}, "dtr_cache_replicas: 'many' is not a whole number"),
+    ({"replicas": 3, "publish_mode": "host"}, "dtr_cache_replicas: 3 replicas cannot run on 2 node(s)"),
+    ({"publish_mode": "mesh"}, "dtr_cache_publish_mode: 'mesh' is none of ingress, host"),
+    ({"environment": ["A=b"]}, "dtr_cache_environment: must be a mapping"),
+    (
+        {"environment": {"AWS_SECRET_ACCESS_KEY": "hush"}},
+        "dtr_cache_environment: AWS_SECRET_ACCESS_KEY holds a credential",
+    ),
+    ({"environment": {"REGISTRY_STORAGE_S3_SECRETKEY": "hush"}}, "REGISTRY_STORAGE_S3_SECRETKEY holds a credential"),
+    ({"environment": {"HTTPS_PROXY": "http://u:hush@proxy:3128"}}, "dtr_cache_environment: HTTPS_PROXY holds a"),
+    ({"resources": {"limit": {}}}, "dtr_cache_resources: limit is unknown; did you mean limits?"),
+    ({"resources": {"limits": "512M"}}, "dtr_cache_resources: limits must be a mapping of keys to values"),
+    ({"resources": {"limits": {"cpus": "half"}}}, "dtr_cache_resources: limits.cpus: 'half' is not a number of"),
+    (
+        {"resources": {"reservations": {"memory": "lots"}}},
+        "dtr_cache_resources: reservations.memory: 'lots' is not a size",
+    ),
+    ({"resources": {"limits": {"disk": "1G"}}}, "limits.disk is unknown; there are cpus, memory"),
+    ({"update_config": {"paralelism": 1}}, "dtr_cache_update_config: paralelism is unknown; did you mean parallelism?"),
+    ({"update_config": {"parallelism": "all"}}, "dtr_cache_update_config: parallelism: 'all' is not a whole number"),
+    ({"update_config": {"delay": 5}}, "dtr_cache_update_config: delay: 5 has no unit; write for example 5s"),
+    ({"update_config": {"monitor": ["1s"]}}, "dtr_cache_update_config: monitor: "),
+    ({"update_config": {"failure_action": "stop"}}, "failure_action: 'stop' is none of continue, pause, rollback"),
+    ({"update_config": {"max_failure_ratio": 2}}, "max_failure_ratio: '2' is not a number from 0 to 1"),
+    (
+        {"update_config": {"order": "first"}},
+        "dtr_cache_update_config: order: 'first' is none of start-first, stop-first",
+    ),
+    ({"stack_name": "my stack"}, "dtr_cache_stack_name: 'my stack' is not a stack's name"),
+    ({"resolve_image": "sometimes"}, "dtr_cache_resolve_image: 'sometimes' is none of"),
+    ({"min_days": "soon"}, "dtr_cache_min_days: 'soon' is not a whole number from 0 to 3650"),
+    ({"keep_versions": "-1"}, "dtr_cache_keep_versions: '-1' is not a whole number from 0 to 100"),
+    ({"timeout": "5m"}, "dtr_cache_timeout: '5m' is not a whole number"),
+    ({"nodes": "worker-1 worker-2"}, "dtr_cache_nodes: 'worker-1 worker-2' is not a node's host name; part several by"),
+    ({"nodes": [["worker-1"]]}, "dtr_cache_nodes: must be a list of texts"),
+    ({"nodes": ["worker-1", True]}, "dtr_cache_nodes: must be a list of texts; put true, yes or no in quotes"),
+    ({"nodes": "[worker-1"}, "dtr_cache_nodes: is neither JSON nor YAML that can be read: something is missing"),
+    ({"replicas": -1}, "dtr_cache_replicas: '-1' is not a whole number from 1 to 1000"),
+    ({"with_registry_auth": "perhaps"}, "dtr_cache_with_registry_auth: 'perhaps' is neither true nor false"),
+    ({"install_requirements": "jes"}, "dtr_cache_install_requirements: 'jes' is neither true nor false"),
+    ({"requirements": {"a": 1}}, "dtr_cache_requirements: must be a list of texts"),
+    ({"client_bundle": ["a"]}, "dtr_cache_client_bundle: must be text"),
+    ({"client_bundle": "bun\x00dle.zip"}, "dtr_cache_client_bundle: holds a byte that is not text"),
+    ({"environment": {1: "a"}}, "dtr_cache_environment: has the key 1, which is not text; put it in quotes"),
+    ({"environment": {"A": ["b"]}}, "dtr_cache_environment: A must be text"),
+    ({"environment": {"A=B": "c"}}, "dtr_cache_environment: a name of a variable must not be empty, nor have a ="),
+    ({"update_config": {"order": ["start-first"]}}, "dtr_cache_update_config: order: must be text"),
+    ({"update_config": "parallelism=1"}, "dtr_cache_update_config: must be a mapping of keys to values"),
+    ({"resources": '{"limits": {"cpus": 1}'}, "dtr_cache_resources: is neither JSON nor YAML that can be read: some"),
+]
+
+
+@pytest.mark.parametrize(("changes", "sentence"), MISTAKES, ids=[sentence[:60] for _changes, sentence in MISTAKES])
+def test_one_mistake_gives_one_clear_sentence(changes: dict[str, t.Any], sentence: str) -> None:
+    assert sentence in only_problem(**changes)
+
+
+def test_service_details_have_the_form_that_docker_takes() -> None:
+    settings, problems = read(
+        resources={"limits": {"cpus": 2, "memory": 536870912}, "reservations": {"cpus": ".5", "memory": None}},
+        update_config={"parallelism": "2", "delay": "1m30s", "max_failure_ratio": "0.5", "order": "start-first"},
+    )
+    assert problems == []
+    assert settings.resources == {"limits": {"cpus": "2", "memory": "536870912"}, "reservations": {"cpus": ".5"}}
+    assert settings.update_config == {
+        "parallelism": 2,
+        "delay": "1m30s",
+        "max_failure_ratio": 0.5,
+        "order": "start-first",
+    }

@@ -1,0 +1,76 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where the cache keeps its layers."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible_collections.dtr.cache.tests.unit.support.settings import (
+    only_problem,
+)
+
+# One mistake each, and what the operator reads.
+MISTAKES: list[tuple[dict[str, t.Any], str]] = [
+    ({"storage": {"floppy": {}}}, "dtr_cache_storage: floppy is no storage backend"),
+    ({"storage": {"filesystem": {}, "inmemory": {}}}, "dtr_cache_storage: names filesystem and inmemory"),
+    ({"storage": {"s3": "bucket"}}, "dtr_cache_storage: s3 must be a mapping of keys to values"),
+    ({"storage": {"s3": {"region": "r"}}}, "dtr_cache_storage: s3 needs bucket"),
+    ({"storage": {"s3": {"region": "r", "bucket": ""}}}, "dtr_cache_storage: s3 needs bucket"),
+    ({"storage": {"s3": {"bucket": "b", "regoin": "r"}}}, "s3.regoin is unknown; did you mean region?"),
+    ({"storage": {"s3": {"region": "r", "bucket": "b", "accesskey": "a"}}}, "s3 has no secretkey; accesskey and"),
+    ({"storage": {"azure": {"container": "c"}}}, "dtr_cache_storage: azure needs accountname, accountkey"),
+    ({"storage": {"azure": {"bucket": "b"}}}, "azure.bucket is unknown; there are accountname, accountkey, container"),
+    ({"storage": {"gcs": {"keyfile": "k"}}}, "dtr_cache_storage: gcs needs bucket"),
+    ({"storage": {"gcs": {"buckets": "k"}}}, "dtr_cache_storage: gcs.buckets is unknown; did you mean bucket?"),
+    ({"storage": {"swift": {"container": "c"}}}, "dtr_cache_storage: swift needs username, password, authurl"),
+    ({"storage": {"swift": {"auth_url": "u"}}}, "dtr_cache_storage: swift.auth_url is unknown; did you mean authurl?"),
+    ({"storage": {"oss": {"region": "r"}}}, "dtr_cache_storage: oss needs accesskeyid, accesskeysecret, bucket"),
+    ({"storage": {"oss": {"accesskey": "r"}}}, "oss.accesskey is unknown; did you mean accesskeyid?"),
+    ({"storage": {"filesystem": {"root": "/x"}}}, "dtr_cache_storage: filesystem.root is unknown"),
+    ({"storage": {"redirect": {"disabled": True}}}, "redirect.disabled is unknown; did you mean disable?"),
+    ({"storage": {"delete": {"enabled": False}}}, "dtr_cache_storage: delete.enabled must stay true"),
+    ({"storage": {"inmemory": {}}, "volume": "data"}, "dtr_cache_volume: is of use only with"),
+    ({"volume": {"driver": "local", "size": 1}}, "dtr_cache_volume: size is unknown"),
+    ({"volume": {"driver_opts": "type=nfs"}}, "dtr_cache_volume: driver_opts: must be a mapping"),
+    (
+        {"volume": {"driver_opts": {"type": "cifs", "o": "username=u,password=hush,rw"}}},
+        "dtr_cache_volume: driver_opts: hold a credential",
+    ),
+    ({"volume": {"driver_opts": {"secretkey": "hush"}}}, "dtr_cache_volume: driver_opts: hold a credential"),
+    ({"storage": {1: {}}}, "dtr_cache_storage: has the key 1, which is not text; put it in quotes"),
+    ({"storage": {"filesystem": {2: "a"}}}, "dtr_cache_storage: has the key 2, which is not text"),
+    ({"storage": ["filesystem"]}, "dtr_cache_storage: must be a mapping of keys to values"),
+    ({"storage": "filesystem"}, "dtr_cache_storage: must be a mapping of keys to values"),
+    ({"storage": '{"filesystem": {}'}, "dtr_cache_storage: is neither JSON nor YAML that can be read: something is"),
+    ({"storage": {"filesystem": "/srv"}}, "dtr_cache_storage: filesystem must be a mapping of keys to values"),
+    ({"storage": {"filesystem": {"maxthreads": "many"}}}, "dtr_cache_storage: filesystem.maxthreads: 'many' is not a"),
+    (
+        {"storage": {"s3": {"region": "r", "bucket": "b", "encrypt": "jes"}}},
+        "dtr_cache_storage: s3.encrypt: 'jes' is neither true nor false",
+    ),
+    (
+        {"storage": {"s3": {"region": "r", "bucket": "b", "loglevel": False}}},
+        "dtr_cache_storage: s3.loglevel: must be text; put false, yes, no, on or off in quotes",
+    ),
+    ({"storage": {"delete": {"enabled": "perhaps"}}}, "dtr_cache_storage: delete.enabled: 'perhaps' is neither true"),
+    (
+        {"storage": {"maintenance": {"readonly": {"enabled": "jes"}}}},
+        "dtr_cache_storage: maintenance.readonly.enabled: 'jes' is neither true nor false",
+    ),
+    (
+        {"storage": {"maintenance": {"uploadpurging": {"age": 7}}}},
+        "dtr_cache_storage: maintenance.uploadpurging.age: 7 has no unit; write for example 7s",
+    ),
+    ({"volume": '{"driver": "local"'}, "dtr_cache_volume: is neither JSON nor YAML that can be read: something is"),
+    ({"volume": ["data"]}, "dtr_cache_volume: must be text"),
+    ({"volume": "./data"}, "dtr_cache_volume: './data' is neither a volume's name nor an absolute path on the nodes"),
+    ({"volume": "/srv/cache:ro"}, "dtr_cache_volume: '/srv/cache:ro' is neither a volume's name nor an absolute path"),
+    ({"volume": "/srv/\x07cache"}, "dtr_cache_volume: must be one line of text without control characters"),
+]
+
+
+@pytest.mark.parametrize(("changes", "sentence"), MISTAKES, ids=[sentence[:60] for _changes, sentence in MISTAKES])
+def test_one_mistake_gives_one_clear_sentence(changes: dict[str, t.Any], sentence: str) -> None:
+    assert sentence in only_problem(**changes)
