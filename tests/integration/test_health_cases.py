@@ -462,7 +462,7 @@ def test_a_registry_that_is_down(world: World, tmp_path: Path, authorities: harn
         standin.control.behave(unhealthy="rethinkdb: no quorum")
         unhealthy = look_at_other(world, entry, connection)
         assert failed(of(unhealthy, "region-asia")) == [(TO_DTR, "api")]
-        assert "DTR says that it is not healthy (rethinkdb: no quorum). Mend DTR first." in unhealthy["msg"]
+        assert "DTR says that it is not healthy (rethinkdb: no quorum). Fix DTR first." in unhealthy["msg"]
         port = int(standin.url.rpartition(":")[2])
     down = look_at_other(world, entry, connection)
     assert sorted(failed(of(down, "region-asia"))) == [(TO_UPSTREAM, "upstream"), (TO_DTR, "tcp")]
@@ -471,7 +471,7 @@ def test_a_registry_that_is_down(world: World, tmp_path: Path, authorities: harn
         in (down["msg"])
     )
     (upstream,) = [check for check in of(down, "region-asia")["checks"] if check["check"] == "upstream"]
-    assert upstream["hint"] == "DTR does not answer this machine either: mend that first, and look again."
+    assert upstream["hint"] == "DTR does not answer this machine either: fix that first, and check again."
     with other_dtr(world, tmp_path, authorities, port):
         assert look_at_other(world, entry, connection)["healthy"]
 
@@ -501,7 +501,7 @@ def test_a_registry_that_is_read_only(world: World) -> None:
     try:
         result = world.look([entry])
         assert failed(of(result, "region-asia")) == [(TO_DTR, "read_only")]
-        assert "DTR is in read-only mode. If nobody is at work on DTR, switch the read-only mode off" in result["msg"]
+        assert "DTR is in read-only mode. Images can be pulled, but not pushed." in result["msg"]
         assert world.look([entry], check_read_only=False)["healthy"]
     finally:
         world.lab.control.behave(read_only_registry=False)
@@ -596,7 +596,7 @@ def test_a_clock_that_is_off_by_a_year(
     assert f"late: client->cache, clock: the server's clock is {told} this machine's." in result["msg"]
     assert hints == {
         "clock": "DTR's clock agrees with this machine's: set that of the cache's node (NTP).",
-        "upstream": "Set the clock of the cache's node right first, and look again: the cache judges DTR's "
+        "upstream": "Set the clock of the cache's node right first, and check again: the cache judges DTR's "
         "certificate by it.",
     }
     clocks.cache.off = clocks.upstream.off = datetime.timedelta(0)

@@ -218,6 +218,6 @@ def test_a_dtr_that_is_read_only_makes_no_cache_ill(look: t.Callable[..., Report
     (registry,) = report.stats["registries"]
     assert registry["cause"] == "client->DTR, read_only: DTR is in read-only mode."
     assert (report.run.code, report.stats["well"]) == (2, False)
-    assert "is in read-only mode. If nobody is at work on DTR" in report.run.output
+    assert "is in read-only mode. Images can be pulled, but not pushed" in report.run.output
     assert report.run.total("failed") == 1, "told once"
     assert "dtr_cache_registry_read_only{" in report.metrics

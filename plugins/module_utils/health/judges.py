@@ -41,7 +41,7 @@ def judge_upstream(seen: ProbeAnswer | str) -> Check:
     """The answer for a blob that exists nowhere, asked for without a signature.
 
     That DTR refuses such a request is what is expected to come back. A cache that refuses by itself, which is not
-    published of any version, looks the same; a pull with M(dtr.cache.cache_pull) leaves no doubt.
+    published of any version, answers the same; a pull with M(dtr.cache.cache_pull) leaves no doubt.
     """
     if isinstance(seen, str):
         return bad(

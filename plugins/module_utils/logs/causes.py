@@ -36,12 +36,12 @@ _HANDSHAKE = "TLS handshake error from"
 
 
 def of_task(error: str) -> Cause:
-    """What Swarm's reason for the end of a task, or for its not beginning, tells."""
+    """The cause that Swarm's reason for the end of a task, or for its not beginning, points to."""
     return next((cause for cause in OF_TASKS if cause.pattern.search(error)), OF_TASKS[-1])
 
 
 def of_line(text: str, *, fatal: bool) -> Cause | None:
-    """What one message of the log tells; C(None) when it is about nothing that is known.
+    """The cause that one message of the log points to; C(None) when none is known.
 
     Args:
         text: The message and its error, without the fields that come from a client's request.

@@ -42,7 +42,7 @@ def moment_of(timestamp: str) -> datetime.datetime:
 def messages(chunks: t.Iterable[bytes]) -> t.Iterator[tuple[int, str]]:
     """The messages of a stream with the stream's number, from either form: with frames, or as a terminal shows it.
 
-    The Engine puts a timestamp before each message, and no digit can begin a frame: so the first byte tells the form.
+    The Engine puts a timestamp before each message, and no digit can begin a frame: so the first byte shows the form.
     """
     source = iter(chunks)
     buffer = bytearray()

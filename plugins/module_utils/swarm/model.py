@@ -28,7 +28,7 @@ class Swarm:
 
 @dataclasses.dataclass(frozen=True)
 class Moment:
-    """What one look at a stack showed, in the Engine API's shapes."""
+    """What one observation of a stack showed, in the Engine API's shapes."""
 
     services: t.Mapping[str, Raw]
     tasks: t.Sequence[Raw]

@@ -37,7 +37,7 @@ class Plan:
     """Steps in the order in which they must be done, and the two sides of the diff (differences only).
 
     C(kept_images) are services whose image C(docker stack deploy) would keep, as it goes by a label that still names
-    the wanted one; it takes it from the definition when it is told to resolve images always.
+    the wanted one; it takes it from the definition with C(--resolve-image always).
     """
 
     steps: list[dict[str, str]] = dataclasses.field(default_factory=list)

@@ -73,8 +73,8 @@ def failed_tasks(moment: Moment) -> dict[str, list[str]]:
 def stalled_services(moment: Moment) -> list[str]:
     """The services whose replicas have all ended and for which Swarm makes no new one, although it should.
 
-    Swarm can lose a replica when its node loses the label while the service is updated. It looks again at the next
-    update, also at one that changes nothing.
+    Swarm can lose a replica when its node loses the label while the service is updated. It schedules again at the
+    next update, also at one that changes nothing.
     """
     names = []
     for name, service in sorted(moment.services.items()):

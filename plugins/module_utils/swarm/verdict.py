@@ -68,10 +68,10 @@ def judge(
     definition: t.Mapping[str, t.Any] | None = None,
     old_failures: t.Collection[str] = (),
 ) -> Judgement:
-    """What one look says.
+    """The verdict on one observation.
 
     Args:
-        moment: What was seen.
+        moment: What was observed.
         definition: The stack's definition, where it is known. Only services that are as it declares have converged,
             and one that is was not rolled back by the deployment in question, whatever the Engine remembers of an
             earlier one.

@@ -101,7 +101,7 @@ def describe(certificate: x509.Certificate) -> Description:
 
 
 def unreadable() -> tuple[type[Exception], ...]:
-    """What cryptography raises where it first looks at a part of a certificate that is not as it should be."""
+    """What cryptography raises on first access to a part of a certificate that is malformed."""
     return (
         ValueError,
         TypeError,

@@ -13,7 +13,7 @@ AT_CLIENTS: tuple[Cause, ...] = (
         "client_sees_expired",
         CLIENT_TO_CACHE,
         "clients find its certificate expired",
-        f"Renew dtr_cache_certificate, {ROTATE}; otherwise look at the client's clock.",
+        f"Renew dtr_cache_certificate, {ROTATE}; otherwise check the client's clock.",
         r"remote error: tls: (?:expired certificate|certificate expired)",
     ),
     cause(

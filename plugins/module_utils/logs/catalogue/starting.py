@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .cause import DEPLOY, ROTATE, START, Cause, cause
 
-# Words of the registry's own log, the more precise ones first: the first that fits a line is what it tells.
+# Words of the registry's own log, the more precise ones first: the first that fits a line is its cause.
 STARTING: tuple[Cause, ...] = (
     cause(
         "key_mismatch",
@@ -48,7 +48,7 @@ STARTING: tuple[Cause, ...] = (
         "configuration_missing",
         START,
         "it finds no config.yml",
-        f"Mount the Docker config where the entry point looks for it (/config.yml), {DEPLOY}.",
+        f"Mount the Docker config where the entry point expects it (/config.yml), {DEPLOY}.",
         r"configuration error: open \S+: no such file or directory",
         r"no configuration file named",
         r"configuration path unspecified",

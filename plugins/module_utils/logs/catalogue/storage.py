@@ -34,7 +34,7 @@ AT_STORAGE: tuple[Cause, ...] = (
         "disk_broken",
         STORAGE,
         "its disk or network file system has errors",
-        "Look at the disk or NFS server of the cache's volume (dmesg on the node), then restart the cache.",
+        "Check the disk or NFS server of the cache's volume (dmesg on the node), then restart the cache.",
         r"input/output error",
         r"stale (?:NFS )?file handle",
         r"transport endpoint is not connected",
@@ -69,7 +69,7 @@ AT_STORAGE: tuple[Cause, ...] = (
         "storage_throttled",
         STORAGE,
         "its storage refuses requests that come too fast",
-        "Look at the limits of the object store; fewer or smaller concurrent pulls help for the moment.",
+        "Check the limits of the object store; fewer concurrent pulls help for the moment.",
         r"\b(?:SlowDown|ServerBusy|TooManyRequestsException|RequestLimitExceeded)\b",
     ),
     cause(

@@ -31,7 +31,7 @@ OF_TASKS: tuple[Cause, ...] = (
         "no_node",
         START,
         "no node of the Swarm takes it",
-        "Look at labels, states and resources of the nodes in dtr_cache_nodes: docker node ls. dtr.cache.deploy sets "
+        "Check labels, states and resources of the nodes in dtr_cache_nodes: docker node ls. dtr.cache.deploy sets "
         "the label.",
         r"no suitable node",
     ),
@@ -65,7 +65,7 @@ OF_TASKS: tuple[Cause, ...] = (
     cause(
         "entrypoint_missing",
         START,
-        "its image has not the program that the service starts",
+        "its image does not have the program that the service starts",
         f"Use the image of the DTR content cache (dtr_cache_image, dtr_cache_product), {DEPLOY}.",
         r"(?:exec|stat|unable to start container process).*"
         r"(?:no such file or directory|executable file not found|permission denied|exec format error)",
@@ -74,7 +74,7 @@ OF_TASKS: tuple[Cause, ...] = (
         "killed",
         START,
         "its container was killed",
-        "Mostly for lack of memory: look at dmesg on the node, and raise the limit in dtr_cache_resources.",
+        "Mostly for lack of memory: check dmesg on the node, and raise the limit in dtr_cache_resources.",
         r"non-zero exit \(137\)",
         r"\bOOM\b",
     ),
@@ -82,7 +82,7 @@ OF_TASKS: tuple[Cause, ...] = (
         "unhealthy",
         START,
         "its container's own health check fails",
-        "docker service inspect shows the check; the cache's log tells what it met.",
+        "docker service inspect shows the check; the cache's log shows why it fails.",
         r"unhealthy container",
     ),
     NODE_LOST,
@@ -90,7 +90,7 @@ OF_TASKS: tuple[Cause, ...] = (
         "container_ended",
         START,
         "its container ends",
-        "Its log tells why; without one, look at the entry point of the service.",
+        "Its log says why; without one, check the entry point of the service.",
         r"non-zero exit",
     ),
     cause(

@@ -33,13 +33,13 @@ class Stage:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **shows: list[bool | float]) -> None:
         self.shows = shows
-        self.looks: list[str] = []
+        self.probed: list[str] = []
         monkeypatch.setattr(examine, "probe", self.probe)
         monkeypatch.setattr(examine, "_PAUSE_SECONDS", 0.05)
 
     def probe(self, endpoint: Endpoint, _step: float) -> EndpointReport:
         name = endpoint.url.removeprefix("https://")
-        self.looks.append(name)
+        self.probed.append(name)
         shows = self.shows[name]
         show = shows.pop(0) if len(shows) > 1 else shows[0]
         if not isinstance(show, bool):
@@ -63,7 +63,7 @@ class TestExamine:
     def test_each_cache_and_dtr_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         stage = Stage(monkeypatch, a=[True], b=[False], dtr=[True])
         found = stage.examine(["a", "b"])
-        assert sorted(stage.looks) == ["a", "b", "dtr"]
+        assert sorted(stage.probed) == ["a", "b", "dtr"]
         assert {name: condition.healthy for name, condition in found.items()} == {"a": True, "b": False}
         assert [check.edge for check in found["a"].checks] == [CLIENT_TO_CACHE, CLIENT_TO_DTR]
 
@@ -100,14 +100,14 @@ class TestExamine:
         stage = Stage(monkeypatch, a=[True], b=[False, False, True])
         found = stage.examine(["a", "b"], wait=True)
         assert all(condition.healthy for condition in found.values())
-        assert sorted(stage.looks) == ["a", "b", "b", "b"]
+        assert sorted(stage.probed) == ["a", "b", "b", "b"]
 
     def test_waits_no_longer_than_the_time_out(self, monkeypatch: pytest.MonkeyPatch) -> None:
         stage = Stage(monkeypatch, a=[False])
         began = time.monotonic()
         assert not stage.examine(["a"], wait=True, timeout=0.5)["a"].healthy
         assert time.monotonic() - began < 1.5
-        assert len(stage.looks) > 2
+        assert len(stage.probed) > 2
 
     def test_the_last_whole_look_counts(self, monkeypatch: pytest.MonkeyPatch) -> None:
         stage = Stage(monkeypatch, a=[False, 30.0])
@@ -119,12 +119,12 @@ class TestExamine:
         hangs = Check(CLIENT_TO_CACHE, "tls", False, "there is no TLS answer within 0.3 seconds.", "Look.")
         shows = [(0.0, refused), (10.0, hangs)]
 
-        def look_at(_endpoint: Endpoint, step: float) -> EndpointReport:
+        def probe(_endpoint: Endpoint, step: float) -> EndpointReport:
             seconds, check = shows.pop(0)
             time.sleep(min(seconds, step))
             return EndpointReport([check], None, None, None)
 
-        monkeypatch.setattr(examine, "probe", look_at)
+        monkeypatch.setattr(examine, "probe", probe)
         monkeypatch.setattr(examine, "_PAUSE_SECONDS", 0.05)
         (condition,) = examine.examine([ASIA], None, min_days=14, timeout=0.4, wait=True)
         assert shows == []
