@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.dtr.api import ContentCache
+from ansible_collections.dtr.cache.plugins.module_utils.dtr.model import ContentCache
 from ansible_collections.dtr.cache.plugins.module_utils.health.agreement import (
     assignment_checks,
     deployment_check,

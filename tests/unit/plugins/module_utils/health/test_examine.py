@@ -9,7 +9,7 @@ import typing as t
 
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.dtr.api import ContentCache
+from ansible_collections.dtr.cache.plugins.module_utils.dtr.model import ContentCache
 from ansible_collections.dtr.cache.plugins.module_utils.health import examine
 from ansible_collections.dtr.cache.plugins.module_utils.health.checks import (
     CACHE_TO_DTR,
