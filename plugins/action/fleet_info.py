@@ -77,5 +77,6 @@ class ActionModule(DtrAction):
             of_host = variables["hostvars"][head.host]
             options = settings_variables.dtr_connection(of_host, self._templar, self._loader)
         except Failure as failure:
-            return {}, failure
+            # Not those of the environment either: they may be of another DTR.
+            return {"url": "", "username": "", "password": ""}, failure
         return {**options, **({"ca_certificate": head.dtr_ca} if head.dtr_ca else {})}, None

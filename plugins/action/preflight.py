@@ -54,6 +54,9 @@ class ActionModule(ActionBase):
         _validation, options = self.validate_argument_spec(argument_spec=ARGUMENT_SPEC)
         reading = read_host(variables, self._templar, self._loader, _read_as(options["needs"]))
         fingerprint = self._fingerprint(reading, variables)
+        # Also of those who only observe: without the others' results they would report what is not so.
+        if apart := self._strategy_problems(options["together"]):
+            return {**result, **problems_as_result(variables["inventory_hostname"], apart), "changed": False}
         known = variables.get(FACT) or {}
         if known.get("fingerprint") == fingerprint and set(options["needs"]) <= set(known.get("checked") or ()):
             return {**result, **{key: known[key] for key in ANSWER}, "changed": False}
@@ -78,7 +81,7 @@ class ActionModule(ActionBase):
         self, reading: Reading, fingerprint: str, options: t.Mapping[str, t.Any], variables: dict[str, t.Any]
     ) -> dict[str, t.Any]:
         needs, settings = options["needs"], reading.settings
-        problems = [*self._strategy_problems(options["together"]), *reading.problems, *self._disk_problems(needs)]
+        problems = [*reading.problems, *self._disk_problems(needs)]
         problems += _missing_parts(settings, needs, self._task.check_mode)
         answer: dict[str, t.Any] = {"warnings": _missing_files(settings)}
         answer["dtr_ca"], trouble = self._authority(settings, needs, answer)
@@ -86,7 +89,8 @@ class ActionModule(ActionBase):
         answer["dtr_ca_problem"] = trouble
         if trouble and options["fail"]:
             problems.append(trouble)
-        answer["engine"] = dict(settings.engine)
+        # Nobody is to ask another Engine than the one that was meant.
+        answer["engine"] = {} if settings.client_bundle else dict(settings.engine)
         checked = list(needs)
         if {"swarm", "manager"} & set(needs):
             try:

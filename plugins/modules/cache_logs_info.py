@@ -124,6 +124,8 @@ MODULE = EngineModule(
         "since": {"type": "str", "default": "1h"},
         "lines": {"type": "int", "default": 20000},
         "timeout": {"type": "float", "default": 60},
+        # The action plugin takes it, and sends the module without.
+        "explains": {"type": "dict"},
     },
 )
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -36,45 +37,65 @@ def test_a_run_with_nothing_to_do_prints_few_lines(again: Run) -> None:
     assert len(again.output.splitlines()) <= MOST_LINES, again.output
 
 
-@pytest.mark.parametrize("callback", ["ansible.builtin.default", "ansible.builtin.minimal", "ansible.posix.json"])
-def test_the_table_is_shown_by_every_callback(again: Run, play: Play, callback: str) -> None:
-    """As columns that people read, never as a list in JSON."""
-    run = play(DEPLOY, env={"ANSIBLE_STDOUT_CALLBACK": callback, "COLUMNS": "100"})
+def table_of(run: Run) -> list[str]:
+    """What the report shows, from its task to the recap."""
+    return run.output.rpartition("TASK [Report")[2].partition("PLAY RECAP")[0].splitlines()[1:]
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.minimal"},
+        {"ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml"},
+        {"ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_DISPLAY_OK_HOSTS": "no"},
+    ],
+    ids=["minimal", "yaml", "json"],
+)
+def test_the_table_is_shown_by_every_callback_that_people_read(
+    again: Run, play: Play, environment: dict[str, str]
+) -> None:
+    run = play(DEPLOY, env={**environment, "COLUMNS": "100"})
     assert run.code == 0, run.output
     for region in REGIONS:
-        assert re.search(rf"^\s*{region}\s{{2,}}.*\bok\b", run.output, re.MULTILINE), run.output
+        assert re.search(rf"^{region}\s{{2,}}.*\bok$", run.output, re.MULTILINE), run.output
+
+
+def test_the_rows_are_in_what_programs_read(again: Run, play: Play) -> None:
+    run = play(DEPLOY, env={"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json", "ANSIBLE_SHOW_CUSTOM_STATS": "1"})
+    assert run.code == 0, run.output
+    # After what came by the standard error.
+    result = json.loads(run.output[run.output.index("{\n") :].rpartition("}\n")[0] + "}")
+    rows = result["global_custom_stats"]["dtr_cache_regions"]
+    assert [row["region"] for row in rows] == list(REGIONS)
+    assert [row["result"] for row in rows] == ["ok", "ok"]
 
 
 def test_the_table_fits_the_terminal(again: Run, play: Play) -> None:
-    for width in (60, 80, 120):
+    for width in (50, 70, 120):
         run = play(DEPLOY, env={"COLUMNS": str(width)})
-        rows = [line for line in run.output.splitlines() if re.match(r"\s*region(-\S+)?\s{2,}", line)]
-        assert len(rows) == 3, run.output
-        assert max(map(len, rows)) <= width, rows
+        shown = table_of(run)
+        assert max(map(len, shown)) <= width, run.output
+        assert [line.split()[0] for line in shown if re.match("region-", line)] == list(REGIONS), run.output
 
 
 def test_a_region_that_fails_prints_its_reason_once_and_once_in_the_table(again: Run, play: Play) -> None:
-    """Also where the other one is well, and with the JSON of a failed result taken for what it is: one place."""
-    run = play(DEPLOY, "-e", '{"dtr_cache_verify_image": "engineering/no-such-image:1.0"}', "--limit", "region-asia")
+    """By a task each. Ansible itself shows the message above the result of the task that failed, too."""
+    run = play(DEPLOY, "--limit", "region-asia", dtr_cache_verify_image="engineering/no-such-image:1.0")
     assert run.code != 0
-    reason = "no-such-image"
-    tasks = run.output.split("\nTASK [")
-    # Ansible shows a failure's message above its result, too.
-    with_reason = [part for part in tasks if reason in part]
+    with_reason = [part for part in run.output.split("\nTASK [") if "no-such-image" in part]
     assert len(with_reason) == 2, run.output
-    assert "region-asia" in with_reason[0]
-    table = [line for line in run.output.splitlines() if re.match(r"\s*region-asia\s{2,}", line)]
-    assert len(table) == 1, run.output
-    # The row's own line, or what follows it where the terminal is narrow.
-    assert with_reason[-1].count(reason) == 1, run.output
+    assert "fatal: [region-asia" in with_reason[0]
+    assert with_reason[1].startswith("Report"), run.output
+    assert with_reason[1].count("no-such-image") == 1, run.output
 
 
 def test_a_refused_setting_prints_its_reason_once_and_once_in_the_table(again: Run, play: Play) -> None:
     run = play(DEPLOY, dtr_cache_blob_ttl="24")
     assert run.code != 0
-    assert run.output.count("dtr_cache_blob_ttl: 24 has no unit") <= 2 * 2 + len(REGIONS), run.output
     parts = [part for part in run.output.split("\nTASK [") if "dtr_cache_blob_ttl: 24 has no unit" in part]
     assert len(parts) == 2, run.output
+    assert parts[1].startswith("Report"), run.output
+    assert parts[1].count("dtr_cache_blob_ttl: 24 has no unit") == len(REGIONS), run.output
 
 
 def test_a_check_says_that_nothing_has_been_done_yet(again: Run, play: Play) -> None:

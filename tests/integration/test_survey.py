@@ -45,7 +45,7 @@ def as_text(write: t.Callable[[t.Any], str]) -> dict[str, t.Any]:
 
 
 def block(value: t.Any) -> str:
-    return yaml.safe_dump(value, default_flow_style=False).removesuffix("...\n")
+    return yaml.safe_dump(value, default_flow_style=False, sort_keys=False).removesuffix("...\n")
 
 
 SPELLINGS: dict[str, dict[str, t.Any]] = {

@@ -34,6 +34,9 @@ REQUIRED = {
     "swarm": ("nodes",),
     "address": ("registry_url",),
     "port": (),
+}
+# The same for what a step needs besides, which the preflight judges by itself.
+REQUIRED_BY_STEPS = {
     "trust": ("registry_url",),
     "confirmation": ("confirm_removal",),
     "verification": (),
@@ -112,7 +115,7 @@ def roles() -> str:
 def role_page(role: Path) -> str:
     """What a role is for, without which variables it does not work, and which others it uses."""
     spec = argument_spec(role)
-    required = list(dict.fromkeys(name for need in _needs(role) for name in REQUIRED[need]))
+    required = list(dict.fromkeys(name for need in _needs(role) for name in {**REQUIRED, **REQUIRED_BY_STEPS}[need]))
     vocabulary = [name.removeprefix("dtr_cache_") for name in argument_spec(PROJECT / "roles" / "settings")["options"]]
     used = _used(role) - set(required)
     text = [plain(each) for each in spec["description"] if not each.startswith("The variables are those of role")]

@@ -45,7 +45,7 @@ def read_software(reader: Reader) -> tuple[Product, str]:
 def read_configuration(reader: Reader, name: str, private_key: str) -> dict[str, t.Any]:
     upstreams = [reader.checked("upstreams", https_url, url, "") for url in reader.items("upstreams")]
     return {
-        "blob_ttl": _read_blob_ttl(reader),
+        "blob_ttl": reader.value("blob_ttl", _blob_ttl, ""),
         "upstreams": tuple(upstreams),
         "upstream_cas": read_authorities(reader, "upstream_cas"),
         "http_secret": _read_http_secret(reader, name, private_key),
@@ -76,16 +76,14 @@ def _read_host(reader: Reader, required: bool) -> str:
     return ""
 
 
-def _read_blob_ttl(reader: Reader) -> str:
-    ttl = reader.text("blob_ttl")
+def _blob_ttl(value: t.Any) -> str:
+    ttl = values.line(value)
     if re.fullmatch(r"[0-9]+", ttl):
-        reader.problem("blob_ttl", f"{ttl} has no unit and would mean nanoseconds; write {ttl}h, {ttl}m or {ttl}s")
-    elif ttl and not _DURATION.fullmatch(ttl):
-        reader.problem(
-            "blob_ttl", f"{values.quoted(ttl)} is not a positive whole number with a unit (ns, us, ms, s, m, h)"
-        )
-    elif (duration(ttl) or 0) > _LONGEST_DURATION:
-        reader.problem("blob_ttl", f"{ttl} is longer than the cache can count, 292 years")
+        raise values.invalid(f"{ttl} has no unit and would mean nanoseconds; write {ttl}h, {ttl}m or {ttl}s")
+    if not _DURATION.fullmatch(ttl):
+        raise values.invalid(f"{values.quoted(ttl)} is not a positive whole number with a unit (ns, us, ms, s, m, h)")
+    if (duration(ttl) or 0) > _LONGEST_DURATION:
+        raise values.invalid(f"{ttl} is longer than the cache can count, 292 years")
     return ttl
 
 

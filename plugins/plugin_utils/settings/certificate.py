@@ -51,6 +51,9 @@ def read_pem(reader: Reader, name: str, required: str = "") -> str:
 def read_authorities(reader: Reader, name: str) -> tuple[str, ...]:
     """A list of CAs, each a PEM text or a path; one alone may be given as text."""
     given = reader.raw(name)
+    if isinstance(given, dict):
+        reader.problem(name, "must be a list of PEM texts or paths")
+        return ()
     # A PEM text has line breaks of its own, so it is no list.
     is_one = isinstance(given, str) and "-----BEGIN" in given and not is_structure(given)
     authorities = [given] if is_one else reader.checked(name, entries, given, [])

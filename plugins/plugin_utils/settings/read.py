@@ -100,6 +100,8 @@ def _check_names(reader: Reader, variables: t.Mapping[str, t.Any], known: t.Mapp
             reader.problem("ignore_variables", f"{pattern} is a variable of dtr.cache, which is not ignored")
     unknown = set(variables) - set(known)
     for name in sorted(unknown - ignored_names(unknown, patterns)):
-        similar = difflib.get_close_matches(name, known, n=1)
-        meant = f"; did you mean {similar[0]}?" if similar else "."
+        similar = difflib.get_close_matches(
+            name.removeprefix(PREFIX), [each.removeprefix(PREFIX) for each in known], n=1
+        )
+        meant = f"; did you mean {PREFIX}{similar[0]}?" if similar else "."
         reader.problem(name, f"is no variable of dtr.cache{meant} If it is your own, name it in {IGNORED}")

@@ -134,17 +134,16 @@ class Reader:
         not notice.
         """
         given = self.checked(name, values.mapping, {} if given is None else given, {}, prefix and f"{prefix[:-1]} ")
-        result = {}
-        for key, value in given.items():
-            if key not in kinds:
-                similar = difflib.get_close_matches(key, kinds, n=1)
-                there = f"did you mean {similar[0]}?" if similar else f"there are {', '.join(kinds) or 'none'}"
-                self.problem(name, f"{prefix}{values.shown(key)} is unknown; {there}")
-            elif values.is_set(value):
-                read = self.checked(name, kinds[key], value, None, f"{prefix}{key}: ")
-                if read is not None:
-                    result[key] = read
-        return result
+        for key in sorted(set(given) - set(kinds)):
+            similar = difflib.get_close_matches(key, kinds, n=1)
+            there = f"did you mean {similar[0]}?" if similar else f"there are {', '.join(kinds) or 'none'}"
+            self.problem(name, f"{prefix}{values.shown(key)} is unknown; {there}")
+        read = {
+            key: self.checked(name, kind, given[key], None, f"{prefix}{key}: ")
+            for key, kind in kinds.items()
+            if values.is_set(given.get(key))
+        }
+        return {key: value for key, value in read.items() if value is not None}
 
     def part(self, name: str, prefix: str, kinds: t.Mapping[str, values.Kind]) -> values.Kind:
         """The kind of a mapping inside of a variable's, whose problems are collected as those of the variable."""

@@ -25,6 +25,8 @@ _FIRST_KEY = re.compile(r"[\"']?\w+[\"']?[ \t]*:(\s|$)")
 def plain(value: t.Any) -> t.Any:
     """The same without the types by which ansible-core marks where a value came from: YAML cannot represent them.
 
+    The order of keys says nothing in JSON and in YAML, and a deployment must not follow it, so they are in one order.
+
     Raises:
         Failure: C(INVALID_INPUT) for what no variable can hold, such as a date or a key that is not text.
     """
@@ -35,7 +37,8 @@ def plain(value: t.Any) -> t.Any:
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     if isinstance(value, collections.abc.Mapping):
-        return {_key(key): plain(item) for key, item in value.items()}
+        found = {_key(key): plain(item) for key, item in value.items()}
+        return {key: found[key] for key in sorted(found)}
     for kind in (int, float):
         if isinstance(value, kind):
             return kind(value)

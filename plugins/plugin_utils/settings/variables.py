@@ -124,7 +124,8 @@ class _Host:
         """The vocabulary. Of what the environment may give, only what is not given otherwise is worked out."""
         written = vocabulary()
         templates = [name for name, value in written.items() if _is_template(value) and not is_set(given.get(name))]
-        return {**written, **self._templated(self._templar_of_defaults, templates, written)}
+        worked_out = self._templated(self._templar_of_defaults, templates, written)
+        return {**written, **dict.fromkeys(templates), **worked_out}
 
     def problems(self, found: t.Sequence[str]) -> list[str]:
         """Those of the reading with those that kept variables from being read, one a variable."""

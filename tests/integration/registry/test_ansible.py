@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import os
 import re
@@ -630,10 +631,11 @@ def two_regions(registry: Registry) -> Registry:
 
 
 def rows(run: Run) -> list[list[str]]:
-    """The cells of the summary."""
-    after = run.stdout.partition("TASK [Show the summary]")[2].partition("\nTASK")[0]
-    lines = json.loads(after[after.index("[\n") : after.rindex("]") + 1])
-    return [re.split(r"\s{2,}", line) for line in lines if not line.startswith("-")]
+    """The cells of the report's table."""
+    lines = run.stdout.splitlines()
+    (heading,) = (number for number, line in enumerate(lines) if line.startswith("region "))
+    table = [lines[heading], *itertools.takewhile(lambda line: re.match(r"[\w-]+  ", line), lines[heading + 2 :])]
+    return [re.split(r"\s{2,}", line) for line in table]
 
 
 def test_the_fleet_is_assigned_in_one_go(two_regions: Registry, ansible: Ansible) -> None:

@@ -38,20 +38,33 @@ class Fleet:
         self.caches = caches
         self.ansible = ansible
 
-    def run(
-        self, role: str, entries: t.Callable[[str], list[Json]], *, forms: t.Iterable[str] = FORMS, **more: t.Any
-    ) -> Run:
-        """Use a role with what C(entries) gives for each form, each form on a host of its own."""
-        hosts: dict[str, Json] = {form: {**LOCALLY} for form in FORMS}
-        # What does not go to where it is delegated to fails.
-        hosts["delegate"] = {"ansible_host": "192.0.2.1", "ansible_timeout": 2}
-        shared = {
+    @property
+    def connection(self) -> Json:
+        return {
             "dtr_cache_registry_url": self.registry.standin.url,
             "dtr_cache_registry_username": "admin",
             "dtr_cache_registry_password": self.registry.connection["password"],
             "dtr_cache_registry_ca": self.registry.standin.ca.read_text(),
             "dtr_cache_docker_host": "unix:///nonexistent/docker.sock",
         }
+
+    def run(
+        self,
+        role: str,
+        entries: t.Callable[[str], list[Json]],
+        *,
+        forms: t.Iterable[str] = FORMS,
+        apart: bool = False,
+        **more: t.Any,
+    ) -> Run:
+        """Use a role with what C(entries) gives for each form, each form on a host of its own.
+
+        With C(apart), hosts have no variables that lead to a DTR: each use brings its own.
+        """
+        hosts: dict[str, Json] = {form: {**LOCALLY} for form in FORMS}
+        # What does not go to where it is delegated to fails.
+        hosts["delegate"] = {"ansible_host": "192.0.2.1", "ansible_timeout": 2}
+        shared = {} if apart else self.connection
         inventory = {
             "dtr_caches": {"hosts": hosts, "vars": shared},
             "ungrouped": {"hosts": {"localhost": {**LOCALLY}}},
@@ -121,6 +134,7 @@ def test_registration(fleet: Fleet) -> None:
     def entries(form: str) -> list[Json]:
         return [
             {
+                **fleet.connection,
                 "dtr_cache_name": name_of(form, use),
                 "dtr_cache_host": f"{form}-{use}.example.org",
                 "dtr_cache_port": port,
@@ -128,7 +142,7 @@ def test_registration(fleet: Fleet) -> None:
             for use, port in (("first", 8443), ("second", 9443), ("first", 9444))
         ]
 
-    run = fleet.run("registration", entries)
+    run = fleet.run("registration", entries, apart=True)
     assert fleet.registry.caches() == sorted(
         (name_of(form, use), f"https://{form}-{use}.example.org:{port}")
         for form in FORMS
@@ -157,14 +171,8 @@ def test_assignments_after_another_role(fleet: Fleet) -> None:
             "vars": {"dtr_cache_assignments": {"accounts": ["heidi"]}},
         },
     ]
-    connection = {
-        "dtr_cache_registry_url": fleet.registry.standin.url,
-        "dtr_cache_registry_username": "admin",
-        "dtr_cache_registry_password": fleet.registry.connection["password"],
-        "dtr_cache_registry_ca": str(fleet.registry.standin.ca),
-    }
     play = play_of("localhost", {"tasks": steps, "vars": {**LOCALLY, **shared}})
-    run = fleet.ansible.run([play], **connection)
+    run = fleet.ansible.run([play], **fleet.connection)
     assert fleet.registry.settings() == {"heidi": "region-asia"}, run.output
     assert run.code == 0, run.output
 
@@ -255,11 +263,18 @@ def test_warming(registered: Fleet) -> None:
 
 
 def test_observation(registered: Fleet) -> None:
-    """Without a Swarm that answers, the caches are observed all the same."""
+    """Without a Swarm that answers, the caches are observed all the same, and their registration and accounts."""
     fleet = registered
-    run = fleet.run("observation", entries_of_caches(fleet), dtr_cache_ca_certificate=str(fleet.registry.standin.ca))
+    entries = entries_of_caches(fleet)
+    run = fleet.run(
+        "observation",
+        lambda form: [{**fleet.connection, **entry} for entry in entries(form)],
+        apart=True,
+        dtr_cache_ca_certificate=str(fleet.registry.standin.ca),
+    )
     observed = {name for name, cache in fleet.caches.items() if cache.visits}
     assert observed == set(fleet.caches), run.output
+    assert fleet.registry.control.count("GET", "content_caches", 200) >= len(fleet.caches), run.output
     assert run.code == 0, run.output
 
 

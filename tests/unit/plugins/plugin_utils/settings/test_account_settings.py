@@ -65,3 +65,48 @@ def test_images_to_warm_come_by_name_and_by_pattern() -> None:
         ("a/c", "*"),
     ]
     assert settings.warm_platforms == ("linux/arm64", "linux/amd64")
+
+
+@pytest.mark.parametrize(
+    ("given", "everyone"), [("true ", True), (" Yes\n", True), ("1", True), ("no ", False), ("", False), (None, False)]
+)
+def test_everyone_is_exactly_true_or_false(given: t.Any, everyone: bool) -> None:
+    settings, problems = read(assignments={"everyone": given})
+    assert problems == []
+    assert settings.assignments["everyone"] is everyone
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"accounts": ["alice", "bob"], "teams": "org/a, org/b"},
+        {"accounts": "alice\nbob", "teams": ["org/a", "org/b "]},
+        '{"accounts": ["alice", "bob"], "teams": "org/a,org/b"}',
+        "accounts:\n- alice\n- bob\nteams: [org/a, org/b]\n",
+    ],
+)
+def test_assignments_in_every_form(given: t.Any) -> None:
+    wanted = {"accounts": ["alice", "bob"], "teams": ["org/a", "org/b"], "orgs": [], "everyone": False}
+    assert read(assignments=given)[0].assignments == wanted
+
+
+@pytest.mark.parametrize("given", [None, "", " \n", {}, "{}"])
+def test_an_empty_answer_assigns_nobody(given: t.Any) -> None:
+    settings, problems = read(assignments=given)
+    assert problems == []
+    assert settings.assignments == {"accounts": [], "teams": [], "orgs": [], "everyone": False}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [{"repository": "a/b", "tags": ["1.*", "2.*"]}, "a/c:1"],
+        '[{"repository": "a/b", "tags": ["1.*", "2.*"]}, "a/c:1"]',
+        "- repository: a/b\n  tags: 1.*, 2.*\n- a/c:1",
+    ],
+)
+def test_images_with_patterns_of_tags_in_every_form(given: t.Any) -> None:
+    settings, problems = read(warm_images=given)
+    assert problems == []
+    assert settings.warm_images == ("a/c:1",)
+    assert [each["tags"] for each in settings.warm_repositories] == ["1.*", "2.*"]

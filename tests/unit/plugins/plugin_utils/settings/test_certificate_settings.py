@@ -7,14 +7,13 @@ from __future__ import annotations
 import typing as t
 
 import pytest
+from ansible_collections.dtr.cache.plugins.module_utils.x509 import certificates
 from ansible_collections.dtr.cache.tests.unit.support import web
-from ansible_collections.dtr.cache.tests.unit.support.settings import (
-    CA,
-    CACHE,
-    only_problem,
-    read,
-)
+from ansible_collections.dtr.cache.tests.unit.support.settings import CA, CACHE, control_node, only_problem, read
 from ansible_collections.dtr.cache.tests.unit.support.web import make_identity
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import pkcs12
 
 # Its list of names is no list.
 ODD = make_identity("odd", CA, names=b"\x04\x00")
@@ -59,3 +58,62 @@ def test_a_key_with_other_line_ends_is_the_same_key() -> None:
     settings = read()[0]
     windows = read(private_key=CACHE.key_pem.replace("\n", "\r\n") + "\n\n")[0]
     assert windows.private_key == settings.private_key
+
+
+CERTIFICATE = certificates.load_certificates(CACHE.pem)[0]
+KEY = serialization.load_pem_private_key(CACHE.key_pem.encode(), None)
+assert isinstance(KEY, ec.EllipticCurvePrivateKey)
+DER = serialization.Encoding.DER
+KEY_DER = KEY.private_bytes(DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+BUNDLE = pkcs12.serialize_key_and_certificates(b"cache", KEY, CERTIFICATE, None, serialization.NoEncryption())
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("private_key", KEY_DER, "openssl pkey -inform DER -in FILE -out FILE.pem"),
+        ("private_key", BUNDLE, "openssl pkcs12 -in FILE -nocerts -nodes -out FILE.pem"),
+        ("certificate", CERTIFICATE.public_bytes(DER), "openssl x509 -inform DER -in FILE -out FILE.pem"),
+        ("ca_certificate", CERTIFICATE.public_bytes(DER), "is not PEM; it looks like DER or PKCS#12"),
+        ("registry_ca", CERTIFICATE.public_bytes(DER), "is not PEM; it looks like DER or PKCS#12"),
+        ("client_cas", CERTIFICATE.public_bytes(DER), "is not PEM; it looks like DER or PKCS#12"),
+        ("certificate", BUNDLE, "openssl pkcs12 -in FILE -nokeys -out FILE.pem"),
+        ("certificate", b"", "the file is empty"),
+        ("private_key", b"hello", "is not PEM: the file has no line that begins with -----BEGIN"),
+        ("private_key", CACHE.key_pem.encode("utf-16"), "is not PEM: the file has no line that begins with -----BEGIN"),
+    ],
+)
+def test_a_file_in_another_format_is_named_with_the_command_that_converts_it(
+    name: str, content: bytes, sentence: str
+) -> None:
+    problem = only_problem(control_node({"a/file": content}), **{name: "a/file"})
+    assert problem.startswith(f"dtr_cache_{name}: ")
+    assert sentence in problem
+
+
+def test_only_the_pem_blocks_of_a_file_count() -> None:
+    comment = "subject=Köln\n".encode("latin-1")
+    files = {
+        "cert.pem": comment + CACHE.pem.encode() + comment + CA.pem.encode(),
+        "key.pem": comment + CACHE.key_pem.encode(),
+    }
+    settings, problems = read(node=control_node(files), certificate="cert.pem", private_key=" key.pem ")
+    assert problems == []
+    assert (settings.certificate, settings.private_key) == (CACHE.pem + CA.pem, CACHE.key_pem)
+    assert settings.http_secret == read()[0].http_secret
+
+
+@pytest.mark.parametrize("path", ["key\0.pem", "key\udcff.pem", "key\n.pem"])
+def test_a_path_that_is_none_is_a_problem_of_its_variable(path: str) -> None:
+    assert only_problem(private_key=path).startswith("dtr_cache_private_key: ")
+
+
+@pytest.mark.parametrize(
+    "given", [[CA.pem, CACHE.pem], CA.pem + "\n", ["a.pem", "b.pem"], "a.pem, b.pem", '["a.pem", "b.pem"]', "- a.pem"]
+)
+def test_authorities_in_every_form(given: t.Any) -> None:
+    node = control_node({"a.pem": CA.pem.encode(), "b.pem": CACHE.pem.encode()})
+    settings, problems = read(node=node, client_cas=given, upstream_cas=given)
+    assert problems == []
+    assert settings.client_cas == settings.upstream_cas
+    assert settings.client_cas in ((CA.pem, CACHE.pem), (CA.pem,))

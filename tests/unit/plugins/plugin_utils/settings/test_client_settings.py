@@ -30,7 +30,7 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ({"client_cas": ["missing.pem"]}, "dtr_cache_client_cas: missing.pem cannot be read"),
     ({"client_trust_state": "gone"}, "dtr_cache_client_trust_state: 'gone' is none of present, absent"),
     ({"allowed_networks": {"a": 1}}, "dtr_cache_allowed_networks: must be a list of texts"),
-    ({"client_cas": {"a": 1}}, "dtr_cache_client_cas: must be text"),
+    ({"client_cas": {"a": 1}}, "dtr_cache_client_cas: must be a list of PEM texts or paths"),
 ]
 
 

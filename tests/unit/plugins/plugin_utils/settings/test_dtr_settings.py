@@ -7,10 +7,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from ansible_collections.dtr.cache.tests.unit.support.settings import (
-    CA,
-    only_problem,
-)
+from ansible_collections.dtr.cache.tests.unit.support.settings import CA, only_problem, read
 
 # One mistake each, and what the operator reads.
 MISTAKES: list[tuple[dict[str, t.Any], str]] = [
@@ -46,3 +43,16 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
 @pytest.mark.parametrize(("changes", "sentence"), MISTAKES, ids=[sentence[:60] for _changes, sentence in MISTAKES])
 def test_one_mistake_gives_one_clear_sentence(changes: dict[str, t.Any], sentence: str) -> None:
     assert sentence in only_problem(**changes)
+
+
+@pytest.mark.parametrize(
+    ("given", "verified"),
+    [
+        *((text, True) for text in ("true ", "true\n", "1 ", " Yes", "on", 1, True, "", "  ", None)),
+        *((text, False) for text in ("false ", " 0\n", "NO", "off", 0, False)),
+    ],
+)
+def test_the_certificate_is_verified_whatever_is_around_the_word(given: t.Any, verified: bool) -> None:
+    settings, problems = read(registry_validate_certs=given)
+    assert problems == []
+    assert settings.validate_certs is verified

@@ -16,6 +16,7 @@ from ansible_collections.dtr.cache.tests.unit.support.settings import (
     CA,
     CACHE,
     DEFAULTS,
+    GOOD,
     OPTIONS,
     only_problem,
     read,
@@ -154,3 +155,40 @@ def test_the_pages_name_what_each_part_needs() -> None:
         _settings, problems = read(needs=[need], **unset, certificate=None, private_key=None)
         missing = [problem.partition(":")[0] for problem in problems if "is required" in problem]
         assert missing == [f"dtr_cache_{name}" for name in required], need
+
+
+STATISTICS = ("regions", "status", "assigned", "verified", "warmed", "verdicts")
+
+
+def test_statistics_of_an_earlier_job_come_back_unharmed() -> None:
+    assert read(**{name: [{"region": "asia"}] for name in STATISTICS})[1] == []
+
+
+@pytest.mark.parametrize("given", [["dtr_cache_team", "dtr_cache_our_*"], "dtr_cache_team, dtr_cache_our_*"])
+def test_the_users_own_variables_are_named(given: t.Any) -> None:
+    assert read(ignore_variables=given, team="x", our_site="x", our_mail=1)[1] == []
+    assert len(read(ignore_variables=given, teams="x", ours="x")[1]) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (["team_*"], "'team_*' does not begin with dtr_cache_"),
+        (["dtr_cache_port"], "dtr_cache_port is a variable of dtr.cache, which is not ignored"),
+        ({"a": 1}, "must be a list of texts"),
+    ],
+)
+def test_only_own_variables_can_be_ignored(given: t.Any, sentence: str) -> None:
+    assert only_problem(ignore_variables=given) == f"dtr_cache_ignore_variables: {sentence}"
+
+
+def test_a_setting_that_is_given_is_not_ignored() -> None:
+    assert read(ignore_variables=["dtr_cache_*"], port=8443)[0].port == 8443
+
+
+@pytest.mark.parametrize("empty", [None, "", " ", "\n\t"])
+def test_an_empty_answer_is_the_default_for_all_variables(empty: str | None) -> None:
+    given = {name.removeprefix("dtr_cache_"): empty for name in DEFAULTS if name not in GOOD}
+    settings, problems = read(**given)
+    assert problems == []
+    assert settings == read()[0]

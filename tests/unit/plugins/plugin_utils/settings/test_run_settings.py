@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
 
 import pytest
-from ansible_collections.dtr.cache.tests.unit.support.settings import (
-    only_problem,
-)
+from ansible_collections.dtr.cache.plugins.plugin_utils.settings.reader import FILE, FOLDER, OTHER
+from ansible_collections.dtr.cache.tests.unit.support.settings import CACHE, control_node, only_problem, read
 
 # One mistake each, and what the operator reads.
 MISTAKES: list[tuple[dict[str, t.Any], str]] = [
@@ -29,3 +29,65 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
 @pytest.mark.parametrize(("changes", "sentence"), MISTAKES, ids=[sentence[:60] for _changes, sentence in MISTAKES])
 def test_one_mistake_gives_one_clear_sentence(changes: dict[str, t.Any], sentence: str) -> None:
     assert sentence in only_problem(**changes)
+
+
+NODE = control_node(
+    kinds={
+        "/": FOLDER,
+        "/home/user": FOLDER,
+        "/work/keys": FOLDER,
+        "/work/key.pem": FILE,
+        "/work/key[1].pem": FILE,
+        "/dev/null": OTHER,
+    }
+)
+
+
+@pytest.mark.parametrize(
+    "form", [list, ", ".join, "\n".join, json.dumps, lambda files: "\n".join(f"- {x}" for x in files)]
+)
+def test_files_to_remove_are_absolute_and_those_that_are_gone_stay(form: t.Callable[[list[str]], t.Any]) -> None:
+    settings, problems = read(node=NODE, source_files=form(["key.pem", "/gone/key.pem", "/work/key.pem"]))
+    assert problems == []
+    assert settings.source_files == ("/work/key.pem", "/gone/key.pem")
+
+
+def test_a_file_may_be_named_like_a_pattern() -> None:
+    assert read(node=NODE, source_files=["key[1].pem"])[0].source_files == ("/work/key[1].pem",)
+
+
+@pytest.mark.parametrize("path", ["/", "/home/user", "keys", "keys/", "/home/user/"])
+def test_folders_are_not_removed(path: str) -> None:
+    assert "is a folder; name the files in it" in only_problem(NODE, source_files=[path])
+    assert read(node=NODE, source_files=[path])[0].source_files == ()
+
+
+@pytest.mark.parametrize("path", ["*.pem", "key?.pem", "key[ab].pem"])
+def test_patterns_are_not_followed(path: str) -> None:
+    assert "is a pattern, and no file has that name" in only_problem(NODE, source_files=path)
+
+
+def test_what_is_no_regular_file_is_not_removed() -> None:
+    assert "is not a regular file" in only_problem(NODE, source_files="/dev/null")
+
+
+@pytest.mark.parametrize("key", [CACHE.key_pem, "".join(CACHE.key_pem.splitlines()[1:-1])])
+@pytest.mark.parametrize(
+    "form", [lambda key: key, lambda key: [key], lambda key: ["key.pem", key], lambda key: json.dumps([key])]
+)
+def test_a_key_in_place_of_its_file_is_never_shown(key: str, form: t.Callable[[str], t.Any]) -> None:
+    problem = only_problem(NODE, source_files=form(key))
+    assert "name the file that it is in" in problem
+    assert not any(line in problem for line in key.splitlines())
+
+
+def test_folders_to_write_to_are_absolute_and_may_be_missing() -> None:
+    settings, problems = read(node=NODE, render_to="review", status_to=" keys ")
+    assert problems == []
+    assert (settings.render_to, settings.status_to) == ("/work/review", "/work/keys")
+    assert "'key.pem' is a file; it must be a folder" in only_problem(NODE, render_to="key.pem")
+
+
+@pytest.mark.parametrize("since", ["30m", "2 h", "1d", "2026-01-31T12:00:00Z", " 2026-01-31 "])
+def test_how_far_to_look_back(since: str) -> None:
+    assert read(logs_since=since)[0].logs_since == since.strip()

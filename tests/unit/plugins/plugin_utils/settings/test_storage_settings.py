@@ -4,12 +4,11 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
 
 import pytest
-from ansible_collections.dtr.cache.tests.unit.support.settings import (
-    only_problem,
-)
+from ansible_collections.dtr.cache.tests.unit.support.settings import only_problem, read
 
 # One mistake each, and what the operator reads.
 MISTAKES: list[tuple[dict[str, t.Any], str]] = [
@@ -74,3 +73,57 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
 @pytest.mark.parametrize(("changes", "sentence"), MISTAKES, ids=[sentence[:60] for _changes, sentence in MISTAKES])
 def test_one_mistake_gives_one_clear_sentence(changes: dict[str, t.Any], sentence: str) -> None:
     assert sentence in only_problem(**changes)
+
+
+@pytest.mark.parametrize("given", [None, "", " \n", {}, "{}"])
+def test_an_empty_answer_means_the_filesystem(given: t.Any) -> None:
+    settings, problems = read(storage=given)
+    assert problems == []
+    assert settings.storage == {"filesystem": {"rootdirectory": "/var/lib/registry"}}
+
+
+def test_a_backend_has_its_keys_typed_and_without_those_that_are_not_set() -> None:
+    given = {"region": "r", "bucket": "b ", "keyid": "", "encrypt": "yes ", "chunksize": "5242880", "accesskey": None}
+    settings, problems = read(storage=json.dumps({"s3": given, "redirect": {"disable": "true"}}))
+    assert problems == []
+    assert settings.storage == {
+        "s3": {"region": "r", "bucket": "b", "encrypt": True, "chunksize": 5242880},
+        "redirect": {"disable": True},
+    }
+
+
+def test_what_stands_beside_a_backend_is_typed_as_well() -> None:
+    settings, problems = read(
+        storage={
+            "filesystem": None,
+            "cache": {"blobdescriptor": "inmemory"},
+            "delete": {"enabled": "on"},
+            "maintenance": {"uploadpurging": {"enabled": "no", "age": "168h"}, "readonly": None},
+        }
+    )
+    assert problems == []
+    assert settings.storage == {
+        "filesystem": {},
+        "cache": {"blobdescriptor": "inmemory"},
+        "delete": {"enabled": True},
+        "maintenance": {"uploadpurging": {"enabled": False, "age": "168h"}},
+    }
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"driver": "local", "driver_opts": {"type": "nfs", "size": 10}},
+        '{"driver": "local", "driver_opts": {"type": "nfs", "size": 10}}',
+        "driver: local\ndriver_opts:\n  type: nfs\n  size: '10'\n",
+    ],
+)
+def test_a_volume_in_every_form(given: t.Any) -> None:
+    settings, problems = read(volume=given)
+    assert problems == []
+    assert settings.volume == {"driver": "local", "driver_opts": {"type": "nfs", "size": "10"}}
+
+
+@pytest.mark.parametrize("given", ["cache-data", " /srv/cache\n"])
+def test_a_volume_by_its_name_or_path(given: str) -> None:
+    assert read(volume=given)[0].volume == given.strip()

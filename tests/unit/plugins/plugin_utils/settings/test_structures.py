@@ -142,3 +142,7 @@ def test_what_is_no_list_of_texts(value: t.Any) -> None:
 
 def test_a_mapping_alone_is_a_list_of_one() -> None:
     assert entries({"a": 1}) == entries([{"a": 1}]) == entries('{"a": 1}') == entries("- a: 1") == [{"a": 1}]
+
+
+def test_the_order_of_keys_says_nothing() -> None:
+    assert json.dumps(plain({"b": {"d": 1, "c": 2}, "a": 3})) == json.dumps(parsed('{"a": 3, "b": {"c": 2, "d": 1}}'))

@@ -1,0 +1,147 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One host reports for all of them, and shows the table where people read."""
+
+from __future__ import annotations
+
+import typing as t
+from unittest import mock
+
+import pytest
+from ansible.errors import AnsibleError
+from ansible.playbook.play import Play
+from ansible_collections.dtr.cache.plugins.action import report as report_action
+from ansible_collections.dtr.cache.tests.unit.support.actions import make_action
+from ansible_collections.dtr.cache.tests.unit.support.facts import FAILED
+
+NAMES = ("asia", "europe", "oz")
+DTR = "https://dtr.example.org"
+
+
+class Run:
+    """A play of which each host runs the report."""
+
+    def __init__(self, **facts: dict[str, t.Any]) -> None:
+        self.play = Play()
+        self.hostvars: dict[str, dict[str, t.Any]] = {
+            name: {
+                "inventory_hostname": name,
+                "__dtr_cache": {"settings": {"name": name, "url": f"https://{name}.example.org", "dtr": DTR}},
+                "__dtr_cache_steps": [{"kind": "secret", "action": "create"}],
+                "__dtr_cache_cleaned": {},
+                **facts.get(name, {}),
+            }
+            for name in NAMES
+        }
+        self.lost: set[str] = set()
+        self.shown: list[str] = []
+
+    def report(self, *batch: str, of: str = "deployment", check_mode: bool = False) -> dict[str, dict[str, t.Any]]:
+        """The results of the hosts of a batch; each is registered, as the playbooks do."""
+        play_hosts = [name for name in NAMES if name not in self.lost]
+        magic = {
+            "hostvars": self.hostvars,
+            "ansible_play_hosts_all": list(NAMES),
+            "ansible_play_hosts": play_hosts,
+            "ansible_play_batch": [name for name in play_hosts if name in batch],
+        }
+        display = mock.Mock()
+        display.display.side_effect = self.shown.append
+        results = {}
+        for name in batch:
+            action = make_action("report", {"of": of}, play=self.play, check_mode=check_mode, display=display)
+            results[name] = action.run(task_vars={**self.hostvars[name], **magic})
+        for name, result in results.items():
+            self.hostvars[name]["__dtr_cache_report"] = result
+        return results
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.shown).split())
+
+
+@pytest.fixture(autouse=True)
+def people(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report_action, "read_by_people", lambda: True)
+
+
+def test_the_first_host_reports_for_all_of_them() -> None:
+    run = Run()
+    first, *others = run.report(*NAMES).values()
+    assert [row["region"] for row in first["rows"]] == list(NAMES)
+    assert first["ansible_stats"] == {
+        "data": {"dtr_cache_regions": first["rows"]},
+        "per_host": False,
+        "aggregate": False,
+    }
+    assert not first["changed"]
+    assert first["succeeded"]
+    assert others == [{"changed": False, "succeeded": True, "play": first["play"]}] * 2
+    assert len(run.shown) == 1
+    assert run.shown[0].endswith("\n\n")
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_the_table_fits_the_terminal(monkeypatch: pytest.MonkeyPatch, width: int, check_mode: bool) -> None:
+    monkeypatch.setattr(report_action, "WIDTH", width)
+    run = Run()
+    run.report(*NAMES, check_mode=check_mode)
+    assert max(map(len, run.shown[0].splitlines())) <= width
+    assert ("https://asia.example.org" in run.text) is (width == 200)
+    assert ("would change" in run.text) is check_mode
+
+
+def test_where_the_output_is_parsed_only_the_result_has_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report_action, "read_by_people", lambda: False)
+    run = Run()
+    assert len(run.report(*NAMES)["asia"]["rows"]) == 3
+    assert run.shown == []
+
+
+def test_a_failed_host_is_told_apart_without_the_reason_which_the_table_has_once() -> None:
+    run = Run(asia={"__dtr_cache_failure": FAILED})
+    first, second, _third = run.report(*NAMES).values()
+    assert (first["succeeded"], first["message"]) == (False, "asia failed at: Deploy the stack.")
+    # Ansible takes statistics from results that are no failures.
+    assert not first.get("failed")
+    assert len(first["rows"]) == 3
+    assert second["succeeded"]
+    assert run.text.count(FAILED["reason"]) == 1
+
+
+def test_a_host_that_was_lost_has_a_row() -> None:
+    run = Run(asia={"__dtr_cache": {}})
+    run.lost = {"asia"}
+    result = run.report("europe", "oz")["europe"]
+    assert (result["rows"][0]["region"], result["rows"][0]["result"]) == ("asia", "not reached")
+
+
+def test_batches_show_their_hosts_and_export_all_up_to_now() -> None:
+    run = Run()
+    first = run.report("asia")["asia"]
+    assert [row["region"] for row in first["rows"]] == ["asia"]
+    run.lost = {"oz"}
+    second = run.report("europe")["europe"]
+    assert [row["region"] for row in second["ansible_stats"]["data"]["dtr_cache_regions"]] == list(NAMES)
+    assert second["hosts"] == ["europe", "oz"]
+    assert ["asia" in text for text in run.shown] == [True, False]
+
+
+def test_a_status_is_returned_as_a_report() -> None:
+    registry = {"url": DTR, "healthy": True, "cause": "it is read only.", "hint": None}
+    observed = {"regions": [], "registries": [registry]}
+    run = Run(asia={"__dtr_cache_observed": observed})
+    results = run.report(*NAMES, of="status")
+    report = results["asia"]["report"]
+    assert list(report) == ["time", "well", "regions", "registries"]
+    assert not report["well"]
+    assert results["asia"]["ansible_stats"]["data"] == {"dtr_cache_status": report}
+    assert results["asia"]["message"] == f"The state of asia is unknown. The DTR {DTR} is not well."
+    assert results["europe"]["message"] == "The state of europe is unknown."
+
+
+@pytest.mark.parametrize("args", [{}, {"of": "weather"}, {"of": "status", "more": 1}])
+def test_an_unknown_report_is_refused(args: dict[str, t.Any]) -> None:
+    with pytest.raises(AnsibleError):
+        make_action("report", args).run(task_vars={})
