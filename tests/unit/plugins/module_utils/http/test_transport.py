@@ -666,3 +666,40 @@ class TestUrl:
 
     def test_plain_http_only_by_choice(self) -> None:
         assert normalise_url("http://dtr.example.org", allow_plain=True) == "http://dtr.example.org"
+
+
+class TestTextThatIsNone:
+    """NUL, halves of surrogate pairs and bytes that are no text: each has an answer or a failure in words."""
+
+    @pytest.mark.parametrize("host", ["dtr\0.example.org", "dtr.example.org/\0", "dtr\ud800.example.org"])
+    def test_an_address(self, host: str) -> None:
+        with pytest.raises(Failure, match=r"names no host|not a URL with a valid host") as raised:
+            normalise_url(f"https://{host}")
+        assert raised.value.code == "INVALID_INPUT"
+        assert "\0" not in raised.value.message
+        assert "\ud800" not in raised.value.message
+
+    @pytest.mark.parametrize("half", [rb"\ud800", b"\xed\xa0\x80"])
+    def test_what_dtr_answers(self, half: bytes) -> None:
+        body = b'["%sx", "\\ud83d\\ude00", "\\\\ud800"]' % half
+        with serve(always(Reply(200, body))) as site:
+            first, *others = connect(site.url).get_json("/x")
+        assert first.encode().endswith(b"x")
+        assert others == ["\U0001f600", "\\ud800"]
+
+    @pytest.mark.parametrize("password", ["p\udcff", "p\ud800"])
+    def test_a_password(self, password: str) -> None:
+        with serve(always(Reply(200, b"[]"))) as site:
+            assert connect(site.url, password=password).get_json("/x", {"user": "\ud800"}) == []
+        assert site.requests[0].headers["Authorization"].startswith("Basic ")
+
+    def test_a_path_with_the_bytes_of_a_redirect(self) -> None:
+        with serve(always(Reply(200, b"[]"))) as site:
+            assert connect(site.url).get_json("/bl\xf6b?sig=a+b%2F") == []
+        assert site.requests[0].path == "/bl%F6b"
+
+    @pytest.mark.parametrize("option", ["ca_path", "client_cert"])
+    def test_a_path_of_a_file(self, option: str) -> None:
+        with pytest.raises(Failure, match=f"^{option}: ") as raised:
+            connect("https://dtr.example.org", **{option: "/etc/x\0.pem"})
+        assert raised.value.code == "INVALID_INPUT"
