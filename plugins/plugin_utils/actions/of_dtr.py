@@ -64,7 +64,7 @@ class DtrAction(ActionBase):
             arguments,
             check_mode=bool(self._task.check_mode),
             diff=bool(self._task.diff),
-            invocation=_invocation_is_told(variables),
+            invocation=_shows_invocation(variables),
             environment={name: str(value) for name, value in environment.items()},
         )
         return run_here(self.module, task)
@@ -83,7 +83,7 @@ class DtrAction(ActionBase):
         )
 
 
-def _invocation_is_told(variables: t.Mapping[str, t.Any]) -> bool:
+def _shows_invocation(variables: t.Mapping[str, t.Any]) -> bool:
     """Whether results say how the module was called. Before there was the setting all did, and callbacks hid it."""
     try:
         return bool(constants.config.get_config_value("INJECT_INVOCATION", variables=variables))
