@@ -73,8 +73,12 @@ class ActionModule(DtrAction):
         self, fleet: Fleet, variables: t.Mapping[str, t.Any]
     ) -> tuple[dict[str, t.Any], Failure | None]:
         head = fleet.head
+        own = variables["inventory_hostname"]
+        hostvars = variables["hostvars"]
+        # What stands at a task or an include is known of this host alone. Of others, all is to be templated here.
+        raw = getattr(hostvars, "raw_get", hostvars.__getitem__)
+        of_host = variables if own in {host.host for host in fleet.hosts} else raw(head.host)
         try:
-            of_host = variables["hostvars"][head.host]
             options = settings_variables.dtr_connection(of_host, self._templar, self._loader)
         except Failure as failure:
             # Not those of the environment either: they may be of another DTR.
