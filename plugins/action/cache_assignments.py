@@ -13,4 +13,4 @@ class ActionModule(DtrAction):
     """A long assignment."""
 
     module = MODULE
-    tells_progress = True
+    reports_progress = True

@@ -10,6 +10,6 @@ from ..plugin_utils.actions.of_dtr import DtrAction
 
 
 class ActionModule(DtrAction):
-    """A look at who pulls from where."""
+    """Who pulls from where."""
 
     module = MODULE

@@ -13,4 +13,4 @@ class ActionModule(DtrAction):
     """A registration, which takes long where the accounts of a cache have to move."""
 
     module = MODULE
-    tells_progress = True
+    reports_progress = True

@@ -10,6 +10,6 @@ from ..plugin_utils.actions.of_dtr import DtrAction
 
 
 class ActionModule(DtrAction):
-    """A look at the caches that DTR knows."""
+    """The caches that DTR knows."""
 
     module = MODULE

@@ -10,6 +10,6 @@ from ..plugin_utils.actions.of_dtr import DtrAction
 
 
 class ActionModule(DtrAction):
-    """A look at DTR's CA."""
+    """DTR's CA."""
 
     module = MODULE

@@ -101,7 +101,7 @@ attributes:
     support: full
     details:
       - The task reports a change when it brought a blob into the cache, and none when the cache had all of them, or
-        does not tell (see RV(pulls[].cached_before)). A cache drops blobs after its C(blobttl); whether a pull prolongs
+        does not say (see RV(pulls[].cached_before)). A cache drops blobs after its C(blobttl); whether a pull prolongs
         that is not documented.
   action_group:
     support: full
@@ -167,9 +167,9 @@ pulls:
       type: bool
     cached_before:
       description:
-        - How many of the blobs the cache had before, V(null) when it cannot be told.
+        - How many of the blobs the cache had before, V(null) when that is unknown.
         - A cache that answers for a blob without DTR's signature has it. Where it refuses even for a blob that just
-          came through it, its refusals tell nothing. In a chain, what the next cache has counts as well.
+          came through it, its refusals mean nothing. In a chain, what the next cache has counts as well.
       type: int
     elsewhere:
       description: The blobs that did not come through the cache.
@@ -194,7 +194,7 @@ transferred:
     seconds: {description: Time for all of them., type: float}
     wanted_bytes: {description: Size of all blobs of the images., type: int}
     cached_blobs:
-      description: Number of blobs that the cache had before, V(null) when it cannot be told.
+      description: Number of blobs that the cache had before, V(null) when that is unknown.
       type: int
     cached_bytes: {description: Number of bytes of these blobs., type: int}
 proof:

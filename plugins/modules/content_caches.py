@@ -35,7 +35,7 @@ options:
         description: The URL at which clients reach the cache, such as V(https://cache-asia.example.org:443).
         type: str
       state:
-        description: Whether the cache shall be registered, for which O(caches[].host) is needed.
+        description: Whether the cache is registered, for which O(caches[].host) is needed.
         type: str
         choices: [present, absent]
         default: present

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: registry_info
-short_description: Tell the state of DTR
+short_description: Get the state of DTR
 version_added: 0.1.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
   - Reads health, version, features and replicas of Docker Trusted Registry or Mirantis Secure Registry.
-  - Some of it is only told to administrators, and null for others. What a version does not tell is null as well.
+  - Administrators get all of it; for others a part is null. What a version of DTR does not say is null as well.
 extends_documentation_fragment:
   - dtr.cache.registry
   - dtr.cache.attributes
@@ -43,7 +43,7 @@ error:
   type: str
   sample: ""
 version:
-  description: The version, or null where DTR does not tell it.
+  description: The version, or null where DTR does not say.
   returned: success
   type: str
   sample: 2.7.4
@@ -53,7 +53,7 @@ read_only:
   type: bool
   sample: false
 features:
-  description: What is switched on and licensed, as DTR names it. Null where it does not tell.
+  description: What is switched on and licensed, as DTR names it. Null where it does not say.
   returned: success
   type: dict
   sample:

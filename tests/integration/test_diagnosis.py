@@ -27,9 +27,9 @@ import boto3
 import pytest
 import requests
 import yaml
+from ansible_collections.dtr.cache.plugins.module_utils.logs.reader import findings_of
 from ansible_collections.dtr.cache.plugins.module_utils.swarm.engine import Engine
 from ansible_collections.dtr.cache.plugins.module_utils.swarm.model import NAMESPACE_LABEL
-from ansible_collections.dtr.cache.plugins.modules.cache_logs_info import look_into
 from docker.types import EndpointSpec, Mount, Resources, RestartPolicy
 from moto.server import ThreadedMotoServer
 
@@ -196,7 +196,7 @@ class Caches:
                 time.sleep(0.2)
 
     def look(self, name: str, *, lines: int = 20_000, seconds: float = 60) -> dict[str, t.Any]:
-        return look_into(self.engine, name, "1h", lines, seconds)
+        return findings_of(self.engine, {"name": name, "since": "1h", "lines": lines, "timeout": seconds})
 
     def is_well(self, name: str) -> bool:
         """Whether a replica of the newest definition runs, and nothing that was found counts any more."""

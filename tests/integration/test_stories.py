@@ -17,8 +17,8 @@ import typing as t
 from collections.abc import Iterator
 
 import pytest
+from ansible_collections.dtr.cache.plugins.module_utils.logs.reader import findings_of
 from ansible_collections.dtr.cache.plugins.module_utils.swarm.engine import Engine
-from ansible_collections.dtr.cache.plugins.modules.cache_logs_info import look_into
 from ansible_collections.dtr.cache.tests.unit.support.modules import run_module
 
 from .authority import Authority
@@ -160,7 +160,8 @@ class Fleet:
         params = dict.fromkeys(("ca_path", "client_cert", "client_key", "tls", "validate_certs"))
         address = next(node["docker_host"] for node in self.lab.status["nodes"] if node["name"] == MANAGERS[region])
         engine = Engine({**params, "docker_host": address, "api_version": "auto", "engine_timeout": 60})
-        return t.cast("list[Json]", look_into(engine, "dtr-cache", "1h", 20_000, 60)["findings"])
+        options = {"name": "dtr-cache", "since": "1h", "lines": 20_000, "timeout": 60}
+        return t.cast("list[Json]", findings_of(engine, options)["findings"])
 
 
 def stats(run: Run) -> Json:

@@ -11,7 +11,7 @@ from .redaction import printable
 
 
 class Failure(Exception):
-    """Something went wrong in a way that can be told to an operator.
+    """Something went wrong that an operator can be given in words.
 
     Args:
         code: A stable name for programs: an error code of DTR as the server sent it (C(NO_SUCH_USER)), or one of ours

@@ -1,7 +1,7 @@
 # Copyright: Contributors to the dtr.cache project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How far a long task got: told by the module in a file, read by the control node while the module runs."""
+"""How far a long task got: written by the module to a file, read by the control node while the module runs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Progress:
 
     Args:
         path: A file that exists already. Where it cannot be opened, as on another host than the one that waits for the
-            module, or where there is none, nothing is told.
+            module, or where there is none, nothing is reported.
     """
 
     def __init__(self, path: str | None) -> None:
@@ -66,21 +66,21 @@ class Progress:
                 return work(item)
             finally:
                 with lock:
-                    self._tell(doing, next(numbers), total, things=things)
+                    self._report(doing, next(numbers), total, things=things)
 
         return counting
 
     def listed(self, items: t.Iterable[_Item], things: str = "accounts") -> t.Iterator[_Item]:
         """The same items, counted while they come; how many there will be is not known."""
         for number, item in enumerate(items, start=1):
-            self._tell("listed", number, None, things=things)
+            self._report("listed", number, None, things=things)
             yield item
 
     def transfer(self) -> Transfer:
-        """Counts of a transfer of blobs, told like all else."""
-        return Transfer(self._tell)
+        """Counts of a transfer of blobs, reported like all else."""
+        return Transfer(self._report)
 
-    def _tell(self, doing: str, done: int, total: int | None, **more: t.Any) -> None:
+    def _report(self, doing: str, done: int, total: int | None, **more: t.Any) -> None:
         if self._file is None:
             return
         now = time.monotonic()
@@ -93,7 +93,7 @@ class Progress:
             os.pwrite(self._file, record.ljust(_RECORD_BYTES).encode(), 0)
 
 
-UNTOLD = Progress(None)
+UNREPORTED = Progress(None)
 """Where nobody asks."""
 
 
@@ -101,11 +101,11 @@ class Transfer:
     """How much of some blobs came, counted by several threads.
 
     Args:
-        tell: Takes what is done, the number of blobs that are complete, that of all, and sizes.
+        report: Takes what is done, the number of blobs that are complete, that of all, and sizes.
     """
 
-    def __init__(self, tell: t.Callable[..., None]) -> None:
-        self._tell = tell
+    def __init__(self, report: t.Callable[..., None]) -> None:
+        self._report = report
         self._lock = threading.Lock()
         self._blobs = self._bytes = 0
         self._blobs_in_all = self._bytes_in_all = 0
@@ -118,30 +118,30 @@ class Transfer:
         """Another piece came."""
         with self._lock:
             self._bytes += size
-            self._told()
+            self._report_sizes()
 
     def complete(self, unread: int = 0) -> None:
         """A blob is done, of which a part did not have to be read."""
         with self._lock:
             self._blobs += 1
             self._bytes += unread
-            self._told()
+            self._report_sizes()
 
-    def _told(self) -> None:
+    def _report_sizes(self) -> None:
         # What broke off and is read again counts twice.
         size = min(self._bytes, self._bytes_in_all)
         sizes = {"bytes": size, "bytes_in_all": self._bytes_in_all}
-        self._tell("through the cache", self._blobs, self._blobs_in_all, things="blobs", **sizes)
+        self._report("through the cache", self._blobs, self._blobs_in_all, things="blobs", **sizes)
 
 
 def sentence(record: str) -> str | None:
     """What a file holds, in words, or C(None) while there is nothing in it that can be understood."""
     try:
-        told = json.loads(record)
-        of_all = "" if told["total"] is None else f" of {told['total']:,}"
-        counted = f"{told['done']:,}{of_all} {told.get('things', 'accounts')} {told['doing']}"
-        if "bytes" in told:
-            return f"{counted}, {told['bytes'] / 10**6:,.1f} of {told['bytes_in_all'] / 10**6:,.1f} MB"
+        counts = json.loads(record)
+        of_all = "" if counts["total"] is None else f" of {counts['total']:,}"
+        counted = f"{counts['done']:,}{of_all} {counts.get('things', 'accounts')} {counts['doing']}"
+        if "bytes" in counts:
+            return f"{counted}, {counts['bytes'] / 10**6:,.1f} of {counts['bytes_in_all'] / 10**6:,.1f} MB"
         return counted
     except (ValueError, TypeError, KeyError):
         return None

@@ -9,7 +9,7 @@ import re
 import typing as t
 
 BLANK = "***"
-# What is looked at of one text: a registry's line is far shorter, and nothing of the rest would be shown.
+# What is read of one text: a registry's line is far shorter, and nothing of the rest would be shown.
 _LONGEST = 8192
 
 # What stands before it in a longer name does not matter; a bound keeps hostile text from taking long.

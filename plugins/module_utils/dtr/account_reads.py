@@ -9,13 +9,13 @@ import typing as t
 
 from ..common.concurrency import failed_accounts, fan_out
 from ..common.failure import Failure
-from ..common.progress import UNTOLD, Progress
+from ..common.progress import UNREPORTED, Progress
 from .api import DtrApi
 from .model import is_vanished
 
 
 def read_account_settings(
-    dtr: DtrApi, accounts: t.Collection[str], concurrency: int, progress: Progress = UNTOLD
+    dtr: DtrApi, accounts: t.Collection[str], concurrency: int, progress: Progress = UNREPORTED
 ) -> tuple[dict[str, str | None], dict[str, Failure]]:
     """The cache ids of the accounts, and the accounts that could not be read."""
     read = progress.counted("read", len(accounts), dtr.user_cache)
@@ -26,7 +26,7 @@ def read_account_settings(
 def read_all_account_settings(
     dtr: DtrApi,
     concurrency: int,
-    progress: Progress = UNTOLD,
+    progress: Progress = UNREPORTED,
     *,
     so: str = "nothing was changed",
 ) -> dict[str, str | None]:

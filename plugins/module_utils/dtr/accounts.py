@@ -131,7 +131,7 @@ def _check_whole(total: int, answer: Answer, so_far: int) -> None:
             f"GET {answer.url} does not go on after {so_far} of {total} entries.",
             http_status=answer.status,
             url=answer.url,
-            hint="Run the task again; if it stays, look for a proxy between this machine and DTR that drops the query.",
+            hint="Run the task again; if it stays, check for a proxy before DTR that drops the query.",
         )
 
 

@@ -9,7 +9,7 @@ import typing as t
 
 from ..common.concurrency import fan_out
 from ..common.failure import Failure
-from ..common.progress import UNTOLD, Progress
+from ..common.progress import UNREPORTED, Progress
 from .api import DtrApi
 from .assignments_plan import Assignment, Change, Directory
 from .model import Account
@@ -25,7 +25,7 @@ def look_up(
     assignments: t.Sequence[Assignment],
     exclusive: bool,
     concurrency: int,
-    progress: Progress = UNTOLD,
+    progress: Progress = UNREPORTED,
 ) -> Directory:
     """Read of DTR what the assignments need: the named accounts or all of them, and members of teams and organisations.
 
@@ -62,7 +62,7 @@ def look_up(
 
 
 def apply_changes(
-    dtr: DtrApi, changes: t.Iterable[Change], concurrency: int, progress: Progress = UNTOLD
+    dtr: DtrApi, changes: t.Iterable[Change], concurrency: int, progress: Progress = UNREPORTED
 ) -> dict[str, Failure]:
     """Write the changes, one request an account; returns the accounts for which that failed."""
     targets = {change.account: change.after for change in changes}

@@ -22,7 +22,7 @@ _SHOWN_PROBLEMS = 50
 
 
 class Assignment(t.NamedTuple):
-    """Who shall pull from one cache; the name C(local) means none."""
+    """Who is to pull from one cache; the name C(local) means none."""
 
     cache: str
     accounts: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ class Claims(t.NamedTuple):
 
 
 class Change(t.NamedTuple):
-    """An account whose setting differs from what it shall be; both sides are ids of caches or C(None)."""
+    """An account whose setting differs from what is wanted; both sides are ids of caches or C(None)."""
 
     account: str
     before: str | None
@@ -204,7 +204,7 @@ def plan_assignments(wanted: t.Mapping[str, str | None], settings: t.Mapping[str
     """The accounts that differ, by name.
 
     Args:
-        wanted: The id of each account's cache, or C(None), as it shall be.
+        wanted: The id of each account's cache, or C(None), as wanted.
         settings: The same as it is; accounts that could not be read are missing and not planned for.
     """
     return [
@@ -236,7 +236,7 @@ def report(
         failed: The accounts that could not be read or changed.
         caches: The caches, for their names.
         considered: How many accounts the assignments concern.
-        diff: Whether somebody wants to see one. ansible-core looks through all of a result for secrets, and two more
+        diff: Whether somebody wants to see one. ansible-core searches all of a result for secrets, and two more
             entries an account take it half a second for ten thousand.
     """
     names = {cache.id: cache.name for cache in caches}
@@ -260,7 +260,7 @@ def report(
 
 
 def covered(wanted: t.Mapping[str, str | None], caches: t.Iterable[ContentCache]) -> dict[str, int]:
-    """How many accounts each cache shall have, by its name."""
+    """How many accounts each cache is to have, by its name."""
     names = {cache.id: cache.name for cache in caches}
     return dict(sorted(collections.Counter(cache_label(cache_id, names) for cache_id in wanted.values()).items()))
 

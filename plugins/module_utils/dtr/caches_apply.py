@@ -10,7 +10,7 @@ import typing as t
 
 from ..common.concurrency import Results, fan_out
 from ..common.failure import Failure
-from ..common.progress import UNTOLD, Progress
+from ..common.progress import UNREPORTED, Progress
 from .account_reads import read_all_account_settings
 from .api import DtrApi
 from .caches_plan import CacheStep, Done, Move, caches_after, entangled, in_the_way, plan_moves
@@ -24,7 +24,7 @@ _ROUNDS = 3
 class CacheChanger:
     """Carries out a plan, and keeps account of what is done so that a failure half-way can be reported.
 
-    The order is: create all new entries, move the users, look whether somebody was set to an old entry meanwhile,
+    The order is: create all new entries, move the users, check whether somebody was set to an old entry meanwhile,
     delete the old entries. An old entry whose users could not all be moved stays. Where DTR refuses a second entry with
     the same name or host, the users are without a cache, and so pull from DTR, while the old entry makes room; if the
     new one is refused even then, the old one is restored. Names that exchange their hosts make room together, all
@@ -45,7 +45,7 @@ class CacheChanger:
         concurrency: int,
         *,
         reassign: bool = True,
-        progress: Progress = UNTOLD,
+        progress: Progress = UNREPORTED,
     ) -> None:
         self.done = Done()
         self.failed_moves: dict[str, Failure] = {}
@@ -87,7 +87,7 @@ class CacheChanger:
             self._swap(group, [move for move in moves if move.step in group])
 
     def _created(self, step: CacheStep, steps: t.Iterable[CacheStep]) -> bool:
-        """Create a step's entry, unless DTR refuses it while an entry that shall go is in its way."""
+        """Create a step's entry, unless DTR refuses it while an entry that is to go is in its way."""
         try:
             self._create(step)
         except Failure as failure:
@@ -128,7 +128,7 @@ class CacheChanger:
         return Results(results.done, failed)
 
     def _latecomers(self, steps: t.Collection[CacheStep]) -> list[Move]:
-        """Users who hold an entry that is about to go although they did not when it was looked at first."""
+        """Users who hold an entry that is about to go although they did not when the settings were read first."""
         if not self._reassign or not any(step.retired for step in steps):
             return []
         settings = read_all_account_settings(
@@ -216,7 +216,7 @@ class CacheChanger:
         self._give(waiting, {move.account: back[move.before.id] for move in moves if move.before.id in back})
 
     def _give(self, waiting: t.Mapping[str, Move], goals: t.Mapping[str, ContentCache]) -> set[str]:
-        """Give users who were reset a cache again; returns those who have it, the others are told of as stranded."""
+        """Give users who were reset a cache again; returns those who have it, the others are reported as stranded."""
         arrived = self._given(waiting, goals)
         # No reset whose answer got lost may be carried out after the write that followed it.
         late = self._dtr.wait_for_late_writes(goals)
@@ -238,23 +238,25 @@ class CacheChanger:
         return arrived
 
     def _lose(self, moves: t.Iterable[Move], failure: Failure) -> None:
-        """Tell of users whose cache is gone where they belong: no later run could know it."""
+        """Report for users whose cache is gone where they belong: no later run could know it."""
         for account, cache, _step in moves:
-            told = f"It pulled from {cache.name} ({cache.host}), which could not be restored, and pulls from DTR itself"
-            self._add_stranded(account, f"{told} now", cache, failure)
+            story = (
+                f"It pulled from {cache.name} ({cache.host}), which could not be restored, and pulls from DTR itself"
+            )
+            self._add_stranded(account, f"{story} now", cache, failure)
 
     def _strand(self, move: Move, goal: ContentCache, failure: Failure) -> None:
-        """Tell of a user who was reset and could not be given the cache that waits: no later run could know of it."""
+        """Report a user who was reset and could not be given the cache that waits: no later run could know of it."""
         before = move.before
-        told = f"It pulled from {before.name} ({before.host}), pulls from DTR itself now, and belongs to {goal.name}"
-        told = told if goal.host == before.host else f"{told} ({goal.host})"
-        self._add_stranded(move.account, told, goal, failure)
+        story = f"It pulled from {before.name} ({before.host}), pulls from DTR itself now, and belongs to {goal.name}"
+        story = story if goal.host == before.host else f"{story} ({goal.host})"
+        self._add_stranded(move.account, story, goal, failure)
 
-    def _add_stranded(self, account: str, told: str, cache: ContentCache, failure: Failure) -> None:
+    def _add_stranded(self, account: str, story: str, cache: ContentCache, failure: Failure) -> None:
         self._stranded.add(account)
         self.failed_moves[account] = Failure(
             failure.code,
-            f"{told}: {failure.message}",
+            f"{story}: {failure.message}",
             http_status=failure.http_status,
             url=failure.url,
             cache=cache.name,

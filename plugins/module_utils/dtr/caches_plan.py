@@ -1,7 +1,7 @@
 # Copyright: Contributors to the dtr.cache project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which content caches DTR shall know: planning, and the report of what was done, as pure functions.
+"""Which content caches DTR is to know: planning, and the report of what was done, as pure functions.
 
 DTR's API has no verb to change a cache. A changed host therefore means a new entry with a new id, and every user whose
 setting holds the old id has to follow before the old entry goes.
@@ -20,7 +20,7 @@ from .model import LOCAL, ContentCache, is_local
 
 
 class WantedCache(t.NamedTuple):
-    """A cache as declared; without a host it shall not exist."""
+    """A cache as declared; without a host it is not to exist."""
 
     name: str
     host: str | None
@@ -103,7 +103,7 @@ def host_problem(host: str) -> str | None:
 def plan_caches(
     current: t.Iterable[ContentCache], wanted: t.Iterable[WantedCache], purge: bool = False
 ) -> list[CacheStep]:
-    """The steps from what is to what shall be, nothing for what is right already.
+    """The steps from what is there to what is wanted, nothing for what is right already.
 
     Of several entries with a declared name the first with the right host stays; the others are retired.
     """

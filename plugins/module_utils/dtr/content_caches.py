@@ -43,7 +43,7 @@ class ContentCaches(Resources):
         Args:
             name: The cache's name.
             host: The cache's URL.
-            known_ids: The ids of the caches that existed before, so that a new entry can be told from them.
+            known_ids: The ids of the caches that existed before, so that a new entry can be recognised.
 
         Raises:
             Failure: C(OUTCOME_UNKNOWN) when it could not be found out whether the entry exists.
@@ -75,7 +75,7 @@ class ContentCaches(Resources):
         """Remove a cache; one that is gone already is fine.
 
         DTR swagger, DeleteContentCache, documents both 204 and 404 C(NO_SUCH_CONTENT_CACHE) for that case. After any
-        other answer the list tells whether the cache is gone.
+        other answer the list says whether the cache is gone.
 
         Raises:
             Failure: The cache is still there.

@@ -59,7 +59,7 @@ class State(Resources):
     def read_only(self) -> bool | None:
         """Whether nobody can push: C(readOnlyRegistry) of the settings, or a replica that says so of itself.
 
-        C(None) for users who are no administrators, and where a version does not tell.
+        C(None) for users who are no administrators, and where a version does not say.
         """
         try:
             settings = self.settings()

@@ -5,17 +5,22 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import typing as t
 
 from ..common.failure import Failure
 from ..common.urls import origin_of
 from ..dtr import images
+from ..dtr.api import DtrApi
 from ..http import tls
+from ..http.base_url import normalise_url
 from ..x509 import certificates
-from .model import Cache
+from .dangling import dangling_accounts
+from .model import Cache, Dtr
 
 TRUST = ("ca_path", "ca_certificate")
+CLIENT = ("client_cert", "client_key")
 
 
 def check_options(params: t.Mapping[str, t.Any]) -> None:
@@ -69,6 +74,28 @@ def cache_of(params: t.Mapping[str, t.Any], entry: t.Mapping[str, t.Any]) -> Cac
         entry["min_days"],
         certificate=_fingerprint_of(entry),
         published=entry["published_ports"],
+    )
+
+
+def dtr_of(params: t.Mapping[str, t.Any], dtr: DtrApi | None) -> Dtr:
+    """DTR, as the connection options describe it."""
+    trust = trust_of(params)
+    client = {name: params[name] for name in CLIENT}
+    content_caches = read_only = dangling = None
+    if dtr is not None:
+        content_caches = dtr.content_caches if params["check_registration"] else None
+        read_only = dtr.read_only if params["check_read_only"] else None
+        # Where each cache's own accounts are known, nobody else's have to be read.
+        everybody = params["check_accounts"] and not all(entry["account_of"] for entry in params["caches"])
+        dangling = functools.partial(dangling_accounts, dtr) if everybody else None
+    return Dtr(
+        normalise_url(params["url"], allow_plain=True),
+        tls.client_context(**trust) if params["validate_certs"] else None,
+        anchors_of(trust),
+        lambda: tls.client_context(validate_certs=False, **client),
+        content_caches,
+        read_only,
+        dangling,
     )
 
 

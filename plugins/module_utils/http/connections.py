@@ -208,7 +208,7 @@ class Connections:
             if self._opened < self._size:
                 self._opened += 1
                 return self._new(), 0.0
-            # Counted before the look and not after it, so that whoever gives back meanwhile knows of this thread.
+            # Counted before the attempt and not after it, so that whoever gives back meanwhile knows of this thread.
             self._waiting += 1
             try:
                 while True:

@@ -94,15 +94,15 @@ class Response(http.client.HTTPResponse):
         self.chunked = fields.get("transfer-encoding", "").lower() == "chunked"
         self.chunk_left = None
         self.length = self._length_of_body()
-        told = self.chunked or self.length is not None
-        self.will_close = not told or self._closes(fields.get("connection", "").lower())
+        known = self.chunked or self.length is not None
+        self.will_close = not known or self._closes(fields.get("connection", "").lower())
 
     def _closes(self, connection: str) -> bool:
         """Whether the server closes the connection after this answer, by the field C(Connection)."""
         return "close" in connection if self.version == 11 else "keep-alive" not in connection
 
     def _length_of_body(self) -> int | None:
-        """The number of its bytes, or C(None) where it is not told beforehand."""
+        """The number of its bytes, or C(None) where it is not known beforehand."""
         if self.status in (204, 304) or self._is_head:
             return 0
         if self.chunked:

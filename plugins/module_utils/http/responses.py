@@ -53,7 +53,7 @@ class Answer(t.NamedTuple):
             hint = "Check that the URL is the DTR's own, without a proxy, portal or other product in front."
         elif self.body.lstrip()[:1] in (b"{", b"["):
             what = f"JSON that is cut off or broken after {len(self.body)} bytes"
-            hint = "Run the task again; if it stays, look for a proxy between this machine and DTR."
+            hint = "Run the task again; if it stays, check for a proxy between this machine and DTR."
         else:
             what = "text that is not JSON"
         message = f"{self.method} {self.url} answered {status_text(self.status)} with {what}."
@@ -117,11 +117,11 @@ def failure_of(answer: Answer) -> Failure:
         return _redirect_failure(answer)
     errors = server_errors(answer)
     code = next((code for code, _text in errors if code), "") or _CODES.get(answer.status, f"HTTP_{answer.status}")
-    told = "; ".join(f"{each}: {text}" if text else each for each, text in errors if each or text)
-    if not told and looks_like_html(answer):
-        told = "an HTML page, not an answer of DTR's API"
+    said = "; ".join(f"{each}: {text}" if text else each for each, text in errors if each or text)
+    if not said and looks_like_html(answer):
+        said = "an HTML page, not an answer of DTR's API"
     message = f"{answer.method} {answer.url} answered {status_text(answer.status)}"
-    message = f"{message}: {told}." if told else f"{message}."
+    message = f"{message}: {said}." if said else f"{message}."
     return Failure(code, message, http_status=answer.status, url=answer.url, hint=_HINTS.get(answer.status))
 
 

@@ -115,7 +115,7 @@ def outcome_unknown(lost: Lost) -> Failure:
         f"{lost.failure.message} It is unknown whether the server acted on the request, so it was not sent again.",
         http_status=lost.failure.http_status,
         url=lost.failure.url,
-        hint="Run the task again: it looks up what is there before it writes.",
+        hint="Run the task again: it reads what is there before it writes.",
     )
 
 

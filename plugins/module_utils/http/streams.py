@@ -95,7 +95,7 @@ class Stream:
         return b"".join(pieces)
 
     def rest(self) -> bytes:
-        """The body of an answer that is no success, as far as it comes: enough to tell what went wrong."""
+        """The body of an answer that is no success, as far as it comes: enough to say what went wrong."""
         with contextlib.suppress(BrokenOff):
             return self.read()
         return b""

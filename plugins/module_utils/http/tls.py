@@ -152,7 +152,7 @@ def explain(error: ssl.SSLError) -> Verdict | None:
     if "CERTIFICATE_REQUIRED" in text or "HANDSHAKE_FAILURE" in text:
         return Verdict(
             "TLS_CLIENT_CERTIFICATE_REQUIRED",
-            "wants a client certificate",
+            "requires a client certificate",
             "Set client_cert and client_key.",
         )
     if "ALERT_UNKNOWN_CA" in text or "ALERT_BAD_CERTIFICATE" in text:
@@ -165,7 +165,7 @@ def explain(error: ssl.SSLError) -> Verdict | None:
         return Verdict("TLS_NOT_SPOKEN", "does not speak TLS on this port", "Check scheme and port of the URL.")
     if "PROTOCOL_VERSION" in text or "UNSUPPORTED_PROTOCOL" in text:
         return Verdict("TLS_VERSION", "offers nothing newer than TLS 1.1", "Let the server offer TLS 1.2.")
-    return Verdict("TLS_FAILED", f"broke the TLS handshake ({error.reason or error})", "Look at the server's log.")
+    return Verdict("TLS_FAILED", f"broke the TLS handshake ({error.reason or error})", "Check the server's log.")
 
 
 def _explain_verification(error: ssl.SSLCertVerificationError) -> Verdict:

@@ -34,8 +34,8 @@ class Module:
     def fail_json(self, msg: str, **result: t.Any) -> None:
         """End in failure. What ansible-core calls this with is about the options."""
         self._hide_secrets()
-        told = Failure("INVALID_INPUT", str(msg)).as_result()
-        super().fail_json(msg, **{"failure": told["failure"], **result})  # type: ignore[misc]
+        result_of_failure = Failure("INVALID_INPUT", str(msg)).as_result()
+        super().fail_json(msg, **{"failure": result_of_failure["failure"], **result})  # type: ignore[misc]
 
     def warn(self, warning: str, **options: t.Any) -> None:
         """Warn; Ansible hands the text to the terminal as it is."""

@@ -28,7 +28,7 @@ from ..http.retries import RETRIED_STATUSES
 from ..http.transport import Transport
 
 ANSWERED = frozenset(range(200, 600)) - RETRIED_STATUSES
-"""Every status that is an answer to look at here, and not a reason to ask again."""
+"""Every status that is an answer here, and not a reason to ask again."""
 
 # What the specification assumes where a server does not say how long a token lives, in seconds.
 _DEFAULT_LIFETIME = 60
@@ -106,7 +106,7 @@ class Distribution:
                 "DIGEST_MISMATCH",
                 f"The manifest of {shown} has the digest {digest} instead of {promised}.",
                 url=answer.url,
-                hint="Something between this machine and DTR changes answers; look for a proxy that inspects TLS.",
+                hint="Something between this machine and DTR changes answers; check for a proxy that inspects TLS.",
             )
         return digest, answer.body
 

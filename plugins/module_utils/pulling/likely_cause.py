@@ -62,8 +62,8 @@ def likely_cause(
         return f"Account {account} is assigned to the cache {where}: assign it to this one {another}"
     down = trouble()
     if down:
-        told = f"Account {account} is assigned to the cache {assigned.name}"
-        return f"{told}, and DTR may step in for a cache that is down. {down}"
+        assignment = f"Account {account} is assigned to the cache {assigned.name}"
+        return f"{assignment}, and DTR may step in for a cache that is down. {down}"
     return (
         f"Account {account} is assigned to the cache {assigned.name}, which answers from here, and DTR still serves "
         f"the blobs another way: check that DTR's own nodes reach {assigned.host}, since DTR may step in for a cache "
@@ -90,7 +90,7 @@ def why_elsewhere(
     origins: t.Sequence[Origin],
     trouble: t.Callable[[], str | None] = lambda: None,
 ) -> str:
-    """Why DTR does not send the account to the cache, as far as the account's setting and the cache tell."""
+    """Why DTR does not send the account to the cache, as far as the account's setting and the cache say."""
     if account is None:
         return "Check which cache the client certificate's account is assigned to."
     try:

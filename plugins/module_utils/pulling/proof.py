@@ -28,7 +28,7 @@ _WARM_PULLS = 5
 class Pulls(t.NamedTuple):
     """The rows of the first pull and of the last one, and whether the cache served the last one by itself.
 
-    C(warm_hit) is C(None) when the cache does not tell what it has.
+    C(warm_hit) is C(None) when the cache does not say what it has.
     """
 
     cold: dict[str, t.Any]
@@ -43,14 +43,14 @@ def pull_twice(puller: Puller, name: str, cache: str) -> Pulls:
         Failure: The image did not come through the cache, or the cache did not keep it (C(NOT_KEPT)).
     """
     cold = _pulled(puller, name, cache)
-    # Unsigned answers tell something only if they were refused for what the cache could not have.
-    tells = cold["cached_before"] == 0
+    # Unsigned answers mean something only if they were refused for what the cache could not have.
+    meaningful = cold["cached_before"] == 0
     warm = cold
-    for _each in range(_WARM_PULLS if tells else 1):
+    for _each in range(_WARM_PULLS if meaningful else 1):
         warm = _pulled(puller, name, cache)
         if warm["cached_before"] == warm["blobs"]:
-            return Pulls(cold, warm, True if tells else None)
-    if not tells:
+            return Pulls(cold, warm, True if meaningful else None)
+    if not meaningful:
         return Pulls(cold, warm, None)
     raise Failure(
         "NOT_KEPT",
@@ -79,7 +79,7 @@ def result_of(pulls: Pulls, image: TinyImage, name: str) -> dict[str, t.Any]:
             "seconds": pulls.warm["seconds"],
             "hit": pulls.warm_hit,
             "evidence": (
-                "None: this cache does not tell what it has."
+                "None: this cache does not say what it has."
                 if pulls.warm_hit is None
                 else "The cache answered without DTR's signature, which it can do only from its own storage."
             ),

@@ -94,7 +94,7 @@ class Puller:
         ended = self._clock()
         done = {item.blob.digest: pulled for item, pulled in results.done.items()}
         failed = {item.blob.digest: failure for item, failure in results.failed.items()}
-        tells = self._tells_what_it_has(results.done)
+        says = self._says_what_it_has(results.done)
         for image in resolved:
             image.failure = image.failure or first_failure(image, failed) or self._stray(image, done)
         self._explain_strays(resolved)
@@ -103,12 +103,12 @@ class Puller:
             "blobs": len(came),
             "bytes": sum(pulled.received for pulled in came),
             "seconds": round(ended - began, 3),
-            **sizes(wanted, results.done if tells else {}),
+            **sizes(wanted, results.done if says else {}),
         }
         return Report(
-            [row(image, done, tells) for image in resolved],
+            [row(image, done, says) for image in resolved],
             transferred,
-            tells and any(pulled.answered_before is False for pulled in done.values() if pulled.elsewhere is None),
+            says and any(pulled.answered_before is False for pulled in done.values() if pulled.elsewhere is None),
             {image.name: image.failure for image in resolved if image.failure},
         )
 
@@ -209,8 +209,8 @@ class Puller:
         moment = self._clock()
         return Pulled(None, self.cache.has(self.cache.path_of(wanted), wanted.blob), 0, moment, moment)
 
-    def _tells_what_it_has(self, done: t.Mapping[Wanted, Pulled]) -> bool:
-        """Whether unsigned answers tell what the cache has: they must, for a blob that just came through it."""
+    def _says_what_it_has(self, done: t.Mapping[Wanted, Pulled]) -> bool:
+        """Whether unsigned answers say what the cache has: they must, for a blob that just came through it."""
         through = {wanted: pulled for wanted, pulled in done.items() if pulled.elsewhere is None}
         if not through or any(pulled.answered_before for pulled in through.values()):
             return bool(through)

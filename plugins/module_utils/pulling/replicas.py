@@ -61,6 +61,6 @@ def by_all_addresses(
             where = f"its address {address}" if address else "one address"
             warnings.append(
                 f"{cache} has {replicas} replicas, and several behind {where}. Whether each of them has everything "
-                f"cannot be told after {again} pulls: pull again, or let the replicas share their storage."
+                f"is unknown after {again} pulls: pull again, or let the replicas share their storage."
             )
     return merged(done or closed), warnings

@@ -100,7 +100,7 @@ def _number(count: int | None) -> str:
 
 
 def sizes(wanted: t.Sequence[Wanted], done: t.Mapping[Wanted, Pulled]) -> dict[str, int | None]:
-    """How much was wanted, and how much of it the cache had before, which is nothing where it does not tell."""
+    """How much was wanted, and how much of it the cache had before, which is nothing where it does not say."""
     whole = sum(item.blob.size for item in wanted)
     through = {wanted: pulled for wanted, pulled in done.items() if pulled.elsewhere is None}
     if not through or any(pulled.answered_before is None for pulled in through.values()):
@@ -123,11 +123,11 @@ def first_failure(image: Image, failed: t.Mapping[str, Failure]) -> Failure | No
     return next((each for each in failures if each.code != NOT_TRIED), failures[0] if failures else None)
 
 
-def row(image: Image, done: t.Mapping[str, Pulled], tells: bool) -> dict[str, t.Any]:
+def row(image: Image, done: t.Mapping[str, Pulled], says: bool) -> dict[str, t.Any]:
     """An image's row in the result. Sizes are the image's own, also where a blob was read for another image."""
     pulled = {blob: done[blob.digest] for blob in image.blobs if blob.digest in done}
     through = [each for each in pulled.values() if each.elsewhere is None]
-    told = tells and bool(through) and all(each.answered_before is not None for each in through)
+    known = says and bool(through) and all(each.answered_before is not None for each in through)
     seconds = max((each.ended for each in pulled.values()), default=0) - min(
         (each.began for each in pulled.values()), default=0
     )
@@ -140,7 +140,7 @@ def row(image: Image, done: t.Mapping[str, Pulled], tells: bool) -> dict[str, t.
         "foreign_layers": image.foreign,
         "seconds": round(image.seconds + seconds, 3),
         "via_cache": failure is None,
-        "cached_before": sum(1 for each in through if each.answered_before) if told else None,
+        "cached_before": sum(1 for each in through if each.answered_before) if known else None,
         "elsewhere": [
             {"digest": blob.digest, "source": each.elsewhere} for blob, each in pulled.items() if each.elsewhere
         ],

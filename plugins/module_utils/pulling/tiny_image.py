@@ -1,7 +1,7 @@
 # Copyright: Contributors to the dtr.cache project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A tiny image that nobody has seen before, and a tag that tells its age.
+"""A tiny image that nobody has seen before, and a tag with its age.
 
 Source: the Docker registry's "Image Manifest V 2, Schema 2".
 """
@@ -70,7 +70,7 @@ def tiny_image(content: bytes) -> TinyImage:
 
 
 def new_tag(now: datetime.datetime, chance: str) -> str:
-    """A tag that tells its age."""
+    """A tag with its age."""
     return f"{_TAG}{now.strftime(_MOMENT)}-{chance}"
 
 

@@ -106,16 +106,16 @@ class _Here:
             self._deprecations.append(deprecation)
 
     def exit_json(self, **result: t.Any) -> None:
-        told = {"changed": False, **result}
+        answer = {"changed": False, **result}
         if self._invocation:
-            told["invocation"] = {"module_args": self.params}
+            answer["invocation"] = {"module_args": self.params}
         if self._warnings:
-            told["warnings"] = self._warnings
+            answer["warnings"] = self._warnings
         if self._deprecations:
-            told["deprecations"] = self._deprecations
-        shown = remove_values(told, self.no_log_values)
+            answer["deprecations"] = self._deprecations
+        shown = remove_values(answer, self.no_log_values)
         # A password that reads like a truth value hides none.
-        shown.update({key: value for key, value in told.items() if value is None or isinstance(value, bool)})
+        shown.update({key: value for key, value in answer.items() if value is None or isinstance(value, bool)})
         raise _Ended(shown)
 
     def fail_json(self, msg: str, **result: t.Any) -> None:

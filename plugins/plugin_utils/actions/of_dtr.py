@@ -1,7 +1,7 @@
 # Copyright: Contributors to the dtr.cache project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The half on the control node of the modules that talk to DTR."""
+"""The actions of the modules that talk to DTR: they run in Ansible's own process where that is possible."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from .progress_lines import progress_shown, read_by_people
 class DtrAction(ActionBase):
     """Runs the module of the action's name: where the task is one for the control node in this process, or else there.
 
-    One that says C(tells_progress) takes C(progress_path), and how far it got is shown from time to time. A task with
+    One with C(reports_progress) takes C(progress_path), and how far it got is shown from time to time. A task with
     C(async) runs without, since Ansible waits for it elsewhere.
     """
 
     # Loaded with the action, which Ansible does before it makes the processes of the tasks.
     module: t.ClassVar[DtrModule]
-    tells_progress: t.ClassVar[bool] = False
+    reports_progress: t.ClassVar[bool] = False
 
     _supports_check_mode = True
     _supports_async = True
@@ -47,7 +47,7 @@ class DtrAction(ActionBase):
 
     def _progress_path(self, variables: t.Mapping[str, t.Any]) -> contextlib.AbstractContextManager[str | None]:
         title = f"{self._name} ({variables.get('inventory_hostname', '')})"
-        return progress_shown(title, self.tells_progress and read_by_people() and not self._task.async_val)
+        return progress_shown(title, self.reports_progress and read_by_people() and not self._task.async_val)
 
     def _run_module(
         self, module: str, declaration: DtrModule, arguments: dict[str, t.Any], variables: dict[str, t.Any]
@@ -66,7 +66,7 @@ class DtrAction(ActionBase):
             arguments,
             check_mode=bool(self._task.check_mode),
             diff=bool(self._task.diff),
-            invocation=_invocation_is_told(variables),
+            invocation=_shows_invocation(variables),
             environment={name: str(value) for name, value in environment.items()},
         )
         return run_here(declaration, task)
@@ -85,8 +85,8 @@ class DtrAction(ActionBase):
         )
 
 
-def _invocation_is_told(variables: t.Mapping[str, t.Any]) -> bool:
-    """Whether results tell how the module was called. Before there was the setting all did, and callbacks hid it."""
+def _shows_invocation(variables: t.Mapping[str, t.Any]) -> bool:
+    """Whether results say how the module was called. Before there was the setting all did, and callbacks hid it."""
     try:
         return bool(constants.config.get_config_value("INJECT_INVOCATION", variables=variables))
     except AnsibleError:

@@ -1,7 +1,7 @@
 # Copyright: Contributors to the dtr.cache project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The half on the control node of the modules that look at a Swarm."""
+"""The actions of the modules that read a Swarm."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class OnManager(NormalAction):
     """Run the module; a manager that cannot be reached is a failure like any other.
 
     An unreachable host would drop out of the play, past the clean-up and the summary. Who sets C(ignore_unreachable)
-    looks at that by itself.
+    handles that.
     """
 
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
@@ -32,6 +32,6 @@ class OnManager(NormalAction):
         failure = Failure(
             "MANAGER_UNREACHABLE",
             f"The manager {variables['inventory_hostname']} cannot be reached any more: {error}",
-            hint="Run the playbook again when it can: it goes on where this run ended.",
+            hint="Run the playbook again when the manager is back: it continues where this run ended.",
         )
         return {**failure.as_result(), "failed": True, "changed": False}

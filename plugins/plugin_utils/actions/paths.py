@@ -13,8 +13,8 @@ def control_path(path: str, *folders: str | None) -> str:
     """A path as an absolute one.
 
     Args:
-        path: As the user wrote it. A relative one is looked for in the working directory first.
-        folders: Where it is looked for next, such as the inventory's folder; None for one that is not known.
+        path: As the user wrote it. A relative one is searched in the working directory first.
+        folders: Where it is searched next, such as the inventory's folder; None for one that is not known.
 
     Returns:
         Where it is there already, or else its place in the working directory.

@@ -1,7 +1,7 @@
 # Copyright: Contributors to the dtr.cache project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Shows on the control node that a long module lives, and how far it got."""
+"""Lines on the terminal while a long module runs: that it works, and how far it got."""
 
 from __future__ import annotations
 
@@ -52,5 +52,5 @@ def progress_shown(title: str, shown: bool) -> t.Iterator[str | None]:
 def _watch(handle: int, title: str, ended: threading.Event) -> None:
     while not ended.wait(SECONDS_BETWEEN_LINES):
         # Before the first count, and of a module on another host, nothing is known but that it has not ended.
-        told = sentence(os.pread(handle, 4096, 0).decode("utf-8", "replace")) or "still working"
-        display.display(f"{title}: {told}", stderr=True)
+        line = sentence(os.pread(handle, 4096, 0).decode("utf-8", "replace")) or "still working"
+        display.display(f"{title}: {line}", stderr=True)

@@ -77,7 +77,7 @@ class Table:
 
     def _notes(self, number: int, width: int) -> list[str]:
         notes = self.notes[number] if number < len(self.notes) else ()
-        return [line for note in notes for line in _wrapped(note, width)]
+        return [line for note in notes for part in note.splitlines() for line in _wrapped(part, width)]
 
     def _heading(self, name: str) -> str:
         return self.headings.get(name, name)

@@ -249,3 +249,52 @@ def test_progress_is_told(dtr: FakeDtr, tmp_path: Path) -> None:
     path.touch()
     run(dtr, progress_path=str(path))
     assert sentence(path.read_text()) == "3 of 3 blobs through the cache, 0.0 of 0.0 MB"
+
+
+PROOF = "engineering/proof"
+
+
+def test_a_proof_after_the_images(dtr: FakeDtr) -> None:
+    result = run(dtr, proof_repository=PROOF, account="alice")
+    assert [row["image"] for row in result["pulls"]] == [APP]
+    assert (result["proof"]["cold"]["hit"], result["proof"]["warm"]["hit"]) == (False, True)
+    assert result["proof"]["image"].startswith(f"{PROOF}:")
+    assert result["changed"]
+    assert not [name for name in dtr.manifests if name.startswith(PROOF) and ":sha256" not in name]
+    assert dtr.access_tokens == {}
+    assert sum(each.method == "POST" and each.path == "/api/v0/api_tokens" for each in dtr.site.requests) == 1
+
+
+def test_a_proof_alone(dtr: FakeDtr) -> None:
+    result = run(dtr, images=[], proof_repository=PROOF, replicas=3)
+    assert (result["changed"], result["pulls"], result["transferred"]["blobs"]) == (False, [], 0)
+    assert result["proof"]["warm"]["hit"]
+    assert "warnings" not in result
+
+
+def test_no_proof_in_check_mode(dtr: FakeDtr) -> None:
+    options = {"url": dtr.site.url, "username": "admin", "password": PASSWORD, "cache": "region-asia", "retries": 0}
+    result = run_module("cache_pull", check=True, images=[APP], proof_repository=PROOF, **options)
+    assert "proof" not in result
+    assert [row["image"] for row in result["pulls"]] == [APP]
+    assert not any(each.method in ("POST", "PUT", "DELETE") for each in dtr.site.requests)
+
+
+def test_a_proof_that_fails_leaves_what_was_pulled_in_the_result(dtr: FakeDtr) -> None:
+    dtr.refusal = lambda request: Reply(405) if "/uploads/" in request.path else None
+    result = run(dtr, proof_repository=PROOF)
+    assert result["failure"]["code"] == "READ_ONLY"
+    assert [row["image"] for row in result["pulls"]] == [APP]
+    assert "proof" not in result
+
+
+def test_no_proof_after_images_that_failed(dtr: FakeDtr) -> None:
+    result = run(dtr, images=["engineering/app:9"], proof_repository=PROOF)
+    assert result["failure"]["code"] == "MANIFEST_UNKNOWN"
+    assert not any(each.method in ("POST", "PUT") for each in dtr.site.requests)
+
+
+def test_what_is_no_repository_is_refused_before_anything_is_asked(dtr: FakeDtr) -> None:
+    result = run(dtr, proof_repository="engineering/proof:1")
+    assert result["msg"].startswith("proof_repository: 'engineering/proof:1' does not name a repository")
+    assert dtr.site.requests == []

@@ -618,3 +618,46 @@ class TestRegistryCa:
     def test_a_pin_that_is_none(self, lab: Lab) -> None:
         assert lab.run("registry_ca_info", fingerprint="ab:cd")["failure"]["code"] == "INVALID_FINGERPRINT"
         assert lab.site.requests == []
+
+
+class TestTextThatIsNone:
+    """NUL and halves of surrogate pairs end no module in an internal error, wherever they come from."""
+
+    @pytest.mark.parametrize(
+        ("module", "options"),
+        [
+            ("content_caches", {"caches": [{"name": "TEXT", "host": "https://asia.example.org"}]}),
+            ("content_caches", {"caches": [{"name": "asia", "host": "https://TEXT.example.org"}]}),
+            ("cache_assignments", {"assignments": [{"cache": "TEXT", "accounts": ["TEXT"], "orgs": ["TEXT"]}]}),
+            ("cache_assignments", {"assignments": [{"cache": "local", "teams": ["TEXT/TEXT"]}]}),
+            ("cache_assignments_info", {"accounts": ["TEXT"]}),
+            ("cache_pull", {"cache": "TEXT", "images": ["engineering/app"]}),
+            ("cache_pull", {"cache": "https://TEXT", "images": ["TEXT"]}),
+            ("registry_ca_info", {"fingerprint": "TEXT"}),
+            ("registry_info", {"url": "https://TEXT"}),
+            ("registry_info", {"username": "TEXT"}),
+            ("registry_info", {"password": "TEXT"}),
+            ("registry_info", {"ca_path": "/TEXT"}),
+            ("registry_info", {"ca_certificate": "TEXT"}),
+        ],
+    )
+    def test_in_an_option(self, lab: Lab, module: str, options: dict[str, t.Any]) -> None:
+        # ansible-core takes no halves of pairs: it logs the options before a module's work begins.
+        filled = json.loads(json.dumps(options).replace("TEXT", "a\\u0000b"))
+        result = lab.run(module, **{"retries": 0, **filled})
+        assert result.get("failure", {}).get("code") != "INTERNAL", result["msg"]
+        json.dumps(result).encode()
+
+    @pytest.mark.parametrize("text", ["a\0b", "a\ud800b"])
+    def test_in_what_dtr_says(self, lab: Lab, text: str) -> None:
+        lab.dtr.add_cache(text, f"https://{text}.example.org", "alice")
+        lab.dtr.add_user(text)
+        caches = lab.run("content_caches_info")["content_caches"]
+        assert [each["host"] for each in caches] == [f"https://{caches[0]['name']}.example.org"]
+        for module, options in (
+            ("cache_assignments_info", {}),
+            ("cache_assignments", {"assignments": [{"cache": "local", "everyone": True}]}),
+            ("content_caches", {"caches": [{"name": "asia", "host": "https://asia.example.org"}], "purge": True}),
+        ):
+            result = lab.run(module, **{"retries": 0, **options})
+            assert result.get("failure", {}).get("code") != "INTERNAL", (module, result["msg"])

@@ -175,5 +175,5 @@ class TestNoTls:
         # With TLS 1.3 a client learns of it only when it reads, and may be too late for that.
         context.maximum_version = ssl.TLSVersion.TLSv1_2
         detail, hint = only_failure(probe_server(context, authority.root), "tls")
-        assert detail == "the server wants a client certificate."
+        assert detail == "the server requires a client certificate."
         assert "clientcas" in hint

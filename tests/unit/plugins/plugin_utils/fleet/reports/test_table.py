@@ -76,7 +76,7 @@ def test_a_heading_can_be_another_one() -> None:
 
 def test_notes_follow_their_row_in_lines_of_the_width() -> None:
     noted = Table(ROWS, [[], ["The DTR answered 500\n  to the request of europe."]])
-    assert noted.lines(35)[-2:] == ["  The DTR answered 500 to the", "  request of europe."]
+    assert noted.lines(35)[-2:] == ["  The DTR answered 500", "  to the request of europe."]
 
 
 def test_the_narrowest_has_a_line_for_each_cell() -> None:

@@ -1,0 +1,49 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A manager that cannot be reached is a failure of the task, and no host that drops out."""
+
+from __future__ import annotations
+
+import typing as t
+from unittest import mock
+
+import pytest
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.action.normal import ActionModule as NormalAction
+from ansible_collections.dtr.cache.plugins.plugin_utils.actions.of_manager import OnManager
+
+VARIABLES: dict[str, t.Any] = {"inventory_hostname": "asia"}
+
+
+def made(*, ignore_unreachable: bool = False) -> OnManager:
+    return OnManager(
+        task=mock.MagicMock(ignore_unreachable=ignore_unreachable),
+        connection=mock.MagicMock(),
+        play_context=mock.MagicMock(),
+        loader=mock.MagicMock(),
+        templar=mock.MagicMock(),
+        shared_loader_obj=mock.MagicMock(),
+    )
+
+
+def test_the_modules_result_is_the_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(NormalAction, "run", lambda _self, _tmp, _variables: {"changed": True})
+    assert made().run(task_vars=VARIABLES) == {"changed": True}
+
+
+def unreachable(*_args: t.Any) -> t.NoReturn:
+    raise AnsibleConnectionFailure("no route to host")
+
+
+def test_an_unreachable_manager(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(NormalAction, "run", unreachable)
+    result = made().run(task_vars=VARIABLES)
+    assert (result["failed"], result["changed"], "unreachable" in result) == (True, False, False)
+    assert result["failure"]["code"] == "MANAGER_UNREACHABLE"
+    assert result["msg"].startswith("The manager asia cannot be reached any more: no route to host")
+
+
+def test_who_ignores_unreachable_hosts_sees_them_as_ansible_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(NormalAction, "run", unreachable)
+    with pytest.raises(AnsibleConnectionFailure):
+        made(ignore_unreachable=True).run(task_vars=VARIABLES)
