@@ -17,8 +17,8 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
 from ..module_utils.common.failure import Failure
+from ..module_utils.module.options import PREFLIGHT_ARGUMENT_SPEC
 from ..module_utils.x509 import certificates
-from ..modules.preflight import ARGUMENT_SPEC
 from ..modules.registry_ca_info import MODULE as REGISTRY_CA_INFO
 from ..plugin_utils.actions.in_process import Task, run_here
 from ..plugin_utils.actions.paths import control_path_of_host
@@ -51,7 +51,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         variables = task_vars or {}
-        _validation, options = self.validate_argument_spec(argument_spec=ARGUMENT_SPEC)
+        _validation, options = self.validate_argument_spec(argument_spec=PREFLIGHT_ARGUMENT_SPEC)
         reading = read_host(variables, self._templar, self._loader, _read_as(options["needs"]))
         fingerprint = self._fingerprint(reading, variables)
         # Also of those who only observe: without the others' results they would report what is not so.

@@ -125,37 +125,15 @@ fingerprint:
   type: str
 """
 
-import typing as t
-
 from ..module_utils.module.base import SentModule, run_to_end
-from ..module_utils.module.of_engine import ENGINE_ARGUMENT_SPEC
+from ..module_utils.module.options import PREFLIGHT_ARGUMENT_SPEC
 from ..module_utils.swarm.engine import Engine
 from ..module_utils.swarm.prerequisites import preflight_problems
-
-ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
-    "needs": {
-        "type": "list",
-        "elements": "str",
-        "choices": [
-            *("cache", "registry", "certificate", "manager", "swarm", "address", "port", "trust"),
-            *("confirmation", "verification", "warming"),
-        ],
-        "required": True,
-    },
-    "fail": {"type": "bool", "default": True},
-    "together": {"type": "bool", "default": False},
-    "ask_swarm": {"type": "str", "choices": ["always", "never", "to_complete"], "default": "always"},
-    "nodes": {"type": "list", "elements": "str", "default": []},
-    "port": {"type": "int"},
-    "publish_mode": {"type": "str"},
-    "stack_name": {"type": "str"},
-    **ENGINE_ARGUMENT_SPEC,
-}
 
 
 def main() -> None:
     """Check what only the Swarm knows; the action plugin of the same name has checked the rest."""
-    module = SentModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    module = SentModule(argument_spec=PREFLIGHT_ARGUMENT_SPEC, supports_check_mode=True)
     params = module.params
     swarm = {key: params[key] for key in ("nodes", "port", "publish_mode", "stack_name")}
     asked = swarm if "swarm" in params["needs"] else None

@@ -127,7 +127,7 @@ def role_page(role: Path) -> str:
     for label, names in (("Required", required), ("Also" if required else "Variables", others)):
         if names:
             lines.append(f"{label}: " + ", ".join(f"`dtr_cache_{name}`" for name in names))
-    return "\n\n".join([*lines, f"What the variables mean is told in {meaning}."]) + "\n"
+    return "\n\n".join([*lines, f"The variables are described in {meaning}."]) + "\n"
 
 
 def _needs(role: Path) -> list[str]:
@@ -184,7 +184,7 @@ def _shown(value: t.Any) -> str:
 
 
 def checks() -> str:
-    """What C(cache_health) looks at, as its code has it."""
+    """What C(cache_health) checks, as its code has it."""
     source = (PROJECT / "plugins" / "module_utils" / "health" / "checks.py").read_text(encoding="utf-8")
     meanings = next(
         ast.literal_eval(node.value)
@@ -231,7 +231,7 @@ def main() -> int:
                 difflib.unified_diff(old.splitlines(True), new.splitlines(True), name, "from the code")
             )
     if outdated:
-        print("The tables do not tell what the code is; run: python3 tests/lib/reference.py")
+        print("The pages differ from the code; run: python3 tests/lib/reference.py")
     return int(outdated)
 
 

@@ -11,6 +11,8 @@ import typing as t
 
 from .failure import Failure
 
+_SECONDS_OF_ONE_WAIT = 1.0
+
 Item = t.TypeVar("Item", bound=t.Hashable)
 Result = t.TypeVar("Result")
 
@@ -70,7 +72,9 @@ def fan_out(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        # A signal that comes right before a wait is handled only after it, so no wait is without end.
+        while thread.is_alive():
+            thread.join(_SECONDS_OF_ONE_WAIT)
     if broken:
         raise broken[0]
     return results

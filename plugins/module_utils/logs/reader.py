@@ -5,18 +5,14 @@
 
 from __future__ import annotations
 
-import datetime
-import re
 import time
 import typing as t
 
 from ..common.failure import Failure
 from ..swarm.engine import Engine
 from .findings import Collector
+from .since import since
 from .stream import moment_of
-
-_DURATION = re.compile(r"(\d+)\s*([smhdw])")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 def findings_of(engine: Engine, options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
@@ -57,26 +53,6 @@ def findings_of(engine: Engine, options: t.Mapping[str, t.Any]) -> dict[str, t.A
         "lines_read": collector.lines,
         "unread": [_with_names(text, moment.nodes) for text in collector.unread],
     }
-
-
-def since(text: str, now: datetime.datetime) -> datetime.datetime:
-    """The moment that C(2h) before C(now), or a timestamp, means.
-
-    Raises:
-        Failure: C(INVALID_INPUT).
-    """
-    match = _DURATION.fullmatch(text.strip())
-    try:
-        if match:
-            return now - datetime.timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
-        moment = datetime.datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
-    except (ValueError, OverflowError):
-        raise Failure(
-            "INVALID_INPUT",
-            f"since: {text!r} is neither a time such as 2h nor a moment such as 2026-01-31T12:00:00Z.",
-            hint="The units are s, m, h, d and w.",
-        ) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)
 
 
 def _with_names(text: str, nodes: t.Mapping[str, t.Mapping[str, t.Any]]) -> str:

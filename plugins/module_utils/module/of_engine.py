@@ -7,39 +7,12 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible.module_utils.basic import env_fallback, missing_required_lib
+from ansible.module_utils.basic import missing_required_lib
 
 from ..common.failure import Failure
 from ..swarm.engine import DOCKER_IMPORT_ERROR, Engine
 from .base import Module, SentModule, run_to_end
-
-# The same options, defaults and environment variables as in community.docker.
-ENGINE_ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
-    "docker_host": {
-        "type": "str",
-        "default": "unix:///var/run/docker.sock",
-        "fallback": (env_fallback, ["DOCKER_HOST"]),
-        "aliases": ["docker_url"],
-    },
-    "tls": {"type": "bool", "default": False, "fallback": (env_fallback, ["DOCKER_TLS"])},
-    "validate_certs": {
-        "type": "bool",
-        "default": False,
-        "fallback": (env_fallback, ["DOCKER_TLS_VERIFY"]),
-        "aliases": ["tls_verify"],
-    },
-    "ca_path": {"type": "path", "aliases": ["ca_cert", "tls_ca_cert", "cacert_path"]},
-    "client_cert": {"type": "path", "aliases": ["tls_client_cert", "cert_path"]},
-    "client_key": {"type": "path", "no_log": False, "aliases": ["tls_client_key", "key_path"]},
-    "tls_hostname": {"type": "str", "fallback": (env_fallback, ["DOCKER_TLS_HOSTNAME"])},
-    "api_version": {
-        "type": "str",
-        "default": "auto",
-        "fallback": (env_fallback, ["DOCKER_API_VERSION"]),
-        "aliases": ["docker_api_version"],
-    },
-    "engine_timeout": {"type": "int", "default": 60, "fallback": (env_fallback, ["DOCKER_TIMEOUT"])},
-}
+from .options import ENGINE_ARGUMENT_SPEC
 
 
 class EngineModule:

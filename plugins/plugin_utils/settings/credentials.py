@@ -32,7 +32,7 @@ def is_credential(path: Path, value: t.Any) -> bool:
         return "credential" in path[-1].lower()
     if isinstance(value, str) and _IN_ADDRESS.search(value):
         return True
-    # Whatever a receiver of notifications wants to see in its headers tells it who asks.
+    # A receiver of notifications knows by its headers who asks.
     return _NAME.search(path[-1]) is not None or (path[0] == "notifications" and "headers" in path)
 
 

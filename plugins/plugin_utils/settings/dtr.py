@@ -61,7 +61,7 @@ def _read_fingerprint(reader: Reader, authority: str, bundle: t.Sequence[t.Any])
     if authority == "system":
         reader.problem(
             "registry_ca_fingerprint",
-            "pins nothing with dtr_cache_registry_ca system, where any CA of the system's may vouch for the DTR; leave "
+            "pins nothing with dtr_cache_registry_ca system, where any CA of the system's may have signed it; leave "
             "one of them out",
         )
         return None
@@ -70,7 +70,7 @@ def _read_fingerprint(reader: Reader, authority: str, bundle: t.Sequence[t.Any])
     except Failure as failure:
         reader.problem("registry_ca_fingerprint", f"{failure.message} {failure.hint}")
         return None
-    # Whoever gives the CA vouches for all of it, such as an old and a new one together.
+    # Whoever gives the CA trusts all of it, such as an old and a new one together.
     if bundle and fingerprint not in map(certificates.fingerprint, bundle):
         reader.problem("registry_ca_fingerprint", "none of the certificates of dtr_cache_registry_ca has it")
     return fingerprint

@@ -29,7 +29,7 @@ _PEM_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.D
 class ControlNode(t.NamedTuple):
     """What the reading asks of the machine that it runs on."""
 
-    read: t.Callable[[str], bytes]  # the content of a file; raises Failure whose message tells why that failed
+    read: t.Callable[[str], bytes]  # the content of a file; raises Failure whose message says why that failed
     locate: t.Callable[[str], str]  # the absolute path of one that the user wrote
     kind: t.Callable[[str], str]  # FILE, FOLDER, MISSING or OTHER
 
@@ -81,7 +81,7 @@ class Reader:
         """
         value = self.raw(name)
         if value is None:
-            if required and not self._is_told(name):
+            if required and not self._is_reported(name):
                 self.problem(name, f"is required: {required}")
             return otherwise
         return self.checked(name, kind, value, otherwise)
@@ -110,7 +110,7 @@ class Reader:
     def items(self, name: str, required: str = "") -> list[str]:
         """A list, also given as text with commas or line breaks (surveys know no lists), or as JSON or YAML."""
         found = self.value(name, values.items, [], required)
-        if required and not found and not self._is_told(name):
+        if required and not found and not self._is_reported(name):
             self.problem(name, f"is required: {required}")
         return list(found)
 
@@ -177,7 +177,7 @@ class Reader:
         """The certificates of a PEM text, none where there is no text or it is wrong."""
         return list(self.checked(name, certificates.load_certificates, pem, [])) if pem else []
 
-    def _is_told(self, name: str) -> bool:
+    def _is_reported(self, name: str) -> bool:
         return any(sentence.startswith(f"{PREFIX}{name}: ") for _place, sentence in self._problems)
 
 

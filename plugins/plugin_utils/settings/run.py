@@ -11,7 +11,7 @@ import re
 import typing as t
 
 from ...module_utils.common.failure import Failure
-from ...module_utils.logs.reader import since
+from ...module_utils.logs.since import since
 from . import values
 from .reader import FILE, FOLDER, MISSING, Reader
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.logs.reader import since
+from ansible_collections.dtr.cache.plugins.module_utils.logs.since import since
 from ansible_collections.dtr.cache.tests.unit.support.logs import (
     NOW,
 )

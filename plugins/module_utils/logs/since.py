@@ -1,0 +1,34 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How far to look back in logs. Apart from their reader, so that settings are read without Docker's SDK."""
+
+from __future__ import annotations
+
+import datetime
+import re
+
+from ..common.failure import Failure
+
+_DURATION = re.compile(r"(\d+)\s*([smhdw])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def since(text: str, now: datetime.datetime) -> datetime.datetime:
+    """The moment that C(2h) before C(now), or a timestamp, means.
+
+    Raises:
+        Failure: C(INVALID_INPUT).
+    """
+    match = _DURATION.fullmatch(text.strip())
+    try:
+        if match:
+            return now - datetime.timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
+        moment = datetime.datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+    except (ValueError, OverflowError):
+        raise Failure(
+            "INVALID_INPUT",
+            f"since: {text!r} is neither a time such as 2h nor a moment such as 2026-01-31T12:00:00Z.",
+            hint="The units are s, m, h, d and w.",
+        ) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)
