@@ -63,7 +63,8 @@ class Run(t.NamedTuple):
 
     def regions(self) -> dict[str, dict[str, str]]:
         """The table at the end, by region and heading."""
-        headings, *rows = [re.split(r"\s{2,}", line) for line in self.output.splitlines() if line.startswith("region")]
+        lines = self.output.partition("PLAY RECAP")[0].splitlines()
+        headings, *rows = [re.split(r"\s{2,}", line) for line in lines if line.startswith("region")]
         return {row[0]: dict(zip(headings, row, strict=True)) for row in rows}
 
 
