@@ -81,7 +81,7 @@ class ActionModule(ActionBase):
         self, reading: Reading, fingerprint: str, options: t.Mapping[str, t.Any], variables: dict[str, t.Any]
     ) -> dict[str, t.Any]:
         needs, settings = options["needs"], reading.settings
-        problems = [*reading.problems, *self._disk_problems(needs)]
+        problems = [*reading.problems, *self._disk_problems(needs, variables)]
         problems += _missing_parts(settings, needs, self._task.check_mode)
         answer: dict[str, t.Any] = {"warnings": _missing_files(settings)}
         answer["dtr_ca"], trouble = self._authority(settings, needs, answer)
@@ -150,15 +150,15 @@ class ActionModule(ActionBase):
         except Failure as failure:
             raise Failure(failure.code, f"dtr_cache_client_bundle: {failure.message}") from failure
 
-    def _disk_problems(self, needs: t.Collection[str]) -> list[str]:
+    def _disk_problems(self, needs: t.Collection[str], variables: t.Mapping[str, t.Any]) -> list[str]:
         """Why a secret would be written to a disk, as part of the module that it is sent with."""
         if constants.DEFAULT_KEEP_REMOTE_FILES and {"certificate", "registry"} & set(needs):
             return ["ANSIBLE_KEEP_REMOTE_FILES would leave modules with their secrets on the disk; switch it off"]
         if "certificate" in needs and not self._is_pipelining_enabled("new"):
             return [
-                "the private key would be written to the manager's disk, as its connection does not pipeline; leave "
-                "out ansible_pipelining and ansible_ssh_pipelining, and use no become method that cannot (su) nor a "
-                "terminal (RequestTTY)"
+                f"the private key would be written to the disk of {variables['inventory_hostname']}, as its connection "
+                "does not pipeline; leave out ansible_pipelining and ansible_ssh_pipelining, and use no become method "
+                "that cannot (su) nor a terminal (RequestTTY)"
             ]
         return []
 

@@ -61,7 +61,7 @@ def test_what_a_killed_run_has_unpacked_goes_with_the_next_that_may_be_of_one_ro
     )
     assert process.stdout is not None
     for line in process.stdout:
-        if line.startswith("TASK [Compare the Swarm"):
+        if line.startswith("TASK [dtr.cache.stack : Compare the Swarm"):
             process.kill()
             break
     # Its workers end by themselves.
@@ -74,12 +74,12 @@ def test_what_a_killed_run_has_unpacked_goes_with_the_next_that_may_be_of_one_ro
     assert unpacked_bundles(tmp_path) == []
 
 
-def test_a_diagnosis_opens_a_client_bundle_for_each_of_its_looks(
+def test_a_diagnosis_opens_a_client_bundle_for_all_of_its_questions(
     deployed: dict[str, t.Any], lab: Lab, play: Play, tmp_path: Path
 ) -> None:
     run = play("dtr.cache.diagnose", *ONLY, env={"ANSIBLE_LOCAL_TEMP": str(tmp_path)}, **from_here(lab, "archive"))
     assert run.code == 0, run.output
-    assert run.output.count("TASK [dtr.cache.settings : Open the client bundle]") == 2, "main, and the logs"
+    assert "cannot be read" not in run.output, "neither the Swarm nor its logs"
     assert unpacked_bundles(tmp_path) == []
 
 
@@ -88,7 +88,10 @@ def test_what_a_client_bundle_deployed_is_complete_and_rendered_is_what_can_be_d
 ) -> None:
     run = play(DEPLOY, *ONLY, dtr_cache_render_to=str(tmp_path))
     assert run.code == 0, run.output
-    assert run.changed_tasks() == {"Make the folders for the review", "Write the documented files for the review"}
+    assert run.changed_tasks() == {
+        "dtr.cache.stack : Make the folders for the review",
+        "dtr.cache.stack : Write the documented files for the review",
+    }
     assert lab.snapshot() == deployed
     tree = tmp_path / "region-asia"
     files = {str(path.relative_to(tree)) for path in tree.rglob("*") if path.is_file()}
@@ -240,12 +243,14 @@ def test_a_given_ca_is_used_and_another_one_fetched_later_is_warned_of(
 
 
 def test_the_requirements_are_installed_when_asked_for(clean_lab: Lab, play: Play) -> None:
-    run = play(
-        [{"hosts": "region-asia", "gather_facts": False, "roles": ["dtr.cache.node_label"]}],
-        dtr_cache_install_requirements=True,
-    )
+    role: list[dict[str, t.Any]] = [{"hosts": "region-asia", "gather_facts": False, "roles": ["dtr.cache.node_label"]}]
+    unknown = play(role, dtr_cache_install_requirements=True, dtr_cache_requirements=["no-such-package-of-the-test"])
+    assert unknown.code != 0
+    assert "dtr_cache_install_requirements: " in unknown.output
+    assert "no-such-package-of-the-test" in unknown.output
+    assert clean_lab.snapshot()["asia-1"]["labels"]["asia-2"] == {}
+    run = play(role, dtr_cache_install_requirements=True)
     assert run.code == 0, run.output
-    assert "dtr.cache.settings : Install what community.docker needs on the manager" in run.output
     assert clean_lab.snapshot()["asia-1"]["labels"]["asia-2"] == {"dtr.cache": "true"}
 
 

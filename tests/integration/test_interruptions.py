@@ -31,7 +31,7 @@ ROTATED: dict[str, t.Any] = {"dtr_cache_blob_ttl": "48h"}
 Moment = tuple[str, float]
 
 DEPLOY: list[Moment] = [
-    ("TASK [Compare the Swarm", 0.3),
+    ("TASK [dtr.cache.stack : Compare the Swarm", 0.3),
     ("TASK [dtr.cache.node_label : Label", 0.8),
     ("TASK [dtr.cache.config_secrets : Create the Docker config", 0.5),
     # In the middle of three secrets.
@@ -39,9 +39,9 @@ DEPLOY: list[Moment] = [
     ("TASK [dtr.cache.stack : Wait", 0.3),
     ("TASK [dtr.cache.stack : Deploy the stack", 1.0),
     # What talks to DTR takes some hundredths of a second.
-    ("TASK [Register the cache", 0.03),
-    ("TASK [Let accounts", 0.03),
-    ("TASK [Pull an image", 0.05),
+    ("TASK [dtr.cache.registration : Register the cache", 0.03),
+    ("TASK [dtr.cache.assignments : Let accounts", 0.03),
+    ("TASK [dtr.cache.verification : Pull through", 0.05),
 ]
 ROTATE: list[Moment] = [
     ("TASK [dtr.cache.config_secrets : Create the Docker config", 1.2),

@@ -175,7 +175,7 @@ def test_after_a_failure_nothing_is_left_either(region: Region) -> None:
         region.lab.control.set_state(registry["content_caches"], registry["settings"])
     assert run.code != 0
     assert "Account alice is not assigned to any cache" in run.output
-    assert run.regions()["region-asia"]["result"].startswith("failed at: Prove by a new image")
+    assert run.regions()["region-asia"]["result"].startswith("failed at: Pull through the cache")
     assert region.tags() == []
     assert region.registry("/api/v0/api_tokens?username=alice") == []
 
@@ -183,7 +183,7 @@ def test_after_a_failure_nothing_is_left_either(region: Region) -> None:
 def test_a_verification_without_anything_to_pull_is_refused(region: Region) -> None:
     run = verify(region, dtr_cache_verify_repository=None)
     assert run.code != 0
-    assert "No pull can prove that region-asia serves: set dtr_cache_verify_image" in run.output
+    assert "no pull can prove that the cache serves; set dtr_cache_verify_image" in run.output
 
 
 def test_warming_is_announced_done_and_then_already_done(region: Region) -> None:
