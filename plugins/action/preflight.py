@@ -58,7 +58,9 @@ class ActionModule(ActionBase):
         if apart := self._strategy_problems(options["together"]):
             return {**result, **problems_as_result(variables["inventory_hostname"], apart), "changed": False}
         known = variables.get(FACT) or {}
-        if known.get("fingerprint") == fingerprint and set(options["needs"]) <= set(known.get("checked") or ()):
+        sound = not known.get("problems") and not known.get("dtr_ca_problem")
+        asked = set(options["needs"]) <= set(known.get("checked") or ())
+        if known.get("fingerprint") == fingerprint and sound and asked:
             return {**result, **{key: known[key] for key in ANSWER}, "changed": False}
         result.update(self._checked(reading, fingerprint, options, variables))
         return {"changed": False, **result}
@@ -84,7 +86,7 @@ class ActionModule(ActionBase):
         problems = [*reading.problems, *self._disk_problems(needs, variables)]
         problems += _missing_parts(settings, needs, self._task.check_mode)
         answer: dict[str, t.Any] = {"warnings": _missing_files(settings)}
-        answer["dtr_ca"], trouble = self._authority(settings, needs, answer)
+        answer["dtr_ca"], trouble = self._authority(reading, needs, answer)
         # Whoever only observes is told of it beside what else DTR has to say.
         answer["dtr_ca_problem"] = trouble
         if trouble and options["fail"]:
@@ -110,9 +112,13 @@ class ActionModule(ActionBase):
         return {**answer, "problems": problems, "checked": checked, "fingerprint": fingerprint}
 
     def _authority(
-        self, settings: Settings, needs: t.Collection[str], answer: dict[str, t.Any]
+        self, reading: Reading, needs: t.Collection[str], answer: dict[str, t.Any]
     ) -> tuple[dict[str, t.Any] | None, str | None]:
         """DTR's CA with what it is trusted by, and why it could not be had."""
+        settings = reading.settings
+        # With a pin that is not understood, no CA is the right one, and so nobody is sent a password.
+        if any(problem.startswith("dtr_cache_registry_ca") for problem in reading.problems):
+            return None, None
         if settings.registry_ca == "system":
             return {"pem": "", "trusted_by": "system", "certificates": []}, None
         if settings.registry_ca != "fetch":
