@@ -209,7 +209,7 @@ def test_observation(roles: Roles, in_use: dict[str, str]) -> None:
     assert len(observed) == len(FEW), run.output
     for form, line in zip(FEW, observed, strict=True):
         assert f":{port_of(form, 'second')}" in line
-        assert "service" in line
+        assert "dtr-content-cache" in line, "the image of its service"
 
 
 def test_removal(roles: Roles, deployed: Run) -> None:

@@ -68,9 +68,10 @@ class BlobTransfer:
         while True:
             try:
                 self._receive(location)
-                break
             except _Broken as broken:
                 reason = str(broken)
+            else:
+                break
             # A line that breaks every few minutes still brings a large layer, bit by bit.
             if self._offset - held >= _ENOUGH_TO_GO_ON:
                 used, held = 0, self._offset

@@ -13,9 +13,9 @@ import typing as t
 _WITHOUT_TERMINAL = 120
 
 
-def terminal_width(stream: t.Any = None, environment: t.Mapping[str, str] = os.environ) -> int:
+def terminal_width(stream: t.Any = None, environment: t.Mapping[str, str] | None = None) -> int:
     """The columns of the terminal; what the environment says comes first, as for other programs."""
-    given = environment.get("COLUMNS", "")
+    given = (os.environ if environment is None else environment).get("COLUMNS", "")
     if given.isdigit() and int(given) > 0:
         return int(given)
     try:
