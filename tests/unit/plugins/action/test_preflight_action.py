@@ -117,7 +117,7 @@ class TestProblems:
 
     @pytest.mark.parametrize("needs", [REGISTRY, ["cache", "trust"], ["address"]])
     def test_parts_that_are_not_needed_may_be_left_out(self, needs: list[str]) -> None:
-        left_out = dict.fromkeys(("certificate", "private_key", "nodes"))
+        left_out: Result = dict.fromkeys(("certificate", "private_key", "nodes"))
         assert check(host(registry_ca="system", **left_out), needs)["problems"] == []
 
 
@@ -347,7 +347,7 @@ class TestDeployment:
 
     @pytest.mark.parametrize("left_out", ["certificate", "private_key"])
     def test_there_is_none_without_certificate_or_key(self, left_out: str) -> None:
-        result = check(host(registry_ca="system", **{left_out: None}), REGISTRY)
+        result = check({**host(registry_ca="system"), f"dtr_cache_{left_out}": None}, REGISTRY)
         assert (result["problems"], result["deployment"]) == ([], None)
 
     def test_nor_without_the_ca_that_it_holds(self) -> None:
