@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import VaultLib, VaultSecret
-from ansible.plugins.loader import lookup_loader
 from ansible.template import Templar
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
 from ansible_collections.dtr.cache.plugins.plugin_utils.settings import variables as from_host
@@ -21,6 +20,7 @@ from ansible_collections.dtr.cache.plugins.plugin_utils.settings.variables impor
     read_host,
     trust_as_template,
 )
+from ansible_collections.dtr.cache.tests.unit.support.lookups import without_environment
 from ansible_collections.dtr.cache.tests.unit.support.settings import CACHE, GOOD
 
 PASSWORD = VaultSecret(b"a password of the vault")
@@ -32,11 +32,7 @@ def template(text: str) -> t.Any:
 
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DTR_URL", "DTR_USERNAME", "DTR_PASSWORD"):
-        monkeypatch.delenv(name, raising=False)
-    # Without Ansible's own importer, which the tests run without, the lookup is known by its short name only.
-    get = lookup_loader.get
-    monkeypatch.setattr(lookup_loader, "get", lambda name, *given, **more: get(name.rpartition(".")[2], *given, **more))
+    without_environment(monkeypatch)
 
 
 def reading(unset: t.Collection[str] = (), **changes: t.Any) -> Reading:

@@ -1,0 +1,478 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The preflight on the control node: what it refuses, what it asks DTR and the Swarm, and when it asks again."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+from pathlib import Path
+from unittest import mock
+
+import pytest
+from ansible import constants
+from ansible.errors import AnsibleConnectionFailure
+from ansible.playbook.play import Play
+from ansible_collections.dtr.cache.plugins.action import preflight
+from ansible_collections.dtr.cache.plugins.module_utils.http import retries, transport
+from ansible_collections.dtr.cache.tests.unit.support.actions import make_action
+from ansible_collections.dtr.cache.tests.unit.support.dtr import Dtr
+from ansible_collections.dtr.cache.tests.unit.support.settings import CA, CACHE, GOOD
+from ansible_collections.dtr.cache.tests.unit.support.web import Site, make_identity, serve
+
+PASSWORD = "s3cret-of-the-test"
+HTTP_SECRET = "8c1f0f4e5d0b4a6f9f0e2d3c4b5a6978"
+BROKEN = {"dtr_cache_port": "many", "dtr_cache_blob_ttl": "24"}
+REGISTRY = ["cache", "registry"]
+DEPLOYMENT = [*REGISTRY, "certificate"]
+UNUSED = "https://127.0.0.1:1"
+Result = dict[str, t.Any]
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    fast = retries.Backoff(base=0.01, cap=0.02, budget=5)
+    monkeypatch.setitem(transport.Transport.__init__.__kwdefaults__ or {}, "backoff", fast)
+    for name in ("URL", "USERNAME", "PASSWORD", "CA_PATH", "CLIENT_CERT", "CLIENT_KEY", "VALIDATE_CERTS"):
+        monkeypatch.delenv(f"DTR_{name}", raising=False)
+    # The roles' variables see to that.
+    monkeypatch.setattr(preflight.ActionModule, "_is_pipelining_enabled", lambda *_args: True)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> t.Iterator[Site]:
+    """A DTR that gives its own CA."""
+    dtr = Dtr()
+    dtr.ca = CA.pem
+    with serve(dtr, make_identity("dtr", CA).server_context(tmp_path)) as running:
+        yield running
+
+
+@pytest.fixture
+def swarm(monkeypatch: pytest.MonkeyPatch) -> mock.Mock:
+    """The half of the module on the manager, which finds nothing unless a test says otherwise."""
+    asked = mock.Mock(return_value={"problems": []})
+    monkeypatch.setattr(preflight.ActionModule, "_execute_module", asked)
+    return asked
+
+
+def host(url: str = UNUSED, **changes: t.Any) -> Result:
+    """The good variables of a cache of this DTR, with some changed by their names without the prefix."""
+    given = {
+        **GOOD,
+        "dtr_cache_registry_url": url,
+        "dtr_cache_registry_password": PASSWORD,
+        "dtr_cache_http_secret": HTTP_SECRET,
+    }
+    changed = {f"dtr_cache_{name}": value for name, value in changes.items()}
+    return {"inventory_hostname": "asia", **given, **changed}
+
+
+def check(variables: Result, needs: list[str], **options: t.Any) -> t.Any:
+    """The result of the task; C(check_mode), C(strategy) and C(transport) are what it runs in."""
+    around = {name: options.pop(name) for name in ("check_mode", "transport") if name in options}
+    play = Play()
+    play.strategy = options.pop("strategy", "linear")
+    action = make_action("preflight", {"needs": needs, **options}, play=play, **around)
+    return action.run(task_vars=variables)
+
+
+def listed(result: Result) -> list[str]:
+    """The problems in the message of a failed result, which says nothing else."""
+    first, *problems = result["msg"].split("\n  - ")
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    assert first.endswith(f" {count}; nothing has been changed.")
+    assert result["failed"]
+    return problems
+
+
+def only_problem(result: Result) -> str:
+    (problem,) = listed(result)
+    return problem
+
+
+class TestProblems:
+    def test_they_stand_once_in_the_message_and_nowhere_else(self) -> None:
+        result = check({**host(registry_ca="system"), **BROKEN}, REGISTRY)
+        assert result["msg"].startswith("The settings of region-asia have 2 problems; nothing has been changed.")
+        assert [problem.partition(":")[0] for problem in listed(result)] == list(BROKEN)
+        assert result["failure"]["code"] == "INVALID_SETTINGS"
+        rest = json.dumps({key: value for key, value in result.items() if key != "msg"})
+        assert "dtr_cache_" not in rest
+        assert not {"problems", "settings", "fingerprint"} & set(result)
+
+    def test_a_cache_without_a_name_goes_by_its_host(self) -> None:
+        result = check(host(name=None, registry_ca="system"), REGISTRY)
+        assert result["msg"].startswith("The settings of asia have 1 problem;")
+        assert only_problem(result).startswith("dtr_cache_name: is required")
+
+    def test_who_observes_gets_them_beside_the_settings(self) -> None:
+        result = check({**host(registry_ca="system"), **BROKEN}, REGISTRY, fail=False)
+        assert not result.get("failed")
+        assert "msg" not in result
+        assert [problem.partition(":")[0] for problem in result["problems"]] == list(BROKEN)
+        assert (result["settings"]["name"], result["checked"]) == ("region-asia", REGISTRY)
+        assert result["deployment"] is None
+        assert result["dtr_ca_problem"] is None
+
+    @pytest.mark.parametrize("needs", [REGISTRY, ["cache", "trust"], ["address"]])
+    def test_parts_that_are_not_needed_may_be_left_out(self, needs: list[str]) -> None:
+        left_out: Result = dict.fromkeys(("certificate", "private_key", "nodes"))
+        assert check(host(registry_ca="system", **left_out), needs)["problems"] == []
+
+
+class TestTheSameAgain:
+    def test_the_same_variables_are_asked_about_once(self, site: Site, swarm: mock.Mock) -> None:
+        variables = host(site.url)
+        first = check(variables, [*DEPLOYMENT, "swarm"])
+        questions = site.connections
+        assert site.count("GET", "/ca") > 0
+        for needs in ([*DEPLOYMENT, "swarm"], REGISTRY, ["swarm"]):
+            again = check({**variables, "__dtr_cache": first}, needs)
+            assert again == {**{key: first[key] for key in preflight.ANSWER}, "changed": False}
+        assert site.connections == questions
+        assert swarm.call_count == 1
+
+    def test_what_was_not_judged_is_judged_now(self, swarm: mock.Mock) -> None:
+        variables = host(registry_ca="system")
+        first = check(variables, [*REGISTRY, "swarm"], ask_swarm="to_complete")
+        assert (first["problems"], first["checked"], swarm.call_count) == ([], REGISTRY, 0)
+        again = check({**variables, "__dtr_cache": first}, [*REGISTRY, "swarm"])
+        assert (again["checked"], swarm.call_count) == ([*REGISTRY, "swarm"], 1)
+        refused = check({**variables, "dtr_cache_confirm_removal": None, "__dtr_cache": first}, ["confirmation"])
+        assert only_problem(refused).startswith("dtr_cache_confirm_removal: ")
+
+    def test_other_variables_are_read_anew(self, site: Site) -> None:
+        first = check(host(site.url), REGISTRY)
+        questions = site.count("GET", "/ca")
+        again = check({**host(site.url, port=8443), "__dtr_cache": first}, REGISTRY)
+        assert again["settings"]["port"] == 8443
+        assert again["fingerprint"] != first["fingerprint"]
+        assert site.count("GET", "/ca") == 2 * questions
+
+    def test_another_host_is_read_anew(self) -> None:
+        first = check(host(registry_ca="system"), REGISTRY)
+        again = check({**host(registry_ca="system"), "inventory_hostname": "europe"}, REGISTRY)
+        assert again["fingerprint"] != first["fingerprint"]
+
+    @pytest.mark.parametrize("changed", [True, False])
+    def test_a_named_file_that_changes_is_noticed(self, changed: bool, tmp_path: Path) -> None:
+        certificate, key = CACHE.write(tmp_path, "cache")
+        variables = host(registry_ca="system", certificate=str(certificate), private_key=str(key))
+        first = check(variables, DEPLOYMENT)
+        other = make_identity("cache", CA, addresses=["cache.example.org"]) if changed else CACHE
+        other.write(tmp_path, "cache")
+        again = check({**variables, "__dtr_cache": first}, DEPLOYMENT)
+        assert (again["fingerprint"] != first["fingerprint"]) is changed
+        assert (again["settings"]["certificate"] != first["settings"]["certificate"]) is changed
+        assert (again["deployment"] != first["deployment"]) is changed
+
+    def test_an_answer_with_problems_is_not_given_again(self, swarm: mock.Mock) -> None:
+        swarm.return_value = {"problems": ["The Swarm has no node worker-2."]}
+        variables = host(registry_ca="system")
+        first = check(variables, [*REGISTRY, "swarm"], fail=False)
+        assert first["problems"] == ["The Swarm has no node worker-2."]
+        known = {**variables, "__dtr_cache": first}
+        assert only_problem(check(known, [*REGISTRY, "swarm"])) == "The Swarm has no node worker-2."
+        swarm.return_value = {"problems": []}
+        assert check(known, [*REGISTRY, "swarm"])["problems"] == []
+
+    def test_nor_one_without_the_ca(self, site: Site) -> None:
+        ca = site.behaviour
+        site.behaviour = lambda request: ca(request)._replace(status=404)
+        first = check(host(site.url), REGISTRY, fail=False)
+        assert (first["problems"], bool(first["dtr_ca_problem"])) == ([], True)
+        known = {**host(site.url), "__dtr_cache": first}
+        assert only_problem(check(known, REGISTRY)) == first["dtr_ca_problem"]
+        site.behaviour = ca
+        again = check(known, REGISTRY, fail=False)
+        assert (again["dtr_ca_problem"], again["dtr_ca"]["pem"]) == (None, CA.pem)
+
+
+class TestStrategy:
+    @pytest.mark.parametrize("fail", [True, False])
+    @pytest.mark.parametrize("strategy", ["free", "host_pinned", "ansible.builtin.free"])
+    def test_hosts_that_do_not_wait_for_others_are_refused(self, strategy: str, fail: bool, site: Site) -> None:
+        result = check(host(site.url), REGISTRY, together=True, fail=fail, strategy=strategy)
+        assert only_problem(result).startswith(f"strategy {strategy} lets a host run on without the others")
+        assert (result["changed"], site.connections) == (False, 0)
+
+    def test_also_where_all_is_known_already(self) -> None:
+        variables = host(registry_ca="system")
+        known = {**variables, "__dtr_cache": check(variables, REGISTRY, strategy="free")}
+        assert not check(known, REGISTRY, strategy="free").get("failed")
+        assert check(known, REGISTRY, together=True, strategy="free")["failed"]
+
+    @pytest.mark.parametrize("strategy", ["linear", "ansible.builtin.linear", "debug"])
+    def test_those_that_wait_are_accepted(self, strategy: str) -> None:
+        assert not check(host(registry_ca="system"), REGISTRY, together=True, strategy=strategy).get("failed")
+
+
+class TestAuthority:
+    def test_one_that_nothing_verifies_is_a_warning_with_the_pin(self, site: Site) -> None:
+        result = check(host(site.url), REGISTRY)
+        (described,) = result["dtr_ca"]["certificates"]
+        assert (result["dtr_ca"]["pem"], result["dtr_ca"]["trusted_by"]) == (CA.pem, "first_use")
+        (warning,) = result["warnings"]
+        assert warning.endswith(f"dtr_cache_registry_ca_fingerprint: {described['fingerprint']}")
+        pinned = check(host(site.url, registry_ca_fingerprint=described["fingerprint"]), REGISTRY)
+        assert (pinned["dtr_ca"]["trusted_by"], pinned["warnings"]) == ("fingerprint", [])
+
+    def test_no_credentials_are_sent_for_it(self, site: Site) -> None:
+        check(host(site.url), REGISTRY)
+        assert site.requests
+        assert not any("Authorization" in request.headers for request in site.requests)
+
+    @pytest.mark.parametrize(
+        ("value", "trusted_by", "pem"), [("system", "system", ""), (CA.pem, "given", CA.pem)], ids=["system", "given"]
+    )
+    def test_one_that_is_known_is_not_fetched(self, site: Site, value: str, trusted_by: str, pem: str) -> None:
+        result = check(host(site.url, registry_ca=value), REGISTRY)
+        assert (result["dtr_ca"]["trusted_by"], result["dtr_ca"]["pem"]) == (trusted_by, pem)
+        assert site.connections == 0
+
+    @pytest.mark.parametrize("down", [True, False], ids=["DTR is down", "the CA does not fit"])
+    def test_one_that_cannot_be_had(self, site: Site, down: bool) -> None:
+        t.cast("Dtr", site.behaviour).ca = make_identity("another CA", ca=True).pem
+        variables = host(UNUSED if down else site.url)
+        problem = only_problem(check(variables, REGISTRY))
+        assert problem.startswith("dtr_cache_registry_url: ")
+        assert ("refused the connection" if down else "did not sign the certificate") in problem
+        observed = check(variables, DEPLOYMENT, fail=False)
+        assert observed["dtr_ca_problem"].startswith("dtr_cache_registry_url: ")
+        assert [observed[key] for key in ("problems", "dtr_ca", "deployment")] == [[], None, None]
+
+    def test_it_stands_beside_other_problems(self) -> None:
+        names = [problem.partition(":")[0] for problem in listed(check({**host(), **BROKEN}, REGISTRY))]
+        assert names == [*BROKEN, "dtr_cache_registry_url"]
+
+    def test_who_observes_does_not_wait_long_for_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        fetch = mock.Mock(return_value={"pem": CA.pem, "trusted_by": "ca", "certificates": []})
+        monkeypatch.setattr(preflight, "run_here", fetch)
+        for fail in (True, False):
+            check(host(), REGISTRY, fail=fail)
+        patient, hasty = (call.args[1].arguments for call in fetch.call_args_list)
+        assert patient == {"url": UNUSED, "validate_certs": True}
+        assert hasty == {**patient, "timeout": 10, "retries": 1}
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("registry_ca_fingerprint", "sha1:abcd"),
+            ("registry_ca_fingerprint", ["a" * 64]),
+            ("registry_ca", "/nowhere/ca.pem"),
+            ("registry_ca", {"pem": "x"}),
+        ],
+    )
+    @pytest.mark.parametrize("fail", [True, False])
+    def test_none_is_fetched_where_it_is_not_understood_which(
+        self, site: Site, name: str, value: t.Any, fail: bool
+    ) -> None:
+        result = check(host(site.url, **{name: value}), REGISTRY, fail=fail)
+        (problem,) = listed(result) if fail else result["problems"]
+        assert problem.startswith(f"dtr_cache_{name}: ")
+        assert site.connections == 0
+        if not fail:
+            assert (result["dtr_ca"], result["dtr_ca_problem"]) == (None, None)
+
+    @pytest.mark.parametrize(
+        ("needs", "state", "fetched"),
+        [
+            (["trust"], "present", True),
+            (["trust"], "absent", False),
+            (["address"], "absent", True),
+            (["cache", "port"], "present", False),
+        ],
+    )
+    def test_who_needs_it(self, site: Site, needs: list[str], state: str, fetched: bool) -> None:
+        result = check(host(site.url, client_trust_state=state), needs)
+        assert (site.connections > 0, result["dtr_ca"] is not None) == (fetched, fetched)
+        assert result["checked"] == needs
+
+
+class TestWhatAStepNeeds:
+    @pytest.mark.parametrize("confirmed", ["", "region-europe", "region-asia"])
+    @pytest.mark.parametrize("check_mode", [True, False])
+    def test_confirmation(self, confirmed: str, check_mode: bool) -> None:
+        variables = host(registry_ca="system", confirm_removal=confirmed)
+        result = check(variables, ["cache", "confirmation"], check_mode=check_mode)
+        if check_mode or confirmed == "region-asia":
+            assert result["problems"] == []
+        else:
+            assert only_problem(result).endswith("set dtr_cache_confirm_removal=region-asia")
+
+    @pytest.mark.parametrize(
+        ("need", "variable", "enough"),
+        [
+            ("verification", "verify_image", {"verify_image": "library/alpine:3"}),
+            ("verification", "verify_image", {"verify_repository": "library/proof"}),
+            ("warming", "warm_images", {"warm_images": ["library/alpine:3"]}),
+            ("warming", "warm_images", {"warm_images": [{"repository": "library/alpine", "tags": "3.*"}]}),
+        ],
+    )
+    def test_images(self, need: str, variable: str, enough: Result) -> None:
+        refused = check(host(registry_ca="system"), [*REGISTRY, need])
+        assert only_problem(refused).startswith(f"dtr_cache_{variable}: ")
+        assert check(host(registry_ca="system", **enough), [*REGISTRY, need])["problems"] == []
+
+    def test_a_source_file_that_is_missing_is_a_warning(self, tmp_path: Path) -> None:
+        there, missing = tmp_path / "key.pem", tmp_path / "kye.pem"
+        there.write_text("x")
+        result = check(host(registry_ca="system", source_files=[str(there), str(missing)]), REGISTRY)
+        assert result["warnings"] == [
+            f"dtr_cache_source_files: {missing} does not exist, so there is nothing to remove."
+        ]
+        assert result["problems"] == []
+
+    @pytest.mark.parametrize(("needs", "refused"), [(DEPLOYMENT, True), (REGISTRY, True), (["cache", "port"], False)])
+    def test_modules_that_stay_on_the_disk(
+        self, needs: list[str], refused: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(constants, "DEFAULT_KEEP_REMOTE_FILES", True)
+        result = check(host(registry_ca="system"), needs, fail=False)
+        assert ["ANSIBLE_KEEP_REMOTE_FILES" in problem for problem in result["problems"]] == [True] * refused
+
+    def test_a_key_over_a_connection_that_does_not_pipeline(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(preflight.ActionModule, "_is_pipelining_enabled", lambda *_args: False)
+        problem = only_problem(check(host(registry_ca="system"), DEPLOYMENT))
+        assert problem.startswith("the private key would be written to the disk of asia")
+        assert not check(host(registry_ca="system"), REGISTRY).get("failed")
+
+
+class TestDeployment:
+    def test_the_stack_is_named_by_its_contents(self, site: Site) -> None:
+        result = check(host(site.url), DEPLOYMENT)
+        files = [item["file"] for kind in ("configs", "secrets") for item in result["deployment"][kind]]
+        assert sorted(files) == ["cache.cert.pem", "cache.key.pem", "config.yml", "dtr.cert.pem"]
+
+    @pytest.mark.parametrize("left_out", ["certificate", "private_key"])
+    def test_there_is_none_without_certificate_or_key(self, left_out: str) -> None:
+        result = check({**host(registry_ca="system"), f"dtr_cache_{left_out}": None}, REGISTRY)
+        assert (result["problems"], result["deployment"]) == ([], None)
+
+    def test_nor_without_the_ca_that_it_holds(self) -> None:
+        assert check(host(), ["cache", "certificate"])["deployment"] is None
+
+    @pytest.mark.parametrize("fail", [True, False])
+    @pytest.mark.parametrize("changes", [{}, BROKEN, {"dtr_cache_private_key": "no key"}])
+    def test_no_secret_is_returned(self, site: Site, fail: bool, changes: Result) -> None:
+        shown = json.dumps(check({**host(site.url), **changes}, DEPLOYMENT, fail=fail))
+        body = "".join(CACHE.key_pem.splitlines()[1:-1])
+        assert "PRIVATE KEY" not in shown
+        for secret in (PASSWORD, HTTP_SECRET, body, body[:40]):
+            assert secret not in shown
+
+
+class TestSwarm:
+    def test_it_is_asked_about_what_the_variables_name(self, swarm: mock.Mock) -> None:
+        variables = host(registry_ca="system", docker_host="tcp://manager:2376", publish_mode="host", port=8443)
+        result = check(variables, [*REGISTRY, "swarm"], fail=False)
+        assert result["engine"] == {"docker_host": "tcp://manager:2376", "validate_certs": True}
+        (call,) = swarm.call_args_list
+        assert call.kwargs["module_name"] == "dtr.cache.preflight"
+        assert call.kwargs["module_args"] == {
+            "needs": [*REGISTRY, "swarm"],
+            "fail": False,
+            **result["engine"],
+            "nodes": ["worker-1", "worker-2"],
+            "port": 8443,
+            "publish_mode": "host",
+            "stack_name": result["settings"]["stack_name"],
+        }
+
+    @pytest.mark.parametrize("needs", [["cache"], ["cache", "manager"]])
+    def test_the_engine_is_known_to_who_does_not_ask_it(self, needs: list[str], swarm: mock.Mock) -> None:
+        result = check(host(docker_host="ssh://admin@manager"), needs, ask_swarm="never")
+        assert (result["engine"], result["checked"]) == ({"docker_host": "ssh://admin@manager"}, ["cache"])
+        assert not swarm.called
+
+    def test_it_is_asked_where_something_else_is_wrong(self, swarm: mock.Mock) -> None:
+        swarm.return_value = {"problems": ["The Swarm has no node worker-2."]}
+        variables = {**host(registry_ca="system"), **BROKEN}
+        problems = listed(check(variables, [*REGISTRY, "swarm"], ask_swarm="to_complete"))
+        assert len(problems) == 3
+        assert problems[-1] == "The Swarm has no node worker-2."
+
+    @pytest.mark.parametrize(
+        ("answer", "problem"),
+        [
+            (AnsibleConnectionFailure("no route to host"), "the manager asia cannot be reached: no route to host"),
+            ([{"failed": True, "msg": "No SDK."}], "the Swarm cannot be asked: No SDK."),
+            ([{"failed": True}], "the Swarm cannot be asked: the module gave no reason"),
+        ],
+    )
+    def test_one_that_cannot_be_asked_is_a_problem(self, answer: t.Any, problem: str, swarm: mock.Mock) -> None:
+        swarm.side_effect = answer if isinstance(answer, Exception) else None
+        swarm.return_value = None if isinstance(answer, Exception) else answer[0]
+        result = check(host(registry_ca="system"), [*REGISTRY, "manager"])
+        assert only_problem(result) == problem
+        assert "unreachable" not in result
+
+
+class TestBundle:
+    FILES: t.ClassVar = {"ca.pem": "ca", "cert.pem": "cert", "key.pem": "key", "env.sh": "DOCKER_HOST=tcp://ucp:443\n"}
+
+    @pytest.fixture
+    def bundle(self, tmp_path: Path) -> Path:
+        folder = tmp_path / "bundle"
+        folder.mkdir()
+        for name, content in self.FILES.items():
+            (folder / name).write_text(content)
+        return folder
+
+    def test_it_leads_to_the_engine(self, bundle: Path, swarm: mock.Mock) -> None:
+        result = check(host(registry_ca="system", client_bundle=str(bundle)), [*REGISTRY, "manager"])
+        assert result["engine"] == {
+            "docker_host": "tcp://ucp:443",
+            "validate_certs": True,
+            "ca_path": f"{bundle}/ca.pem",
+            "client_cert": f"{bundle}/cert.pem",
+            "client_key": f"{bundle}/key.pem",
+        }
+        assert swarm.call_args.kwargs["module_args"]["docker_host"] == "tcp://ucp:443"
+
+    @pytest.mark.parametrize("broken", ["missing", "incomplete", "elsewhere"])
+    def test_one_that_cannot_be_opened_leads_to_no_other_engine(
+        self, broken: str, bundle: Path, swarm: mock.Mock
+    ) -> None:
+        if broken == "incomplete":
+            (bundle / "env.sh").unlink()
+        path = bundle.parent / "none.zip" if broken == "missing" else bundle
+        transport = "ssh" if broken == "elsewhere" else "local"
+        variables = host(registry_ca="system", client_bundle=str(path), docker_host="unix:///var/run/docker.sock")
+        result = check(variables, ["cache", "manager"], fail=False, transport=transport)
+        (problem,) = result["problems"]
+        assert problem.startswith("dtr_cache_client_bundle: ")
+        assert (result["engine"], swarm.called) == ({}, False)
+        failed = check(variables, ["cache", "manager"], transport=transport)
+        assert only_problem(failed) == problem
+
+    def test_who_asks_no_engine_opens_none(self, tmp_path: Path) -> None:
+        result = check(host(registry_ca="system", client_bundle=str(tmp_path / "none.zip")), REGISTRY)
+        assert (result["engine"], result["problems"]) == ({}, [])
+
+
+@pytest.mark.usefixtures("swarm")
+class TestPackages:
+    @pytest.mark.parametrize("ask_swarm", ["always", "to_complete", "never"])
+    def test_they_are_installed_unless_only_the_control_node_is_asked(self, ask_swarm: str) -> None:
+        package = mock.Mock(**{"run.return_value": {"changed": True}})
+        variables = host(registry_ca="system", install_requirements=True, requirements=["python3-docker"])
+        result = self.run(variables, package, ask_swarm=ask_swarm)
+        assert (result["changed"], package.run.called) == (ask_swarm != "never", ask_swarm != "never")
+
+    def test_what_went_wrong_is_a_problem(self) -> None:
+        package = mock.Mock(**{"run.return_value": {"failed": True, "msg": "No such package."}})
+        result = self.run(host(registry_ca="system", install_requirements=True), package)
+        assert only_problem(result) == "dtr_cache_install_requirements: No such package."
+
+    def test_nothing_is_installed_where_something_is_wrong(self) -> None:
+        package = mock.Mock(**{"run.return_value": {"changed": True}})
+        result = self.run({**host(registry_ca="system", install_requirements=True), **BROKEN}, package)
+        assert (result["changed"], package.run.called) == (False, False)
+
+    @staticmethod
+    def run(variables: Result, package: mock.Mock, **options: t.Any) -> t.Any:
+        action = make_action("preflight", {"needs": [*REGISTRY, "manager"], **options})
+        action._shared_loader_obj = mock.Mock(**{"action_loader.get.return_value": package})
+        return action.run(task_vars=variables)

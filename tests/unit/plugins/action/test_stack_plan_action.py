@@ -1,0 +1,111 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plan on the control node: problems that the preflight left to it, and a CA that has changed."""
+
+from __future__ import annotations
+
+import typing as t
+from unittest import mock
+
+import pytest
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.action.normal import ActionModule as NormalAction
+from ansible_collections.dtr.cache.tests.unit.support.actions import make_action
+
+UNASKED: dict[str, t.Any] = {"nodes": ["worker-1"], "port": 443, "publish_mode": "ingress"}
+PLANNED: dict[str, t.Any] = {"changed": True, "steps": ["create"], "problems": []}
+OLD, NEW = "region-asia_dtr.cert.pem_0123456789ab", "region-asia_dtr.cert.pem_ba9876543210"
+FINGERPRINT = "6b0f1d449a7e35c280115dee923b7af0c468219d57ab03e67f881cd04eb5923a"
+
+
+def fact(trusted_by: str = "first_use", name: str = "region-asia") -> dict[str, t.Any]:
+    authority = {"pem": "x", "trusted_by": trusted_by, "certificates": [{"fingerprint": FINGERPRINT}]}
+    return {"settings": {"name": name}, "dtr_ca": authority}
+
+
+def service(secret: str, file: str = "dtr.cert.pem") -> dict[str, t.Any]:
+    return {"services": {"region-asia_cache": {"image": "x", "secrets": {file: secret, "cache.key.pem": secret}}}}
+
+
+def plan(
+    answer: t.Any, known: t.Any = None, display: mock.Mock | None = None, **args: t.Any
+) -> tuple[dict[str, t.Any], list[str]]:
+    """The result of the task where the module answers so, and the warnings that were shown."""
+    shown = display or mock.Mock()
+    action = make_action("stack_plan", args, display=shown)
+    action._task.ignore_unreachable = False
+    variables = {"inventory_hostname": "asia", "__dtr_cache": fact() if known is None else known}
+    given = {"side_effect": answer} if isinstance(answer, Exception) else {"return_value": answer}
+    with mock.patch.object(NormalAction, "run", **given):
+        result = action.run(task_vars=variables)
+    return result, [call.args[0] for call in shown.warning.call_args_list]
+
+
+def test_a_plan_is_the_modules() -> None:
+    assert plan(PLANNED) == (PLANNED, [])
+
+
+@pytest.mark.parametrize(
+    ("known", "region"), [(fact(), "region-asia"), (fact(name=""), "asia"), ({}, "asia"), ({"settings": None}, "asia")]
+)
+def test_problems_are_one_failure_named_after_the_region(known: dict[str, t.Any], region: str) -> None:
+    problems = ["The Swarm has no node worker-2.", "Port 443 is taken."]
+    result, _warnings = plan({"changed": True, "steps": [], "problems": problems}, known)
+    assert result["msg"] == (
+        f"The settings of {region} have 2 problems; nothing has been changed."
+        "\n  - The Swarm has no node worker-2.\n  - Port 443 is taken."
+    )
+    assert (result["failed"], result["changed"], result["failure"]["code"]) == (True, False, "INVALID_SETTINGS")
+    assert not {"problems", "steps"} & set(result)
+
+
+def test_what_failed_otherwise_stays_as_it_is() -> None:
+    failed = {"failed": True, "msg": "The Engine has no Swarm."}
+    assert plan(failed) == (failed, [])
+
+
+@pytest.mark.parametrize("file", ["dtr.cert.pem", "msr.cert.pem"])
+def test_a_ca_that_changed_and_that_nothing_verifies_is_a_warning(file: str) -> None:
+    planned = {**PLANNED, "diff": {"before": service(OLD, file), "after": service(NEW, file)}}
+    result, (warning,) = plan(planned)
+    assert result == planned
+    assert f"DTR gives another CA than the cache of asia has: {NEW} instead of {OLD}" in warning
+    assert warning.endswith(f"dtr_cache_registry_ca_fingerprint: {FINGERPRINT}")
+
+
+@pytest.mark.parametrize("trusted_by", ["ca", "system", "fingerprint", "given"])
+def test_one_that_something_verifies_is_none(trusted_by: str) -> None:
+    planned = {**PLANNED, "diff": {"before": service(OLD), "after": service(NEW)}}
+    assert plan(planned, fact(trusted_by))[1] == []
+
+
+@pytest.mark.parametrize(
+    "diff",
+    [
+        None,
+        {},
+        {"before": {}, "after": service(NEW)},
+        {"before": service(OLD), "after": {}},
+        {"before": service(OLD), "after": service(OLD)},
+        {"before": {"services": {"region-asia_cache": None}}, "after": service(NEW)},
+        {"before": service(OLD, "other.pem"), "after": service(NEW, "other.pem")},
+    ],
+)
+@pytest.mark.parametrize("known", [fact(), {"settings": {"name": "region-asia"}, "dtr_ca": None}, {}])
+def test_nor_one_of_a_cache_that_has_another_or_none(diff: t.Any, known: dict[str, t.Any]) -> None:
+    assert plan({**PLANNED, "diff": diff}, known)[1] == []
+
+
+def test_a_manager_out_of_reach_is_a_problem_where_the_preflight_did_not_ask() -> None:
+    result, _warnings = plan(AnsibleConnectionFailure("no route to host"), preflight=UNASKED)
+    assert result["msg"] == (
+        "The settings of region-asia have 1 problem; nothing has been changed."
+        "\n  - the manager asia cannot be reached: no route to host"
+    )
+    assert (result["failed"], result["changed"], "unreachable" in result) == (True, False, False)
+
+
+def test_and_a_failure_of_its_own_later() -> None:
+    result, _warnings = plan(AnsibleConnectionFailure("no route to host"))
+    assert (result["failure"]["code"], result["failed"]) == ("MANAGER_UNREACHABLE", True)
+    assert result["msg"].startswith("The manager asia cannot be reached any more: no route to host")
