@@ -36,7 +36,17 @@ STRATEGIES_APART = ("free", "host_pinned")
 # What is judged here, and no part of the variables' reading.
 STEP_NEEDS = ("confirmation", "verification", "warming")
 # What an answer consists of, besides warnings.
-ANSWER = ("settings", "deployment", "engine", "dtr_ca", "dtr_ca_problem", "problems", "checked", "fingerprint")
+ANSWER = (
+    "settings",
+    "deployment",
+    "engine",
+    "dtr_ca",
+    "dtr_ca_problem",
+    "problems",
+    "checked",
+    "judged",
+    "fingerprint",
+)
 
 
 class ActionModule(ActionBase):
@@ -57,13 +67,12 @@ class ActionModule(ActionBase):
         # Also of those who only observe: without the others' results they would report what is not so.
         if apart := self._strategy_problems(options["together"]):
             return {**result, **problems_as_result(variables["inventory_hostname"], apart), "changed": False}
+        missing = list(_missing_parts(reading.settings, options["needs"], self._task.check_mode))
         known = variables.get(FACT) or {}
-        sound = not known.get("problems") and not known.get("dtr_ca_problem")
-        asked = set(options["needs"]) <= set(known.get("checked") or ())
-        if known.get("fingerprint") == fingerprint and sound and asked:
+        if known.get("fingerprint") == fingerprint and not missing and _answers(known, options):
             return {**result, **{key: known[key] for key in ANSWER}, "changed": False}
-        result.update(self._checked(reading, fingerprint, options, variables))
-        return {"changed": False, **result}
+        result.update(self._checked(reading, missing, options, variables))
+        return {"changed": False, **result, **({} if result.get("failed") else {"fingerprint": fingerprint})}
 
     def _strategy_problems(self, together: bool) -> list[str]:
         strategy = str(self._task.get_play().strategy)
@@ -80,14 +89,13 @@ class ActionModule(ActionBase):
         return hashlib.sha256(f"{reading.fingerprint} {asked}".encode()).hexdigest()
 
     def _checked(
-        self, reading: Reading, fingerprint: str, options: t.Mapping[str, t.Any], variables: dict[str, t.Any]
+        self, reading: Reading, missing: list[str], options: t.Mapping[str, t.Any], variables: dict[str, t.Any]
     ) -> dict[str, t.Any]:
         needs, settings = options["needs"], reading.settings
-        problems = [*reading.problems, *self._disk_problems(needs, variables)]
-        problems += _missing_parts(settings, needs, self._task.check_mode)
+        problems = [*reading.problems, *self._disk_problems(needs, variables), *missing]
         answer: dict[str, t.Any] = {"warnings": _missing_files(settings)}
         answer["dtr_ca"], trouble = self._authority(reading, needs, answer)
-        # Whoever only observes is told of it beside what else DTR has to say.
+        # An observation reports it beside what else DTR says.
         answer["dtr_ca_problem"] = trouble
         if trouble and options["fail"]:
             problems.append(trouble)
@@ -106,10 +114,13 @@ class ActionModule(ActionBase):
             except Failure as failure:
                 problems.append(failure.message)
         if problems and options["fail"]:
-            return problems_as_result(settings.name or variables["inventory_hostname"], problems)
+            changed = answer.get("changed", False)
+            failed = problems_as_result(settings.name or variables["inventory_hostname"], problems, installed=changed)
+            return {**failed, "changed": changed, "warnings": answer["warnings"]}
         answer["settings"] = public_settings(settings, datetime.datetime.now(datetime.timezone.utc))
         answer["deployment"] = _deployment(settings, answer["dtr_ca"]) if not reading.problems else None
-        return {**answer, "problems": problems, "checked": checked, "fingerprint": fingerprint}
+        judged = {*needs, *(["address", "trust"] if "registry" in needs else [])}
+        return {**answer, "problems": problems, "checked": checked, "judged": sorted(judged)}
 
     def _authority(
         self, reading: Reading, needs: t.Collection[str], answer: dict[str, t.Any]
@@ -211,6 +222,13 @@ class ActionModule(ActionBase):
         if "problems" in answer:
             return list(answer["problems"])
         return [f"the Swarm cannot be asked: {answer.get('msg', 'the module gave no reason')}"]
+
+
+def _answers(known: t.Mapping[str, t.Any], options: t.Mapping[str, t.Any]) -> bool:
+    """Whether an earlier answer with the same inputs is one to these needs as well."""
+    needs = set(options["needs"])
+    asked = options["ask_swarm"] != "always" or needs & {"manager", "swarm"} <= set(known["checked"])
+    return not known["problems"] and not known["dtr_ca_problem"] and asked and needs <= set(known["judged"])
 
 
 def _missing_parts(settings: Settings, needs: t.Collection[str], check_mode: bool) -> t.Iterator[str]:

@@ -15,7 +15,7 @@ from ..plugin_utils.deployment.definition import changed_authorities
 
 
 class ActionModule(OnManager):
-    """Look at the Swarm from its manager, and at whether the cache has the CA that DTR just gave.
+    """Read the Swarm from its manager, and compare the CA that the cache has with the one that DTR just gave.
 
     What the preflight has left to this task fails as the preflight does.
     """
@@ -32,7 +32,7 @@ class ActionModule(OnManager):
             for old, new in changed_authorities(result.get("diff") or {}):
                 self._display.warning(
                     f"DTR gives another CA than the cache of {variables['inventory_hostname']} has: {new} instead of "
-                    f"{old}, and nothing vouches for it. Unless DTR's CA was changed, somebody else answers in its "
+                    f"{old}, and nothing confirms it. Unless DTR's CA was changed, somebody else answers in its "
                     "place and gets the administrator's password next: stop, and ask who runs DTR. Pin the right one "
                     f"with dtr_cache_registry_ca_fingerprint: {fetched['certificates'][0]['fingerprint']}"
                 )

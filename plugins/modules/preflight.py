@@ -95,6 +95,11 @@ checked:
   returned: success
   type: list
   elements: str
+judged:
+  description: Those of O(needs) that were judged as far as it is done without the Swarm, and what they imply.
+  returned: success
+  type: list
+  elements: str
 settings:
   description: The settings with defaults, presets and lists worked out. Without secrets.
   returned: success

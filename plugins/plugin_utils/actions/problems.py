@@ -10,10 +10,15 @@ import typing as t
 from ...module_utils.common.failure import Failure
 
 
-def problems_as_result(cache: str, problems: t.Sequence[str]) -> dict[str, t.Any]:
-    """A failed result that lists the problems."""
+def problems_as_result(cache: str, problems: t.Sequence[str], *, installed: bool = False) -> dict[str, t.Any]:
+    """A failed result that lists the problems.
+
+    Args:
+        installed: Whether packages were installed on the manager before the last of them was found.
+    """
+    done = "nothing but the packages on the manager has" if installed else "nothing has"
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    failure = Failure("INVALID_SETTINGS", f"The settings of {cache} have {count}; nothing has been changed.")
+    failure = Failure("INVALID_SETTINGS", f"The settings of {cache} have {count}; {done} been changed.")
     listed = "".join(f"\n  - {problem}" for problem in problems)
     return {**failure.as_result(), "msg": failure.message + listed, "failed": True}
 

@@ -133,6 +133,24 @@ class TestTheSameAgain:
         assert site.connections == questions
         assert swarm.call_count == 1
 
+    @pytest.mark.parametrize("when", ["never", "to_complete"])
+    def test_what_leaves_the_swarm_alone_is_asked_once_as_well(self, site: Site, swarm: mock.Mock, when: str) -> None:
+        needs = [*REGISTRY, "manager"]
+        first = check(host(site.url), needs, ask_swarm=when)
+        questions = site.connections
+        for again in (needs, ["address"]):
+            check({**host(site.url), "__dtr_cache": first}, again, ask_swarm=when)
+        assert (site.connections, swarm.call_count) == (questions, 0)
+        check({**host(site.url), "__dtr_cache": first}, needs)
+        assert swarm.call_count == 1
+
+    def test_a_confirmation_that_check_mode_did_not_need_is_needed_now(self) -> None:
+        variables = host(registry_ca="system", confirm_removal=None)
+        planned = check(variables, ["confirmation"], check_mode=True)
+        assert not planned.get("failed")
+        refused = check({**variables, "__dtr_cache": planned}, ["confirmation"])
+        assert only_problem(refused).startswith("dtr_cache_confirm_removal: ")
+
     def test_what_was_not_judged_is_judged_now(self, swarm: mock.Mock) -> None:
         variables = host(registry_ca="system")
         first = check(variables, [*REGISTRY, "swarm"], ask_swarm="to_complete")
