@@ -35,6 +35,10 @@ from labkit.nodes import enter_command  # noqa: E402
 from labkit.topology import node_named  # noqa: E402
 
 
+# What check mode heads a column with, and a real run.
+WOULD = {"would change": "changed", "would bring": "brought"}
+
+
 class Run(t.NamedTuple):
     """The end of a playbook."""
 
@@ -62,9 +66,10 @@ class Run(t.NamedTuple):
         return changed
 
     def regions(self) -> dict[str, dict[str, str]]:
-        """The table at the end, by region and heading."""
+        """The table at the end, by region and heading; those of check mode are the same here."""
         lines = self.output.partition("PLAY RECAP")[0].splitlines()
         headings, *rows = [re.split(r"\s{2,}", line) for line in lines if line.startswith("region")]
+        headings = [WOULD.get(heading, heading) for heading in headings]
         return {row[0]: dict(zip(headings, row, strict=True)) for row in rows}
 
 
