@@ -34,7 +34,6 @@ from dtr_standin.control_client import Control  # noqa: E402
 from labkit.nodes import enter_command  # noqa: E402
 from labkit.topology import node_named  # noqa: E402
 
-
 # What check mode heads a column with, and a real run.
 WOULD = {"would change": "changed", "would bring": "brought"}
 
