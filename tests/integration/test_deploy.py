@@ -57,7 +57,7 @@ def test_what_the_check_announced_is_what_the_run_did(story: dict[str, t.Any]) -
     announced, done = story["check"], story["deploy"]
     assert done.code == 0, done.output
     # The plan speaks for the stack in check mode.
-    only_planned = {"Compare the Swarm with what is wanted"}
+    only_planned = {"dtr.cache.stack : Compare the Swarm with what is wanted"}
     only_real = {"dtr.cache.stack : Deploy the stack"}
     assert announced.changed_tasks() - only_planned == done.changed_tasks() - only_real
     assert only_planned <= announced.changed_tasks()
@@ -147,7 +147,7 @@ def test_a_check_after_it_announces_nothing(story: dict[str, t.Any]) -> None:
     run: Run = story["check_again"]
     assert run.code == 0, run.output
     assert run.total("changed") == 0
-    assert not [line for line in run.output.splitlines() if line.startswith(("+++", "---", "@@"))]
+    assert not [line for line in run.output.splitlines() if line.startswith(("+++ ", "--- ", "@@"))]
 
 
 def test_a_user_pulls_through_the_cache(story: dict[str, t.Any], lab: Lab) -> None:
