@@ -68,7 +68,9 @@ class ActionModule(ActionBase):
         if apart := self._strategy_problems(options["together"]):
             return {**result, **problems_as_result(variables["inventory_hostname"], apart), "changed": False}
         missing = list(_missing_parts(reading.settings, options["needs"], self._task.check_mode))
-        known = variables.get(FACT) or {}
+        # In a loop, the results of the items before stand there in another form.
+        given = variables.get(FACT)
+        known: t.Mapping[str, t.Any] = given if isinstance(given, t.Mapping) else {}
         if known.get("fingerprint") == fingerprint and not missing and _answers(known, options):
             return {**result, **{key: known[key] for key in ANSWER}, "changed": False}
         result.update(self._checked(reading, missing, options, variables))

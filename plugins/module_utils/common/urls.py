@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import typing as t
 from urllib.parse import urlsplit, urlunsplit
 
@@ -16,11 +17,12 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 def canonical_host(url: str) -> str:
     """The URL in the one form in which equal servers are equal: no default port, no trailing slash, lower case.
 
-    A name with letters beyond ASCII is in the form that DNS has of it. What is no URL stays as it is.
+    A name with letters beyond ASCII is in the form that DNS has of it, and an IPv6 address in its shortest. What is no
+    URL stays as it is.
     """
     try:
         parts = urlsplit(url.strip())
-        hostname, port = ascii_name(parts.hostname or ""), parts.port
+        hostname, port = _one_form(parts.hostname or ""), parts.port
     except ValueError:
         return url.strip()
     if not hostname:
@@ -30,6 +32,13 @@ def canonical_host(url: str) -> str:
     if port not in (None, DEFAULT_PORTS.get(scheme)):
         shown = f"{shown}:{port}"
     return f"{scheme}://{shown}{parts.path.rstrip('/')}"
+
+
+def _one_form(hostname: str) -> str:
+    try:
+        return str(ipaddress.ip_address(hostname))
+    except ValueError:
+        return ascii_name(hostname).rstrip(".")
 
 
 def canonical_server(url: str) -> str:
@@ -69,7 +78,8 @@ def origin_of(url: str) -> Origin:
     text = url.strip()
     try:
         parts = urlsplit(text if "://" in text else f"https://{text}")
-        origin = Origin(parts.scheme.lower(), (parts.hostname or "").lower(), parts.port)
+        host = (parts.hostname or "").lower()
+        origin = Origin(parts.scheme.lower(), _one_form(host) if ":" in host else host, parts.port)
     except ValueError:
         origin = Origin("", "", None)
     if not origin.host:

@@ -37,7 +37,8 @@ def read_certificate(reader: Reader, host: str, needs: t.Collection[str], now: d
         "chain": chain,
         "certificate": certificate,
         "private_key": private_key,
-        "ca_certificate": authority,
+        # What was refused may hold a key, and this is shown.
+        "ca_certificate": authority if authorities else "",
         "min_days": reader.whole("min_days", 0, 3650),
     }
 
@@ -61,8 +62,8 @@ def read_authorities(reader: Reader, name: str) -> tuple[str, ...]:
     for authority in authorities:
         if values.is_set(authority):
             text = reader.checked(name, values.block, authority, "")
-            pems.append(reader.pem(name, text) if text else "")
-            reader.certificates(name, pems[-1])
+            pem = reader.pem(name, text) if text else ""
+            pems.append(pem if reader.certificates(name, pem) else "")
     return tuple(pems)
 
 

@@ -155,6 +155,9 @@ class Reader:
         A text that is cut off stays as it is, so that who loads it can say so.
         """
         if _BEGIN not in value:
+            if "$" in value:
+                self.problem(name, "has a $, and environment variables are not expanded; write the path itself")
+                return ""
             try:
                 content = self.control_node.read(values.line(value))
             except Failure as failure:

@@ -15,6 +15,8 @@ from ...module_utils.logs.since import since
 from . import values
 from .reader import FILE, FOLDER, MISSING, Reader
 
+# Some of what takes the path would put an environment variable in its place, and some would not.
+_NO_VARIABLES = "has a $, and environment variables are not expanded; write the path itself"
 _PATTERN = re.compile(r"[*?\[]")
 # A key without its first and last line.
 _BARE_KEY = re.compile(r"[A-Za-z0-9+/=]{64,}")
@@ -36,6 +38,8 @@ def _read_folder(reader: Reader, name: str) -> str:
     path = reader.text(name)
     if not path:
         return ""
+    if "$" in path:
+        reader.problem(name, f"{values.quoted(path)} {_NO_VARIABLES}")
     place = reader.control_node.locate(path)
     if reader.control_node.kind(place) not in (FOLDER, MISSING):
         reader.problem(name, f"{values.quoted(path)} is a file; it must be a folder, which may be missing yet")
@@ -59,6 +63,8 @@ def _source_file(reader: Reader, path: str) -> str:
     place = reader.control_node.locate(path)
     kind = reader.control_node.kind(place)
     shown = values.quoted(path)
+    if "$" in path:
+        raise values.invalid(f"{shown} {_NO_VARIABLES}")
     if kind == FOLDER or path.endswith("/"):
         raise values.invalid(f"{shown} is a folder; name the files in it that are to be removed")
     if kind == MISSING and _BARE_KEY.fullmatch(path):
@@ -66,7 +72,7 @@ def _source_file(reader: Reader, path: str) -> str:
     if kind == MISSING and _PATTERN.search(path):
         raise values.invalid(f"{shown} is a pattern, and no file has that name; name the files one by one")
     if kind not in (FILE, MISSING):
-        raise values.invalid(f"{shown} is not a regular file")
+        raise values.invalid(f"{shown} is not a regular file; name the file itself, not a link to it")
     return place
 
 

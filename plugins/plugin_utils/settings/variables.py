@@ -178,4 +178,5 @@ def _kind(path: str) -> str:
         return MISSING
     if os.path.isdir(path):
         return FOLDER
-    return FILE if os.path.isfile(path) else OTHER
+    # A link to a file is another thing than the file: whoever removes it has removed nothing of the file.
+    return FILE if os.path.isfile(path) and not os.path.islink(path) else OTHER

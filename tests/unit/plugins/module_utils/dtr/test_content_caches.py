@@ -411,7 +411,8 @@ class TestHosts:
         [
             ("https://cache.example.org", "https://cache.example.org:443", "HTTPS://Cache.Example.org:443/"),
             ("http://cache.example.org", "http://cache.example.org:80/"),
-            ("https://[::1]", "https://[::1]:443"),
+            ("https://[::1]", "https://[::1]:443", "https://[0:0:0:0:0:0:0:1]"),
+            ("https://dtr.example.org", "https://dtr.example.org."),
             ("https://bücher.example", "https://xn--bcher-kva.example:443"),
         ],
     )

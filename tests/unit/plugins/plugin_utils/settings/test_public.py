@@ -33,6 +33,13 @@ def test_no_secret_is_public() -> None:
     assert CACHE.key_pem.splitlines()[1] not in shown
 
 
+def test_a_key_beside_a_certificate_is_refused_and_not_shown() -> None:
+    combined = CA.pem + CACHE.key_pem
+    shown = public(ca_certificate=combined, client_cas=[combined])
+    assert shown["ca_certificate"] == ""
+    assert "PRIVATE KEY" not in json.dumps(shown)
+
+
 @pytest.mark.parametrize(
     "url", ["https://dtr.example.org", "https://DTR.example.org:443/", " HTTPS://dtr.example.org "]
 )

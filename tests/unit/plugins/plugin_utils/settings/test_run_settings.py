@@ -67,6 +67,12 @@ def test_patterns_are_not_followed(path: str) -> None:
     assert "is a pattern, and no file has that name" in only_problem(NODE, source_files=path)
 
 
+@pytest.mark.parametrize("name", ["source_files", "render_to", "status_to", "ca_certificate"])
+def test_environment_variables_in_paths_are_refused(name: str) -> None:
+    """Ansible's modules expand them, and what was judged would be another path."""
+    assert only_problem(NODE, **{name: "/secrets/$REGION"}).startswith(f"dtr_cache_{name}: ")
+
+
 def test_what_is_no_regular_file_is_not_removed() -> None:
     assert "is not a regular file" in only_problem(NODE, source_files="/dev/null")
 
