@@ -67,7 +67,7 @@ def manager_status(lab: Lab) -> str:
 
 def diff_lines(run: Run) -> list[str]:
     """The lines that a diff takes away or adds."""
-    return [line for line in run.output.splitlines() if re.match(r"[-+](?![-+]{2} )", line)]
+    return [line for line in run.output.splitlines() if re.match(r"[-+](?![-+]{2})", line)]
 
 
 def test_a_new_version_is_the_only_thing_that_its_diff_shows(fleet: Lab, play: Play) -> None:

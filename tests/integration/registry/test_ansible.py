@@ -68,6 +68,8 @@ class Ansible:
             "ANSIBLE_CACHE_PLUGIN": "ansible.builtin.jsonfile",
             "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(self.home / "facts"),
             "ANSIBLE_NOCOLOR": "1",
+            # So wide that the report's table has all of its columns.
+            "COLUMNS": "200",
             # Older versions of ansible-core always show how a module was called.
             "ANSIBLE_INJECT_INVOCATION": "1",
             "HOME": str(self.home),
