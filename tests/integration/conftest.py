@@ -66,8 +66,8 @@ class Run(t.NamedTuple):
 
     def regions(self) -> dict[str, dict[str, str]]:
         """The table at the end, by region and heading; those of check mode are the same here."""
-        lines = self.output.partition("PLAY RECAP")[0].splitlines()
-        headings, *rows = [re.split(r"\s{2,}", line) for line in lines if line.startswith("region")]
+        table = "region  " + self.output.partition("\nregion  ")[2].partition("PLAY RECAP")[0]
+        headings, *rows = [re.split(r"\s{2,}", line) for line in table.splitlines() if line.startswith("region")]
         headings = [WOULD.get(heading, heading) for heading in headings]
         return {row[0]: dict(zip(headings, row, strict=True)) for row in rows}
 
