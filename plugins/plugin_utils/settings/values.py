@@ -59,7 +59,7 @@ def block(value: t.Any) -> str:
     if isinstance(value, bool):
         raise invalid(f"must be text; put {as_text(value)}, yes, no, on or off in quotes where that is meant")
     if isinstance(value, float):
-        raise invalid(f"{value} is a number, which may have lost a zero at its end; put it in quotes")
+        raise invalid("is a number, which may have lost a zero at its end; put it in quotes")
     return scalar(value)
 
 

@@ -21,6 +21,11 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
         "dtr_cache_assignments_exclusive: 'some' is neither true nor false",
     ),
     ({"verify_image": "dtr.example.org/a/b"}, "dtr_cache_verify_image: "),
+    ({"verify_image": "a/b"}, "dtr_cache_verify_image: 'a/b' has no tag; write namespace/repository:tag"),
+    *(
+        ({"verify_image": image}, f"dtr_cache_verify_image: '{image}' is not an image in the DTR, written namespace/")
+        for image in ("127.0.0.1/engineering/app:1.0", "engineering/app/x:1.0", "engineering/app:1é", "a/b..c:1")
+    ),
     ({"verify_repository": "dtr.example.org/a/b"}, "dtr_cache_verify_repository: 'dtr.example.org/a/b' is not"),
     ({"warm_images": ["app"]}, "dtr_cache_warm_images: 'app' is not an image in the DTR"),
     ({"warm_images": [{"repository": "app"}]}, "dtr_cache_warm_images: 'app' is not a repository in the DTR"),
