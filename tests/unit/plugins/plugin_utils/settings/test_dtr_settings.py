@@ -33,6 +33,10 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ({"registry_validate_certs": "perhaps "}, "dtr_cache_registry_validate_certs: 'perhaps' is neither true nor false"),
     ({"registry_validate_certs": 2}, "dtr_cache_registry_validate_certs: '2' is neither true nor false"),
     ({"registry_validate_certs": ["true"]}, "dtr_cache_registry_validate_certs: must be text"),
+    *(
+        ({"registry_username": text}, "dtr_cache_registry_username: is the text null")
+        for text in ("null", " ~\n", "NULL")
+    ),
     ({"registry_username": ["admin"]}, "dtr_cache_registry_username: must be text"),
     ({"registry_password": True}, "dtr_cache_registry_password: must be text; put true, yes, no, on or off in quotes"),
     ({"registry_password": "hush\nhush"}, "dtr_cache_registry_password: must be one line of text"),

@@ -167,6 +167,12 @@ def test_vaulted_files_and_files_that_are_no_text(tmp_path: Path) -> None:
     assert "none.pem cannot be read on the control node: " in problem
 
 
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    [problem] = reading(ca_certificate=str(tmp_path / "pipe")).problems
+    assert problem.endswith("pipe cannot be read on the control node: it is not a regular file")
+
+
 def test_files_to_remove_are_looked_at(tmp_path: Path) -> None:
     file = tmp_path / "key.pem"
     file.touch()
