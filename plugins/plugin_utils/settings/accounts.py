@@ -14,7 +14,6 @@ from . import values
 from .reader import Reader
 from .structures import entries
 
-_IMAGE_IN_REGISTRY = r"[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._/-]*(:[A-Za-z0-9_][\w.-]{0,127}|@sha256:[0-9a-f]{64})"
 _TEAM = re.compile(r"[^/]+/[^/]+")
 _KINDS: dict[str, values.Kind] = {
     "accounts": values.items,
@@ -25,13 +24,10 @@ _KINDS: dict[str, values.Kind] = {
 
 
 def read_accounts(reader: Reader) -> dict[str, t.Any]:
-    image = values.matching(
-        _IMAGE_IN_REGISTRY, "an image in the DTR, written namespace/repository:tag without the host"
-    )
     return {
         "assignments": _read_assignments(reader),
         "assignments_exclusive": reader.switch("assignments_exclusive"),
-        "verify_image": reader.value("verify_image", image, None),
+        "verify_image": reader.value("verify_image", _exact_image, None),
         "verify_repository": reader.value("verify_repository", _repository, None),
         "verify_account": reader.text("verify_account"),
     }
@@ -74,6 +70,14 @@ def _image(value: t.Any) -> str:
         raise values.invalid(
             f"{values.quoted(text)} is not an image in the DTR, written namespace/repository:tag without the host"
         ) from None
+    return text
+
+
+def _exact_image(value: t.Any) -> str:
+    """One with its tag or its digest: what C(latest) is, nobody said."""
+    text = _image(value)
+    if ":" not in text:
+        raise values.invalid(f"{values.quoted(text)} has no tag; write namespace/repository:tag")
     return text
 
 

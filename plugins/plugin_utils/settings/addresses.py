@@ -23,11 +23,12 @@ _LABEL = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
 _HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
 # Servers inside of a network also have names with _.
 _SERVER = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,251}[A-Za-z0-9_.])?")
+_NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
 _USER = re.compile(r"[A-Za-z0-9._-]+")
 
 
 def is_host(host: str) -> bool:
-    return _is_ip(host) or (len(host) <= 253 and _HOST.fullmatch(host) is not None)
+    return _is_ip(host) or (len(host) <= 253 and _HOST.fullmatch(host) is not None and not _ends_in_number(host))
 
 
 def https_url(value: t.Any) -> str:
@@ -90,11 +91,25 @@ def _split(text: str) -> SplitResult | None:
         host, port = ascii_name(parts.hostname or ""), parts.port
     except ValueError:
         return None
-    is_server = _is_ip(host) if parts.netloc.startswith("[") else _SERVER.fullmatch(host) is not None
+    is_server = _is_ip(host) and ":" in host if parts.netloc.startswith("[") else _is_server(parts.hostname or "", host)
     return parts if is_server and port != 0 and not parts.netloc.endswith(":") else None
 
 
+def _is_server(written: str, host: str) -> bool:
+    """Whether a host is one, as it is written and as DNS has it, which leaves out what nobody sees."""
+    if not all(letter.isalnum() or letter in "-_." for letter in written) or not _SERVER.fullmatch(host):
+        return False
+    return ".." not in host and (_is_ip(host) or not _ends_in_number(host))
+
+
+def _ends_in_number(host: str) -> bool:
+    """Whether resolvers may take a name for an IPv4 address: 127.1 is 127.0.0.1, and 010.0.0.1 is 8.0.0.1."""
+    return _NUMBER.fullmatch(host.removesuffix(".").rpartition(".")[2]) is not None
+
+
 def _is_ip(host: str) -> bool:
+    if "%" in host:  # a zone is a network interface of one machine
+        return False
     try:
         ipaddress.ip_address(host)
     except ValueError:

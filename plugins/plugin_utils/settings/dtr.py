@@ -29,7 +29,9 @@ def read_connection(reader: Reader, needs: t.Collection[str]) -> dict[str, t.Any
         "registry_url": reader.value(
             "registry_url", https_url, "", address if REGISTRY in needs or ADDRESS in needs else ""
         ),
-        "registry_username": reader.text("registry_username", administrator if REGISTRY in needs else ""),
+        "registry_username": reader.value(
+            "registry_username", _username, "", administrator if REGISTRY in needs else ""
+        ),
         "registry_password": reader.value("registry_password", _password, "", password if REGISTRY in needs else ""),
         "validate_certs": reader.switch("registry_validate_certs"),
     }
@@ -46,6 +48,13 @@ def read_authority(reader: Reader) -> dict[str, t.Any]:
         "registry_ca": authority,
         "registry_ca_fingerprint": _read_fingerprint(reader, authority, bundle),
     }
+
+
+def _username(value: t.Any) -> str:
+    text = values.line(value)
+    if ":" in text:
+        raise values.invalid("must not hold a colon, where basic authentication begins the password")
+    return text
 
 
 def _password(value: t.Any) -> str:

@@ -19,6 +19,9 @@ PREFIX = "dtr_cache_"
 # Of these only line breaks at the ends go.
 _EXACT = ("registry_password",)
 
+# YAML's words for nothing, which are a name where they come as text.
+_NULLS = ("null", "Null", "NULL", "~")
+
 # What a path of the control node leads to.
 FILE, FOLDER, MISSING, OTHER = "file", "folder", "missing", "other"
 
@@ -68,6 +71,9 @@ class Reader:
                 value = plain(source.get(PREFIX + name))
             except Failure as failure:
                 self.problem(name, failure.message)
+                return None
+            if isinstance(value, str) and value.strip() in _NULLS:
+                self.problem(name, "is the text null; leave the variable out or empty for not set")
                 return None
             if values.is_set(value):
                 return value.strip("\r\n" if name in _EXACT else None) if isinstance(value, str) else value

@@ -53,8 +53,11 @@ def _read_source_files(reader: Reader) -> tuple[str, ...]:
     if any(isinstance(item, str) and "-----" in item for item in listed):
         reader.problem("source_files", "holds the text of a key or a certificate; name the file that it is in")
         return ()
+    if given is not None and not isinstance(given, (list, str)):
+        reader.problem("source_files", "must be a list of texts, the paths of files")
+        return ()
     kind: values.Kind = functools.partial(_source_file, reader)
-    paths = reader.checked("source_files", values.items, given, []) if given else []
+    paths = reader.checked("source_files", values.items, given, [])
     files = [reader.checked("source_files", kind, path, "") for path in paths]
     return tuple(dict.fromkeys(file for file in files if file))
 

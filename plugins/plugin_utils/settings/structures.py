@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections.abc
 import json
+import math
 import re
 import typing as t
 
@@ -17,6 +18,9 @@ from ...module_utils.common.failure import Failure
 _CLoader: t.Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # An IPv6 address in brackets is no list.
 _ADDRESS = re.compile(r"\[[0-9A-Fa-f]*:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*\]")
+# What every reader takes for the same number; YAML 1.1 has 010 for 8 and 1:30 for 90.
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
+MAY_HAVE_LOST_A_ZERO = "is a number, which may have lost a zero at its end; put it in quotes"
 _NOT_TEXT = re.compile("[\0\ud800-\udfff]")
 _STRUCTURE = re.compile(r"[\[{]|-\s|---\s")
 _FIRST_KEY = re.compile(r"[\"']?\w+[\"']?[ \t]*:(\s|$)")
@@ -39,6 +43,8 @@ def plain(value: t.Any) -> t.Any:
     if isinstance(value, collections.abc.Mapping):
         found = {_key(key): plain(item) for key, item in value.items()}
         return {key: found[key] for key in sorted(found)}
+    if isinstance(value, float) and not math.isfinite(value):
+        _no_number("")
     for kind in (int, float):
         if isinstance(value, kind):
             return kind(value)
@@ -59,7 +65,7 @@ def parsed(text: str) -> t.Any:
         Failure: C(INVALID_INPUT), which names the place of the mistake and shows nothing of the text.
     """
     try:
-        return plain(json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number))
+        return plain(json.loads(text, object_pairs_hook=_unique, parse_float=_decimal, parse_constant=_no_number))
     except ValueError:
         pass  # perhaps it is YAML
     except RecursionError:
@@ -108,6 +114,8 @@ def _item(value: t.Any) -> str:
         raise _invalid("must be a list of texts")
     if isinstance(value, bool):
         raise _invalid(f"must be a list of texts; put {as_text(value)}, yes or no in quotes where that is a name")
+    if isinstance(value, float):
+        raise _invalid(f"an entry {MAY_HAVE_LOST_A_ZERO}")
     return as_text(value).strip()
 
 
@@ -140,6 +148,12 @@ def _unique(pairs: list[tuple[str, t.Any]]) -> dict[str, t.Any]:
     return found
 
 
+def _decimal(text: str) -> float:
+    if not _NUMBER.fullmatch(text):
+        raise _invalid("holds a number in another form than 1 or 1.5; put it in quotes, or write it out")
+    return float(text)
+
+
 def _no_number(_name: str) -> t.NoReturn:
     raise _invalid("holds a number that is none, such as NaN")
 
@@ -149,7 +163,7 @@ def _invalid(sentence: str) -> Failure:
 
 
 class _Loader(_CLoader):
-    """Refuses a key that stands twice, of which YAML would keep the last."""
+    """Refuses a key that stands twice, of which YAML would keep the last, and a number that is not what it seems."""
 
     def construct_mapping(self, node: t.Any, deep: bool = False) -> t.Any:
         pairs = node.value if isinstance(node, yaml.MappingNode) else []
@@ -157,3 +171,16 @@ class _Loader(_CLoader):
         if len(set(keys)) < len(keys):
             raise _invalid("names a key twice")
         return super().construct_mapping(node, deep=deep)
+
+    def construct_number(self, node: t.Any) -> t.Any:
+        text = str(self.construct_scalar(node))
+        if not _NUMBER.fullmatch(text):
+            raise _invalid(
+                f"line {node.start_mark.line + 1}, column {node.start_mark.column + 1} is a number in a form that YAML "
+                "changes, such as 0123, 1_000, 1:30 or 0x1F; put it in quotes"
+            )
+        return float(text) if "." in text else int(text)
+
+
+for _kind in ("int", "float"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _Loader.construct_number)

@@ -15,7 +15,7 @@ import typing as t
 from ...module_utils.common.failure import Failure
 from ...module_utils.swarm.compose import byte_size, duration
 from .credentials import may_be_shown
-from .structures import as_items, as_text
+from .structures import MAY_HAVE_LOST_A_ZERO, as_items, as_text
 
 Kind = t.Callable[[t.Any], t.Any]
 
@@ -59,7 +59,7 @@ def block(value: t.Any) -> str:
     if isinstance(value, bool):
         raise invalid(f"must be text; put {as_text(value)}, yes, no, on or off in quotes where that is meant")
     if isinstance(value, float):
-        raise invalid(f"{value} is a number, which may have lost a zero at its end; put it in quotes")
+        raise invalid(MAY_HAVE_LOST_A_ZERO)
     return scalar(value)
 
 
@@ -165,5 +165,7 @@ def texts(value: t.Any) -> dict[str, str]:
     found = {key: item for key, item in mapping(value).items() if item is not None}
     for key, item in found.items():
         if isinstance(item, (dict, list)):
-            raise invalid(f"{key} must be text")
+            raise invalid(f"{shown(key)} must be text")
+        if isinstance(item, float):
+            raise invalid(f"{shown(key)} {MAY_HAVE_LOST_A_ZERO}")
     return {key: as_text(item) for key, item in found.items()}

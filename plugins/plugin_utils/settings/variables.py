@@ -11,10 +11,12 @@ import hashlib
 import hmac
 import os
 import pathlib
+import re
 import typing as t
 
 import yaml
-from ansible.errors import AnsibleError
+from ansible.errors import AnsibleError, AnsibleUndefinedVariable
+from ansible.parsing.vault import AnsibleVaultError
 
 from ...module_utils.common.failure import Failure
 from ..actions.paths import control_path_of_host
@@ -38,6 +40,8 @@ except ImportError:  # before ansible-core 2.19, which templates any text and ha
 
 
 _DEFAULTS = pathlib.Path(__file__).parents[3] / "roles" / "settings" / "defaults" / "main.yml"
+# What is secret, or may have secrets in it: no part of it is shown, nor of the template that it may be.
+_SECRET = re.compile("password|private_key|http_secret|storage|config_extra|environment|volume")
 # Made before Ansible forks its workers, and known to nobody else: what is secret cannot be guessed from a fingerprint.
 _FINGERPRINT_KEY = os.urandom(32)
 
@@ -148,8 +152,8 @@ class _Host:
                 found[name] = value  # reported by the reading
             except AnsibleValueOmittedError:
                 found[name] = None
-            except AnsibleError as error:
-                self._undefined[name] = f"{name}: {str(error).splitlines()[0]}"
+            except Exception as error:  # noqa: BLE001 (a filter of anybody's may raise anything)
+                self._undefined[name] = f"{name}: {_reason(name, source[name], error)}"
             self._values.append((name, found.get(name)))
         return found
 
@@ -159,6 +163,9 @@ class _Host:
         try:
             if os.path.isdir(place):
                 raise Failure("UNREADABLE_FILE", "it is a folder")
+            if os.path.exists(place) and not os.path.isfile(place):
+                # A pipe would be waited for.
+                raise Failure("UNREADABLE_FILE", "it is not a regular file")
             # Ansible's lookup of files takes text only; a key may be in DER.
             content = bytes(self._loader._get_file_contents(place)[0])
         except AnsibleError as error:
@@ -167,6 +174,22 @@ class _Host:
             raise Failure("UNREADABLE_FILE", reason) from error
         self._files.append((place, content))
         return content
+
+
+def _reason(name: str, written: t.Any, error: Exception) -> str:
+    """Why a variable has no value, without the text that is written in it, which ansible-core 2.17 repeats."""
+    if isinstance(error, AnsibleUndefinedVariable):
+        hidden = "cannot be templated: something that it refers to is undefined"
+    else:
+        hidden = "cannot be templated; write it as a template of Jinja, or mark it !unsafe where it is none"
+    if _SECRET.search(name) and not isinstance(error, AnsibleVaultError):
+        return hidden
+    text = next(iter(str(error).partition("String:")[0].splitlines()), "").strip()
+    for part in filter(None, map(str.strip, [written, *written.splitlines()] if isinstance(written, str) else [])):
+        text = text.partition(part)[0].rstrip(" :'\"")
+    if not isinstance(error, AnsibleError):
+        text = f"cannot be templated: {text or type(error).__name__}"
+    return text or hidden
 
 
 def _is_template(value: t.Any) -> bool:

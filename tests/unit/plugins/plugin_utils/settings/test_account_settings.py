@@ -21,6 +21,11 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
         "dtr_cache_assignments_exclusive: 'some' is neither true nor false",
     ),
     ({"verify_image": "dtr.example.org/a/b"}, "dtr_cache_verify_image: "),
+    ({"verify_image": "a/b"}, "dtr_cache_verify_image: 'a/b' has no tag; write namespace/repository:tag"),
+    *(
+        ({"verify_image": image}, f"dtr_cache_verify_image: '{image}' is not an image in the DTR, written namespace/")
+        for image in ("127.0.0.1/engineering/app:1.0", "engineering/app/x:1.0", "engineering/app:1é", "a/b..c:1")
+    ),
     ({"verify_repository": "dtr.example.org/a/b"}, "dtr_cache_verify_repository: 'dtr.example.org/a/b' is not"),
     ({"warm_images": ["app"]}, "dtr_cache_warm_images: 'app' is not an image in the DTR"),
     ({"warm_images": [{"repository": "app"}]}, "dtr_cache_warm_images: 'app' is not a repository in the DTR"),
@@ -38,6 +43,17 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ({"assignments": {"accounts": {"alice": 1}}}, "dtr_cache_assignments: accounts: must be a list of texts"),
     ({"assignments": {"accounts": [False]}}, "accounts: must be a list of texts; put false, yes or no in quotes"),
     ({"assignments_exclusive": "true, please"}, "dtr_cache_assignments_exclusive: 'true, please' is neither true nor"),
+    (
+        {"assignments": {"accounts": [1.10]}},
+        "dtr_cache_assignments: accounts: an entry is a number, which may have lost",
+    ),
+    (
+        {"warm_images": [{"repository": "a/b", "tags": 2.10}]},
+        "dtr_cache_warm_images: tags: an entry is a number, which",
+    ),
+    ({"environment": {"A": 1.10}}, "dtr_cache_environment: A is a number, which may have lost a zero"),
+    ({"environment": "A: 010"}, "dtr_cache_environment: line 1, column 4 is a number in a form that YAML changes"),
+    ({"nodes": [1.10]}, "dtr_cache_nodes: an entry is a number, which may have lost a zero"),
     ({"verify_account": ["alice"]}, "dtr_cache_verify_account: must be text"),
     ({"warm_images": '[{"repository": "a/b"'}, "dtr_cache_warm_images: is neither JSON nor YAML that can be read: "),
     ({"warm_images": [["a/b:1"]]}, "dtr_cache_warm_images: must be text"),
@@ -55,7 +71,7 @@ def test_one_mistake_gives_one_clear_sentence(changes: dict[str, t.Any], sentenc
 
 
 def test_images_to_warm_come_by_name_and_by_pattern() -> None:
-    by_pattern: list[t.Any] = [{"repository": "a/b", "tags": ["1.*", 2.0]}, {"repository": "a/c"}]
+    by_pattern: list[t.Any] = [{"repository": "a/b", "tags": ["1.*", "2.0"]}, {"repository": "a/c"}]
     settings, problems = read(warm_images=["a/b:1", *by_pattern, "a/b:1"], warm_platforms="linux/arm64, linux/amd64")
     assert problems == []
     assert settings.warm_images == ("a/b:1",)

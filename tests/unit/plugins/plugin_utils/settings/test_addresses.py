@@ -28,7 +28,6 @@ VERIFIED = {"validate_certs": True}
         ("tcp://[2001:db8::1]:2376", VERIFIED),
         ("tcp://localhost.example.org:2376", VERIFIED),
         ("tcp://127.0.0.1.example.org:2376", VERIFIED),
-        ("tcp://127.1:2376", VERIFIED),
         ("tcp://manager_1:2376", VERIFIED),
     ],
 )
@@ -62,6 +61,8 @@ def test_a_scheme_in_capitals_is_the_same() -> None:
         "tcp://manager",
         "tcp://manager:",
         "tcp://manager:0",
+        "tcp://127.1:2376",
+        "tcp://[fe80::1%eth0]:2376",
         "tcp://manager:99999",
         "tcp://:2376",
         "tcp://man ager:2376",
@@ -117,6 +118,12 @@ def test_addresses_of_a_dtr(url: str, read_as: str) -> None:
         "https://dtr.example.org:0",
         "https://dtr.example.org:port",
         "https://dtr example.org",
+        "https://dtr..example.org",
+        "https://dtr.example.org..",
+        "https://127.1",
+        "https://256.1.1.1",
+        "https://0x7f.0x1",
+        "https://dtr.exam\u200bple.org",
         "https://dtr.example.org/api",
         "https://dtr.example.org?",
         "https://dtr.example.org#x",
@@ -128,3 +135,15 @@ def test_addresses_of_a_dtr(url: str, read_as: str) -> None:
 )
 def test_any_other_address_of_a_dtr_is_refused(url: object) -> None:
     assert only_problem(registry_url=url).startswith("dtr_cache_registry_url: ")
+
+
+@pytest.mark.parametrize(
+    "host", ["256.1.1.1", "010.0.0.1", "0x7f.1", "127.0x1", "12345", "10.0.0.1.", "fe80::1%eth0", "a..b"]
+)
+def test_a_host_that_may_be_another_one_is_refused(host: str) -> None:
+    assert any(problem.startswith("dtr_cache_host: ") for problem in read(host=host)[1])
+
+
+@pytest.mark.parametrize("host", ["cache.example.org.", "10.0.0.1", "2001:db8::1", "1.example.org", "cache1", "1cache"])
+def test_hosts(host: str) -> None:
+    assert not any(problem.startswith("dtr_cache_host: ") for problem in read(host=host)[1])

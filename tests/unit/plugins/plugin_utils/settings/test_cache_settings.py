@@ -53,7 +53,7 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ({"port": True}, "dtr_cache_port: 'true' is not a whole number"),
     ({"port": 443.0}, "dtr_cache_port: '443.0' is not a whole number"),
     ({"port": [443]}, "dtr_cache_port: must be text"),
-    ({"version": 2.1}, "dtr_cache_version: 2.1 is a number, which may have lost a zero at its end; put it in quotes"),
+    ({"version": 2.1}, "dtr_cache_version: is a number, which may have lost a zero at its end; put it in quotes"),
     ({"version": "2.7.6 beta"}, "dtr_cache_version: '2.7.6 beta' is not a version such as 2.7.6"),
     ({"image": "docker/DTR-content-cache"}, "dtr_cache_image: 'docker/DTR-content-cache' is not the reference of"),
     ({"upstreams": {"a": 1}}, "dtr_cache_upstreams: must be a list of texts"),

@@ -33,9 +33,18 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ({"registry_validate_certs": "perhaps "}, "dtr_cache_registry_validate_certs: 'perhaps' is neither true nor false"),
     ({"registry_validate_certs": 2}, "dtr_cache_registry_validate_certs: '2' is neither true nor false"),
     ({"registry_validate_certs": ["true"]}, "dtr_cache_registry_validate_certs: must be text"),
+    *(
+        ({"registry_username": text}, "dtr_cache_registry_username: is the text null")
+        for text in ("null", " ~\n", "NULL")
+    ),
     ({"registry_username": ["admin"]}, "dtr_cache_registry_username: must be text"),
     ({"registry_password": True}, "dtr_cache_registry_password: must be text; put true, yes, no, on or off in quotes"),
     ({"registry_password": "hush\nhush"}, "dtr_cache_registry_password: must be one line of text"),
+    (
+        {"registry_password": 8675309.25},
+        "dtr_cache_registry_password: is a number, which may have lost a zero at its end; put it in quotes",
+    ),
+    ({"registry_username": "admin:hush"}, "dtr_cache_registry_username: must not hold a colon"),
     ({"registry_ca": {"pem": CA.pem}}, "dtr_cache_registry_ca: must be text"),
 ]
 

@@ -48,6 +48,8 @@ def test_marks_of_ansible_go_at_any_depth() -> None:
         ({"a": b"bytes"}, "holds a value of the kind bytes"),
         ("a\0b", "holds a byte that is not text"),
         (["\udcff"], "holds a byte that is not text"),
+        ({"a": float("inf")}, "holds a number that is none"),
+        (float("nan"), "holds a number that is none"),
     ],
 )
 def test_what_no_variable_can_hold(value: t.Any, sentence: str) -> None:
@@ -62,6 +64,7 @@ def test_what_no_variable_can_hold(value: t.Any, sentence: str) -> None:
         ("a:\n  b: [1, true]\n", {"a": {"b": [1, True]}}),
         ("{a: b, 'c': d}", {"a": "b", "c": "d"}),
         ("- a\n- b: c", ["a", {"b": "c"}]),
+        ("a: [0, -1, 10, 0.5, -1.25, '010', x1]", {"a": [0, -1, 10, 0.5, -1.25, "010", "x1"]}),
         ("plain", "plain"),
     ],
 )
@@ -79,6 +82,12 @@ def test_json_and_yaml(text: str, value: t.Any) -> None:
         ("a: &hush [*hush]", "must not use YAML's aliases"),
         ('{"hush": 1, "hush": 2}', "names a key twice"),
         ("hush: 1\nhush: 2", "names a key twice"),
+        *(
+            (f"a: [{number}]", "line 1, column 5 is a number in a form that YAML changes")
+            for number in ("00123", "1:30", "12:30:45", "1_000", "0x1F", "0b1", "+1", ".5", "1.0e+3", ".nan", "-.inf")
+        ),
+        ('{"a": 1e999}', "holds a number in another form than 1 or 1.5"),
+        ('{"a": 1e3}', "holds a number in another form than 1 or 1.5"),
         ('{"a": NaN}', "holds a number that is none"),
         ("{1: hush}", "has the key 1, which is not text"),
         ("a: 2026-01-31", "holds a value of the kind date"),

@@ -9,6 +9,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from ansible.errors import AnsibleError
 from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible.template import Templar
@@ -72,6 +73,40 @@ def test_a_variable_that_is_undefined_is_one_problem_each() -> None:
     assert "nobody" in read.problems[0]
 
 
+@pytest.mark.parametrize(
+    "written",
+    ["hush{{Pw999", "{{ 'hush' | no_filter_of_this_name }}", "{{ hush }}", "{{ 'hush' ~ (1 / 0) }}", "{% hush %}"],
+)
+def test_a_secret_that_cannot_be_templated_is_not_shown(written: str) -> None:
+    for name, value in (
+        ("registry_password", template(written)),
+        ("storage", {"s3": {"secretkey": template(written)}}),
+    ):
+        [problem] = reading(**{name: value}).problems
+        assert problem.startswith(f"dtr_cache_{name}: cannot be templated")
+        assert "hush" not in problem
+        assert "Pw999" not in problem
+
+
+@pytest.mark.parametrize("written", ["{{ 1 / 0 }}", "{{ 1 | no_filter_of_this_name }}", "{{ 1", "{% nothing %}"])
+def test_whatever_a_template_raises_is_a_problem_of_its_variable(written: str) -> None:
+    [problem] = reading(port=template(written)).problems
+    assert problem.startswith("dtr_cache_port: ")
+    assert written not in problem
+
+
+@pytest.mark.parametrize("written", ["{{ 1 / 0 }}", "some {{ text"])
+def test_a_message_that_repeats_the_template_is_cut(written: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_self: t.Any, value: t.Any, *_args: t.Any, **_options: t.Any) -> t.Any:
+        if value == written:
+            raise AnsibleError(f"template error while templating string: unexpected end. String: {written}. more")
+        return value
+
+    monkeypatch.setattr(Templar, "template", refuse)
+    [problem] = reading(host=template(written)).problems
+    assert problem == "dtr_cache_host: template error while templating string: unexpected end."
+
+
 @pytest.mark.parametrize("unset", [True, False])
 def test_the_environment_says_what_no_variable_does(unset: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     names = ("registry_url", "registry_username", "registry_password")
@@ -130,6 +165,12 @@ def test_vaulted_files_and_files_that_are_no_text(tmp_path: Path) -> None:
     assert problem.startswith("dtr_cache_ca_certificate: ")
     [problem] = reading(ca_certificate=str(tmp_path / "none.pem")).problems
     assert "none.pem cannot be read on the control node: " in problem
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    [problem] = reading(ca_certificate=str(tmp_path / "pipe")).problems
+    assert problem.endswith("pipe cannot be read on the control node: it is not a regular file")
 
 
 def test_files_to_remove_are_looked_at(tmp_path: Path) -> None:
