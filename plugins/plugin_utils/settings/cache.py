@@ -105,6 +105,9 @@ def _read_config_extra(reader: Reader) -> dict[str, t.Any]:
         if not isinstance(extra.get(section) or {}, dict):
             reader.problem("config_extra", f"{section} must be a mapping of keys to values")
             return {}
+    delete = (extra.get("storage") or {}).get("delete")
+    if delete is not None and not (isinstance(delete, dict) and delete.get("enabled") is True):
+        reader.problem("config_extra", "storage.delete.enabled must stay true: without it a layer could never expire")
     drain = (extra.get("http") or {}).get("draintimeout")
     if drain is not None and (isinstance(drain, bool) or not (isinstance(drain, int) and drain >= 0)):
         reader.checked("config_extra", values.time, drain, None, "http.draintimeout: ")

@@ -8,7 +8,9 @@ from __future__ import annotations
 import ipaddress
 import re
 import typing as t
+from urllib.parse import urlsplit
 
+from ...module_utils.common.urls import DEFAULT_PORTS, canonical_server
 from . import values
 from .certificate import read_authorities
 from .model import Network
@@ -49,11 +51,12 @@ def _read_registries(reader: Reader, registry_url: str) -> tuple[str, ...]:
     for name in names:
         if not _REFERENCE_HOST.fullmatch(name):
             reader.problem("client_registries", f"{values.quoted(name)} is not the host[:port] of an image's reference")
-    host = registry_url.partition("://")[2]
-    if names or not host:
+    if names or not registry_url:
         return tuple(dict.fromkeys(names))
+    # The folder has the name as Docker has it, however the address is spelled.
+    host = canonical_server(registry_url).partition("://")[2]
     # Who writes the usual port in the address may leave it out in a reference.
-    return (host, host[: -len(":443")]) if host.endswith(":443") else (host,)
+    return (f"{host}:443", host) if urlsplit(registry_url).port == DEFAULT_PORTS["https"] else (host,)
 
 
 def _read_runtimes(reader: Reader) -> tuple[str, ...]:

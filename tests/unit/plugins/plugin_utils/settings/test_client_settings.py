@@ -50,6 +50,8 @@ def test_networks_are_read_once_each_and_in_their_shortest_form() -> None:
     [
         ("https://dtr.example.org/", [], ("dtr.example.org",)),
         ("https://dtr.example.org:4443", [], ("dtr.example.org:4443",)),
+        ("HTTPS://DTR.Example.org/", [], ("dtr.example.org",)),
+        ("https://dtr.bücher.example:0443", [], ("dtr.xn--bcher-kva.example:443", "dtr.xn--bcher-kva.example")),
         ("https://dtr.example.org:443", [], ("dtr.example.org:443", "dtr.example.org")),
         ("https://[2001:db8::1]:8443", [], ("[2001:db8::1]:8443",)),
         (
