@@ -11,6 +11,7 @@ import pytest
 from ansible_collections.dtr.cache.plugins.plugin_utils.settings.reader import FILE, FOLDER, OTHER
 from ansible_collections.dtr.cache.tests.unit.support.settings import CACHE, control_node, only_problem, read
 
+NO_LISTS: list[t.Any] = [False, 0, {}, 1]
 # One mistake each, and what the operator reads.
 MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ({"status_to": ["a", "b"]}, "dtr_cache_status_to: must be text"),
@@ -20,7 +21,7 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ({"render_to": "fol\x00der"}, "dtr_cache_render_to: holds a byte that is not text"),
     ({"confirm_removal": True}, "dtr_cache_confirm_removal: must be text"),
     ({"source_files": {"a": 1}}, "dtr_cache_source_files: must be a list of texts"),
-    *(({"source_files": wrong}, "dtr_cache_source_files: must be a list of texts") for wrong in (False, 0, {}, 1)),
+    *(({"source_files": wrong}, "dtr_cache_source_files: must be a list of texts") for wrong in NO_LISTS),
     ({"source_files": "keys/*.pem"}, "dtr_cache_source_files: 'keys/*.pem' is a pattern, and no file has that name"),
     ({"source_files": ["keys/"]}, "dtr_cache_source_files: 'keys/' is a folder"),
     ({"source_files": ["a\x07b"]}, "dtr_cache_source_files: must be one line of text without control characters"),
