@@ -65,13 +65,7 @@ class BlobTransfer:
         blob, repository = self._wanted
         transport = self._cache.transport(origin_of(location))
         used, held = 0, 0
-        while True:
-            try:
-                self._receive(location)
-            except _Broken as broken:
-                reason = str(broken)
-            else:
-                break
+        while (reason := self._interruption(location)) is not None:
             # A line that breaks every few minutes still brings a large layer, bit by bit.
             if self._offset - held >= _ENOUGH_TO_GO_ON:
                 used, held = 0, self._offset
@@ -87,6 +81,14 @@ class BlobTransfer:
             location = again
         if self._offset != blob.size or self._digest != blob.digest:
             raise self._damaged()
+
+    def _interruption(self, location: str) -> str | None:
+        """How the connection broke while the blob came; None when all of it came."""
+        try:
+            self._receive(location)
+        except _Broken as broken:
+            return str(broken)
+        return None
 
     def _receive(self, location: str) -> None:
         size = self._wanted.blob.size
