@@ -166,6 +166,4 @@ def texts(value: t.Any) -> dict[str, str]:
     for key, item in found.items():
         if isinstance(item, (dict, list)):
             raise invalid(f"{shown(key)} must be text")
-        if isinstance(item, float):
-            raise invalid(f"{shown(key)} {MAY_HAVE_LOST_A_ZERO}")
     return {key: as_text(item) for key, item in found.items()}

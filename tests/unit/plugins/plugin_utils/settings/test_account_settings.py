@@ -51,7 +51,6 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
         {"warm_images": [{"repository": "a/b", "tags": 2.10}]},
         "dtr_cache_warm_images: tags: an entry is a number, which",
     ),
-    ({"environment": {"A": 1.10}}, "dtr_cache_environment: A is a number, which may have lost a zero"),
     ({"environment": "A: 010"}, "dtr_cache_environment: line 1, column 4 is a number in a form that YAML changes"),
     ({"nodes": [1.10]}, "dtr_cache_nodes: an entry is a number, which may have lost a zero"),
     ({"verify_account": ["alice"]}, "dtr_cache_verify_account: must be text"),
