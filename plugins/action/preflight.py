@@ -23,6 +23,7 @@ from ..modules.registry_ca_info import MODULE as REGISTRY_CA_INFO
 from ..plugin_utils.actions.in_process import Task, run_here
 from ..plugin_utils.actions.paths import control_path_of_host
 from ..plugin_utils.actions.problems import manager_out_of_reach, problems_as_result
+from ..plugin_utils.actions.shared import SharedByForks
 from ..plugin_utils.deployment.client_bundle import open_bundle
 from ..plugin_utils.deployment.definition import describe_deployment
 from ..plugin_utils.settings.model import Settings
@@ -49,7 +50,7 @@ ANSWER = (
 )
 
 
-class ActionModule(ActionBase):
+class ActionModule(SharedByForks, ActionBase):
     """Read the variables once for each set of them, and ask DTR and the Swarm what only they know.
 
     Whoever asks again with the same inputs gets the same answer without another question.

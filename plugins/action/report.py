@@ -11,6 +11,7 @@ import typing as t
 from ansible.plugins.action import ActionBase
 
 from ..plugin_utils.actions.progress_lines import read_by_people
+from ..plugin_utils.actions.shared import SharedByForks
 from ..plugin_utils.actions.terminal import terminal_width
 from ..plugin_utils.fleet.facts import HostFacts
 from ..plugin_utils.fleet.reports.catalogue import REPORTS, Part, Report, Screen, part_of
@@ -20,7 +21,7 @@ ARGUMENT_SPEC = {"of": {"type": "str", "required": True, "choices": list(REPORTS
 WIDTH = terminal_width()
 
 
-class ActionModule(ActionBase):
+class ActionModule(SharedByForks, ActionBase):
     """Runs on every host of the play; the first one reports for all of them."""
 
     _supports_check_mode = True

@@ -10,18 +10,19 @@ failed=()
 untried=()
 under_way=preparation
 
+# How long a command takes, and how much of the processors: what is bound by them shows.
+TIMEFORMAT='%0R s, of processors %0U + %0S s'
+
 check() {
-  local name=$1 start=$SECONDS
+  local name=$1 result=ok took
   shift
   under_way=$name
   say "$name"
-  if "$@"; then
-    passed=$((passed + 1))
-    printf 'ok: %s (%d s)\n' "$name" $((SECONDS - start))
-  else
-    failed+=("$name")
-    printf 'FAILED: %s (%d s)\n' "$name" $((SECONDS - start))
-  fi
+  took=$(mktemp)
+  { time "$@" 2>&3; } 3>&2 2>"$took" || result=FAILED
+  if [ "$result" = ok ]; then passed=$((passed + 1)); else failed+=("$name"); fi
+  printf '%s: %s (%s)\n' "$result" "$name" "$(cat "$took")"
+  rm -f "$took"
   under_way=
 }
 

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+import time
 import typing as t
 
 from .failure import Failure
 
 _SECONDS_OF_ONE_WAIT = 1.0
+# A connection to a server costs more than some requests over one that is there.
+_SECONDS_BETWEEN_STARTS = 0.004
 
 Item = t.TypeVar("Item", bound=t.Hashable)
 Result = t.TypeVar("Result")
@@ -33,7 +36,8 @@ def fan_out(
 ) -> Results[Item, Result]:
     """Do C(work) for every item in at most C(concurrency) threads.
 
-    Threads that fetch their next item themselves cost a fraction of a future an item.
+    Threads that fetch their next item themselves cost a fraction of a future an item. They start one by one, then two by
+    two, and so on, as long as items are left: a few quick items make a few connections only.
 
     Args:
         work: Called with one item; a C(Failure) it raises is that item's failure.
@@ -69,9 +73,14 @@ def fan_out(
 
     # Daemons, so that an interrupted task does not wait for requests that hang.
     threads = [threading.Thread(target=run, daemon=True) for _each in range(min(concurrency, len(pending)))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
+    started = 0
+    while pending and started < len(threads):
+        time.sleep(_SECONDS_BETWEEN_STARTS if started else 0)
+        as_many = max(1, started)
+        for thread in threads[started : started + as_many]:
+            thread.start()
+        started += as_many
+    for thread in threads[:started]:
         # A signal that comes right before a wait is handled only after it, so no wait is without end.
         while thread.is_alive():
             thread.join(_SECONDS_OF_ONE_WAIT)

@@ -17,9 +17,10 @@ from ansible.utils.vars import merge_hash
 from ...module_utils.module.of_dtr import DtrModule
 from .in_process import Task, run_here
 from .progress_lines import progress_shown, read_by_people
+from .shared import SharedByForks
 
 
-class DtrAction(ActionBase):
+class DtrAction(SharedByForks, ActionBase):
     """Runs the module of the action's name: where the task is one for the control node in this process, or else there.
 
     One with C(reports_progress) takes C(progress_path), and how far it got is shown from time to time. A task with

@@ -11,9 +11,10 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action.normal import ActionModule as NormalAction
 
 from ...module_utils.common.failure import Failure
+from .shared import SharedByForks
 
 
-class OnManager(NormalAction):
+class OnManager(SharedByForks, NormalAction):
     """Run the module; a manager that cannot be reached is a failure like any other.
 
     An unreachable host would drop out of the play, past the clean-up and the summary. Who sets C(ignore_unreachable)
