@@ -36,8 +36,8 @@ def fan_out(
 ) -> Results[Item, Result]:
     """Do C(work) for every item in at most C(concurrency) threads.
 
-    Threads that fetch their next item themselves cost a fraction of a future an item. They start one by one, then two by
-    two, and so on, as long as items are left: a few quick items make a few connections only.
+    Threads that fetch their next item themselves cost a fraction of a future an item. More and more of them start as
+    long as items are left, so that a few quick items make a few connections only.
 
     Args:
         work: Called with one item; a C(Failure) it raises is that item's failure.
