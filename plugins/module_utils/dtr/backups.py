@@ -1,0 +1,144 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A backup: which content caches DTR knows and which account pulls from which, by names. Pure functions.
+
+DTR gives each cache an id of its own, and another one when the cache is registered anew. So a backup holds none.
+"""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+from ..common.failure import Failure
+from .assignments_plan import cache_label, name_problems
+from .caches_plan import WantedCache, duplicate_names, parse_caches
+from .model import LOCAL, ContentCache, is_local
+
+FORMAT = 1
+_KIND = "dtr.cache backup"
+_SHOWN_PROBLEMS = 10
+
+
+class Backup(t.NamedTuple):
+    """What a backup holds.
+
+    Args:
+        caches: The caches with their hosts.
+        accounts: The name of each account's cache, C(local) for none.
+    """
+
+    caches: tuple[WantedCache, ...]
+    accounts: dict[str, str]
+
+    def wanted(self, caches: t.Iterable[ContentCache], known: t.Collection[str]) -> dict[str, str | None]:
+        """The id of each account's cache, or C(None), for the accounts that are known.
+
+        Args:
+            caches: All caches of the backup, as DTR has them now.
+            known: The accounts that DTR has now, active or not: inactive ones may come back.
+        """
+        ids: dict[str, str | None] = {cache.name: cache.id for cache in caches}
+        ids[LOCAL] = None
+        return {account: ids[cache] for account, cache in self.accounts.items() if account in known}
+
+
+def backup_of(caches: t.Sequence[ContentCache], settings: t.Mapping[str, str | None]) -> tuple[Backup, list[str]]:
+    """What is there, and the accounts whose cache is gone, which have nothing that could be restored.
+
+    Args:
+        caches: The caches.
+        settings: The id of each account's cache.
+
+    Raises:
+        Failure: C(DUPLICATE_CACHES): by names alone they could not be restored.
+    """
+    duplicates = duplicate_names(caches)
+    if duplicates:
+        raise Failure(
+            "DUPLICATE_CACHES",
+            f"DTR has several content caches named {', '.join(duplicates)}, and a backup knows them by name only.",
+            hint="Declare each of these names with its host (dtr.cache.deploy, or dtr.cache.content_caches), which "
+            "leaves one of them; then make the backup.",
+        )
+    names = {cache.id: cache.name for cache in caches}
+    dangling = sorted(account for account, held in settings.items() if held is not None and held not in names)
+    accounts = {
+        account: cache_label(held, names) for account, held in sorted(settings.items()) if held is None or held in names
+    }
+    wanted = sorted(WantedCache(cache.name, cache.host) for cache in caches)
+    return Backup(tuple(wanted), accounts), dangling
+
+
+def as_text(backup: Backup, url: str, moment: str) -> str:
+    """The backup as JSON, one line an account, so that versions of it can be compared.
+
+    Args:
+        url: Which DTR it is of.
+        moment: When it was made, ISO 8601 in UTC.
+    """
+    document = {
+        "kind": _KIND,
+        "format": FORMAT,
+        "dtr": url,
+        "made": moment,
+        "content_caches": [{"name": cache.name, "host": cache.host} for cache in backup.caches],
+        "accounts": backup.accounts,
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def read_backup(text: str, path: str) -> Backup:
+    """What a file says.
+
+    Raises:
+        Failure: C(INVALID_BACKUP) with everything that is wrong with it.
+    """
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        raise _invalid(path, ["it is not JSON"]) from None
+    if not isinstance(document, dict) or document.get("kind") != _KIND:
+        raise _invalid(path, ["it is no backup of dtr.cache"])
+    if document.get("format") != FORMAT:
+        raise _invalid(path, [f"its format is {document.get('format')!r}, and this version reads {FORMAT}"])
+    entries, accounts = document.get("content_caches"), document.get("accounts")
+    problems = []
+    if not _is_list_of_caches(entries):
+        problems.append("content_caches is no list of names and hosts")
+        entries = []
+    if not isinstance(accounts, dict) or not all(isinstance(cache, str) for cache in accounts.values()):
+        problems.append("accounts does not give the name of a cache to each account")
+        accounts = {}
+    try:
+        caches = parse_caches(t.cast("list[dict[str, str]]", entries))
+    except Failure as failure:
+        problems += failure.result["problems"]
+        caches = []
+    problems += name_problems(accounts)
+    known = {cache.name for cache in caches} | {LOCAL}
+    if not problems:
+        unknown = sorted({cache for cache in accounts.values() if cache not in known})
+        problems += [f"accounts pull from {cache}, which is not among its content_caches" for cache in unknown]
+    if problems:
+        raise _invalid(path, problems)
+    return Backup(tuple(caches), {account: LOCAL if is_local(cache) else cache for account, cache in accounts.items()})
+
+
+def _is_list_of_caches(entries: t.Any) -> bool:
+    return isinstance(entries, list) and all(
+        isinstance(entry, dict) and isinstance(entry.get("name"), str) and isinstance(entry.get("host"), str)
+        for entry in entries
+    )
+
+
+def _invalid(path: str, problems: t.Sequence[str]) -> Failure:
+    more = len(problems) - _SHOWN_PROBLEMS
+    text = "; ".join(problems[:_SHOWN_PROBLEMS]) + (f"; and {more} more" if more > 0 else "")
+    return Failure(
+        "INVALID_BACKUP",
+        f"{path} cannot be restored: {text}.",
+        hint="Name a file that dtr.cache.backup has made. Nothing was changed.",
+        problems=list(problems),
+    )

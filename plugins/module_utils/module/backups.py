@@ -1,0 +1,186 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Caches and accounts of DTR to a file, and back, as the options of a module say."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import tempfile
+import typing as t
+
+from ..common.failure import Failure
+from ..common.progress import Progress
+from ..dtr import backups
+from ..dtr.account_reads import read_all_account_settings
+from ..dtr.api import DtrApi
+from ..dtr.assignments_apply import apply_changes
+from ..dtr.assignments_plan import partial_failure, plan_assignments
+from ..dtr.assignments_plan import report as assignments_report
+from ..dtr.caches_apply import CacheChanger
+from ..dtr.caches_plan import CacheStep, Done, Move, caches_after, foreseen, plan_caches, plan_moves
+from ..dtr.caches_plan import report as caches_report
+from ..dtr.model import ContentCache
+from .base import Module
+from .of_dtr import DtrSession
+
+# A file of ten thousand accounts has half a megabyte.
+_LARGEST_FILE = 256 * 1024 * 1024
+_NAMED = 10
+
+
+def back_up(module: Module) -> dict[str, t.Any]:
+    """Write the file, unless it says the same already."""
+    params = module.params
+    path = params["path"]
+    with DtrSession(module) as dtr, Progress(params["progress_path"]) as progress:
+        caches = dtr.content_caches()
+        settings = read_all_account_settings(dtr, params["concurrency"], progress, so="no backup was made")
+    backup, dangling = backups.backup_of(caches, settings)
+    if dangling:
+        module.warn(f"Left out, as their cache is gone: {_named(dangling)}.")
+    before = _content(path) if os.path.lexists(path) else None
+    changed = before is None or _readable(before, path) != backup
+    moment = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    text = backups.as_text(backup, params["url"], moment)
+    if changed and not module.check_mode:
+        _write(path, text)
+    result: dict[str, t.Any] = {
+        "changed": changed,
+        "path": path,
+        "content_caches": [cache._asdict() for cache in backup.caches],
+        "accounts": len(backup.accounts),
+        "dangling": dangling,
+    }
+    if changed:
+        result["diff"] = {"before_header": path, "after_header": path, "before": before or "", "after": text}
+    return result
+
+
+def restore(module: Module) -> dict[str, t.Any]:
+    """Plan, and unless in check mode do it: first the caches, then the accounts."""
+    params = module.params
+    concurrency = params["concurrency"]
+    backup = backups.read_backup(_content(params["path"]), params["path"])
+    with DtrSession(module) as dtr, Progress(params["progress_path"]) as progress:
+        current = dtr.content_caches()
+        settings = read_all_account_settings(dtr, concurrency, progress)
+        missing = sorted(backup.accounts.keys() - settings.keys())
+        if missing:
+            module.warn(f"Left out, as DTR has no such account: {_named(missing)}.")
+        steps = plan_caches(current, backup.caches)
+        moves = plan_moves(steps, settings)
+        done = foreseen(steps, moves) if module.check_mode else _changed(dtr, params, current, steps, moves, progress)
+        after = [
+            cache if cache.id else cache._replace(id=f"planned:{cache.name}") for cache in caches_after(current, done)
+        ]
+        wanted = backup.wanted(after, settings)
+        ids = {cache.name: cache.id for cache in after}
+        held = {**settings, **{account: ids.get(move.step.name) for account, move in done.moved.items()}}
+        changes = plan_assignments(wanted, held)
+        failed = {} if module.check_mode else apply_changes(dtr, changes, concurrency, progress)
+    of_caches = caches_report(current, steps, done)
+    changes = [change for change in changes if change.account not in failed]
+    of_accounts = assignments_report(changes, failed, after, len(wanted), diff=module._diff)
+    result = {
+        **of_caches,
+        **of_accounts,
+        "changed": of_caches["changed"] or of_accounts["changed"],
+        "missing_accounts": missing,
+        "diff": _merged(of_caches["diff"], of_accounts.get("diff", {})),
+    }
+    if failed:
+        raise partial_failure(failed, "restored", result)
+    return result
+
+
+def _changed(
+    dtr: DtrApi,
+    params: t.Mapping[str, t.Any],
+    current: list[ContentCache],
+    steps: list[CacheStep],
+    moves: list[Move],
+    progress: Progress,
+) -> Done:
+    """Register what is missing, and replace what has another host."""
+    changer = CacheChanger(dtr, current, params["concurrency"], reassign=True, progress=progress)
+    try:
+        changer.run(steps, moves)
+    except Failure as failure:
+        failure.result.update(caches_report(current, steps, changer.done))
+        raise
+    return changer.done
+
+
+def _merged(of_caches: dict[str, t.Any], of_accounts: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """One diff: an account's move to the new entry of its cache, and its assignment after that, are one change."""
+    moved = {side: of_caches[side]["accounts"] for side in ("before", "after")}
+    given = {side: of_accounts.get(side, {}) for side in ("before", "after")}
+    return {
+        "before": {**of_caches["before"], "accounts": {**given["before"], **moved["before"]}},
+        "after": {**of_caches["after"], "accounts": {**moved["after"], **given["after"]}},
+    }
+
+
+def _named(names: t.Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _content(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read(_LARGEST_FILE + 1)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        raise Failure(
+            "UNREADABLE_FILE", f"path: {path} cannot be read: {reason}.", hint="Nothing was changed."
+        ) from None
+    if len(text) > _LARGEST_FILE:
+        raise Failure("UNREADABLE_FILE", f"path: {path} is larger than any backup.", hint="Nothing was changed.")
+    return text
+
+
+def _readable(text: str, path: str) -> backups.Backup | None:
+    """A file that is no backup is not replaced.
+
+    Raises:
+        Failure: C(INVALID_BACKUP).
+    """
+    try:
+        return backups.read_backup(text, path)
+    except Failure as failure:
+        raise Failure(
+            "NOT_A_BACKUP",
+            f"path: {path} holds something else than a backup, which would be lost.",
+            hint="Name another file, or remove this one.",
+        ) from failure
+
+
+def _write(path: str, text: str) -> None:
+    """Either the whole file or the one that was there before."""
+    folder = os.path.dirname(os.path.abspath(path))
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=".dtr-cache-backup-", dir=folder)
+    except OSError as error:
+        raise _not_written(path, error) from None
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise _not_written(path, error) from None
+
+
+def _not_written(path: str, error: OSError) -> Failure:
+    return Failure(
+        "UNWRITABLE_FILE",
+        f"path: {path} cannot be written: {error.strerror}.",
+        hint="Make the folder, or name another.",
+    )

@@ -1,0 +1,164 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Caches and accounts to a file, and back, also to a DTR that was set up anew."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from .conftest import MANY_ACCOUNTS, Json, Registry
+
+ASIA = ("region-asia", "https://cache-asia.example.org:443")
+EUROPE = ("region-europe", "https://cache-europe.example.org:443")
+SETTINGS = {"alice": "a1", "bob": "e1", "carol": "a1"}
+BY_NAME = {"alice": "region-asia", "bob": "region-europe", "carol": "region-asia"}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "dtr.json"
+
+
+@pytest.fixture
+def saved(registry: Registry, path: Path) -> Json:
+    """The result of a backup of a DTR with two caches."""
+    registry.set_up({"a1": ASIA, "e1": EUROPE}, SETTINGS)
+    return registry.run("backup", path=str(path))
+
+
+def test_a_backup(registry: Registry, saved: Json, path: Path) -> None:
+    document = json.loads(path.read_text())
+    assert saved["changed"] and saved["dangling"] == []
+    assert document["dtr"] == registry.connection["url"]
+    assert {(cache["name"], cache["host"]) for cache in document["content_caches"]} == {ASIA, EUROPE}
+    assert {name: cache for name, cache in document["accounts"].items() if cache != "local"} == BY_NAME
+    assert saved["accounts"] == len(document["accounts"]) > len(BY_NAME)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert registry.connection["password"] not in path.read_text()
+    assert registry.writes() == 0
+
+
+def test_the_same_again_leaves_the_file_alone(registry: Registry, saved: Json, path: Path) -> None:
+    before = path.stat()
+    again = registry.run("backup", path=str(path))
+    assert saved["changed"] and not again["changed"] and "diff" not in again
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_check_mode_writes_no_file(registry: Registry, path: Path) -> None:
+    registry.set_up({"a1": ASIA}, {"alice": "a1"})
+    result = registry.run("backup", check=True, path=str(path))
+    assert result["changed"] and '"alice": "region-asia"' in result["diff"]["after"]
+    assert not path.exists() and list(path.parent.iterdir()) == []
+
+
+def test_an_account_whose_cache_is_gone_is_left_out(registry: Registry, path: Path) -> None:
+    registry.set_up({"a1": ASIA}, {"alice": "a1", "bob": "gone"})
+    result = registry.run("backup", path=str(path))
+    assert result["dangling"] == ["bob"]
+    assert "bob" in json.dumps(result["warnings"])
+    assert "bob" not in json.loads(path.read_text())["accounts"]
+
+
+@pytest.mark.parametrize("content", ["my notes\n", "{}", ""])
+def test_a_file_that_is_no_backup_is_not_replaced(registry: Registry, path: Path, content: str) -> None:
+    path.write_text(content)
+    result = registry.run("backup", path=str(path))
+    assert result["failed"] and result["failure"]["code"] == "NOT_A_BACKUP" and str(path) in result["msg"]
+    assert path.read_text() == content
+
+
+def test_a_folder_that_is_not_there(registry: Registry, path: Path) -> None:
+    result = registry.run("backup", path=str(path.parent / "missing" / "dtr.json"))
+    assert result["failed"] and "cannot be written: No such file or directory" in result["msg"]
+
+
+def test_a_dtr_that_was_set_up_anew(registry: Registry, saved: Json, path: Path) -> None:
+    registry.set_up({}, {})
+    preview = registry.run("restore", check=True, path=str(path))
+    assert registry.writes() == 0 and saved["changed"]
+    result = registry.run("restore", path=str(path))
+    assert registry.caches() == [ASIA, EUROPE]
+    assert registry.settings() == BY_NAME
+    assert [cache["name"] for cache in result["created"]] == ["region-asia", "region-europe"]
+    for key in ("changed_accounts", "unchanged", "diff"):
+        assert preview[key] == result[key]
+    again = registry.run("restore", path=str(path))
+    assert not again["changed"] and again["changed_accounts"] == []
+
+
+def test_what_changed_since_goes_back(registry: Registry, saved: Json, path: Path) -> None:
+    moved = ("region-asia", "https://elsewhere.example.org:8443")
+    further = ("region-africa", "https://cache-africa.example.org:443")
+    # Alice stays with a cache that has moved, bob was sent to another one, dave to one that the file does not know.
+    registry.set_up({"m1": moved, "e1": EUROPE, "f1": further}, {"alice": "m1", "bob": "m1", "dave": "f1"})
+    result = registry.run("restore", path=str(path))
+    assert saved["changed"]
+    assert registry.caches() == sorted([further, ASIA, EUROPE])
+    assert registry.settings() == BY_NAME
+    assert result["diff"]["before"]["accounts"]["alice"] == f"region-asia ({moved[1]})"
+    assert {name: cache for name, cache in result["diff"]["after"]["accounts"].items() if name != "alice"} == {
+        "bob": "region-europe",
+        "carol": "region-asia",
+        "dave": "local",
+    }
+    assert not registry.run("restore", path=str(path))["changed"]
+
+
+def test_accounts_that_are_gone_are_left_out(registry: Registry, saved: Json, path: Path) -> None:
+    document = json.loads(path.read_text())
+    document["accounts"]["nobody-any-more"] = "region-asia"
+    path.write_text(json.dumps(document))
+    result = registry.run("restore", path=str(path))
+    assert saved["changed"] and result["missing_accounts"] == ["nobody-any-more"] and not result["changed"]
+    assert "nobody-any-more" in json.dumps(result["warnings"])
+
+
+@pytest.mark.parametrize("broken", ["cut off", "another format", "missing"])
+def test_a_file_that_cannot_be_restored_changes_nothing(
+    registry: Registry, saved: Json, path: Path, broken: str
+) -> None:
+    assert saved["changed"]
+    if broken == "missing":
+        os.unlink(path)
+    elif broken == "cut off":
+        path.write_text(path.read_text()[:100])
+    else:
+        path.write_text(path.read_text().replace('"format": 1', '"format": 7'))
+    registry.set_up({}, {})
+    with registry.nothing_is_written():
+        result = registry.run("restore", path=str(path))
+    assert result["failed"] and str(path) in result["msg"]
+
+
+def test_an_account_that_fails_does_not_stop_the_others(registry: Registry, saved: Json, path: Path) -> None:
+    assert saved["changed"]
+    registry.set_up({}, {})
+    registry.control.fault("status", method="PATCH", path="bob/settings$", status=409)
+    result = registry.run("restore", path=str(path), retries=0)
+    assert result["failed"] and [each["name"] for each in result["failed_accounts"]] == ["bob"]
+    registry.control.remove_faults()
+    assert registry.settings() == {"alice": "region-asia", "carol": "region-asia"}
+    assert registry.run("restore", path=str(path))["changed"]
+    assert registry.settings() == BY_NAME
+
+
+def test_ten_thousand_accounts(large_registry: Registry, path: Path) -> None:
+    large_registry.control.reset(data=True)
+    large_registry.concurrency = 16
+    names = [f"user{number:05d}" for number in range(1, MANY_ACCOUNTS + 1)]
+    settings = {name: ("a1", "e1")[number % 2] for number, name in enumerate(names)}
+    large_registry.set_up({"a1": ASIA, "e1": EUROPE}, settings)
+    options: dict[str, t.Any] = {"path": str(path), "concurrency": 16}
+    assert large_registry.run("backup", **options)["accounts"] >= MANY_ACCOUNTS
+    large_registry.set_up({}, {})
+    result = large_registry.run("restore", **options)
+    assert len(result["changed_accounts"]) == MANY_ACCOUNTS
+    by_id = {"a1": "region-asia", "e1": "region-europe"}
+    assert large_registry.settings() == {name: by_id[held] for name, held in settings.items()}
