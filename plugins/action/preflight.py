@@ -35,7 +35,7 @@ FACT = "__dtr_cache"
 # Without them a run at one host does not wait for the others, whose results it needs.
 STRATEGIES_APART = ("free", "host_pinned")
 # What is judged here, and no part of the variables' reading.
-STEP_NEEDS = ("confirmation", "verification", "warming")
+STEP_NEEDS = ("confirmation", "verification", "warming", "backup")
 # What an answer consists of, besides warnings.
 ANSWER = (
     "settings",
@@ -252,6 +252,8 @@ def _missing_parts(settings: Settings, needs: t.Collection[str], check_mode: boo
             "dtr_cache_warm_images: there is nothing to warm; set a list of images (namespace/repository:tag) and of "
             "repositories with a pattern of tags"
         )
+    if "backup" in needs and not settings.backup_file:
+        yield "dtr_cache_backup_file: is required: the file of the backup on the control node"
 
 
 def _missing_files(settings: Settings) -> list[str]:

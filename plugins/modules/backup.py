@@ -15,6 +15,7 @@ description:
     M(dtr.cache.restore) brings them back, also to a DTR that was set up anew and has given other ids.
   - The file holds no secret, but the names of all users.
   - A file that says the same already is left alone. One that is no backup is never replaced.
+  - A file with the backup of another DTR is not replaced either.
   - An account whose cache is gone is left out with a warning.
 options:
   path:

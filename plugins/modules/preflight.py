@@ -26,10 +26,11 @@ options:
       - V(address) is the DTR's address alone, V(port) the cache's port alone.
       - V(trust) is the DTR's address, and its CA unless C(dtr_cache_client_trust_state) is C(absent).
       - V(confirmation) is C(dtr_cache_confirm_removal), outside of check mode. V(verification) is an image to pull or a
-        repository to prove with, V(warming) an image to warm.
+        repository to prove with, V(warming) an image to warm, V(backup) the file of a backup.
     type: list
     elements: str
-    choices: [cache, registry, certificate, manager, swarm, address, port, trust, confirmation, verification, warming]
+    choices: [cache, registry, certificate, manager, swarm, address, port, trust, confirmation, verification, warming,
+      backup]
     required: true
   fail:
     description:

@@ -41,6 +41,7 @@ REQUIRED_BY_STEPS = {
     "confirmation": ("confirm_removal",),
     "verification": (),
     "warming": ("warm_images",),
+    "backup": ("backup_file",),
 }
 # Variables of which something else is made that roles use, by what it is called in the result of the preflight.
 BEHIND = {

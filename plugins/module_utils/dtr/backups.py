@@ -25,10 +25,12 @@ class Backup(t.NamedTuple):
     """What a backup holds.
 
     Args:
+        dtr: The address of the DTR that it is of.
         caches: The caches with their hosts.
         accounts: The name of each account's cache, C(local) for none.
     """
 
+    dtr: str
     caches: tuple[WantedCache, ...]
     accounts: dict[str, str]
 
@@ -44,10 +46,13 @@ class Backup(t.NamedTuple):
         return {account: ids[cache] for account, cache in self.accounts.items() if account in known}
 
 
-def backup_of(caches: t.Sequence[ContentCache], settings: t.Mapping[str, str | None]) -> tuple[Backup, list[str]]:
+def backup_of(
+    dtr: str, caches: t.Sequence[ContentCache], settings: t.Mapping[str, str | None]
+) -> tuple[Backup, list[str]]:
     """What is there, and the accounts whose cache is gone, which have nothing that could be restored.
 
     Args:
+        dtr: The address of the DTR.
         caches: The caches.
         settings: The id of each account's cache.
 
@@ -68,20 +73,19 @@ def backup_of(caches: t.Sequence[ContentCache], settings: t.Mapping[str, str | N
         account: cache_label(held, names) for account, held in sorted(settings.items()) if held is None or held in names
     }
     wanted = sorted(WantedCache(cache.name, cache.host) for cache in caches)
-    return Backup(tuple(wanted), accounts), dangling
+    return Backup(dtr, tuple(wanted), accounts), dangling
 
 
-def as_text(backup: Backup, url: str, moment: str) -> str:
+def as_text(backup: Backup, moment: str) -> str:
     """The backup as JSON, one line an account, so that versions of it can be compared.
 
     Args:
-        url: Which DTR it is of.
         moment: When it was made, ISO 8601 in UTC.
     """
     document = {
         "kind": _KIND,
         "format": FORMAT,
-        "dtr": url,
+        "dtr": backup.dtr,
         "made": moment,
         "content_caches": [{"name": cache.name, "host": cache.host} for cache in backup.caches],
         "accounts": backup.accounts,
@@ -105,6 +109,8 @@ def read_backup(text: str, path: str) -> Backup:
         raise _invalid(path, [f"its format is {document.get('format')!r}, and this version reads {FORMAT}"])
     entries, accounts = document.get("content_caches"), document.get("accounts")
     problems = []
+    if not isinstance(document.get("dtr"), str):
+        problems.append("dtr is no address")
     if not _is_list_of_caches(entries):
         problems.append("content_caches is no list of names and hosts")
         entries = []
@@ -123,7 +129,11 @@ def read_backup(text: str, path: str) -> Backup:
         problems += [f"accounts pull from {cache}, which is not among its content_caches" for cache in unknown]
     if problems:
         raise _invalid(path, problems)
-    return Backup(tuple(caches), {account: LOCAL if is_local(cache) else cache for account, cache in accounts.items()})
+    return Backup(
+        document["dtr"],
+        tuple(caches),
+        {account: LOCAL if is_local(cache) else cache for account, cache in accounts.items()},
+    )
 
 
 def _is_list_of_caches(entries: t.Any) -> bool:

@@ -13,6 +13,7 @@ import typing as t
 
 from ..common.failure import Failure
 from ..common.progress import Progress
+from ..common.urls import canonical_server
 from ..dtr import backups
 from ..dtr.account_reads import read_all_account_settings
 from ..dtr.api import DtrApi
@@ -38,13 +39,14 @@ def back_up(module: Module) -> dict[str, t.Any]:
     with DtrSession(module) as dtr, Progress(params["progress_path"]) as progress:
         caches = dtr.content_caches()
         settings = read_all_account_settings(dtr, params["concurrency"], progress, so="no backup was made")
-    backup, dangling = backups.backup_of(caches, settings)
+    backup, dangling = backups.backup_of(params["url"], caches, settings)
     if dangling:
         module.warn(f"Left out, as their cache is gone: {_named(dangling)}.")
     before = _content(path) if os.path.lexists(path) else None
-    changed = before is None or _readable(before, path) != backup
+    known = None if before is None else _replaceable(before, path, params["url"])
+    changed = known is None or known._replace(dtr=backup.dtr) != backup
     moment = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    text = backups.as_text(backup, params["url"], moment)
+    text = backups.as_text(backup, moment)
     if changed and not module.check_mode:
         _write(path, text)
     result: dict[str, t.Any] = {
@@ -143,20 +145,27 @@ def _content(path: str) -> str:
     return text
 
 
-def _readable(text: str, path: str) -> backups.Backup | None:
-    """A file that is no backup is not replaced.
+def _replaceable(text: str, path: str, url: str) -> backups.Backup:
+    """What a file says that may be replaced: nothing else than a backup of the same DTR.
 
     Raises:
-        Failure: C(INVALID_BACKUP).
+        Failure: C(NOT_A_BACKUP) or C(ANOTHER_DTR).
     """
     try:
-        return backups.read_backup(text, path)
+        known = backups.read_backup(text, path)
     except Failure as failure:
         raise Failure(
             "NOT_A_BACKUP",
             f"path: {path} holds something else than a backup, which would be lost.",
             hint="Name another file, or remove this one.",
         ) from failure
+    if canonical_server(known.dtr) != canonical_server(url):
+        raise Failure(
+            "ANOTHER_DTR",
+            f"path: {path} holds the backup of another DTR, {known.dtr}, which would be lost.",
+            hint="Name a file of its own for each DTR.",
+        )
+    return known
 
 
 def _write(path: str, text: str) -> None:

@@ -43,7 +43,7 @@ PREFLIGHT_ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
         "elements": "str",
         "choices": [
             *("cache", "registry", "certificate", "manager", "swarm", "address", "port", "trust"),
-            *("confirmation", "verification", "warming"),
+            *("confirmation", "verification", "warming", "backup"),
         ],
         "required": True,
     },

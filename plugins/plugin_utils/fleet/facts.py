@@ -17,6 +17,8 @@ __dtr_cache_registration   registration, removal                     result of M
 __dtr_cache_assigned       assignments                               result of M(dtr.cache.cache_assignments)
 __dtr_cache_pulled         verification                              result of M(dtr.cache.cache_pull)
 __dtr_cache_warmed         warming                                   result of M(dtr.cache.cache_pull)
+__dtr_cache_backup         assignments                               result of M(dtr.cache.backup)
+__dtr_cache_restore        assignments                               result of M(dtr.cache.restore)
 __dtr_cache_cleaned        cleanup                                   result of the removal of files
 __dtr_cache_logs           observation, verification                 result of M(dtr.cache.cache_logs_info)
 __dtr_cache_observed       observation                               result of M(dtr.cache.fleet_info)
@@ -130,6 +132,16 @@ class HostFacts:
     def warmed(self) -> Result:
         """What was pulled to fill the cache."""
         return self._result("__dtr_cache_warmed")
+
+    @property
+    def backup(self) -> Result:
+        """What was written to the file of the backup."""
+        return self._result("__dtr_cache_backup")
+
+    @property
+    def restored(self) -> Result:
+        """What was changed to be as in the file of the backup."""
+        return self._result("__dtr_cache_restore")
 
     @property
     def is_cleaned(self) -> bool:

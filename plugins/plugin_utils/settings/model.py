@@ -92,6 +92,7 @@ class Settings:
     source_files: tuple[str, ...]
     render_to: str
     status_to: str
+    backup_file: str
     logs_since: str
     confirm_removal: str
 

@@ -19,7 +19,9 @@ from .model import REGISTRY, Settings
 from .reader import PREFIX, ControlNode, Reader
 
 # What the playbooks export as statistics, and a workflow gives to its next job as extra variables.
-STATISTICS = frozenset(PREFIX + name for name in ("regions", "status", "assigned", "verified", "warmed", "verdicts"))
+STATISTICS = frozenset(
+    PREFIX + name for name in ("regions", "status", "assigned", "verified", "warmed", "verdicts", "backups", "restored")
+)
 IGNORED = f"{PREFIX}ignore_variables"
 
 

@@ -29,6 +29,7 @@ def read_run(reader: Reader) -> dict[str, t.Any]:
         "source_files": _read_source_files(reader),
         "render_to": _read_folder(reader, "render_to"),
         "status_to": _read_folder(reader, "status_to"),
+        "backup_file": _read_backup_file(reader),
         "logs_since": reader.value("logs_since", _since, ""),
         "confirm_removal": reader.text("confirm_removal"),
     }
@@ -43,6 +44,18 @@ def _read_folder(reader: Reader, name: str) -> str:
     place = reader.control_node.locate(path)
     if reader.control_node.kind(place) not in (FOLDER, MISSING):
         reader.problem(name, f"{values.quoted(path)} is a file; it must be a folder, which may be missing yet")
+    return place
+
+
+def _read_backup_file(reader: Reader) -> str:
+    path = reader.text("backup_file")
+    if not path:
+        return ""
+    if "$" in path:
+        reader.problem("backup_file", f"{values.quoted(path)} {_NO_VARIABLES}")
+    place = reader.control_node.locate(path)
+    if path.endswith("/") or reader.control_node.kind(place) == FOLDER:
+        reader.problem("backup_file", f"{values.quoted(path)} is a folder; name the file in it")
     return place
 
 

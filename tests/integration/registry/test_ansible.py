@@ -741,3 +741,23 @@ def test_a_region_with_bad_settings_stops_the_whole_fleet(two_regions: Registry,
         run = ansible.run("dtr.cache.assign", inventory=inventory)
     assert run.code != 0
     assert "dtr_cache_assignments: users is unknown" in run.stdout
+
+
+def test_a_backup_of_a_fleet_and_back(two_regions: Registry, ansible: Ansible, tmp_path: Path) -> None:
+    inventory = fleet(two_regions, asia={}, europe={})
+    file = tmp_path / "dtr.json"
+    caches, settings = two_regions.caches(), two_regions.settings()
+    unnamed = ansible.run("dtr.cache.backup", inventory=inventory)
+    assert unnamed.code != 0 and "dtr_cache_backup_file: is required" in unnamed.stdout
+    run = ansible.run("dtr.cache.backup", inventory=inventory, dtr_cache_backup_file=f" {file}")
+    assert run.code == 0, run.output
+    assert json.loads(file.read_text())["accounts"]["ivan"] == settings["ivan"]
+    assert re.search(rf"^{two_regions.connection['url']} +2 +36 +{file} +ok$", run.stdout, re.MULTILINE), run.stdout
+    two_regions.set_up({}, {})
+    with two_regions.nothing_is_written():
+        check = ansible.run("dtr.cache.restore", "--check", inventory=inventory, dtr_cache_backup_file=str(file))
+    assert check.code == 0 and "accounts would change" in check.stdout
+    run = ansible.run("dtr.cache.restore", inventory=inventory, dtr_cache_backup_file=str(file))
+    assert run.code == 0, run.output
+    assert re.search(rf"^{two_regions.connection['url']} +2 +{len(settings)} +{file} +ok$", run.stdout, re.MULTILINE)
+    assert two_regions.caches() == caches and two_regions.settings() == settings

@@ -162,3 +162,13 @@ def test_ten_thousand_accounts(large_registry: Registry, path: Path) -> None:
     assert len(result["changed_accounts"]) == MANY_ACCOUNTS
     by_id = {"a1": "region-asia", "e1": "region-europe"}
     assert large_registry.settings() == {name: by_id[held] for name, held in settings.items()}
+
+
+def test_a_file_of_another_dtr_is_not_replaced(registry: Registry, saved: Json, path: Path) -> None:
+    text = path.read_text().replace(registry.connection["url"], "https://other.example.org")
+    path.write_text(text)
+    result = registry.run("backup", path=str(path))
+    assert (
+        saved["changed"] and result["failure"]["code"] == "ANOTHER_DTR" and "https://other.example.org" in result["msg"]
+    )
+    assert path.read_text() == text

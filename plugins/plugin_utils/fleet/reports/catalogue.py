@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ..facts import HostFacts
-from . import assignment, deployment, status, verdicts, verification, warming
+from . import assignment, backups, deployment, status, verdicts, verification, warming
 from .table import Table
 
 Hosts = t.Sequence[HostFacts]
@@ -59,6 +59,8 @@ REPORTS = {
     "verification": _of_run("dtr_cache_verified", verification.rows, verification.table),
     "assignment": _of_run("dtr_cache_assigned", assignment.rows, assignment.table),
     "warming": _of_run("dtr_cache_warmed", warming.rows, warming.table),
+    "backup": _of_run("dtr_cache_backups", backups.rows, backups.table),
+    "restore": _of_run("dtr_cache_restored", backups.restored_rows, backups.restored_table),
     "status": Report(
         "dtr_cache_status",
         "report",

@@ -19,15 +19,15 @@ MOMENT = "2026-01-31T12:00:00Z"
 
 
 def written(settings: t.Mapping[str, str | None]) -> str:
-    return as_text(backup_of([EUROPE, ASIA], settings)[0], DTR, MOMENT)
+    return as_text(backup_of(DTR, [EUROPE, ASIA], settings)[0], MOMENT)
 
 
 def test_what_is_written_is_read_again() -> None:
-    backup, dangling = backup_of([EUROPE, ASIA], {"bob": None, "alice": "1", "carol": "gone"})
+    backup, dangling = backup_of(DTR, [EUROPE, ASIA], {"bob": None, "alice": "1", "carol": "gone"})
     assert dangling == ["carol"]
     assert backup.accounts == {"alice": "region-asia", "bob": "local"}
     assert [cache.name for cache in backup.caches] == ["region-asia", "region-europe"]
-    assert read_backup(as_text(backup, DTR, MOMENT), "f.json") == backup
+    assert read_backup(as_text(backup, MOMENT), "f.json") == backup
 
 
 def test_a_file_can_be_compared_line_by_line() -> None:
@@ -42,7 +42,7 @@ def test_accounts_get_the_ids_of_another_dtr() -> None:
 
 def test_names_alone_cannot_tell_two_caches_apart() -> None:
     with pytest.raises(Failure, match="several content caches named region-asia") as raised:
-        backup_of([ASIA, ASIA._replace(id="3")], {})
+        backup_of(DTR, [ASIA, ASIA._replace(id="3")], {})
     assert raised.value.code == "DUPLICATE_CACHES"
 
 
@@ -57,6 +57,7 @@ def changed(**parts: t.Any) -> str:
         ("[" * 100_000, ["it is not JSON"]),
         ("[]", ["it is no backup of dtr.cache"]),
         (changed(kind="other"), ["it is no backup of dtr.cache"]),
+        (changed(dtr=None), ["dtr is no address"]),
         (changed(format=2), ["its format is 2, and this version reads 1"]),
         (changed(content_caches={}), ["content_caches is no list of names and hosts"]),
         (changed(content_caches=[{"name": "a"}]), ["content_caches is no list of names and hosts"]),

@@ -19,6 +19,8 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ({"logs_since": "yesterday"}, "dtr_cache_logs_since: 'yesterday' is neither a time such as 2h (s, m, h, d, w) nor"),
     ({"logs_since": 60}, "dtr_cache_logs_since: '60' is neither a time such as 2h"),
     ({"render_to": "fol\x00der"}, "dtr_cache_render_to: holds a byte that is not text"),
+    ({"backup_file": "a/"}, "dtr_cache_backup_file: 'a/' is a folder; name the file in it"),
+    ({"backup_file": "$HOME/a"}, "dtr_cache_backup_file: '$HOME/a' has a $"),
     ({"confirm_removal": True}, "dtr_cache_confirm_removal: must be text"),
     ({"source_files": {"a": 1}}, "dtr_cache_source_files: must be a list of texts"),
     *(({"source_files": wrong}, "dtr_cache_source_files: must be a list of texts") for wrong in NO_LISTS),
