@@ -28,7 +28,10 @@ def _delegated(role: str, entries: list[Json], manager: str) -> Json:
 
 
 def _listed(role: str, entries: list[Json], _manager: str) -> Json:
-    return {"roles": [{"role": role, "vars": entry} for entry in entries]}
+    """In the play's own list of roles, by turns with C(vars) and with parameters."""
+    return {
+        "roles": [{"role": role, **(entry if number % 2 else {"vars": entry})} for number, entry in enumerate(entries)]
+    }
 
 
 FORMS: dict[str, Form] = {

@@ -1,9 +1,11 @@
 # Copyright: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Write the tables of the pages, and the pages of the roles, from the code, or with --check fail when they differ.
+"""Write the tables of the pages, and the pages and options of the roles, from the code.
 
-Between C(<!-- NAME: begin -->) and C(<!-- NAME: end -->) stands what this program writes; all else is written by hand.
-A role's C(README.md) is written as a whole.
+With --check it fails when they differ. Between C(<!-- NAME: begin -->) and C(<!-- NAME: end -->) stands what this
+program writes; all else is written by hand. A role's C(README.md) is written as a whole, and the options of its
+argument specs: those that the role uses of role C(settings), where they are written by hand. Without them Ansible would
+refuse them as parameters of the role.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from pathlib import Path
 import yaml
 
 PROJECT = Path(__file__).resolve().parents[2]
+SPECS = Path("meta") / "argument_specs.yml"
 PAGES = ("README.md", "docs/variables.md")
 LICENCE = """<!--
 Copyright: Contributors to the dtr.cache project
@@ -79,7 +82,7 @@ def documentation(module: Path) -> dict[str, t.Any]:
 
 
 def argument_spec(role: Path) -> dict[str, t.Any]:
-    specs = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))
+    specs = yaml.safe_load((role / SPECS).read_text(encoding="utf-8"))
     return t.cast("dict[str, t.Any]", specs["argument_specs"]["main"])
 
 
@@ -116,19 +119,36 @@ def roles() -> str:
 def role_page(role: Path) -> str:
     """What a role is for, without which variables it does not work, and which others it uses."""
     spec = argument_spec(role)
-    required = list(dict.fromkeys(name for need in _needs(role) for name in {**REQUIRED, **REQUIRED_BY_STEPS}[need]))
-    vocabulary = [name.removeprefix("dtr_cache_") for name in argument_spec(PROJECT / "roles" / "settings")["options"]]
-    used = _used(role) - set(required)
+    required, others = role_variables(role)
     text = [plain(each) for each in spec["description"] if not each.startswith("The variables are those of role")]
     lines = [LICENCE, f"# dtr.cache.{role.name}", f"{spec['short_description']}.", *text]
     meaning = "[docs/variables.md](../../docs/variables.md)"
     if role.name == "settings":
         return "\n\n".join([*lines, f"Its variables are all of those in {meaning}."]) + "\n"
-    others = [name for name in vocabulary if name in used]
     for label, names in (("Required", required), ("Also" if required else "Variables", others)):
         if names:
             lines.append(f"{label}: " + ", ".join(f"`dtr_cache_{name}`" for name in names))
     return "\n\n".join([*lines, f"The variables are described in {meaning}."]) + "\n"
+
+
+def role_variables(role: Path) -> tuple[list[str], list[str]]:
+    """The variables, without their prefix, that a role requires, and the others that it uses."""
+    required = list(dict.fromkeys(name for need in _needs(role) for name in {**REQUIRED, **REQUIRED_BY_STEPS}[need]))
+    vocabulary = [name.removeprefix("dtr_cache_") for name in argument_spec(PROJECT / "roles" / "settings")["options"]]
+    used = {*_used(role), "ignore_variables"} - set(required)
+    return required, [name for name in vocabulary if name in used]
+
+
+def role_specs(role: Path) -> str:
+    """The argument specs of a role, with the options of the variables that it uses."""
+    head, options, _old = (role / SPECS).read_text(encoding="utf-8").partition("    options:")
+    if role.name == "settings":
+        return head + options + _old
+    vocabulary = (PROJECT / "roles" / "settings" / SPECS).read_text(encoding="utf-8")
+    names = {f"dtr_cache_{name}" for part in role_variables(role) for name in part}
+    described = re.findall(r"^      (\w+):\n((?:^        .*\n?|^\n)+)", vocabulary, re.MULTILINE)
+    chosen = "".join(f"      {name}:\n{text}" for name, text in described if name in names)
+    return f"{head}{options}\n{chosen}"
 
 
 def _needs(role: Path) -> list[str]:
@@ -220,7 +240,10 @@ def main() -> int:
     check = parser.parse_args().check
     outdated = False
     pages = {PROJECT / name: filled((PROJECT / name).read_text(encoding="utf-8")) for name in PAGES}
-    pages |= {role / "README.md": role_page(role) for role in (PROJECT / "roles").iterdir() if role.is_dir()}
+    roles = [role for role in (PROJECT / "roles").iterdir() if role.is_dir()]
+    pages |= {role / "README.md": role_page(role) for role in roles} | {
+        role / SPECS: role_specs(role) for role in roles
+    }
     for path, new in pages.items():
         name = str(path.relative_to(PROJECT))
         old = path.read_text(encoding="utf-8") if path.exists() else ""

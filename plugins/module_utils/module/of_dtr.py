@@ -66,7 +66,6 @@ class DtrModule:
         module = module_class(
             argument_spec={**connection_argument_spec(), **self._argument_spec},
             mutually_exclusive=[("ca_path", "ca_certificate")],
-            required_together=[("username", "password")],
             required_by={"client_key": "client_cert"},
             required_one_of=[("username", "client_cert")] if self._authenticated else [],
             supports_check_mode=True,
@@ -117,9 +116,14 @@ class DtrSession:
 
 
 def _check_connection(params: t.Mapping[str, t.Any], authenticated: bool) -> None:
-    """What an argument spec cannot say; an empty variable counts as one that is missing."""
-    if bool(params["username"]) != bool(params["password"]):
-        raise Failure("INVALID_INPUT", "username and password are required together, and one of them is empty.")
+    """What an argument spec cannot say: who is not asked who it is may have half of that in the environment."""
+    if authenticated and bool(params["username"]) != bool(params["password"]):
+        there, missing = ("username", "password") if params["username"] else ("password", "username")
+        raise Failure(
+            "INVALID_INPUT",
+            f"username and password are required together, and {missing} is missing beside {there}.",
+            hint=f"Set {missing}, or the environment variable DTR_{missing.upper()}.",
+        )
     if authenticated and not params["username"] and not params["client_cert"]:
         raise Failure("INVALID_INPUT", "username or client_cert is required, and both are empty.")
     timeout = params["timeout"]
