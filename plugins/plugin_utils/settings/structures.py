@@ -17,7 +17,7 @@ from ...module_utils.common.failure import Failure
 
 _CLoader: t.Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # An IPv6 address in brackets is no list.
-_ADDRESS = re.compile(r"\[[0-9A-Fa-f]*:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*\]")
+_ADDRESS = re.compile(r"\[[0-9A-Fa-f]*:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*(%[^\]]*)?\]")
 # What every reader takes for the same number; YAML 1.1 has 010 for 8 and 1:30 for 90.
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
 MAY_HAVE_LOST_A_ZERO = "is a number, which may have lost a zero at its end; put it in quotes"
