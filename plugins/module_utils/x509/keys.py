@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Keys of a kind or strength that the registry, Docker or other clients of a cache refuse. Pure functions.
 
-The registry and Docker are written in Go, whose TLS library knows fewer keys than OpenSSL, which most other clients use.
+The registry and Docker are written in Go, whose TLS library knows fewer keys than OpenSSL, which others use.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def key_problem(key_pem: str) -> str | None:
             "is encrypted; the cache cannot ask for a passphrase. Decrypt it: openssl pkey -in KEY -out KEY.plain "
             "(and name that file in dtr_cache_source_files, so that it is removed at the end)"
         )
-    except (ValueError, UnsupportedAlgorithm) as error:
-        return f"is not a private key in PEM ({_instead(key_pem) or type(error).__name__})"
+    except (ValueError, UnsupportedAlgorithm):
+        return f"is not a private key in PEM: {_instead(key_pem)}"
     if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name not in CURVES_OF_SERVERS:
         return f"is on the curve {key.curve.name}, which the registry does not know; use P-256, P-384 or P-521"
     if isinstance(key, ed25519.Ed25519PrivateKey):
@@ -93,7 +93,7 @@ def _instead(text: str) -> str:
     """What the text is, where that is something else in PEM."""
     labels = [label for label, _body in _BLOCK.findall(text) if not label.endswith("PRIVATE KEY")]
     known = next((label for label in labels if label in ("CERTIFICATE", "PUBLIC KEY", "CERTIFICATE REQUEST")), "")
-    return f"it is a {known}" if known else ""
+    return f"it is a {known}" if known else "it is cut off, changed, or of a kind that nobody knows"
 
 
 def _is_pss(body: str) -> bool:

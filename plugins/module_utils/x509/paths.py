@@ -87,7 +87,7 @@ def authority_fault(certificate: x509.Certificate, now: datetime.datetime) -> st
 def _search(chain: t.Sequence[x509.Certificate], anchors: t.Sequence[x509.Certificate], fits: Fits) -> Path:
     """Breadth first: what limits the length of a path accepts the shortest one, if any."""
     known = [chain[0]]
-    ways = [(chain[0],)]
+    ways: list[tuple[x509.Certificate, ...]] = [(chain[0],)]
     for way in ways:  # grows meanwhile
         if way[-1] in anchors:
             return Path(way, True)

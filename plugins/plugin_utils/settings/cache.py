@@ -73,7 +73,7 @@ def _read_name(reader: Reader, required: bool) -> str:
 
 def _read_host(reader: Reader, required: bool) -> str:
     host = reader.text("host", "the cache's public host name, such as cache-asia.example.org" if required else "")
-    if host.startswith("[") and host.endswith("]"):  # an IPv6 address as an URL has it
+    if host.startswith("[") and host.endswith("]") and ":" in host:  # an IPv6 address as an URL has it
         host = host[1:-1]
     if not host or is_host(host):
         # With a dot at its end OpenSSL finds no name in a certificate.
@@ -88,7 +88,7 @@ def _read_host(reader: Reader, required: bool) -> str:
 
 def _blob_ttl(value: t.Any) -> str:
     ttl = values.line(value)
-    if re.fullmatch(r"[0-9]+", ttl):
+    if re.fullmatch(r"[0-9]{1,18}", ttl):
         raise values.invalid(f"{ttl} has no unit and would mean nanoseconds; write {ttl}h, {ttl}m or {ttl}s")
     if not _DURATION.fullmatch(ttl):
         raise values.invalid(f"{values.quoted(ttl)} is not a positive whole number with a unit (ns, us, ms, s, m, h)")

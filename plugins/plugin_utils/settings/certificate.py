@@ -38,10 +38,12 @@ def read_certificate(reader: Reader, host: str, needs: t.Collection[str], now: d
         sound_key = private_key if private_key and not key_problem else None
         is_given = bool(authorities) or reader.is_reported("ca_certificate")
         anchors = reader.control_node.trusted() if required and not is_given else authorities
-        path = _path(chain, sound_key, anchors, now)
+        place = _place(chain, sound_key)
+        own = chain[place or 0]
+        path = paths.find_path([own, *(each for each in chain if each != own)], anchors, now)
         needed = [each for each in chain if each in path.certificates]
         readable = _check(reader, "certificate", lambda: chains.chain_problems(chain, host, sound_key, now, needed))
-        if required and readable:
+        if required and readable and place is not None:
             _check_path(reader, path, chain, now)
             _check_days(reader, needed, min_days, now)
             if not path.closed and not reader.is_reported("ca_certificate"):
@@ -94,13 +96,12 @@ def check_authority(
             reader.problem(name, str(fault).rstrip("."))
 
 
-def _path(chain: Certificates, private_key: str | None, anchors: Certificates, now: datetime.datetime) -> paths.Path:
-    """From the certificate of the key, wherever that stands, to a CA that is trusted."""
+def _place(chain: Certificates, private_key: str | None) -> int | None:
+    """Where the certificate of the key stands, as far as that can be read."""
     try:
-        own = chain[chains.place_of_key(chain, private_key) or 0]
+        return chains.place_of_key(chain, private_key)
     except Failure:  # reported with the chain
-        own = chain[0]
-    return paths.find_path([own, *(each for each in chain if each != own)], anchors, now)
+        return None
 
 
 def _check_path(reader: Reader, path: paths.Path, chain: Certificates, now: datetime.datetime) -> None:

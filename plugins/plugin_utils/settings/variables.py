@@ -167,7 +167,9 @@ class _Host:
         try:
             if os.path.isdir(place):
                 raise Failure("UNREADABLE_FILE", "it is a folder")
-            if os.path.exists(place) and not os.path.isfile(place):
+            if not os.path.exists(place):
+                raise Failure("UNREADABLE_FILE", f"there is no file {place}")
+            if not os.path.isfile(place):
                 # A pipe would be waited for.
                 raise Failure("UNREADABLE_FILE", "it is not a regular file")
             # Ansible's lookup of files takes text only; a key may be in DER.

@@ -67,7 +67,7 @@ def pem_of(label: str, der: bytes) -> str:
         ("", "is not a private key"),
         ("no key", "is not a private key"),
         ("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "is not a private key"),
-        (IDENTITY.pem, "is not a private key in PEM (it is a CERTIFICATE)"),
+        (IDENTITY.pem, "is not a private key in PEM: it is a CERTIFICATE"),
         (IDENTITY.key_pem * 2, "holds several private keys; give that of the certificate alone"),
         (pem(IDENTITY.key, serialization.PrivateFormat.OpenSSH), "is in the format of OpenSSH; convert a copy of it"),
         (pem(ec.generate_private_key(ec.BrainpoolP256R1())), "is on the curve brainpoolP256r1"),
