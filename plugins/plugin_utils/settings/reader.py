@@ -121,12 +121,12 @@ class Reader:
             self.problem(name, f"is required: {required}")
         return list(found)
 
-    def mapping(self, name: str) -> dict[str, t.Any]:
+    def mapping(self, name: str, parse: values.Kind = parsed) -> dict[str, t.Any]:
         """A mapping, also as JSON or YAML text."""
         value = self.raw(name)
         if value is None:
             return {}
-        value = self.checked(name, parsed, value, {}) if isinstance(value, str) else value
+        value = self.checked(name, parse, value, {}) if isinstance(value, str) else value
         return dict(self.checked(name, values.mapping, {} if value is None else value, {}))
 
     def structure(self, name: str) -> t.Any:

@@ -16,6 +16,7 @@ from .config_extra import environment_problems
 from .model import SWARM
 from .presets import Product
 from .reader import Reader
+from .structures import parsed_texts
 
 # Together with upstream.10.cert.pem and the mark of its content: the 64 letters that Swarm allows.
 _STACK_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,29}"
@@ -92,7 +93,9 @@ def _read_replicas(reader: Reader, nodes: t.Sequence[str], publish_mode: str) ->
 
 def _read_environment(reader: Reader, layers: t.Mapping[str, t.Any], port: int | None) -> dict[str, str]:
     """Everybody who may inspect the service reads its environment, and so does the plan of each run."""
-    environment: dict[str, str] = reader.checked("environment", values.texts, reader.mapping("environment"), {})
+    environment: dict[str, str] = reader.checked(
+        "environment", values.texts, reader.mapping("environment", parsed_texts), {}
+    )
     for key, value in environment.items():
         if not _ENVIRONMENT.fullmatch(key):
             what = "a name of a variable must not be empty, nor have a = in it, a blank or another letter than of ASCII"

@@ -187,6 +187,4 @@ def texts(value: t.Any) -> dict[str, str]:
     for key, item in found.items():
         if isinstance(item, (dict, list)):
             raise invalid(f"{shown(key)} must be text")
-        if isinstance(item, bool):
-            raise invalid(f"{shown(key)} must be text; put {as_text(item)}, yes, no, on or off in quotes")
     return {key: as_text(item) for key, item in found.items()}
