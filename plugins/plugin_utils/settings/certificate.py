@@ -64,8 +64,13 @@ def read_pem(reader: Reader, name: str, required: str = "") -> str:
     return reader.pem(name, value) if value else ""
 
 
-def read_authorities(reader: Reader, name: str, needs: t.Collection[str], now: datetime.datetime) -> tuple[str, ...]:
-    """A list of CAs, each a PEM text or a path; one alone may be given as text."""
+def read_authorities(
+    reader: Reader, name: str, needs: t.Collection[str], now: datetime.datetime, *, ahead: bool = False
+) -> tuple[str, ...]:
+    """A list of CAs, each a PEM text or a path; one alone may be given as text.
+
+    C(ahead) says that it may hold the CA of a later time.
+    """
     given = reader.raw(name)
     if isinstance(given, dict):
         reader.problem(name, "must be a list of PEM texts or paths")
@@ -80,17 +85,26 @@ def read_authorities(reader: Reader, name: str, needs: t.Collection[str], now: d
             pem = reader.pem(name, text) if text else ""
             bundle = reader.certificates(name, pem)
             pems.append(pem if bundle else "")
-            check_authority(reader, name, bundle, needs, now)
+            check_authority(reader, name, bundle, needs, now, ahead=ahead)
     return tuple(pems)
 
 
 def check_authority(
-    reader: Reader, name: str, bundle: Certificates, needs: t.Collection[str], now: datetime.datetime
+    reader: Reader,
+    name: str,
+    bundle: Certificates,
+    needs: t.Collection[str],
+    now: datetime.datetime,
+    *,
+    ahead: bool = False,
 ) -> None:
     """Make sure that whoever is given a CA can trust something by it; one such in a bundle is enough."""
     if not {CERTIFICATE, ADDRESS} & set(needs):
         return
-    faults = [paths.authority_fault(certificate, now) for certificate in bundle]
+    faults = [
+        paths.authority_fault(certificate, max(now, certificates.not_before(certificate)) if ahead else now)
+        for certificate in bundle
+    ]
     if faults and all(faults):
         for fault in dict.fromkeys(faults):
             reader.problem(name, str(fault).rstrip("."))

@@ -27,7 +27,7 @@ def read_clients(
         "allowed_networks": _read_networks(reader),
         "client_registries": _read_registries(reader, registry_url),
         "client_runtimes": _read_runtimes(reader),
-        "client_cas": read_authorities(reader, "client_cas", needs, now),
+        "client_cas": read_authorities(reader, "client_cas", needs, now, ahead=True),
         "client_trust_state": reader.choice("client_trust_state", ("present", "absent")),
     }
 

@@ -91,7 +91,7 @@ def parsed_texts(text: str) -> t.Any:
     found = parsed(text)
     for event in yaml.parse(text, _CLoader):
         if isinstance(event, yaml.ScalarEvent) and event.implicit[0] and event.value.lower() in _WORDS_FOR_SWITCHES:
-            raise _invalid(f"line {event.start_mark.line + 1} has {event.value} without quotes, which YAML changes")
+            raise _invalid(f"has {event.value} without quotes, which YAML changes to true or false; put it in quotes")
     return found
 
 

@@ -189,6 +189,10 @@ def test_authorities_by_which_something_can_be_trusted(name: str, given: str) ->
     assert read(**{name: given})[1] == []
 
 
+def test_clients_may_trust_the_ca_of_a_later_time() -> None:
+    assert read(client_cas=[made.LATE_CA.pem])[1] == []
+
+
 @pytest.mark.parametrize("needs", [["cache", "registry", "manager"], ["cache"], ["registry"]])
 def test_who_rolls_nothing_out_is_told_by_what_the_cache_shows(needs: list[str]) -> None:
     """The observation and the verification judge the server itself."""
