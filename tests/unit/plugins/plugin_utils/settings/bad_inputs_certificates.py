@@ -150,13 +150,9 @@ TABLE: dict[str, list[t.Any]] = {
         OTHER.pem + NAMESAKE.pem,
     ],
     "registry_ca": ["fetched", "System", *_NO_CERTIFICATE, *_NO_CA],
-    "upstream_cas": [
-        *([each] for each in (*_NO_CERTIFICATE, *_NO_CA)),
-        [CA.pem, OLD_CA.pem],
-        [{"pem": CA.pem}],
-        [True],
-    ],
-    "client_cas": [*([each] for each in (*_NO_CERTIFICATE, *_NO_CA)), [CA.pem, "{files}/none.pem"], {"asia": CA.pem}],
+    "upstream_cas": [*_EACH_ALONE, [{"pem": CA.pem}], [True], [CA.pem, OLD_CA.pem]],
+    # The CA of a later time may be trusted beforehand.
+    "client_cas": [*(each for each in _EACH_ALONE if each != [LATE_CA.pem]), {"asia": CA.pem}],
 }
 
 
