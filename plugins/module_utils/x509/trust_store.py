@@ -10,6 +10,7 @@ import os
 import re
 import ssl
 import typing as t
+import warnings
 from pathlib import Path
 
 from .certificates import unreadable
@@ -32,7 +33,7 @@ def trusted_certificates() -> list[x509.Certificate]:
     for each in files:
         with contextlib.suppress(OSError):
             blocks.update((block[0], None) for block in _BLOCK.finditer(each.read_bytes()))
-    return list(_certificates(blocks))
+    return _certificates(blocks)
 
 
 def _hashed(folder: str) -> list[Path]:
@@ -42,10 +43,15 @@ def _hashed(folder: str) -> list[Path]:
         return []
 
 
-def _certificates(blocks: t.Iterable[bytes]) -> t.Iterator[x509.Certificate]:
-    for block in blocks:
-        with contextlib.suppress(*unreadable()):
-            certificate = x509.load_pem_x509_certificate(block)
-            # The library reads the name only now.
-            _name = certificate.subject
-            yield certificate
+def _certificates(blocks: t.Iterable[bytes]) -> list[x509.Certificate]:
+    found = []
+    with warnings.catch_warnings():
+        # What is odd about one of them is nothing that an operator could change.
+        warnings.simplefilter("ignore")
+        for block in blocks:
+            with contextlib.suppress(*unreadable()):
+                certificate = x509.load_pem_x509_certificate(block)
+                # The library reads the name only now.
+                _name = certificate.subject
+                found.append(certificate)
+    return found

@@ -75,7 +75,7 @@ def issuer_problems(issuer: x509.Certificate, below: int, leaf: x509.Certificate
     constraints = _extension(issuer, x509.BasicConstraints)
     is_old_root = constraints is None and issuer.version.value == _VERSION_1 and issuer.subject == issuer.issuer
     if not is_old_root and not (constraints and constraints.ca):
-        yield "is not the certificate of a CA, and so nothing that it has signed is valid"
+        yield "is not the certificate of a CA, so it must not sign others"
     usage = _extension(issuer, x509.KeyUsage)
     if usage and not usage.key_cert_sign:
         yield "must not sign certificates (its key usage has no keyCertSign)"

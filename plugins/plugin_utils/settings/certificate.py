@@ -43,11 +43,12 @@ def read_certificate(reader: Reader, host: str, needs: t.Collection[str], now: d
         path = paths.find_path([own, *(each for each in chain if each != own)], anchors, now)
         needed = [each for each in chain if each in path.certificates]
         readable = _check(reader, "certificate", lambda: chains.chain_problems(chain, host, sound_key, now, needed))
-        if required and readable and place is not None:
+        judged = readable and place is not None
+        if required and judged:
             _check_path(reader, path, chain, now)
             _check_days(reader, needed, min_days, now)
-            if not path.closed and not reader.is_reported("ca_certificate"):
-                _check_end(reader, path, authorities, now)
+        if (required or authorities) and judged and not path.closed and not reader.is_reported("ca_certificate"):
+            _check_end(reader, path, authorities, now)
     return {
         "chain": chain,
         "certificate": certificate,

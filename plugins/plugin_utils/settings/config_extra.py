@@ -70,7 +70,7 @@ def config_problems(extra: t.Mapping[str, t.Any], storage: t.Mapping[str, t.Any]
         yield "version must stay 0.1, the only one that registries know; leave it out"
     for path, instead in _OWN.items():
         if _has(extra, path):
-            yield f"{'.'.join(path)} would take the place of what the cache consists of; {instead}"
+            yield f"{'.'.join(path)} belongs to the cache itself; {instead}"
     for path, words in _WORDS.items():
         if _has(extra, path) and as_text(_at(extra, path)).lower() not in words:
             yield f"{'.'.join(path)}: {values.quoted(_at(extra, path))} is none of {', '.join(words)}"

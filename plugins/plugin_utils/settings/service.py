@@ -98,7 +98,7 @@ def _read_environment(reader: Reader, layers: t.Mapping[str, t.Any], port: int |
     )
     for key, value in environment.items():
         if not _ENVIRONMENT.fullmatch(key):
-            what = "a name of a variable must not be empty, nor have a = in it, a blank or another letter than of ASCII"
+            what = "a name of a variable must not be empty, nor have a = in it, a blank or a letter beyond ASCII"
             reader.problem("environment", what)
         names_a_file = key.endswith("_FILE") or value.startswith("/run/secrets/")
         if credentials.is_credential((key,), value) and not names_a_file:

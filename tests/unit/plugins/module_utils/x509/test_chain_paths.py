@@ -150,7 +150,7 @@ BELOW_SHORT = ca("below", SHORT)
         ([leaf(ROOT, more=[ANY])], [ROOT], "has the extended key usage anyExtendedKeyUsage and not serverAuth"),
         ([leaf(ROOT, more=[key_usage("crl_sign")])], [ROOT], "must not be used for TLS (key usage)"),
         ([leaf(ROOT, key=RSA_KEY, more=[key_usage("crl_sign")])], [ROOT], "must not be used for TLS (key usage)"),
-        ([leaf(NO_CA), NO_CA], [ROOT], "is not the certificate of a CA, and so nothing that it has signed is valid"),
+        ([leaf(NO_CA), NO_CA], [ROOT], "is not the certificate of a CA, so it must not sign others"),
         ([leaf(NO_CA)], [NO_CA], "is not the certificate of a CA"),
         ([leaf(NO_SIGNER), NO_SIGNER], [ROOT], "must not sign certificates (its key usage has no keyCertSign)"),
         ([leaf(OF_CLIENTS), OF_CLIENTS], [ROOT], "has the extended key usage clientAuth and not serverAuth, so it"),
