@@ -178,7 +178,9 @@ def test_bad_certificates_and_keys_are_told_apart(refused: t.Callable[..., str],
     good = authority.issue(HOST)
 
     def problem(certificate: str, key: str) -> str:
-        return refused(dtr_cache_certificate=certificate, dtr_cache_private_key=key, dtr_cache_ca_certificate="")
+        return refused(
+            dtr_cache_certificate=certificate, dtr_cache_private_key=key, dtr_cache_ca_certificate=authority.root
+        )
 
     assert "the private key belongs to another certificate" in problem(good.chain, authority.issue(HOST).key)
     assert "dtr_cache_private_key: is encrypted" in problem(good.chain, good.encrypted_key("a passphrase"))
@@ -187,9 +189,11 @@ def test_bad_certificates_and_keys_are_told_apart(refused: t.Callable[..., str],
     other = authority.issue("cache.example.org")
     assert f"does not cover {HOST}; it names cache.example.org" in problem(other.chain, other.key)
     expired = authority.issue(HOST, end=now - datetime.timedelta(days=1))
-    assert "dtr_cache_certificate: has expired" in problem(expired.chain, expired.key)
+    assert f"dtr_cache_certificate: CN={HOST} has expired on" in problem(expired.chain, expired.key)
     future = authority.issue(HOST, begin=now + datetime.timedelta(days=1))
-    assert "dtr_cache_certificate: is not valid yet" in problem(future.chain, future.key)
+    assert f"dtr_cache_certificate: CN={HOST} is not valid before" in problem(future.chain, future.key)
+    output = refused(dtr_cache_certificate=good.chain, dtr_cache_private_key=good.key, dtr_cache_ca_certificate="")
+    assert "dtr_cache_ca_certificate: is needed: " in output
 
 
 def test_another_ca_than_the_pinned_one_stops_the_run_before_a_change(

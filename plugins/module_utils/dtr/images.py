@@ -24,8 +24,8 @@ MANIFEST_MEDIA_TYPES = (
 )
 ALL_PLATFORMS = "all"
 
-_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_REPOSITORY = re.compile(rf"{_COMPONENT}/{_COMPONENT}")
+COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_REPOSITORY = re.compile(rf"{COMPONENT}/{COMPONENT}")
 _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 _DIGEST_LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128}
 _PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9_.]+)?")

@@ -15,6 +15,7 @@ import traceback
 import typing as t
 
 from ..common.failure import Failure
+from ..common.redaction import printable
 
 CRYPTOGRAPHY_IMPORT_ERROR: str | None = None
 try:
@@ -139,7 +140,12 @@ def public_key_of(certificate: x509.Certificate) -> bytes:
 
 def name_of(certificate: x509.Certificate) -> str:
     """Whose certificate it is, for messages."""
-    return certificate.subject.rfc4514_string() or "a certificate without a subject"
+    return printable(certificate.subject.rfc4514_string()) or "a certificate without a subject"
+
+
+def issuer_of(certificate: x509.Certificate) -> str:
+    """Who has signed it, for messages."""
+    return printable(certificate.issuer.rfc4514_string()) or "a CA without a name"
 
 
 def _malformed(certificate: x509.Certificate, part: str, error: Exception) -> Failure:
@@ -293,6 +299,14 @@ def not_after(certificate: x509.Certificate) -> datetime.datetime:
     if hasattr(certificate, "not_valid_after_utc"):
         return certificate.not_valid_after_utc
     return certificate.not_valid_after.replace(tzinfo=datetime.timezone.utc)
+
+
+def validity_faults(certificate: x509.Certificate, now: datetime.datetime) -> t.Iterator[str]:
+    """Why it is not valid at a moment, as clauses after its name."""
+    if not_after(certificate) < now:
+        yield f"has expired on {not_after(certificate):%Y-%m-%d %H:%M} UTC"
+    if not_before(certificate) > now:
+        yield f"is not valid before {not_before(certificate):%Y-%m-%d %H:%M} UTC"
 
 
 def _iso(moment: datetime.datetime) -> str:

@@ -18,77 +18,62 @@ from .certificates import (
     is_issued_by,
     name_of,
     not_after,
-    not_before,
     public_key_of,
+    validity_faults,
 )
 
 try:
     from cryptography import x509
-    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.x509.oid import ExtensionOID
 except ImportError:  # certificates.CRYPTOGRAPHY_IMPORT_ERROR reports it
     pass
 
 SECONDS_A_DAY = 86400
-# Go's crypto/x509 refuses a certificate on any other: the registry ends with "x509: unsupported elliptic curve".
-CURVES_OF_GO = ("secp224r1", "secp256r1", "secp384r1", "secp521r1")
-
-
-def key_problem(key_pem: str) -> str | None:
-    """Why the registry could not load this private key, or None."""
-    try:
-        key = serialization.load_pem_private_key(key_pem.encode(), password=None)
-    except TypeError:
-        return (
-            "is encrypted; the cache cannot ask for a passphrase. Decrypt it: openssl pkey -in KEY -out KEY.plain "
-            "(and name that file in dtr_cache_source_files, so that it is removed at the end)"
-        )
-    except (ValueError, UnsupportedAlgorithm) as error:
-        return f"is not a private key in PEM ({type(error).__name__})"
-    if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name not in CURVES_OF_GO:
-        return f"is on the curve {key.curve.name}, which the registry does not know; use P-256, P-384 or P-521"
-    return None
 
 
 def chain_problems(
-    chain: t.Sequence[x509.Certificate], host: str, key_pem: str | None, now: datetime.datetime
+    chain: t.Sequence[x509.Certificate],
+    host: str,
+    key_pem: str | None,
+    now: datetime.datetime,
+    needed: t.Sequence[x509.Certificate] | None = None,
 ) -> t.Iterator[str]:
     """Everything that is wrong with a certificate chain, the cache's own certificate first.
 
     Without a host (it is wrong itself) or a key, what depends on them is not judged.
 
+    Args:
+        needed: The certificates of the chain by which clients reach a CA that they trust. Others do no harm.
+
     Raises:
         Failure: C(INVALID_CERTIFICATE) when a part of a certificate that has to be judged cannot be read.
     """
-    leaf = chain[0]
-    if key_pem is not None and not matches(leaf, key_pem):
-        owner = next((index for index, certificate in enumerate(chain) if matches(certificate, key_pem)), None)
-        if owner is None:
-            yield "the private key belongs to another certificate"
-        else:
-            yield (
-                f"is out of order: the certificate of the private key stands at place {owner + 1}; "
-                "put it first, then the intermediates, each followed by its issuer"
-            )
-            leaf = chain[owner]
-    elif not _is_ordered(chain):
+    needed = chain if needed is None else needed
+    place = place_of_key(chain, key_pem)
+    leaf = chain[place or 0]
+    if place is None:
+        yield "the private key belongs to another certificate"
+    elif place:
+        yield (
+            f"is out of order: the certificate of the private key stands at place {place + 1}; "
+            "put it first, then the intermediates, each followed by its issuer"
+        )
+    elif not _is_ordered(needed):
         yield "is out of order: each certificate must be followed by the one that issued it"
-    for certificate in chain:
-        yield from _validity_problems(certificate, now)
-    names = host_names(leaf)
-    if host and not covers(names, host):
-        yield f"does not cover {host}; it names {', '.join(names) or 'no host at all'}"
+    for certificate in needed:
+        for fault in validity_faults(certificate, now):
+            yield f"{name_of(certificate)} {fault}"
+    if host and not covers(leaf, host):
+        names = ", ".join(host_names(leaf))
+        yield f"does not cover {host}{_nearly(leaf, host)}; it names {names or 'no host at all'}"
 
 
-def signed_by(chain: t.Sequence[x509.Certificate], authorities: t.Sequence[x509.Certificate]) -> bool:
-    """Whether one of the authorities issued a certificate of the chain, or stands in it.
-
-    Raises:
-        Failure: C(INVALID_CERTIFICATE) when that cannot be checked.
-    """
-    return any(is_issued_by(certificate, authority) for authority in authorities for certificate in chain)
+def place_of_key(chain: t.Sequence[x509.Certificate], key_pem: str | None) -> int | None:
+    """Where in the chain the certificate of the private key stands; without a key the first place, where it should."""
+    if key_pem is None:
+        return 0
+    return next((place for place, certificate in enumerate(chain) if matches(certificate, key_pem)), None)
 
 
 def days_left(certificate: x509.Certificate, now: datetime.datetime) -> int:
@@ -105,23 +90,40 @@ def matches(certificate: x509.Certificate, key_pem: str) -> bool:
 
 def host_names(certificate: x509.Certificate) -> list[str]:
     """The host names and addresses that the certificate names. The common name does not count: Go ignores it."""
+    return [*_names(certificate, x509.DNSName), *_names(certificate, x509.IPAddress)]
+
+
+def covers(certificate: x509.Certificate, host: str) -> bool:
+    """Whether a certificate names this host; a wildcard stands for exactly one label (RFC 6125).
+
+    An address counts only where it stands as one, and not as a name that looks like it.
+    """
+    host = host.lower().rstrip(".")
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        names = {name.lower() for name in _names(certificate, x509.DNSName)}
+        parent = host.partition(".")[2]
+        # OpenSSL takes no wildcard for all hosts of a domain that has one label only.
+        return host in names or ("." in parent and f"*.{parent}" in names)
+    return str(address) in _names(certificate, x509.IPAddress)
+
+
+def _nearly(certificate: x509.Certificate, host: str) -> str:
+    """Why it does not, where it looks as if it did."""
+    names = {name.lower() for name in _names(certificate, x509.DNSName)}
+    if host in names:
+        return ", which stands there as a DNS name; an address must be an IP entry"
+    return ", as OpenSSL takes no wildcard for a whole domain" if f"*.{host.partition('.')[2]}" in names else ""
+
+
+def _names(certificate: x509.Certificate, kind: type[x509.DNSName | x509.IPAddress]) -> list[str]:
     try:
         extension = extensions_of(certificate).get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME)
     except x509.ExtensionNotFound:
         return []
     names = t.cast("x509.SubjectAlternativeName", extension.value)
-    return [*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress))]
-
-
-def covers(names: t.Iterable[str], host: str) -> bool:
-    """Whether one of a certificate's names is this host; a wildcard stands for exactly one label (RFC 6125)."""
-    host = host.lower().rstrip(".")
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        parent = host.partition(".")[2]
-        return any(name.lower() in (host, f"*.{parent}") for name in names)
-    return str(address) in names
+    return [str(name) for name in names.get_values_for_type(kind)]
 
 
 def _is_ordered(chain: t.Sequence[x509.Certificate]) -> bool:
@@ -146,11 +148,3 @@ def last_sent(chain: t.Sequence[x509.Certificate]) -> x509.Certificate:
             break
         current = above
     return current
-
-
-def _validity_problems(certificate: x509.Certificate, now: datetime.datetime) -> t.Iterator[str]:
-    name = name_of(certificate)
-    if not_after(certificate) < now:
-        yield f"has expired: {name} on {not_after(certificate):%Y-%m-%d %H:%M} UTC"
-    if not_before(certificate) > now:
-        yield f"is not valid yet: {name} begins on {not_before(certificate):%Y-%m-%d %H:%M} UTC"

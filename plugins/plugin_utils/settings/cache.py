@@ -5,25 +5,24 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import hmac
 import re
 import typing as t
 
-from ...module_utils.swarm.compose import duration
+from ...module_utils.common.urls import canonical_server
 from . import values
 from .addresses import https_url, is_host
 from .certificate import read_authorities
+from .config_extra import config_problems
+from .image import TAG, reference
 from .model import CACHE, REGISTRY
 from .presets import PRODUCTS, Product
 from .reader import Reader
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _DURATION = re.compile(r"[1-9][0-9]*(ns|us|ms|s|m|h)")
-# The registry counts nanoseconds in 64 bits.
-_LONGEST_DURATION = 2**63 - 1
-_TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
-_IMAGE = rf"([A-Za-z0-9.\[\]:-]+/)?[a-z0-9]+([._/-]+[a-z0-9]+)*(:{_TAG})?(@sha256:[0-9a-f]{{64}})?"
 
 
 def read_address(reader: Reader, needs: t.Collection[str]) -> dict[str, t.Any]:
@@ -37,19 +36,29 @@ def read_address(reader: Reader, needs: t.Collection[str]) -> dict[str, t.Any]:
 def read_software(reader: Reader) -> tuple[Product, str]:
     """The line of products, and the image."""
     product = PRODUCTS[reader.choice("product", PRODUCTS)]
-    version = reader.value("version", values.matching(_TAG, "a version such as 2.7.6"), product.version)
-    image = reader.value("image", values.matching(_IMAGE, "the reference of an image"), "")
+    version = reader.value("version", values.matching(TAG, "a version such as 2.7.6"), product.version)
+    image = reader.value("image", reference, "")
     return product, image or f"{product.image}:{version}"
 
 
-def read_configuration(reader: Reader, name: str, private_key: str) -> dict[str, t.Any]:
+def read_configuration(
+    reader: Reader,
+    address: t.Mapping[str, t.Any],
+    private_key: str,
+    layers: t.Mapping[str, t.Any],
+    needs: t.Collection[str],
+    now: datetime.datetime,
+) -> dict[str, t.Any]:
     upstreams = [reader.checked("upstreams", https_url, url, "") for url in reader.items("upstreams")]
+    for upstream in upstreams:
+        if is_same_server(upstream, address):
+            reader.problem("upstreams", f"{upstream} is the cache itself, which would ask itself without end")
     return {
         "blob_ttl": reader.value("blob_ttl", _blob_ttl, ""),
         "upstreams": tuple(upstreams),
-        "upstream_cas": read_authorities(reader, "upstream_cas"),
-        "http_secret": _read_http_secret(reader, name, private_key),
-        "config_extra": _read_config_extra(reader),
+        "upstream_cas": read_authorities(reader, "upstream_cas", needs, now),
+        "http_secret": _read_http_secret(reader, address["name"], private_key),
+        "config_extra": _read_config_extra(reader, layers, address["port"]),
     }
 
 
@@ -64,10 +73,11 @@ def _read_name(reader: Reader, required: bool) -> str:
 
 def _read_host(reader: Reader, required: bool) -> str:
     host = reader.text("host", "the cache's public host name, such as cache-asia.example.org" if required else "")
-    if host.startswith("[") and host.endswith("]"):  # an IPv6 address as an URL has it
+    if host.startswith("[") and host.endswith("]") and ":" in host:  # an IPv6 address as an URL has it
         host = host[1:-1]
     if not host or is_host(host):
-        return host
+        # With a dot at its end OpenSSL finds no name in a certificate.
+        return host.removesuffix(".")
     if "/" in host:
         reader.problem("host", f"{values.quoted(host)} must be a host name alone, without scheme and path")
     else:
@@ -78,13 +88,11 @@ def _read_host(reader: Reader, required: bool) -> str:
 
 def _blob_ttl(value: t.Any) -> str:
     ttl = values.line(value)
-    if re.fullmatch(r"[0-9]+", ttl):
+    if re.fullmatch(r"[0-9]{1,18}", ttl):
         raise values.invalid(f"{ttl} has no unit and would mean nanoseconds; write {ttl}h, {ttl}m or {ttl}s")
     if not _DURATION.fullmatch(ttl):
         raise values.invalid(f"{values.quoted(ttl)} is not a positive whole number with a unit (ns, us, ms, s, m, h)")
-    if (duration(ttl) or 0) > _LONGEST_DURATION:
-        raise values.invalid(f"{ttl} is longer than the cache can count, 292 years")
-    return ttl
+    return values.time(ttl)
 
 
 def _read_http_secret(reader: Reader, name: str, private_key: str) -> str:
@@ -99,16 +107,16 @@ def _read_http_secret(reader: Reader, name: str, private_key: str) -> str:
     return secret or derived
 
 
-def _read_config_extra(reader: Reader) -> dict[str, t.Any]:
+def _read_config_extra(reader: Reader, layers: t.Mapping[str, t.Any], port: int | None) -> dict[str, t.Any]:
     extra = reader.mapping("config_extra")
-    for section in ("http", "storage"):
-        if not isinstance(extra.get(section) or {}, dict):
-            reader.problem("config_extra", f"{section} must be a mapping of keys to values")
-            return {}
-    delete = (extra.get("storage") or {}).get("delete")
-    if delete is not None and not (isinstance(delete, dict) and delete.get("enabled") is True):
-        reader.problem("config_extra", "storage.delete.enabled must stay true: without it a layer could never expire")
-    drain = (extra.get("http") or {}).get("draintimeout")
-    if drain is not None and (isinstance(drain, bool) or not (isinstance(drain, int) and drain >= 0)):
-        reader.checked("config_extra", values.time, drain, None, "http.draintimeout: ")
-    return extra
+    problems = list(config_problems(extra, layers, port))
+    for problem in problems:
+        reader.problem("config_extra", problem)
+    return {} if problems else extra
+
+
+def is_same_server(url: str, address: t.Mapping[str, t.Any]) -> bool:
+    """Whether an address is that of the cache."""
+    host = address["host"]
+    shown = f"[{host}]" if ":" in host else host
+    return bool(url and host) and canonical_server(url) == canonical_server(f"https://{shown}:{address['port']}")

@@ -5,30 +5,29 @@
 
 from __future__ import annotations
 
+import datetime
 import ipaddress
-import re
 import typing as t
 from urllib.parse import urlsplit
 
 from ...module_utils.common.urls import DEFAULT_PORTS, canonical_server
 from . import values
 from .certificate import read_authorities
+from .image import is_registry
 from .model import Network
 from .reader import Reader
 
 CLIENT_RUNTIMES = ("docker", "containerd")
 
-# The first part of an image's reference, and a folder below /etc/docker/certs.d.
-_LABEL = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
-_REFERENCE_HOST = re.compile(rf"({_LABEL}(\.{_LABEL})*|\[[0-9A-Fa-f:]+\])(:[0-9]{{1,5}})?")
 
-
-def read_clients(reader: Reader, registry_url: str) -> dict[str, t.Any]:
+def read_clients(
+    reader: Reader, registry_url: str, needs: t.Collection[str], now: datetime.datetime
+) -> dict[str, t.Any]:
     return {
         "allowed_networks": _read_networks(reader),
         "client_registries": _read_registries(reader, registry_url),
         "client_runtimes": _read_runtimes(reader),
-        "client_cas": read_authorities(reader, "client_cas"),
+        "client_cas": read_authorities(reader, "client_cas", needs, now, ahead=True),
         "client_trust_state": reader.choice("client_trust_state", ("present", "absent")),
     }
 
@@ -37,6 +36,8 @@ def _read_networks(reader: Reader) -> tuple[Network, ...]:
     networks: dict[Network, None] = {}
     for text in reader.items("allowed_networks"):
         try:
+            if "%" in text:
+                raise ValueError("a zone is a network interface of one machine")
             networks[ipaddress.ip_network(text)] = None
         except ValueError as error:
             meant = ipaddress.ip_network(text, strict=False) if "host bits" in str(error) else None
@@ -46,10 +47,10 @@ def _read_networks(reader: Reader) -> tuple[Network, ...]:
 
 
 def _read_registries(reader: Reader, registry_url: str) -> tuple[str, ...]:
-    """What stands before the first slash of an image's reference, by which Docker looks for the CAs to trust."""
+    """What stands before the first slash of an image's reference, and is a folder below /etc/docker/certs.d."""
     names = reader.items("client_registries")
     for name in names:
-        if not _REFERENCE_HOST.fullmatch(name):
+        if not is_registry(name):
             reader.problem("client_registries", f"{values.quoted(name)} is not the host[:port] of an image's reference")
     if names or not registry_url:
         return tuple(dict.fromkeys(names))

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import datetime
 import typing as t
 
 from ...module_utils.common.failure import Failure
 from ...module_utils.x509 import certificates
 from . import values
 from .addresses import https_url
-from .certificate import read_pem
+from .certificate import check_authority, read_pem
 from .model import ADDRESS, REGISTRY
 from .reader import Reader
 from .structures import as_text
@@ -37,13 +38,14 @@ def read_connection(reader: Reader, needs: t.Collection[str]) -> dict[str, t.Any
     }
 
 
-def read_authority(reader: Reader) -> dict[str, t.Any]:
+def read_authority(reader: Reader, needs: t.Collection[str], now: datetime.datetime) -> dict[str, t.Any]:
     """The CA of the DTR, and its fingerprint."""
     authority = reader.value("registry_ca", values.block, "fetch")
     bundle = []
     if authority not in ("fetch", "system"):
         authority = read_pem(reader, "registry_ca")
         bundle = reader.certificates("registry_ca", authority)
+        check_authority(reader, "registry_ca", bundle, needs, now)
     return {
         "registry_ca": authority,
         "registry_ca_fingerprint": _read_fingerprint(reader, authority, bundle),

@@ -50,6 +50,8 @@ def read_settings(
     product, image = cache.read_software(reader)
     address = cache.read_address(reader, needs)
     connection = dtr.read_connection(reader, needs)
+    if cache.is_same_server(connection["registry_url"], address):
+        reader.problem("host", "is the address of the DTR itself; a cache has a host name or a port of its own")
     presented = certificate.read_certificate(reader, address["host"], needs, now)
     layers = storage.read_storage(reader)
     settings = Settings(
@@ -57,16 +59,16 @@ def read_settings(
         image=image,
         **address,
         **connection,
-        **dtr.read_authority(reader),
+        **dtr.read_authority(reader, needs, now),
         **presented,
-        **cache.read_configuration(reader, address["name"], presented["private_key"]),
+        **cache.read_configuration(reader, address, presented["private_key"], layers, needs, now),
         storage=layers,
         volume=storage.read_volume(reader, layers),
-        **service.read_service(reader, product, needs),
+        **service.read_service(reader, product, needs, layers, address["port"]),
         **service.read_manager(reader),
         **accounts.read_accounts(reader),
         **accounts.read_warming(reader),
-        **clients.read_clients(reader, connection["registry_url"]),
+        **clients.read_clients(reader, connection["registry_url"], needs, now),
         **run.read_run(reader),
     )
     return settings, reader.problems

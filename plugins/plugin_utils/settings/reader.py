@@ -35,6 +35,7 @@ class ControlNode(t.NamedTuple):
     read: t.Callable[[str], bytes]  # the content of a file; raises Failure whose message says why that failed
     locate: t.Callable[[str], str]  # the absolute path of one that the user wrote
     kind: t.Callable[[str], str]  # FILE, FOLDER, MISSING or OTHER
+    trusted: t.Callable[[], t.Sequence[t.Any]]  # the certificates (x509.Certificate) that it trusts
 
 
 class Reader:
@@ -87,7 +88,7 @@ class Reader:
         """
         value = self.raw(name)
         if value is None:
-            if required and not self._is_reported(name):
+            if required and not self.is_reported(name):
                 self.problem(name, f"is required: {required}")
             return otherwise
         return self.checked(name, kind, value, otherwise)
@@ -116,16 +117,16 @@ class Reader:
     def items(self, name: str, required: str = "") -> list[str]:
         """A list, also given as text with commas or line breaks (surveys know no lists), or as JSON or YAML."""
         found = self.value(name, values.items, [], required)
-        if required and not found and not self._is_reported(name):
+        if required and not found and not self.is_reported(name):
             self.problem(name, f"is required: {required}")
         return list(found)
 
-    def mapping(self, name: str) -> dict[str, t.Any]:
+    def mapping(self, name: str, parse: values.Kind = parsed) -> dict[str, t.Any]:
         """A mapping, also as JSON or YAML text."""
         value = self.raw(name)
         if value is None:
             return {}
-        value = self.checked(name, parsed, value, {}) if isinstance(value, str) else value
+        value = self.checked(name, parse, value, {}) if isinstance(value, str) else value
         return dict(self.checked(name, values.mapping, {} if value is None else value, {}))
 
     def structure(self, name: str) -> t.Any:
@@ -186,7 +187,8 @@ class Reader:
         """The certificates of a PEM text, none where there is no text or it is wrong."""
         return list(self.checked(name, certificates.load_certificates, pem, [])) if pem else []
 
-    def _is_reported(self, name: str) -> bool:
+    def is_reported(self, name: str) -> bool:
+        """Whether a problem of the variable is known already."""
         return any(sentence.startswith(f"{PREFIX}{name}: ") for _place, sentence in self._problems)
 
 

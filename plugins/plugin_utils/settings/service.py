@@ -7,16 +7,26 @@ from __future__ import annotations
 
 import re
 import typing as t
+from decimal import Decimal
 
+from ...module_utils.swarm.compose import byte_size
 from . import credentials, values
 from .addresses import read_engine
+from .config_extra import environment_problems
 from .model import SWARM
 from .presets import Product
 from .reader import Reader
+from .structures import parsed_texts
 
 # Together with upstream.10.cert.pem and the mark of its content: the 64 letters that Swarm allows.
 _STACK_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,29}"
-_NODE = re.compile(r"\S+")
+_NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
+# Whoever reads it finds no other name.
+_ENVIRONMENT = re.compile(r"[!-<>-~]+")
+_MIB = 2**20
+# The least that Swarm takes, and the Engine for a container.
+_LIMITS: dict[str, values.Kind] = {"cpus": values.processors("0.01"), "memory": values.memory(6 * _MIB)}
+_RESERVATIONS: dict[str, values.Kind] = {"cpus": values.processors("0.001"), "memory": values.memory(4 * _MIB)}
 _UPDATE: dict[str, values.Kind] = {
     "parallelism": values.count,
     "delay": values.time,
@@ -27,7 +37,9 @@ _UPDATE: dict[str, values.Kind] = {
 }
 
 
-def read_service(reader: Reader, product: Product, needs: t.Collection[str]) -> dict[str, t.Any]:
+def read_service(
+    reader: Reader, product: Product, needs: t.Collection[str], layers: t.Mapping[str, t.Any], port: int | None
+) -> dict[str, t.Any]:
     nodes = _read_nodes(reader, SWARM in needs)
     publish_mode = reader.choice("publish_mode", ("ingress", "host"))
     stack_name = values.matching(_STACK_NAME, "a stack's name: up to 30 letters, digits, - and _")
@@ -36,7 +48,7 @@ def read_service(reader: Reader, product: Product, needs: t.Collection[str]) -> 
         "publish_mode": publish_mode,
         "replicas": _read_replicas(reader, nodes, publish_mode),
         "stack_name": reader.value("stack_name", stack_name, product.stack_name),
-        "environment": _read_environment(reader),
+        "environment": _read_environment(reader, layers, port),
         "resources": _read_resources(reader),
         "update_config": reader.known("update_config", reader.mapping("update_config"), _UPDATE),
         "with_registry_auth": reader.switch("with_registry_auth"),
@@ -79,12 +91,15 @@ def _read_replicas(reader: Reader, nodes: t.Sequence[str], publish_mode: str) ->
     return replicas
 
 
-def _read_environment(reader: Reader) -> dict[str, str]:
+def _read_environment(reader: Reader, layers: t.Mapping[str, t.Any], port: int | None) -> dict[str, str]:
     """Everybody who may inspect the service reads its environment, and so does the plan of each run."""
-    environment: dict[str, str] = reader.checked("environment", values.texts, reader.mapping("environment"), {})
+    environment: dict[str, str] = reader.checked(
+        "environment", values.texts, reader.mapping("environment", parsed_texts), {}
+    )
     for key, value in environment.items():
-        if not key or "=" in key:
-            reader.problem("environment", "a name of a variable must not be empty, nor have a = in it")
+        if not _ENVIRONMENT.fullmatch(key):
+            what = "a name of a variable must not be empty, nor have a = in it, a blank or a letter beyond ASCII"
+            reader.problem("environment", what)
         names_a_file = key.endswith("_FILE") or value.startswith("/run/secrets/")
         if credentials.is_credential((key,), value) and not names_a_file:
             reader.problem(
@@ -92,11 +107,19 @@ def _read_environment(reader: Reader) -> dict[str, str]:
                 f"{key} holds a credential, which everybody who may inspect the service would read; give it in "
                 "dtr_cache_storage or dtr_cache_config_extra, which makes config.yml a Docker secret",
             )
+            continue
+        for problem in environment_problems(key, value, layers, port):
+            reader.problem("environment", problem)
     return environment
 
 
 def _read_resources(reader: Reader) -> dict[str, t.Any]:
     """What a service may use of its node, in the form that Docker takes: numbers as text."""
-    amounts: dict[str, values.Kind] = {"cpus": values.processors, "memory": values.memory}
-    parts = {name: reader.part("resources", f"{name}.", amounts) for name in ("limits", "reservations")}
-    return reader.known("resources", reader.mapping("resources"), parts)
+    kinds = {"limits": _LIMITS, "reservations": _RESERVATIONS}
+    parts = {name: reader.part("resources", f"{name}.", amounts) for name, amounts in kinds.items()}
+    read = reader.known("resources", reader.mapping("resources"), parts)
+    most, least = read.get("limits", {}), read.get("reservations", {})
+    for name, number in (("cpus", Decimal), ("memory", byte_size)):
+        if name in most and name in least and number(least[name]) > number(most[name]):  # type: ignore[operator]
+            reader.problem("resources", f"reservations.{name}: {least[name]} is more than limits.{name}, {most[name]}")
+    return read

@@ -13,7 +13,10 @@ from .reader import Reader
 from .structures import parsed
 
 _LAYERS = "/var/lib/registry"
-_VOLUME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+# Swarm puts the stack's name in front of it, and the Engine makes a folder of both.
+_VOLUME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
+# What the driver "local" knows, and which of them need others.
+_LOCAL_OPTIONS = {"type": ("device",), "o": ("type", "device"), "device": ("type",), "size": ()}
 
 _KINDS: dict[str, values.Kind] = {
     "text": values.line,
@@ -83,12 +86,12 @@ BACKENDS = {
     "inmemory": Backend({}),
 }
 
-_OPTIONS = ("cache", "delete", "maintenance", "redirect")
+OPTIONS = ("cache", "delete", "maintenance", "redirect")
 
 
 def read_storage(reader: Reader) -> dict[str, t.Any]:
     storage = reader.mapping("storage")
-    unknown = sorted(set(storage) - set(BACKENDS) - set(_OPTIONS))
+    unknown = sorted(set(storage) - set(BACKENDS) - set(OPTIONS))
     if unknown:
         names = ", ".join(map(values.shown, unknown))
         reader.problem("storage", f"{names} is no storage backend; there are {', '.join(BACKENDS)}")
@@ -116,15 +119,29 @@ def read_volume(reader: Reader, storage: t.Mapping[str, t.Any]) -> str | dict[st
     if not isinstance(volume, dict):
         return t.cast("str | None", reader.checked("volume", _volume_name, volume, None))
     kinds: dict[str, values.Kind] = {"driver": values.line, "driver_opts": _driver_options}
-    return reader.known("volume", volume, kinds)
+    read = reader.known("volume", volume, kinds)
+    if read.get("driver", "local") == "local":
+        for problem in _local_problems(read.get("driver_opts", {})):
+            reader.problem("volume", f"driver_opts: {problem}")
+    return read
 
 
 def _volume_name(value: t.Any) -> str:
     """Swarm's short form of a mount knows both, parted from what follows by a colon."""
     text = values.line(value)
-    if _VOLUME.fullmatch(text) or (text.startswith("/") and ":" not in text):
+    if _VOLUME.fullmatch(text) or (text.startswith("/") and ":" not in text and text.strip("/")):
         return text
     raise values.invalid(f"{values.quoted(text)} is neither a volume's name nor an absolute path on the nodes")
+
+
+def _local_problems(options: t.Mapping[str, str]) -> t.Iterator[str]:
+    """What a node would refuse only when a replica is to start there."""
+    for name in sorted(set(options) - set(_LOCAL_OPTIONS)):
+        yield f"{values.shown(name)} is unknown to the driver local; there are {', '.join(_LOCAL_OPTIONS)}"
+    for name, others in _LOCAL_OPTIONS.items():
+        missing = [other for other in others if not options.get(other)] if options.get(name) else []
+        if missing:
+            yield f"{name} needs {' and '.join(missing)} beside it"
 
 
 def _driver_options(value: t.Any) -> dict[str, str]:
@@ -165,4 +182,4 @@ def _options(reader: Reader) -> dict[str, values.Kind]:
         },
         "redirect": _keys(switch="disable"),
     }
-    return {name: reader.part("storage", f"{name}.", kinds[name]) for name in _OPTIONS}
+    return {name: reader.part("storage", f"{name}.", kinds[name]) for name in OPTIONS}

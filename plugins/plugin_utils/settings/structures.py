@@ -17,10 +17,12 @@ from ...module_utils.common.failure import Failure
 
 _CLoader: t.Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # An IPv6 address in brackets is no list.
-_ADDRESS = re.compile(r"\[[0-9A-Fa-f]*:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*\]")
+_ADDRESS = re.compile(r"\[[0-9A-Fa-f]*:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*(%[^\]]*)?\]")
 # What every reader takes for the same number; YAML 1.1 has 010 for 8 and 1:30 for 90.
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
 MAY_HAVE_LOST_A_ZERO = "is a number, which may have lost a zero at its end; put it in quotes"
+# Besides true and false, which read the same everywhere.
+_WORDS_FOR_SWITCHES = ("yes", "no", "on", "off")
 _NOT_TEXT = re.compile("[\0\ud800-\udfff]")
 _STRUCTURE = re.compile(r"[\[{]|-\s|---\s")
 _FIRST_KEY = re.compile(r"[\"']?\w+[\"']?[ \t]*:(\s|$)")
@@ -78,6 +80,19 @@ def parsed(text: str) -> t.Any:
         raise _invalid(f"is neither JSON nor YAML that can be read{_place(error, text)}") from None
     except RecursionError:
         raise _invalid("is nested too deeply") from None
+
+
+def parsed_texts(text: str) -> t.Any:
+    """The same for what consists of texts, where YAML would make C(false) of C(no).
+
+    Raises:
+        Failure: C(INVALID_INPUT).
+    """
+    found = parsed(text)
+    for event in yaml.parse(text, _CLoader):
+        if isinstance(event, yaml.ScalarEvent) and event.implicit[0] and event.value.lower() in _WORDS_FOR_SWITCHES:
+            raise _invalid(f"has {event.value} without quotes, which YAML changes to true or false; put it in quotes")
+    return found
 
 
 def as_text(value: t.Any) -> str:

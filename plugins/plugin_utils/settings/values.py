@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import typing as t
+from decimal import Decimal
 
 from ...module_utils.common.failure import Failure
 from ...module_utils.swarm.compose import byte_size, duration
@@ -22,6 +23,9 @@ Kind = t.Callable[[t.Any], t.Any]
 SWITCHES = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# Docker and the registry count bytes, and billionths of seconds and of processors, in 64 bits.
+_LARGEST = 2**63 - 1
+_LONGEST_NUMBER = 40
 _WHOLE = re.compile(r"0|[1-9][0-9]{0,17}")
 _PROCESSORS = re.compile(r"[0-9]+(\.[0-9]+)?|\.[0-9]+")
 _RATIO = re.compile(r"0?\.[0-9]+|[01](\.0+)?")
@@ -118,24 +122,41 @@ def matching(pattern: str, meaning: str) -> Kind:
     return read
 
 
-def processors(value: t.Any) -> str:
-    text = scalar(value)
-    if not _PROCESSORS.fullmatch(text) or not float(text):
-        raise invalid(f"{quoted(text)} is not a number of processors such as 0.5")
-    return text
+def processors(low: str) -> Kind:
+    def read(value: t.Any) -> str:
+        text = scalar(value)
+        if not _PROCESSORS.fullmatch(text) or len(text) > _LONGEST_NUMBER:
+            raise invalid(f"{quoted(text)} is not a number of processors such as 0.5")
+        amount = Decimal(text)
+        if amount < Decimal(low):
+            raise invalid(f"{text} is less than {low}, the least that Docker takes")
+        billionths = amount * 10**9
+        if billionths != int(billionths) or billionths > _LARGEST:
+            raise invalid(f"{text} has more digits than Docker counts, nine behind the point")
+        return text
+
+    return read
 
 
-def memory(value: t.Any) -> str:
-    text = scalar(value)
-    byte_size(text)
-    return text
+def memory(low: int) -> Kind:
+    def read(value: t.Any) -> str:
+        text = scalar(value)
+        size = byte_size(text) if len(text) <= _LONGEST_NUMBER else _LARGEST + 1
+        if size is None or size < low:
+            raise invalid(f"{text} is less than {low // 2**20}M, the least that Docker takes")
+        if size > _LARGEST:
+            raise invalid(f"{quoted(text)} is more than Docker can count")
+        return text
+
+    return read
 
 
 def time(value: t.Any) -> str:
     text = scalar(value)
     if re.fullmatch(r"[0-9]+", text):
-        raise invalid(f"{text} has no unit; write for example {text}s")
-    duration(text)
+        raise invalid(f"{quoted(text)} has no unit; write for example {'5' if len(text) > 9 else text}s")
+    if len(text) > _LONGEST_NUMBER or (duration(text) or 0) > _LARGEST:
+        raise invalid(f"{quoted(text)} is longer than 292 years, which is as far as Docker and the cache count")
     return text
 
 

@@ -19,6 +19,7 @@ from ansible.errors import AnsibleError, AnsibleUndefinedVariable
 from ansible.parsing.vault import AnsibleVaultError
 
 from ...module_utils.common.failure import Failure
+from ...module_utils.x509.trust_store import trusted_certificates
 from ..actions.paths import control_path_of_host
 from .dtr import CONNECTION
 from .model import Settings
@@ -114,7 +115,10 @@ class _Host:
         self._files: list[tuple[str, bytes | str]] = []
         self._undefined: dict[str, str] = {}
         self.control_node = ControlNode(
-            read=self._read, locate=lambda path: control_path_of_host(path, variables), kind=_kind
+            read=self._read,
+            locate=lambda path: control_path_of_host(path, variables),
+            kind=_kind,
+            trusted=trusted_certificates,
         )
 
     def given(self, names: t.Collection[str] | None = None) -> dict[str, t.Any]:
@@ -145,9 +149,9 @@ class _Host:
         found = {}
         for name in names:
             try:
-                value = templar.template(source[name])
+                value = _without_omitted(templar.template(source[name]), self._variables.get("omit"))
                 # Vaulted values are opened here, where a wrong password is a problem of one variable.
-                found[name] = None if value == self._variables.get("omit", ()) else plain(value)
+                found[name] = plain(value)
             except Failure:
                 found[name] = value  # reported by the reading
             except AnsibleValueOmittedError:
@@ -163,7 +167,9 @@ class _Host:
         try:
             if os.path.isdir(place):
                 raise Failure("UNREADABLE_FILE", "it is a folder")
-            if os.path.exists(place) and not os.path.isfile(place):
+            if not os.path.exists(place):
+                raise Failure("UNREADABLE_FILE", f"there is no file {place}")
+            if not os.path.isfile(place):
                 # A pipe would be waited for.
                 raise Failure("UNREADABLE_FILE", "it is not a regular file")
             # Ansible's lookup of files takes text only; a key may be in DER.
@@ -190,6 +196,25 @@ def _reason(name: str, written: t.Any, error: Exception) -> str:
     if not isinstance(error, AnsibleError):
         text = f"cannot be templated: {text or type(error).__name__}"
     return text or hidden
+
+
+def _without_omitted(value: t.Any, placeholder: t.Any) -> t.Any:
+    """The value without what C(omit) stands for, at any depth. Before ansible-core 2.19 that is a text like any other.
+
+    Raises:
+        AnsibleError: It is a part of another text, which nothing can leave out.
+    """
+    if not isinstance(placeholder, str) or not placeholder:
+        return value
+    if isinstance(value, str) and placeholder in value:
+        if value == placeholder:
+            return None
+        raise AnsibleError("uses omit as a part of a text, where nothing can be left out")
+    if isinstance(value, t.Mapping):
+        return {key: _without_omitted(item, placeholder) for key, item in value.items() if item != placeholder}
+    if isinstance(value, (list, tuple)):
+        return [_without_omitted(item, placeholder) for item in value if item != placeholder]
+    return value
 
 
 def _is_template(value: t.Any) -> bool:

@@ -13,7 +13,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Fa
 from ansible_collections.dtr.cache.plugins.plugin_utils.settings.model import NEEDS, Settings
 from ansible_collections.dtr.cache.plugins.plugin_utils.settings.read import read_settings
 from ansible_collections.dtr.cache.plugins.plugin_utils.settings.reader import MISSING, ControlNode
-from ansible_collections.dtr.cache.tests.unit.support.web import make_identity
+from ansible_collections.dtr.cache.tests.unit.support.web import Identity, make_identity
 
 ROLE = Path(__file__).parents[3] / "roles" / "settings"
 OPTIONS: dict[str, t.Any] = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"][
@@ -32,11 +32,16 @@ GOOD: dict[str, t.Any] = {
     "dtr_cache_nodes": ["worker-1", "worker-2"],
     "dtr_cache_certificate": CACHE.pem,
     "dtr_cache_private_key": CACHE.key_pem,
+    "dtr_cache_ca_certificate": CA.pem,
 }
 
 
-def control_node(files: t.Mapping[str, bytes] | None = None, kinds: t.Mapping[str, str] | None = None) -> ControlNode:
-    """One with these files, whose working directory is C(/work)."""
+def control_node(
+    files: t.Mapping[str, bytes] | None = None,
+    kinds: t.Mapping[str, str] | None = None,
+    trusted: t.Sequence[Identity] = (),
+) -> ControlNode:
+    """One with these files, whose working directory is C(/work), and which trusts these CAs."""
     held = files or {}
 
     def read(path: str) -> bytes:
@@ -47,7 +52,10 @@ def control_node(files: t.Mapping[str, bytes] | None = None, kinds: t.Mapping[st
     def kind(path: str) -> str:
         return (kinds or {}).get(path, MISSING)
 
-    return ControlNode(read=read, locate=lambda path: path if path.startswith("/") else f"/work/{path}", kind=kind)
+    def locate(path: str) -> str:
+        return path if path.startswith("/") else f"/work/{path}"
+
+    return ControlNode(read, locate, kind, lambda: [each.certificate for each in trusted])
 
 
 def read_with(

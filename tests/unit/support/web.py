@@ -141,7 +141,7 @@ class Identity(t.NamedTuple):
     """A certificate with its key."""
 
     certificate: x509.Certificate
-    key: ec.EllipticCurvePrivateKey
+    key: t.Any  # of a kind that signs certificates; on P-256 unless a test says otherwise
 
     @property
     def pem(self) -> str:
@@ -155,9 +155,8 @@ class Identity(t.NamedTuple):
         encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
         if passphrase:
             encryption = serialization.BestAvailableEncryption(passphrase.encode())
-        return self.key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption
-        ).decode()
+        form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+        return str(self.key.private_bytes(*form, encryption).decode())
 
     def malformed_pem(self, right: bytes, wrong: bytes) -> str:
         """The certificate with other bytes at each place of some; its signature is wrong then as well."""
@@ -189,13 +188,20 @@ def make_identity(
     addresses: t.Sequence[str] = ("127.0.0.1",),
     days: tuple[int, int] = (-1, 30),
     names: bytes | None = None,
+    key: t.Any = None,
+    path_length: int | None = None,
+    more: t.Sequence[x509.ExtensionType] = (),
+    algorithm: t.Any = hashes.SHA256,
+    padding: t.Any = None,
 ) -> Identity:
     """A certificate, self-signed unless an issuer is given.
 
     C(days) are its validity counted from now, C(names) stands in the place of the encoded list of its addresses.
+    C(more) are more extensions, C(algorithm) and C(padding) what it is signed with. One with the key of another and its
+    name is the same CA, signed by somebody else.
     """
     now = datetime.datetime.now(datetime.timezone.utc)
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = key or ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = (
         x509.CertificateBuilder()
@@ -205,14 +211,17 @@ def make_identity(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now + datetime.timedelta(days=days[0]))
         .not_valid_after(now + datetime.timedelta(days=days[1]))
-        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=path_length), critical=True)
     )
     if not ca:
         listed: x509.ExtensionType = x509.SubjectAlternativeName([_general_name(each) for each in addresses])
         if names is not None:
             listed = x509.UnrecognizedExtension(x509.SubjectAlternativeName.oid, names)
         builder = builder.add_extension(listed, critical=False)
-    return Identity(builder.sign(issuer.key if issuer else key, hashes.SHA256()), key)
+    for extension in more:
+        builder = builder.add_extension(extension, critical=False)
+    signer = issuer.key if issuer else key
+    return Identity(builder.sign(signer, algorithm and algorithm(), rsa_padding=padding), key)
 
 
 def _general_name(address: str) -> x509.GeneralName:

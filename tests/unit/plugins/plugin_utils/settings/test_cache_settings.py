@@ -35,7 +35,7 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
         {"blob_ttl": "24µs"},
         "dtr_cache_blob_ttl: '24µs' is not a positive whole number with a unit (ns, us, ms, s, m, h)",
     ),
-    ({"blob_ttl": "9999999h"}, "dtr_cache_blob_ttl: 9999999h is longer than the cache can count"),
+    ({"blob_ttl": "9999999h"}, "dtr_cache_blob_ttl: '9999999h' is longer than 292 years"),
     ({"upstreams": "dtr.example.org"}, "dtr_cache_upstreams: 'dtr.example.org' is not an address"),
     ({"http_secret": "short"}, "dtr_cache_http_secret: must have at least 32 characters"),
     ({"config_extra": "log"}, "dtr_cache_config_extra: must be a mapping"),

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 
 # Its list of names is no list.
 ODD = make_identity("odd", CA, names=b"\x04\x00")
+OTHER = make_identity("other", ca=True)
 
 # One mistake each, and what the operator reads.
 MISTAKES: list[tuple[dict[str, t.Any], str]] = [
@@ -109,11 +110,11 @@ def test_a_path_that_is_none_is_a_problem_of_its_variable(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [[CA.pem, CACHE.pem], CA.pem + "\n", ["a.pem", "b.pem"], "a.pem, b.pem", '["a.pem", "b.pem"]', "- a.pem"]
+    "given", [[CA.pem, OTHER.pem], CA.pem + "\n", ["a.pem", "b.pem"], "a.pem, b.pem", '["a.pem", "b.pem"]', "- a.pem"]
 )
 def test_authorities_in_every_form(given: t.Any) -> None:
-    node = control_node({"a.pem": CA.pem.encode(), "b.pem": CACHE.pem.encode()})
+    node = control_node({"a.pem": CA.pem.encode(), "b.pem": OTHER.pem.encode()})
     settings, problems = read(node=node, client_cas=given, upstream_cas=given)
     assert problems == []
     assert settings.client_cas == settings.upstream_cas
-    assert settings.client_cas in ((CA.pem, CACHE.pem), (CA.pem,))
+    assert settings.client_cas in ((CA.pem, OTHER.pem), (CA.pem,))

@@ -9,10 +9,10 @@ import typing as t
 import pytest
 from ansible_collections.dtr.cache.tests.unit.support.settings import (
     CA,
-    CACHE,
     only_problem,
     read,
 )
+from ansible_collections.dtr.cache.tests.unit.support.web import make_identity
 
 # One mistake each, and what the operator reads.
 MISTAKES: list[tuple[dict[str, t.Any], str]] = [
@@ -69,8 +69,11 @@ def test_a_client_knows_the_registry_as_image_references_write_it(
     assert settings.client_registries == names
 
 
+OTHER = make_identity("other", ca=True)
+
+
 def test_a_client_needs_nothing_of_the_cache_but_its_authority() -> None:
     unset = dict.fromkeys(("name", "host", "nodes", "certificate", "private_key", "registry_username"))
-    settings, problems = read(needs=["address"], **unset, ca_certificate=CA.pem, client_cas=[CACHE.pem])
+    settings, problems = read(needs=["address"], **unset, ca_certificate=CA.pem, client_cas=[OTHER.pem])
     assert problems == []
-    assert (settings.ca_certificate, settings.client_cas) == (CA.pem, (CACHE.pem,))
+    assert (settings.ca_certificate, settings.client_cas) == (CA.pem, (OTHER.pem,))

@@ -38,7 +38,7 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ({"resources": {"limits": {"disk": "1G"}}}, "limits.disk is unknown; there are cpus, memory"),
     ({"update_config": {"paralelism": 1}}, "dtr_cache_update_config: paralelism is unknown; did you mean parallelism?"),
     ({"update_config": {"parallelism": "all"}}, "dtr_cache_update_config: parallelism: 'all' is not a whole number"),
-    ({"update_config": {"delay": 5}}, "dtr_cache_update_config: delay: 5 has no unit; write for example 5s"),
+    ({"update_config": {"delay": 5}}, "dtr_cache_update_config: delay: '5' has no unit; write for example 5s"),
     ({"update_config": {"monitor": ["1s"]}}, "dtr_cache_update_config: monitor: "),
     ({"update_config": {"failure_action": "stop"}}, "failure_action: 'stop' is none of continue, pause, rollback"),
     ({"update_config": {"max_failure_ratio": 2}}, "max_failure_ratio: '2' is not a number from 0 to 1"),

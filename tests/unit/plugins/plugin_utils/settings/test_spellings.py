@@ -121,7 +121,12 @@ MAPPINGS: dict[str, list[Strategy]] = {
     ],
     "volume": [
         spelled_text("cache-data"),
-        spelled_mapping({"driver": spelled_text("local"), "driver_opts": st.just({"type": "nfs", "o": "addr=n,rw"})}),
+        spelled_mapping(
+            {
+                "driver": spelled_text("local"),
+                "driver_opts": st.just({"type": "nfs", "o": "addr=n,rw", "device": ":/x"}),
+            }
+        ),
     ],
     "config_extra": [spelled_mapping({"log": st.just({"level": "debug"})})],
     "environment": [spelled_mapping({"GODEBUG": st.just("x509=1"), "LIMIT": st.just(5) | st.just("5")})],

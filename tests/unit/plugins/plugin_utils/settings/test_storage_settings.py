@@ -60,7 +60,7 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ),
     (
         {"storage": {"maintenance": {"uploadpurging": {"age": 7}}}},
-        "dtr_cache_storage: maintenance.uploadpurging.age: 7 has no unit; write for example 7s",
+        "dtr_cache_storage: maintenance.uploadpurging.age: '7' has no unit; write for example 7s",
     ),
     ({"volume": '{"driver": "local"'}, "dtr_cache_volume: is neither JSON nor YAML that can be read: something is"),
     ({"volume": ["data"]}, "dtr_cache_volume: must be text"),
@@ -113,15 +113,15 @@ def test_what_stands_beside_a_backend_is_typed_as_well() -> None:
 @pytest.mark.parametrize(
     "given",
     [
-        {"driver": "local", "driver_opts": {"type": "nfs", "size": 10}},
-        '{"driver": "local", "driver_opts": {"type": "nfs", "size": 10}}',
-        "driver: local\ndriver_opts:\n  type: nfs\n  size: '10'\n",
+        {"driver": "local", "driver_opts": {"type": "tmpfs", "device": "tmpfs", "size": 10}},
+        '{"driver": "local", "driver_opts": {"type": "tmpfs", "device": "tmpfs", "size": 10}}',
+        "driver: local\ndriver_opts:\n  type: tmpfs\n  device: tmpfs\n  size: '10'\n",
     ],
 )
 def test_a_volume_in_every_form(given: t.Any) -> None:
     settings, problems = read(volume=given)
     assert problems == []
-    assert settings.volume == {"driver": "local", "driver_opts": {"type": "nfs", "size": "10"}}
+    assert settings.volume == {"driver": "local", "driver_opts": {"type": "tmpfs", "device": "tmpfs", "size": "10"}}
 
 
 @pytest.mark.parametrize("given", ["cache-data", " /srv/cache\n"])

@@ -139,6 +139,49 @@ def test_what_a_template_omits_is_not_set() -> None:
     assert (read.problems, read.settings.timeout) == ([], 300)
 
 
+@pytest.mark.parametrize(
+    ("name", "written", "meant"),
+    [
+        ("nodes", ["worker-1", "{{ nothing | default(omit) }}"], ("worker-1",)),
+        ("environment", {"A": "{{ nothing | default(omit) }}", "B": "b"}, {"B": "b"}),
+        ("update_config", {"delay": "{{ omit }}", "order": "start-first"}, {"order": "start-first"}),
+        ("storage", {"filesystem": {"maxthreads": "{{ omit }}"}}, {"filesystem": {}}),
+    ],
+)
+def test_what_is_omitted_in_a_list_or_a_mapping_is_not_set(name: str, written: t.Any, meant: t.Any) -> None:
+    variables = host(**{name: marked(written)})
+    variables.setdefault("omit", "__omit_place_holder__")
+    loader = DataLoader()
+    read = read_host(variables, Templar(loader=loader, variables=variables), loader, ())
+    assert (read.problems, getattr(read.settings, name)) == ([], meant)
+
+
+@pytest.mark.parametrize("written", ["https://{{ omit }}", ["https://{{ omit }}"], {"a": {"b": "x {{ omit }}"}}])
+def test_omit_in_the_middle_of_a_text_is_an_error(written: t.Any) -> None:
+    """As ansible-core before 2.19 has it, where omit is a text."""
+    variables = {**host(), "omit": "__omit_place_holder__", "dtr_cache_upstreams": placeholders(written)}
+    loader = DataLoader()
+    read = read_host(variables, Templar(loader=loader, variables=variables), loader, ())
+    assert read.problems == ["dtr_cache_upstreams: uses omit as a part of a text, where nothing can be left out"]
+
+
+def placeholders(value: t.Any) -> t.Any:
+    if isinstance(value, str):
+        return value.replace("{{ omit }}", "__omit_place_holder__")
+    if isinstance(value, list):
+        return [placeholders(item) for item in value]
+    return {key: placeholders(item) for key, item in value.items()}
+
+
+def marked(value: t.Any) -> t.Any:
+    """The same with each text as a template."""
+    if isinstance(value, str):
+        return template(value)
+    if isinstance(value, list):
+        return [marked(item) for item in value]
+    return {key: marked(item) for key, item in value.items()}
+
+
 def test_the_users_own_variables_are_ignored_unread() -> None:
     own = {"team_contact": "x", "team_mail": template("{{ nobody }}"), "regions": [], "verdicts": "x", "status": []}
     assert reading(ignore_variables="dtr_cache_team_*", **own).problems == []

@@ -1,0 +1,146 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What may be added to C(config.yml), by C(dtr_cache_config_extra) or by the environment (C(REGISTRY_HTTP_ADDR)).
+
+What the cache consists of has variables of its own; overriding it here would bring the cache down. Pure functions.
+"""
+
+from __future__ import annotations
+
+import difflib
+import typing as t
+
+from ...module_utils.common.failure import Failure
+from . import values
+from .storage import BACKENDS, OPTIONS
+from .structures import as_text, parsed
+
+Path = tuple[str, ...]
+
+# The sections of the registry's configuration; a newer registry may have more.
+_SECTIONS = (
+    *("version", "log", "loglevel", "storage", "auth", "middleware", "reporting", "http", "notifications", "redis"),
+    *("health", "proxy", "compatibility", "policy", "validation", "catalog"),
+)
+_UPSTREAMS = "dtr_cache_upstreams, dtr_cache_upstream_cas and dtr_cache_blob_ttl"
+# What the cache consists of, and what to do instead.
+_OWN: dict[Path, str] = {
+    ("http", "addr"): "set dtr_cache_port instead",
+    ("http", "net"): "the cache has to listen on its port; leave it out",
+    ("http", "prefix"): "the DTR sends its clients to /v2/; leave it out",
+    ("http", "host"): "set dtr_cache_host and dtr_cache_port instead",
+    ("http", "secret"): "set dtr_cache_http_secret instead",
+    ("http", "tls", "certificate"): "set dtr_cache_certificate instead",
+    ("http", "tls", "key"): "set dtr_cache_private_key instead",
+    ("http", "tls", "letsencrypt"): "set dtr_cache_certificate and dtr_cache_private_key instead",
+    ("http", "tls", "clientcas"): "clients that the DTR sends have no certificate; leave it out",
+    ("middleware", "registry"): f"set {_UPSTREAMS} instead",
+    ("auth",): "a cache has none: it serves whom the DTR sends; leave it out",
+    ("proxy",): f"set {_UPSTREAMS} instead",
+}
+# Sections that config.yml always has, and those that it has only by this.
+_WRITTEN: tuple[Path, ...] = (("http",), ("http", "tls"), ("storage",), ("log",), ("middleware",))
+_OTHERS: tuple[Path, ...] = (
+    *(("http", name) for name in ("debug", "headers", "http2")),
+    *((name,) for name in ("redis", "health", "notifications", "reporting", "compatibility", "validation")),
+)
+_LEVELS = ("error", "warn", "info", "debug")
+_WORDS: dict[Path, tuple[str, ...]] = {
+    ("log", "level"): _LEVELS,
+    ("loglevel",): _LEVELS,
+    ("log", "formatter"): ("text", "json", "logstash"),
+}
+_PREFIX = "REGISTRY_"
+
+
+def config_problems(extra: t.Mapping[str, t.Any], storage: t.Mapping[str, t.Any], port: int | None) -> t.Iterator[str]:
+    """What of it would bring the cache down.
+
+    Args:
+        extra: What is merged into C(config.yml).
+        storage: The section C(storage) that is merged with it.
+        port: The port that the cache listens on.
+    """
+    misplaced = list(_misplaced(extra))
+    yield from misplaced
+    if misplaced:
+        return
+    if as_text(extra.get("version", "0.1")) != "0.1":
+        yield "version must stay 0.1, the only one that registries know; leave it out"
+    for path, instead in _OWN.items():
+        if _has(extra, path):
+            yield f"{'.'.join(path)} belongs to the cache itself; {instead}"
+    for path, words in _WORDS.items():
+        if _has(extra, path) and as_text(_at(extra, path)).lower() not in words:
+            yield f"{'.'.join(path)}: {values.quoted(_at(extra, path))} is none of {', '.join(words)}"
+    yield from _storage_problems(extra.get("storage", {}), storage)
+    yield from _http_problems(extra.get("http", {}), port)
+    for key in sorted(set(extra) - set(_SECTIONS)):
+        similar = difflib.get_close_matches(key.lower(), _SECTIONS, n=1, cutoff=0.75)
+        if similar:
+            yield f"{values.shown(key)} is no section of the registry's configuration; did you mean {similar[0]}?"
+
+
+def environment_problems(name: str, value: str, storage: t.Mapping[str, t.Any], port: int | None) -> t.Iterator[str]:
+    """The same for an environment variable that the registry reads as a part of its configuration."""
+    if not name.upper().startswith(_PREFIX):
+        return
+    try:
+        extra = parsed(value)
+    except Failure:
+        extra = value
+    for key in reversed(name[len(_PREFIX) :].lower().split("_")):
+        extra = {key: extra}
+    for problem in config_problems(extra, storage, port):
+        yield f"{name}: {problem}"
+
+
+def _misplaced(extra: t.Mapping[str, t.Any]) -> t.Iterator[str]:
+    for path in (*_WRITTEN, *_OTHERS):
+        if _has(extra, path):
+            section = _at(extra, path)
+            is_empty = section is None and path in _OTHERS
+            if not is_empty and not isinstance(section, dict):
+                yield f"{'.'.join(path)} must be a mapping of keys to values"
+
+
+def _storage_problems(extra: t.Mapping[str, t.Any], storage: t.Mapping[str, t.Any]) -> t.Iterator[str]:
+    for name in sorted(set(extra) - set(OPTIONS)):
+        if name in storage:
+            if not isinstance(extra[name] or {}, dict):
+                yield f"storage.{name} must be a mapping of keys to values"
+        elif name in BACKENDS:
+            yield f"storage.{name} would be a second backend; set dtr_cache_storage instead"
+        else:
+            yield f"storage.{values.shown(name)} would be taken for a second backend; leave it out"
+    delete = extra.get("delete", {"enabled": True})
+    if not (isinstance(delete, dict) and delete.get("enabled", True) is True):
+        yield "storage.delete.enabled must stay true: without it a layer could never expire"
+
+
+def _http_problems(extra: t.Mapping[str, t.Any], port: int | None) -> t.Iterator[str]:
+    drain = extra.get("draintimeout")
+    if drain is not None and (isinstance(drain, bool) or not (isinstance(drain, int) and drain >= 0)):
+        try:
+            values.time(drain)
+        except Failure as failure:
+            yield f"http.draintimeout: {failure.message.rstrip('.')}"
+    address = as_text((extra.get("debug") or {}).get("addr", ""))
+    if port and address.rpartition(":")[2] == str(port):
+        yield f"http.debug.addr must have another port than dtr_cache_port, {port}"
+    for name, lines in (extra.get("headers") or {}).items():
+        if not isinstance(lines, list):
+            yield f"http.headers.{values.shown(name)} must be a list of texts"
+
+
+def _has(extra: t.Mapping[str, t.Any], path: Path) -> bool:
+    """Whether something stands at these keys, be it nothing."""
+    above = _at(extra, path[:-1])
+    return isinstance(above, dict) and path[-1] in above
+
+
+def _at(extra: t.Any, path: Path) -> t.Any:
+    for key in path:
+        extra = extra.get(key) if isinstance(extra, dict) else None
+    return extra
