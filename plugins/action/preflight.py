@@ -20,10 +20,10 @@ from ..module_utils.common.failure import Failure
 from ..module_utils.module.options import PREFLIGHT_ARGUMENT_SPEC
 from ..module_utils.x509 import certificates
 from ..modules.registry_ca_info import MODULE as REGISTRY_CA_INFO
+from ..plugin_utils.actions.forks import SharedByForks
 from ..plugin_utils.actions.in_process import Task, run_here
 from ..plugin_utils.actions.paths import control_path_of_host
 from ..plugin_utils.actions.problems import manager_out_of_reach, problems_as_result
-from ..plugin_utils.actions.shared import SharedByForks
 from ..plugin_utils.deployment.client_bundle import open_bundle
 from ..plugin_utils.deployment.definition import describe_deployment
 from ..plugin_utils.settings.model import Settings

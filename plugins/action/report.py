@@ -10,8 +10,8 @@ import typing as t
 
 from ansible.plugins.action import ActionBase
 
+from ..plugin_utils.actions.forks import SharedByForks
 from ..plugin_utils.actions.progress_lines import read_by_people
-from ..plugin_utils.actions.shared import SharedByForks
 from ..plugin_utils.actions.terminal import terminal_width
 from ..plugin_utils.fleet.facts import HostFacts
 from ..plugin_utils.fleet.reports.catalogue import REPORTS, Part, Report, Screen, part_of

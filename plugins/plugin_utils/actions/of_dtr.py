@@ -15,9 +15,9 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.vars import merge_hash
 
 from ...module_utils.module.of_dtr import DtrModule
+from .forks import SharedByForks
 from .in_process import Task, run_here
 from .progress_lines import progress_shown, read_by_people
-from .shared import SharedByForks
 
 
 class DtrAction(SharedByForks, ActionBase):

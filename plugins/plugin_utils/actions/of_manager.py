@@ -11,7 +11,7 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action.normal import ActionModule as NormalAction
 
 from ...module_utils.common.failure import Failure
-from .shared import SharedByForks
+from .forks import SharedByForks
 
 
 class OnManager(SharedByForks, NormalAction):
