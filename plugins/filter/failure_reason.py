@@ -11,8 +11,8 @@ version_added: 0.1.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
   - Makes one text of what a failed task left, of any module. Of a loop it names what each failed item said, once.
-  - A manager that did not answer in time, a module that crashed, and a change that somebody else made at the same moment
-    are named as what they are. What Docker's command said is a part of it.
+  - A manager that did not answer in time, a module that crashed, and a change that somebody else made at the same
+    moment are named as what they are. What Docker's command said is a part of it.
 options:
   _input:
     description: The failed result, such as C(ansible_failed_result).

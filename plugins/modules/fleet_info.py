@@ -122,7 +122,8 @@ registries:
     healthy: {description: Whether it says so of itself., type: bool, sample: true}
     version: {description: Its version., type: str, sample: 2.7.6}
     read_only:
-      description: Whether it is read only. Caches serve all the same. Null where DTR does not say, as none of MSR 3 does.
+      description:
+        - Whether it is read only. Caches serve all the same. Null where DTR does not say, as none of MSR 3 does.
       type: bool
       sample: false
     dangling:

@@ -135,8 +135,8 @@ def _check_end(answer: Answer, so_far: int, seconds: float) -> None:
     if so_far > _MOST_ENTRIES or seconds > _LONGEST_SECONDS:
         raise Failure(
             "UNEXPECTED_ANSWER",
-            f"The list that GET {answer.url} gives page by page does not end: it was given up after {so_far} entries in "
-            f"{seconds:.0f} seconds.",
+            f"The list that GET {answer.url} gives page by page does not end: it was given up after {so_far} entries "
+            f"in {seconds:.0f} seconds.",
             http_status=answer.status,
             url=answer.url,
             hint="Check that the URL is the DTR's own, and whether something before DTR changes its answers.",

@@ -86,7 +86,7 @@ class Transport:
             self._headers["Authorization"] = f"Basic {basic_credentials(username, password)}"
         self._json_headers = {**self._headers, "Content-Type": "application/json"}
         self._lock = threading.Lock()
-        # Whether there was any answer so far, and whether one that refuses connections before is waited for all the same.
+        # Whether there was any answer so far, and whether a server that refuses connections before that is waited for.
         self.answered = False
         self.patient = True
         self._retried: list[str] = []

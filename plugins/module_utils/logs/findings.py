@@ -15,13 +15,13 @@ import threading
 import typing as t
 
 from ..common.redaction import redacted
+from ..swarm.log_stream import OF_THE_ENGINE, LogLine, line_of, messages, moment_of
 from ..swarm.model import Raw
 from ..swarm.tasks import ENDED_BADLY
 from . import causes
 from .catalogue.cause import Cause
 from .catalogue.tasks import NO_SERVICE, NODE_LOST
 from .message import trouble_in
-from ..swarm.log_stream import OF_THE_ENGINE, LogLine, line_of, messages, moment_of
 
 _LONGEST_TEXT = 8 * 1024
 _ENDED = (*ENDED_BADLY, "complete")

@@ -208,7 +208,6 @@ class Engine:
                 hint="Is it running, and may this user use its socket (group docker, or become)?",
             ) from error
 
-
     def _missing_socket(self, error: BaseException) -> str | None:
         """Why a socket of this machine cannot be connected to; None for all else, which may be over in a moment."""
         if not self.address.startswith(("unix:", "http+unix:", "/")):

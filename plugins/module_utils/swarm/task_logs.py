@@ -80,9 +80,7 @@ class LastWords(t.NamedTuple):
     unread: list[str]
 
 
-def log_of_failure(
-    read: t.Callable[..., t.Iterable[bytes]], moment: Moment, lines: int, seconds: float
-) -> LastWords:
+def log_of_failure(read: t.Callable[..., t.Iterable[bytes]], moment: Moment, lines: int, seconds: float) -> LastWords:
     """The end of the log of the newest failed task that wrote one.
 
     Args:

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """SSH connections to managers that notice when the other end is gone.
 
-By itself, ssh waits for an answer for ever. The first task of a run that goes to a manager opens the connection that all
-others share (C(ControlPersist)), also those of community.docker's modules, so it is enough to set this there.
+By itself, ssh waits for an answer for ever. The first task of a run that goes to a manager opens the connection that
+all others share (C(ControlPersist)), also those of community.docker's modules, so it is enough to set this there.
 """
 
 from __future__ import annotations
