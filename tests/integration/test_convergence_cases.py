@@ -304,6 +304,32 @@ def test_one_that_needs_longer_than_there_is_time_for(stack: Stack) -> None:
     assert "not settled after 8 seconds: service cache: 0/1 run (starting)" in result["msg"]
 
 
+def test_a_service_that_is_removed_while_it_is_waited_for(stack: Stack) -> None:
+    """By another run or by hand: told within seconds, and not after the whole time as one that needs longer."""
+    never = {"test": ["CMD", "/bin/busybox", "false"], "interval": "1s", "retries": 600}
+    definition = stack.deploy(shell(RUNS, healthcheck=never))
+    stack.lab.inside(MANAGER, "sh", "-c", f"(sleep 3; docker service rm {stack.name}_cache) >/dev/null &")
+    began = time.monotonic()
+    result = stack.settle(timeout=300, definition=definition)
+    assert time.monotonic() - began < 15
+    assert result["verdict"] == "removed"
+    assert "service cache was removed while this run waited for it" in result["msg"]
+    assert stack.settle(timeout=300, definition=definition)["verdict"] == "removed"
+
+
+def test_a_service_that_another_deployment_replaces_while_it_is_waited_for(stack: Stack) -> None:
+    never = {"test": ["CMD", "/bin/busybox", "false"], "interval": "1s", "retries": 600}
+    definition = stack.deploy(shell(RUNS, healthcheck=never))
+    update = f"docker service update --detach --env-add OTHER=1 {stack.name}_cache"
+    stack.lab.inside(MANAGER, "sh", "-c", f"(sleep 3; {update}) >/dev/null &")
+    began = time.monotonic()
+    result = stack.settle(timeout=300, definition=definition)
+    assert time.monotonic() - began < 15
+    assert result["verdict"] == "replaced"
+    assert "another deployment, or somebody by hand, replaced service cache while this run waited" in result["msg"]
+    assert "environment" in result["msg"]
+
+
 def test_a_stack_that_is_not_there(stack: Stack) -> None:
     result = stack.settle(timeout=3)
     assert result["verdict"] == "timed_out"
