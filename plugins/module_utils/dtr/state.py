@@ -110,7 +110,7 @@ def _read_only(settings: Json | None, status: Json | None) -> bool | None:
     """Whether nobody can push, as far as anything says so: MSR 3 has neither field (its list of API changes)."""
     of_replicas = (status or {}).get("replica_readonly")
     said = [*of_replicas.values()] if isinstance(of_replicas, dict) else []
-    said += [settings["readOnlyRegistry"]] if "readOnlyRegistry" in (settings or {}) else []
+    said += [value for name, value in (settings or {}).items() if name == "readOnlyRegistry"]
     return any(said) if said else None
 
 

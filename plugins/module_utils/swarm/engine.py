@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import math
 import os
 import socket
 import time
@@ -55,7 +56,7 @@ class Engine:
     def __init__(self, params: t.Mapping[str, t.Any]) -> None:
         self.address = params["docker_host"]
         self._params = params
-        self._seconds: float = params["engine_timeout"]
+        self._seconds: int = params["engine_timeout"]
 
     @functools.cached_property
     def _client(self) -> t.Any:
@@ -70,7 +71,7 @@ class Engine:
 
     def answer_within(self, seconds: float) -> None:
         """Give up each request from now on after so many seconds, or earlier where the options say so."""
-        self._seconds = max(1.0, min(self._params["engine_timeout"], seconds))
+        self._seconds = max(1, min(self._params["engine_timeout"], math.ceil(seconds)))
         # Made already, it has its time-out from then.
         if "_client" in vars(self):
             self._client.timeout = self._seconds

@@ -97,7 +97,7 @@ def log_of_failure(read: t.Callable[..., t.Iterable[bytes]], moment: Moment, lin
         return [text for _stream, text in messages(read(task_id, lines=lines, seconds=seconds))][-lines:]
 
     found, unread = read_logs(logs, moment, last_lines, seconds)
-    newest = next((found[task["ID"]] for task in logs.tasks if found.get(task["ID"])), [])
+    newest: list[str] = next((found[task["ID"]] for task in logs.tasks if found.get(task["ID"])), [])
     return LastWords(newest, unread)
 
 

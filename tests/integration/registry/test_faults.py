@@ -169,7 +169,7 @@ def test_two_first_registrations_at_once_leave_one_entry(registry: Registry, lat
     if refuses:
         registry.control.behave(**_REFUSALS)
     registry.control.fault("delay", method="POST", seconds=3, count=2 if late == "both" else 1)
-    host = {"caches": [{"name": "region-asia", "host": "https://cache-asia.example.org"}]}
+    host: Json = {"caches": [{"name": "region-asia", "host": "https://cache-asia.example.org"}]}
     command = in_a_process(registry, "content_caches", host)
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _each in range(2)]
     if late == "one":
