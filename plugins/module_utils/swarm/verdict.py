@@ -184,6 +184,7 @@ def _judge_service(
         _without_successor(name, current, moment)
         or _without_node(name, service, current, tasks, moment)
         or _stalled(name, moment)
+        or (_replaced(name, undeclared, seen) if undeclared and seen else None)
         or Judgement(None, _progress(name, current, running, replicas, moment))
     )
 
