@@ -116,6 +116,11 @@ def test_an_image_that_no_node_has(stack: Stack) -> None:
         (NODE, "No such image: docker/not-there:1")
     }
     assert "3 tasks failed" in result["msg"], "three tries of Swarm, not the whole time"
+    began = time.monotonic()
+    logs = run_module("cache_logs_info", name=stack.name, docker_host=stack.address)
+    assert time.monotonic() - began < 10, "no task had a container, so none is asked for its log"
+    assert [finding["cause"] for finding in logs["findings"]] == ["image_missing"]
+    assert logs["unread"] == []
 
 
 def test_a_key_that_does_not_match_its_certificate(stack: Stack) -> None:

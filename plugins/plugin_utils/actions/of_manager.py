@@ -14,6 +14,9 @@ from ...module_utils.common.failure import Failure
 from .keep_alive import keep_alive
 from .reasons import crash_of
 
+# What a crashed module wrote, as it is, secrets among it; and Ansible's words for the crash, which it shows instead.
+_RAW = ("module_stdout", "module_stderr", "exception")
+
 
 class OnManager(NormalAction):
     """Run the module; a manager that cannot be reached is a failure like any other.
@@ -47,7 +50,8 @@ class OnManager(NormalAction):
             f"The module {self._task.action} crashed on {variables['inventory_hostname']}: {crash.rstrip('.')}.",
             hint="Check Python and the packages of dtr_cache_requirements there; with -vvv Ansible shows all of it.",
         )
-        return {**result, **failure.as_result()}
+        shown = {name: value for name, value in result.items() if name not in _RAW}
+        return {**shown, **failure.as_result()}
 
     def _silent(self, variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         failure = Failure(
