@@ -165,6 +165,39 @@ def test_a_manager_that_says_nothing_any_more_does_not_hold_the_run(
     assert clean_lab.control.state() == {"content_caches": [], "settings": {}}
 
 
+def test_two_runs_at_once_are_told_as_such(clean_lab: Lab, play: Play) -> None:
+    """A deployment and a rotation beside each other: the last one stays, and whoever lost says to whom."""
+    first = play(DEPLOY, "--limit", "region-europe")
+    assert first.code == 0, first.output
+    processes = [
+        subprocess.Popen(
+            [
+                "ansible-playbook",
+                "-i",
+                INVENTORY,
+                playbook,
+                "--limit",
+                "region-europe",
+                "-e",
+                f"dtr_cache_blob_ttl={ttl}",
+            ],
+            env=play.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for playbook, ttl in ((DEPLOY, "36h"), ("dtr.cache.rotate", "48h"))
+    ]
+    outputs = [process.communicate(timeout=300)[0] for process in processes]
+    lost = [output for output, process in zip(outputs, processes, strict=True) if process.returncode]
+    assert len(lost) < len(processes), "\n".join(outputs)
+    for output in lost:
+        assert "another deployment" in output or "Another run" in output, output
+    again = play(DEPLOY, "--limit", "region-europe", dtr_cache_blob_ttl="48h")
+    assert again.code == 0, again.output
+    assert len(clean_lab.control.state()["content_caches"]) == 1
+
+
 def test_check_mode_leaves_them(clean_lab: Lab, play: Play, sensitive: list[str]) -> None:
     run = play(DEPLOY, "--check", "--limit", "region-europe", dtr_cache_source_files=sensitive)
     assert run.code == 0, run.output
