@@ -22,8 +22,10 @@ from ..module_utils.x509 import certificates
 from ..modules.registry_ca_info import MODULE as REGISTRY_CA_INFO
 from ..plugin_utils.actions.forks import SharedByForks
 from ..plugin_utils.actions.in_process import Task, run_here
+from ..plugin_utils.actions.keep_alive import keep_alive
 from ..plugin_utils.actions.paths import control_path_of_host
 from ..plugin_utils.actions.problems import manager_out_of_reach, problems_as_result
+from ..plugin_utils.actions.reasons import reason_of
 from ..plugin_utils.deployment.client_bundle import open_bundle
 from ..plugin_utils.deployment.definition import describe_deployment
 from ..plugin_utils.settings.model import Settings
@@ -61,6 +63,7 @@ class ActionModule(SharedByForks, ActionBase):
 
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         result: dict[str, t.Any] = super().run(tmp, task_vars)
+        keep_alive(self._connection)
         variables = task_vars or {}
         _validation, options = self.validate_argument_spec(argument_spec=PREFLIGHT_ARGUMENT_SPEC)
         reading = read_host(variables, self._templar, self._loader, _read_as(options["needs"]))
@@ -224,7 +227,7 @@ class ActionModule(SharedByForks, ActionBase):
             return [manager_out_of_reach(variables, error)]
         if "problems" in answer:
             return list(answer["problems"])
-        return [f"the Swarm cannot be asked: {answer.get('msg', 'the module gave no reason')}"]
+        return [f"the Swarm cannot be asked: {reason_of(answer, variables['inventory_hostname'])}"]
 
 
 def _answers(known: t.Mapping[str, t.Any], options: t.Mapping[str, t.Any]) -> bool:

@@ -18,7 +18,8 @@ description:
   - Secrets in a sample (tokens, passwords, keys, query strings, which are signed) are replaced by V(***).
   - What a client can put into a line of the log, such as its user agent, is left out, and so is what
     M(dtr.cache.cache_health) causes there by itself.
-  - A log of any length is read in one pass, with little memory, and in bounded time.
+  - A log of any length is read in one pass, with little memory, and in bounded time. The logs of the tasks are read
+    side by side, so one of which nothing comes holds up no other, and is named in RV(unread).
 options:
   name:
     description: The stack's name.
@@ -35,7 +36,9 @@ options:
     type: int
     default: 20000
   timeout:
-    description: Seconds for reading the logs. What was read by then is reported.
+    description:
+      - Seconds for reading the logs, all together. What was read by then is reported. A log of which nothing comes for
+        ten seconds is given up before.
     type: float
     default: 60
   explains:

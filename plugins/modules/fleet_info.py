@@ -121,7 +121,11 @@ registries:
     url: {description: The DTR., type: str, sample: "https://dtr.example.org"}
     healthy: {description: Whether it says so of itself., type: bool, sample: true}
     version: {description: Its version., type: str, sample: 2.7.6}
-    read_only: {description: Whether it is read only. Caches serve all the same., type: bool, sample: false}
+    read_only:
+      description:
+        - Whether it is read only. Caches serve all the same. Null where DTR does not say, as none of MSR 3 does.
+      type: bool
+      sample: false
     dangling:
       description: Accounts whose cache no longer exists, and that no region names in C(dtr_cache_assignments).
       type: list

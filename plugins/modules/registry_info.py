@@ -48,7 +48,9 @@ version:
   type: str
   sample: 2.7.4
 read_only:
-  description: Whether the registry or one of its replicas is read only. Null for others than administrators.
+  description:
+    - Whether the registry or one of its replicas is read only. Null for others than administrators, and where a version
+      does not say, as none of MSR 3 does.
   returned: success
   type: bool
   sample: false
@@ -75,7 +77,7 @@ replicas:
       type: str
       sample: OK
     read_only:
-      description: Whether it is read only.
+      description: Whether it is read only. Null where the version does not say.
       type: bool
       sample: false
     timestamp:

@@ -15,7 +15,8 @@ description:
   - A replica counts only when it runs what the service declares now, on a node that is ready.
   - Fails with any verdict but V(converged), and says why in one sentence.
   - A request that fails, because the manager is away or the Swarm has no leader for a moment, does not end the wait. A
-    manager that stays away until the end gives the verdict V(timed_out).
+    manager that stays away until the end gives the verdict V(timed_out). A socket that is not there, or that this user
+    may not use, fails at once.
 options:
   name:
     description: The stack's name.
@@ -31,7 +32,8 @@ options:
       - Without it, a rollback that the Engine remembers gives the verdict V(rolled_back). With it, it does so only when
         the services are not what the definition declares; a rollback of an earlier deployment does not count then.
       - With it, a stack whose services are not what it declares has not converged, although all replicas run. What is
-        compared is listed with M(dtr.cache.stack_plan).
+        compared is listed with M(dtr.cache.stack_plan). Such services, and those that are missing, give the verdict
+        V(replaced) or V(removed) within seconds.
     type: dict
     default: {}
 extends_documentation_fragment:
@@ -63,6 +65,8 @@ verdict:
       rollback.
     - V(task_failed) - the container ends or cannot start.
     - V(no_node) - no node fits the placement constraints and has its resources and ports free.
+    - V(removed) - a service is gone that was there, or that O(definition) declares.
+    - V(replaced) - another deployment, or somebody by hand, changed a service to what O(definition) does not declare.
     - V(timed_out) - none of these within O(timeout).
   returned: always
   type: str

@@ -116,6 +116,11 @@ def test_an_image_that_no_node_has(stack: Stack) -> None:
         (NODE, "No such image: docker/not-there:1")
     }
     assert "3 tasks failed" in result["msg"], "three tries of Swarm, not the whole time"
+    began = time.monotonic()
+    logs = run_module("cache_logs_info", name=stack.name, docker_host=stack.address)
+    assert time.monotonic() - began < 10, "no task had a container, so none is asked for its log"
+    assert [finding["cause"] for finding in logs["findings"]] == ["image_missing"]
+    assert logs["unread"] == []
 
 
 def test_a_key_that_does_not_match_its_certificate(stack: Stack) -> None:
@@ -302,6 +307,35 @@ def test_one_that_needs_longer_than_there_is_time_for(stack: Stack) -> None:
     result = stack.settle(timeout=8)
     assert result["verdict"] == "timed_out"
     assert "not settled after 8 seconds: service cache: 0/1 run (starting)" in result["msg"]
+
+
+def test_a_service_that_is_removed_while_it_is_waited_for(stack: Stack) -> None:
+    """By another run or by hand: told within seconds, and not after the whole time as one that needs longer."""
+    never = {"test": ["CMD", "/bin/busybox", "false"], "interval": "1s", "retries": 600}
+    definition = stack.deploy(shell(RUNS, healthcheck=never))
+    stack.lab.inside(MANAGER, "sh", "-c", f"(sleep 3; docker service rm {stack.name}_cache) >/dev/null 2>&1 &")
+    began = time.monotonic()
+    result = stack.settle(timeout=300, definition=definition)
+    assert time.monotonic() - began < 15
+    assert result["verdict"] == "removed"
+    assert "service cache was removed while this run waited for it" in result["msg"]
+    again = stack.settle(timeout=300, definition=definition)
+    assert (again["verdict"], "removed it after it was deployed" in again["msg"]) == ("removed", True)
+
+
+def test_a_service_that_another_deployment_replaces_while_it_is_waited_for(stack: Stack) -> None:
+    never = {"test": ["CMD", "/bin/busybox", "false"], "interval": "1s", "retries": 600}
+    definition = stack.deploy(shell(RUNS, healthcheck=never))
+    update = f"docker service update --detach --env-add OTHER=1 {stack.name}_cache"
+    stack.lab.inside(MANAGER, "sh", "-c", f"(sleep 3; {update}) >/dev/null 2>&1 &")
+    began = time.monotonic()
+    result = stack.settle(timeout=300, definition=definition)
+    assert time.monotonic() - began < 15
+    assert result["verdict"] == "replaced"
+    assert "another deployment, or somebody by hand, replaced service cache while this run waited" in result["msg"]
+    assert "environment" in result["msg"]
+    again = stack.settle(timeout=300, definition=definition)
+    assert (again["verdict"], "is not as this run deployed it: environment" in again["msg"]) == ("replaced", True)
 
 
 def test_a_stack_that_is_not_there(stack: Stack) -> None:

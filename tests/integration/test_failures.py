@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
+import time
 import typing as t
 from pathlib import Path
 
@@ -58,12 +60,24 @@ def test_a_removal_that_was_not_meant_leaves_them(clean_lab: Lab, play: Play, se
     assert run.regions()["region-europe"]["result"] == "failed at: Check the settings"
 
 
-def lose_the_manager(play: Play, lab: Lab, playbook: str, line: str, *options: str) -> Run:
+# The manager refuses connections, and ends those that there are; or nothing at all comes through any more.
+REFUSED = [["INPUT", "-p", "tcp", "--dport", "22", "-j", "REJECT", "--reject-with", "tcp-reset"]]
+SILENT = [["INPUT", "-p", "tcp", "--dport", "22", "-j", "DROP"], ["OUTPUT", "-p", "tcp", "--sport", "22", "-j", "DROP"]]
+
+
+def lose_the_manager(
+    play: Play,
+    lab: Lab,
+    playbook: str,
+    line: str,
+    *options: str,
+    rules: list[list[str]] = REFUSED,
+    env: dict[str, str] | None = None,
+) -> Run:
     """Run a playbook for the only region of a play, and cut the way to its manager when a line appears."""
-    block = ["iptables", "-I", "INPUT", "-p", "tcp", "--dport", "22", "-j", "REJECT", "--reject-with", "tcp-reset"]
     process = subprocess.Popen(
         ["ansible-playbook", "-i", INVENTORY, playbook, "--limit", "region-europe", *options],
-        env=play.environment,
+        env={**play.environment, **(env or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -73,11 +87,13 @@ def lose_the_manager(play: Play, lab: Lab, playbook: str, line: str, *options: s
     try:
         for text in process.stdout:
             if text.startswith(line):
-                lab.inside("europe-1", *block)
+                for rule in rules:
+                    lab.inside("europe-1", "iptables", "-I", *rule)
             seen.append(text)
         process.wait()
     finally:
-        lab.inside("europe-1", *(word.replace("-I", "-D") for word in block))
+        for rule in rules:
+            lab.inside("europe-1", "iptables", "-D", *rule)
     assert any(text.startswith(line) for text in seen), "".join(seen)
     return Run(process.returncode, "".join(seen))
 
@@ -108,6 +124,78 @@ def test_a_manager_that_is_lost_on_the_way_is_told_and_cleaned_up_after(
     finished = play("dtr.cache.remove", "--limit", "region-europe", *confirmed)
     assert finished.code == 0, finished.output
     assert clean_lab.snapshot()["europe-1"]["services"] == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "ssh", "seconds", "words"),
+    [
+        # The link is watched: it ends long before the time for the stack, which is 5 minutes.
+        ("Wait until the stack has settled", "", 100, "The manager region-europe cannot be reached any more"),
+        # It is not, and the task is one of community.docker: its own time ends it, 30 seconds after that for the stack.
+        (
+            "Deploy the stack",
+            "-o ServerAliveInterval=0",
+            80,
+            "The manager region-europe did not answer within 50 seconds",
+        ),
+    ],
+    ids=["keep-alive", "time of the task"],
+)
+def test_a_manager_that_says_nothing_any_more_does_not_hold_the_run(
+    clean_lab: Lab, play: Play, sensitive: list[str], line: str, ssh: str, seconds: int, words: str
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="ssh-") as short:
+        began = time.monotonic()
+        run = lose_the_manager(
+            play,
+            clean_lab,
+            DEPLOY,
+            f"TASK [dtr.cache.stack : {line}]",
+            *("-e", f"dtr_cache_source_files={','.join(sensitive)}"),
+            *(("-e", "dtr_cache_timeout=20") if ssh else ()),
+            rules=SILENT,
+            # No connection that an earlier run has left.
+            env={"ANSIBLE_SSH_CONTROL_PATH_DIR": short, "ANSIBLE_SSH_EXTRA_ARGS": ssh},
+        )
+    assert time.monotonic() - began < seconds + 60, "up to that task it takes less than a minute"
+    assert run.code != 0
+    assert run.regions()["region-europe"]["result"] == f"failed at: {line}"
+    assert words in run.output
+    assert not any(Path(path).exists() for path in sensitive)
+    assert clean_lab.control.state() == {"content_caches": [], "settings": {}}
+
+
+def test_two_runs_at_once_are_told_as_such(clean_lab: Lab, play: Play) -> None:
+    """A deployment and a rotation beside each other: the last one stays, and whoever lost says to whom."""
+    first = play(DEPLOY, "--limit", "region-europe")
+    assert first.code == 0, first.output
+    processes = [
+        subprocess.Popen(
+            [
+                "ansible-playbook",
+                "-i",
+                INVENTORY,
+                playbook,
+                "--limit",
+                "region-europe",
+                "-e",
+                f"dtr_cache_blob_ttl={ttl}",
+            ],
+            env=play.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for playbook, ttl in ((DEPLOY, "36h"), ("dtr.cache.rotate", "48h"))
+    ]
+    outputs = [process.communicate(timeout=300)[0] for process in processes]
+    lost = [output for output, process in zip(outputs, processes, strict=True) if process.returncode]
+    assert len(lost) < len(processes), "\n".join(outputs)
+    for output in lost:
+        assert "another deployment" in output or "Another run" in output, output
+    again = play(DEPLOY, "--limit", "region-europe", dtr_cache_blob_ttl="48h")
+    assert again.code == 0, again.output
+    assert len(clean_lab.control.state()["content_caches"]) == 1
 
 
 def test_check_mode_leaves_them(clean_lab: Lab, play: Play, sensitive: list[str]) -> None:

@@ -65,7 +65,7 @@ def fan_out(
                     raise _untried(stopped[0])
                 results.done[item] = work(item)
             except Failure as failure:
-                results.failed[item] = failure
+                results.failed[item] = _without_frames(failure)
                 if not stopped and hopeless(failure):
                     stopped.append(failure)
             except Exception as error:  # noqa: BLE001 (raised again below, in the thread of the caller)
@@ -95,6 +95,12 @@ def failed_accounts(failures: t.Mapping[str, Failure]) -> list[dict[str, t.Any]]
         {"name": name, "code": failure.code, "message": failure.message, **failure.result}
         for name, failure in sorted(failures.items())
     ]
+
+
+def _without_frames(failure: Failure) -> Failure:
+    """The failure without where it came from: the frames hold answers, and there may be ten thousand of them."""
+    failure.__cause__ = failure.__context__ = None
+    return failure.with_traceback(None)
 
 
 def _untried(cause: Failure) -> Failure:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
 
 from ..common.failure import Failure
@@ -13,6 +14,9 @@ from .model import Account
 from .resources import PAGE_SIZE, Json, Resources, object_in, segment, shape_failure
 
 _ACCOUNTS = "/enzi/v0/accounts"
+# More than any DTR has. A list that goes on after that, or for so long, has no end.
+_MOST_ENTRIES = 250_000
+_LONGEST_SECONDS = 600.0
 
 
 class Accounts(Resources):
@@ -62,10 +66,12 @@ class Accounts(Resources):
         overlap.
 
         Raises:
-            Failure: C(UNEXPECTED_ANSWER) when the list ends before the number of its entries that it names.
+            Failure: C(UNEXPECTED_ANSWER) when the list ends before the number of its entries that it names, or does not
+                end at all.
         """
         seen: set[str] = set()
         start = ""
+        began = time.monotonic()
         while True:
             page = {**(query or {}), "limit": PAGE_SIZE, **({"start": start} if start else {})}
             answer = self._transport.request("GET", path, query=page)
@@ -74,6 +80,7 @@ class Accounts(Resources):
             fresh = [entry for entry in entries if marker_of(entry) not in seen]
             seen.update(map(marker_of, fresh))
             yield from fresh
+            _check_end(answer, len(seen), time.monotonic() - began)
             following = _next_page(document, answer)
             total = _total(document, key)
             if following == "" and not (fresh and (len(entries) >= PAGE_SIZE or total > len(seen))):
@@ -122,6 +129,18 @@ def _next_page(document: t.Any, answer: Answer) -> str | None:
     if in_body is None and in_header is None:
         return None
     return str(in_body or in_header or "")
+
+
+def _check_end(answer: Answer, so_far: int, seconds: float) -> None:
+    if so_far > _MOST_ENTRIES or seconds > _LONGEST_SECONDS:
+        raise Failure(
+            "UNEXPECTED_ANSWER",
+            f"The list that GET {answer.url} gives page by page does not end: it was given up after {so_far} entries "
+            f"in {seconds:.0f} seconds.",
+            http_status=answer.status,
+            url=answer.url,
+            hint="Check that the URL is the DTR's own, and whether something before DTR changes its answers.",
+        )
 
 
 def _check_whole(total: int, answer: Answer, so_far: int) -> None:

@@ -13,7 +13,7 @@ from ..common.failure import Failure
 from ..common.progress import UNREPORTED, Progress
 from .account_reads import read_all_account_settings
 from .api import DtrApi
-from .caches_plan import CacheStep, Done, Move, caches_after, entangled, in_the_way, plan_moves
+from .caches_plan import CacheStep, Done, Move, caches_after, doubles_of, entangled, in_the_way, plan_moves
 from .model import ContentCache, is_vanished
 
 _REFUSED = (400, 409, 422)
@@ -29,6 +29,9 @@ class CacheChanger:
     the same name or host, the users are without a cache, and so pull from DTR, while the old entry makes room; if the
     new one is refused even then, the old one is restored. Names that exchange their hosts make room together, all
     others one after the other, so that few wait at a time.
+
+    Another run may create the same entry at the same moment. So the list is read again after a create, and all runs
+    that see both leave the same one of them.
 
     Args:
         dtr: DTR.
@@ -49,6 +52,8 @@ class CacheChanger:
     ) -> None:
         self.done = Done()
         self.failed_moves: dict[str, Failure] = {}
+        # The names of which another run made an entry as well.
+        self.doubles: list[str] = []
         self._dtr = dtr
         self._current = current
         self._concurrency = concurrency
@@ -78,6 +83,7 @@ class CacheChanger:
     def _run(self, steps: t.Sequence[CacheStep], moves: t.Sequence[Move]) -> None:
         postponed = [step for step in steps if step.host and not self._created(step, steps)]
         direct = [step for step in steps if step not in postponed]
+        self._settle_doubles()
         self._move([move for move in moves if move.step in direct])
         if moves or self.done.created:
             self._move_latecomers(direct)
@@ -85,6 +91,8 @@ class CacheChanger:
             self._delete(step)
         for group in entangled(postponed):
             self._swap(group, [move for move in moves if move.step in group])
+        if postponed:
+            self._settle_doubles()
 
     def _created(self, step: CacheStep, steps: t.Iterable[CacheStep]) -> bool:
         """Create a step's entry, unless DTR refuses it while an entry that is to go is in its way."""
@@ -100,7 +108,34 @@ class CacheChanger:
     def _create(self, step: CacheStep) -> None:
         known = {cache.id for cache in (*self._current, *caches_after(self._current, self.done))}
         host = t.cast(str, step.host)
-        self.done.created[step.name] = self._dtr.create_content_cache(step.name, host, known)
+        try:
+            self.done.created[step.name] = self._dtr.create_content_cache(step.name, host, known)
+        except Failure as failure:
+            # Where DTR takes no second entry, another run may have made this very one since.
+            listed = self._dtr.content_caches() if failure.http_status in _REFUSED else []
+            made = doubles_of(step, [cache for cache in listed if cache.id not in known])
+            if not made:
+                raise
+            self.done.created[step.name] = made[0]
+
+    def _settle_doubles(self) -> None:
+        """Of several entries that runs made side by side leave one, with the accounts of the others."""
+        if not self.done.created:
+            return
+        # Old entries are another matter: the plan says what becomes of them.
+        new = [cache for cache in self._dtr.content_caches() if cache not in self._current]
+        settled = []
+        for name, made in self.done.created.items():
+            kept, *surplus = doubles_of(made, new) or [made]
+            self.done.created[name] = kept
+            if surplus:
+                settled.append(CacheStep(name, None, kept, tuple(surplus)))
+        self._move_latecomers(settled)
+        for step in settled:
+            self.doubles.append(step.name)
+            for cache in step.retired:
+                if cache.id not in self._held:
+                    self._dtr.delete_content_cache(cache.id)
 
     def _move(self, moves: t.Sequence[Move]) -> None:
         """Give users the cache that their step leads to; those for whom that fails hold their old one."""

@@ -247,6 +247,12 @@ def _hinder(one: CacheStep, other: CacheStep) -> bool:
     return any(in_the_way(a, cache) for a, b in ((one, other), (other, one)) for cache in b.retired)
 
 
+def doubles_of(entry: CacheStep | ContentCache, caches: t.Iterable[ContentCache]) -> list[ContentCache]:
+    """The caches with the name and host of an entry, in an order that is the same for all who see them."""
+    wanted = (entry.name, canonical_host(entry.host or ""))
+    return sorted(cache for cache in caches if (cache.name, canonical_host(cache.host)) == wanted)
+
+
 def in_the_way(step: CacheStep, cache: ContentCache) -> bool:
     """Whether DTR may refuse a step's new entry for the sake of an old one."""
     return cache.name == step.name or canonical_host(cache.host) == canonical_host(step.host or "")

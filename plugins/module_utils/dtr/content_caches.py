@@ -134,19 +134,13 @@ class ContentCaches(Resources):
         return found
 
     def _settled(self, name: str, host: str, known_ids: t.Collection[str]) -> ContentCache | None:
-        """The new entry with this name and host, if there is one; a second one, from a late answer, is removed.
+        """The new entry with this name and host, if there is one; one with another host is somebody else's.
 
-        One with another host is somebody else's.
+        Of several, from a late answer or another run, always the same one: who created it decides about the others.
         """
         wanted = (name, canonical_host(host))
-        new = [
-            cache
-            for cache in self.content_caches()
-            if (cache.name, canonical_host(cache.host)) == wanted and cache.id not in known_ids
-        ]
-        for surplus in new[1:]:
-            self.delete_content_cache(surplus.id)
-        return new[0] if new else None
+        new = [cache for cache in self.content_caches() if (cache.name, canonical_host(cache.host)) == wanted]
+        return min((cache for cache in new if cache.id not in known_ids), default=None)
 
 
 def _leaves_doubt(failure: Failure) -> bool:

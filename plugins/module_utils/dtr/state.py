@@ -59,18 +59,18 @@ class State(Resources):
     def read_only(self) -> bool | None:
         """Whether nobody can push: C(readOnlyRegistry) of the settings, or a replica that says so of itself.
 
-        C(None) for users who are no administrators, and where a version does not say.
+        C(None) for users who are no administrators, and where a version does not say, as none of MSR 3 does.
         """
         try:
             settings = self.settings()
             if settings is None or settings.get("readOnlyRegistry"):
                 return None if settings is None else True
-            replicas = (self.cluster_status() or {}).get("replica_readonly")
+            status = self.cluster_status()
         except Failure as failure:
             if failure.http_status != 404:
                 raise
             return None
-        return any(replicas.values()) if isinstance(replicas, dict) else False
+        return _read_only(settings, status)
 
     def ca(self) -> str:
         """The text that C(/ca) serves without authentication: DTR's CA as PEM."""
@@ -98,11 +98,20 @@ def _details(dtr: State) -> dict[str, t.Any]:
     status = _where_there_is_one(dtr.cluster_status)
     settings = _where_there_is_one(dtr.settings)
     version = _where_there_is_one(dtr.version)
-    replicas = None if status is None else _replicas(status)
-    read_only = None
-    if replicas is not None or settings is not None:
-        read_only = bool((settings or {}).get("readOnlyRegistry")) or any(each["read_only"] for each in replicas or [])
-    return {"version": version, "read_only": read_only, "features": features, "replicas": replicas}
+    return {
+        "version": version,
+        "read_only": _read_only(settings, status),
+        "features": features,
+        "replicas": None if status is None else _replicas(status),
+    }
+
+
+def _read_only(settings: Json | None, status: Json | None) -> bool | None:
+    """Whether nobody can push, as far as anything says so: MSR 3 has neither field (its list of API changes)."""
+    of_replicas = (status or {}).get("replica_readonly")
+    said = [*of_replicas.values()] if isinstance(of_replicas, dict) else []
+    said += [value for name, value in (settings or {}).items() if name == "readOnlyRegistry"]
+    return any(said) if said else None
 
 
 def _where_there_is_one(read: t.Callable[[], _Answered | None], *, unless_redirected: bool = True) -> _Answered | None:
@@ -115,13 +124,18 @@ def _where_there_is_one(read: t.Callable[[], _Answered | None], *, unless_redire
         raise
 
 
+def _by_replica(status: Json, field: str) -> Json:
+    found = status.get(f"replica_{field}")
+    return found if isinstance(found, dict) else {}
+
+
 def _replicas(status: dict[str, t.Any]) -> list[dict[str, t.Any]]:
-    health, read_only, times = (status.get(f"replica_{each}") or {} for each in ("health", "readonly", "timestamp"))
+    health, read_only, times = (_by_replica(status, each) for each in ("health", "readonly", "timestamp"))
     return [
         {
             "id": replica,
             "health": health.get(replica),
-            "read_only": bool(read_only.get(replica)),
+            "read_only": bool(read_only[replica]) if replica in read_only else None,
             "timestamp": times.get(replica),
         }
         for replica in sorted({*health, *read_only, *times})

@@ -52,12 +52,12 @@ class ConnectionFailures(t.NamedTuple):
             reason = f"no connection to {self.server} within {self.timeout:g} seconds"
             hint = "Check the address, and firewalls on the way."
             return self._lost(method, url, "TIMEOUT", reason, hint, Fate.NOT_PROCESSED)
-        if isinstance(error, ConnectionRefusedError):
+        refused = isinstance(error, ConnectionRefusedError)
+        reason = f"no connection to {self.server} ({_reason(error)})"
+        if refused:
             reason = f"{self.server} refused the connection"
-        else:
-            reason = f"no connection to {self.server} ({_reason(error)})"
         hint = "Check host and port of the url, and that the server runs."
-        return self._lost(method, url, "CONNECTION_FAILED", reason, hint, Fate.NOT_PROCESSED)
+        return self._lost(method, url, "CONNECTION_FAILED", reason, hint, Fate.NOT_PROCESSED, refused=refused)
 
     def broken(self, method: str, url: str, error: BaseException) -> Lost | Failure:
         """The connection failed while the request or its answer was on the way."""
@@ -88,8 +88,10 @@ class ConnectionFailures(t.NamedTuple):
     def _failure(self, method: str, url: str, code: str, reason: str, hint: str) -> Failure:
         return Failure(code, f"{method} {url} failed: {reason}.", url=url, hint=hint)
 
-    def _lost(self, method: str, url: str, code: str, reason: str, hint: str, fate: Fate) -> Lost:
-        return Lost(self._failure(method, url, code, reason, hint), fate, reason)
+    def _lost(
+        self, method: str, url: str, code: str, reason: str, hint: str, fate: Fate, *, refused: bool = False
+    ) -> Lost:
+        return Lost(self._failure(method, url, code, reason, hint), fate, reason, refused=refused)
 
 
 def _reason(error: BaseException) -> str:

@@ -20,18 +20,29 @@ _HINTS = {
     403: "Use an administrator's account: others may only read, and change their own settings.",
 }
 _CREDENTIALS_HINT = _HINTS[401]
-_DETAIL_LENGTH = 300
+_TEXT_LENGTH = 300
+_CODE_LENGTH = 100
+# Errors of one answer that a message repeats.
+_MOST_ERRORS = 5
+# DTR's answers have five levels. Ansible itself stumbles over some hundreds.
+_DEEPEST = 64
+_TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
 _MAYBE_SURROGATE = re.compile(rb"\\u[dD]|\xed")
 
 
 class Answer(t.NamedTuple):
-    """One HTTP answer, read to its end. C(headers) is a mapping that ignores case; C(url) has no query."""
+    """One HTTP answer. C(headers) is a mapping that ignores case; C(url) has no query.
+
+    It is read to its end, unless C(is_cut) says that there is more of an answer that is no success.
+    """
 
     method: str
     url: str
     status: int
     headers: t.Mapping[str, str]
     body: bytes
+    is_cut: bool = False
 
     def json(self) -> t.Any:
         """The decoded body.
@@ -41,12 +52,15 @@ class Answer(t.NamedTuple):
         """
         try:
             return decoded(self.body)
-        except ValueError:
-            raise self._unreadable() from None
+        except ValueError as error:
+            raise self._unreadable(error) from None
 
-    def _unreadable(self) -> Failure:
+    def _unreadable(self, error: ValueError) -> Failure:
         hint = None
-        if not self.body.strip():
+        if isinstance(error, TooDeep):
+            what = f"JSON of more than {_DEEPEST} levels"
+            hint = "Check that the URL is the DTR's own."
+        elif not self.body.strip():
             what = "an empty body instead of JSON"
         elif looks_like_html(self):
             what = "an HTML page instead of JSON"
@@ -60,20 +74,41 @@ class Answer(t.NamedTuple):
         return Failure("UNEXPECTED_ANSWER", message, http_status=self.status, url=self.url, hint=hint)
 
 
+class TooDeep(ValueError):
+    """JSON so deep that nothing sensible is meant by it."""
+
+
 def decoded(body: bytes) -> t.Any:
     """What is written in a body as JSON.
 
     Raises:
-        ValueError: It is not JSON, or so deep that nothing sensible is meant by it.
+        TooDeep: It has more levels than anything sensible.
+        ValueError: It is not JSON.
     """
+    if _is_too_deep(body):
+        raise TooDeep("too deep")
     try:
         document = json.loads(body)
         if _MAYBE_SURROGATE.search(body):
             # Half of a pair is no character: nothing that writes text would take it.
             document = json.loads(json.dumps(document, ensure_ascii=False).encode("utf-8", "replace"))
     except RecursionError:
-        raise ValueError("too deep") from None
+        raise TooDeep("too deep") from None
     return document
+
+
+def _is_too_deep(body: bytes) -> bool:
+    """Whether JSON has too many levels, found without building it: brackets that are empty go, level by level."""
+    if body.count(b"[") + body.count(b"{") <= _DEEPEST:
+        return False
+    brackets = _TEXT.sub(b"", body).translate(None, delete=_NO_BRACKET)
+    for _level in range(_DEEPEST):
+        left = brackets.replace(b"[]", b"").replace(b"{}", b"")
+        if left == brackets:
+            # Brackets that nothing closes.
+            return len(left) > _DEEPEST
+        brackets = left
+    return bool(brackets)
 
 
 def status_text(status: int) -> str:
@@ -99,16 +134,16 @@ def server_errors(answer: Answer) -> list[tuple[str, str]]:
     entries = document.get("errors") if isinstance(document, dict) else None
     if not isinstance(entries, list):
         return []
-    return [_code_and_text(entry) for entry in entries if isinstance(entry, dict)]
+    return [_code_and_text(entry) for entry in entries[:_MOST_ERRORS] if isinstance(entry, dict)]
 
 
 def _code_and_text(entry: dict[str, t.Any]) -> tuple[str, str]:
-    text = str(entry.get("message") or "").strip().rstrip(".")
+    text = str(entry.get("message") or "").strip().rstrip(".")[:_TEXT_LENGTH]
     detail = entry.get("detail")
     if detail:
         shown = detail if isinstance(detail, str) else json.dumps(detail, sort_keys=True)
-        text = f"{text} ({shown[:_DETAIL_LENGTH]})" if text else shown[:_DETAIL_LENGTH]
-    return str(entry.get("code") or ""), text
+        text = f"{text} ({shown[:_TEXT_LENGTH]})" if text else shown[:_TEXT_LENGTH]
+    return str(entry.get("code") or "")[:_CODE_LENGTH], text
 
 
 def failure_of(answer: Answer) -> Failure:
@@ -120,13 +155,15 @@ def failure_of(answer: Answer) -> Failure:
     said = "; ".join(f"{each}: {text}" if text else each for each, text in errors if each or text)
     if not said and looks_like_html(answer):
         said = "an HTML page, not an answer of DTR's API"
+    elif not said and answer.is_cut:
+        said = f"more than {len(answer.body) // 1024} kB that are no answer of DTR's API"
     message = f"{answer.method} {answer.url} answered {status_text(answer.status)}"
     message = f"{message}: {said}." if said else f"{message}."
     return Failure(code, message, http_status=answer.status, url=answer.url, hint=_HINTS.get(answer.status))
 
 
 def _redirect_failure(answer: Answer) -> Failure:
-    location = without_secrets(answer.headers.get("Location") or "")
+    location = without_secrets(answer.headers.get("Location") or "")[:_TEXT_LENGTH]
     sentence = f"{answer.method} {answer.url} answered {status_text(answer.status)}"
     if any(mark in location.lower() for mark in _LOG_IN_MARKS):
         return Failure(

@@ -14,6 +14,9 @@ import typing as t
 from ..common.failure import Failure
 
 RETRIED_STATUSES = frozenset({429, 502, 503, 504})
+# A server that was never there is given up after so long. One that has answered before may be starting again.
+SECONDS_OF_FIRST_CONTACT = 2.0
+_PAUSE_OF_FIRST_CONTACT = 0.5
 
 
 class Fate(enum.Enum):
@@ -35,14 +38,24 @@ class Lost(Exception):
         fate: Whether the server may have acted.
         retry_after: Seconds the server asked to wait, if it did.
         summary: A few words for the warning about the retry.
+        refused: Whether the server's machine refused the connection: nothing listens there.
     """
 
-    def __init__(self, failure: Failure, fate: Fate, summary: str, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        failure: Failure,
+        fate: Fate,
+        summary: str,
+        retry_after: float | None = None,
+        *,
+        refused: bool = False,
+    ) -> None:
         super().__init__(failure.message)
         self.failure = failure
         self.fate = fate
         self.summary = summary
         self.retry_after = retry_after
+        self.refused = refused
 
 
 class Backoff(t.NamedTuple):
@@ -65,6 +78,8 @@ class Retrying(t.Protocol):
 
     retries: int
     backoff: Backoff
+    answered: bool
+    patient: bool
 
     @property
     def down(self) -> bool:
@@ -85,6 +100,7 @@ class Patience:
         self._request = request
         self._retries = transport.retries
         self._used = 0
+        self._begin = begin
         self._deadline = begin + transport.backoff.budget
 
     def wait(self, lost: Lost) -> None:
@@ -95,6 +111,9 @@ class Patience:
         """
         self._used += 1
         left = self._retries - self._used
+        if lost.refused and not (self._transport.answered or self._transport.patient):
+            self._wait_for_the_first(lost, left)
+            return
         pause = self._transport.backoff.pause(self._used)
         if lost.retry_after is not None:
             pause = max(pause, lost.retry_after)
@@ -106,6 +125,17 @@ class Patience:
             raise lost.failure
         self._transport.note_retry(f"{self._request}: {lost.summary}, {left} of {self._retries} retries left")
         time.sleep(pause)
+
+    def _wait_for_the_first(self, lost: Lost, left: int) -> None:
+        """Pause for a server of which there was no answer yet, with one warning for all attempts."""
+        end = self._begin + SECONDS_OF_FIRST_CONTACT
+        if left < 0 or time.monotonic() + _PAUSE_OF_FIRST_CONTACT > end:
+            self._transport.note_given_up()
+            raise lost.failure
+        if self._used == 1:
+            seconds = f"{SECONDS_OF_FIRST_CONTACT:g} seconds"
+            self._transport.note_retry(f"{self._request}: {lost.summary}; it is tried again for {seconds}")
+        time.sleep(_PAUSE_OF_FIRST_CONTACT)
 
 
 def outcome_unknown(lost: Lost) -> Failure:

@@ -5,14 +5,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import typing as t
 
 from .connections import Connection, Connections
 
-LARGEST_ANSWER = 64 * 1024 * 1024
-"""The largest answer that is read as a whole. A page of a thousand accounts has a quarter of a megabyte."""
+LARGEST_ANSWER = 8 * 1024 * 1024
+"""The largest answer that is read as a whole. A page of a thousand accounts has a quarter of a megabyte, and what JSON
+of this size means takes a quarter of a gigabyte at the worst."""
+LARGEST_ERROR = 64 * 1024
+"""So much is read of an answer that is no success."""
 _PIECE = 64 * 1024
 
 
@@ -94,11 +96,20 @@ class Stream:
             pieces.append(piece)
         return b"".join(pieces)
 
-    def rest(self) -> bytes:
-        """The body of an answer that is no success, as far as it comes: enough to say what went wrong."""
-        with contextlib.suppress(BrokenOff):
-            return self.read()
-        return b""
+    def beginning(self) -> tuple[bytes, bool]:
+        """The body of an answer that is no success, as far as it can say what went wrong, and whether there is more.
+
+        Raises:
+            BrokenOff: The connection broke, or the body did not come in time.
+        """
+        pieces = []
+        size = 0
+        for piece in self._pieces(_PIECE):
+            pieces.append(piece)
+            size += len(piece)
+            if size > LARGEST_ERROR:
+                return b"".join(pieces)[:LARGEST_ERROR], True
+        return b"".join(pieces), False
 
     def close(self) -> None:
         """Give the connection back; it can be used again if the body was read to its end."""

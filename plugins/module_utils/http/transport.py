@@ -86,6 +86,9 @@ class Transport:
             self._headers["Authorization"] = f"Basic {basic_credentials(username, password)}"
         self._json_headers = {**self._headers, "Content-Type": "application/json"}
         self._lock = threading.Lock()
+        # Whether there was any answer so far, and whether a server that refuses connections before that is waited for.
+        self.answered = False
+        self.patient = True
         self._retried: list[str] = []
         self._given_up = 0
         self._down_after = _DOWN_AFTER if retries else _DOWN_AFTER + concurrency
@@ -178,7 +181,7 @@ class Transport:
         data = content if body is None else json.dumps(body).encode("utf-8")
         usual = self._headers if body is None else self._json_headers
         with self._open(method, path, query, data, {**usual, **headers} if headers else usual) as stream:
-            return self._wanted(method, path, stream, self._read(method, path, stream), expect)
+            return self._wanted(self._read(method, path, stream, expect), expect)
 
     def stream(
         self,
@@ -201,7 +204,7 @@ class Transport:
                     self._given_up = 0
                     return stream
                 with stream:
-                    self._wanted(method, path, stream, self._read(method, path, stream), expect)
+                    self._wanted(self._read(method, path, stream, expect), expect)
             except Lost as lost:
                 patience.wait(lost)
 
@@ -232,7 +235,9 @@ class Transport:
             # A server that refuses a client may close before the request is written: its reason is still to be read.
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 connection.request(method, target, body=data, headers=headers)
-            return Stream(self._connections, connection, connection.getresponse())
+            response = connection.getresponse()
+            self.answered = True
+            return Stream(self._connections, connection, response)
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             self._connections.give_back(connection)
@@ -242,16 +247,17 @@ class Transport:
             self._connections.give_back(connection)
             raise
 
-    def _read(self, method: str, path: str, stream: Stream) -> bytes:
+    def _read(self, method: str, path: str, stream: Stream, expect: t.Container[int]) -> Answer:
+        """The answer with its body; of one that is of no use only what can say why."""
         try:
-            return stream.read()
+            body, is_cut = (stream.read(), False) if stream.status in expect else stream.beginning()
+            return Answer(method, self._shown(path), stream.status, stream.headers, body, is_cut)
         except TooLarge:
             raise self._failures.too_large(method, self._shown(path), LARGEST_ANSWER) from None
         except BrokenOff as error:
             raise self._failures.broken(method, self._shown(path), error.__context__ or error) from None
 
-    def _wanted(self, method: str, path: str, stream: Stream, body: bytes, expect: t.Container[int]) -> Answer:
-        answer = Answer(method, self._shown(path), stream.status, stream.headers, body)
+    def _wanted(self, answer: Answer, expect: t.Container[int]) -> Answer:
         if answer.status in expect:
             self._given_up = 0
             return answer

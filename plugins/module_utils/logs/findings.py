@@ -11,16 +11,17 @@ from __future__ import annotations
 import collections
 import dataclasses
 import datetime
+import threading
 import typing as t
 
 from ..common.redaction import redacted
+from ..swarm.log_stream import OF_THE_ENGINE, LogLine, line_of, messages, moment_of
 from ..swarm.model import Raw
 from ..swarm.tasks import ENDED_BADLY
 from . import causes
 from .catalogue.cause import Cause
 from .catalogue.tasks import NO_SERVICE, NODE_LOST
 from .message import trouble_in
-from .stream import OF_THE_ENGINE, LogLine, line_of, messages, moment_of
 
 _LONGEST_TEXT = 8 * 1024
 _ENDED = (*ENDED_BADLY, "complete")
@@ -50,20 +51,26 @@ class Collector:
     def __init__(self) -> None:
         self.findings: dict[str, Finding] = {}
         self.lines = 0
-        self.lines_by_task: collections.Counter[str] = collections.Counter()
         self.unread: dict[str, None] = {}
+        self._lock = threading.Lock()
 
-    def read(self, chunks: t.Iterable[bytes]) -> None:
-        """Take in a whole stream."""
-        for stream, message in messages(chunks):
-            if stream == OF_THE_ENGINE or message.startswith("error from daemon"):
-                self.unread[redacted(message)] = None
-                continue
-            line = line_of(message)
-            if line is not None:
-                self.lines += 1
-                self.lines_by_task[line.task] += 1
-                self.take_line(line)
+    def read(self, chunks: t.Iterable[bytes]) -> int:
+        """Take in a whole stream, and say how many lines it had. Several threads may do so side by side."""
+        lines = 0
+        try:
+            for stream, message in messages(chunks):
+                if stream == OF_THE_ENGINE or message.startswith("error from daemon"):
+                    with self._lock:
+                        self.unread[redacted(message)] = None
+                    continue
+                line = line_of(message)
+                if line is not None:
+                    lines += 1
+                    self.take_line(line)
+        finally:
+            with self._lock:
+                self.lines += lines
+        return lines
 
     def take_line(self, line: LogLine) -> None:
         """Take in one line."""
@@ -98,6 +105,10 @@ class Collector:
         self._add(NO_SERVICE, time, f"no service of stack {stack} in this Swarm", "", "", "")
 
     def _add(self, cause: Cause, time: str, text: str, node: str, task: str, request: str) -> None:
+        with self._lock:
+            self._count(cause, time, text, node, task, request)
+
+    def _count(self, cause: Cause, time: str, text: str, node: str, task: str, request: str) -> None:
         finding = self.findings.get(cause.code)
         if finding is None:
             finding = self.findings[cause.code] = Finding(cause, 0, time, "", "", set(), task)
@@ -116,6 +127,9 @@ class Collector:
     def rows(self, tasks: t.Sequence[Raw], nodes: t.Mapping[str, Raw]) -> list[dict[str, t.Any]]:
         """The findings as the result shows them, the most likely cause of a present trouble first."""
         outdated = _outdated(tasks)
+        # A log that hangs may be read on.
+        with self._lock:
+            found = list(self.findings.items())
         rows = [
             {
                 "cause": code,
@@ -129,7 +143,7 @@ class Collector:
                 "sample": redacted(finding.text),
                 "hint": finding.cause.hint,
             }
-            for code, finding in self.findings.items()
+            for code, finding in found
         ]
         return sorted(rows, key=lambda row: (not row["current"], causes.RANK[row["cause"]]))
 

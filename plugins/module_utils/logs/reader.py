@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-import time
 import typing as t
 
 from ..common.failure import Failure
 from ..swarm.engine import Engine
+from ..swarm.log_stream import moment_of
+from ..swarm.task_logs import logs_of, read_logs
 from .findings import Collector
 from .since import since
-from .stream import moment_of
 
 
 def findings_of(engine: Engine, options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
@@ -28,30 +28,29 @@ def findings_of(engine: Engine, options: t.Mapping[str, t.Any]) -> dict[str, t.A
     begin = since(options["since"], now)
     moment = engine.observe(stack)
     collector = Collector()
-    end = time.monotonic() + seconds
     if not moment.services:
         collector.take_absence(stack, now)
     for task in moment.tasks:
         collector.take_task(task, begin)
     for node in moment.nodes.values():
         collector.take_node(node, moment.tasks, now)
-    for name, service in moment.services.items():
-        log = engine.stream_log(
-            service["ID"], since=int(begin.timestamp()), lines=lines, seconds=max(0.1, end - time.monotonic())
+
+    def read(task_id: str) -> int:
+        log = engine.task_log(
+            task_id, lines=lines, seconds=seconds, since=max(0, int(begin.timestamp())), described=True
         )
-        try:
-            collector.read(log)
-        except Failure as failure:
-            collector.unread[f"service {name}: {failure.message}"] = None
-    for task_id, count in collector.lines_by_task.items():
+        return collector.read(log)
+
+    counts, unread = read_logs(logs_of(moment.tasks, moment), moment, read, seconds)
+    for task_id, count in counts.items():
         if count >= lines:
-            collector.unread[f"task {task_id}: only its newest {lines} lines were read; raise lines for more"] = None
+            unread.append(f"task {task_id}: only its newest {lines} lines were read; raise lines for more")
     return {
         "changed": False,
         "findings": collector.rows(moment.tasks, moment.nodes),
         "since": begin.astimezone(now.tzinfo).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "lines_read": collector.lines,
-        "unread": [_with_names(text, moment.nodes) for text in collector.unread],
+        "unread": [_with_names(text, moment.nodes) for text in dict.fromkeys([*unread, *list(collector.unread)])],
     }
 
 

@@ -52,6 +52,13 @@ class Module:
         self._hide_secrets()
         super().exit_json(**result)  # type: ignore[misc]
 
+    def has_answered(self, server: str) -> bool:  # noqa: ARG002 (only Ansible's own process remembers)
+        """Whether a server is known to have answered in this run, so that one that refuses may be starting again."""
+        return False
+
+    def note_answered(self, server: str) -> None:
+        """Remember for the rest of the run that a server answered."""
+
     def _hide_secrets(self) -> None:
         """Ansible can show how a module was called."""
         # An option of a wrong type ends ansible-core's own search for secrets, and all of them would be shown.

@@ -39,6 +39,9 @@ def declare(module: Module) -> dict[str, t.Any]:
             unread = failure.result.get("failed_accounts", [])
             failure.result["failed_accounts"] = [*unread, *failed_accounts(changer.failed_moves)]
             raise
+        finally:
+            for name in changer.doubles:
+                module.warn(f"Another run registered {name} at the same moment; one of the two entries was left.")
         return report(current, steps, changer.done)
 
 

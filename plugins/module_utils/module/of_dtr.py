@@ -107,11 +107,14 @@ class DtrSession:
 
     def __enter__(self) -> DtrApi:
         self.transport = _transport(self._module.params, self._overrides)
+        self.transport.patient = self._module.has_answered(self.transport.base_url)
         return DtrApi(self.transport)
 
     def __exit__(self, *exc_info: object) -> None:
         for warning in self.transport.warnings:
             self._module.warn(warning)
+        if self.transport.answered and not self.transport.patient:
+            self._module.note_answered(self.transport.base_url)
         self.transport.close()
 
 

@@ -122,7 +122,7 @@ class CacheClient:
         if stream.status in (200, 206, 416):
             return stream
         with stream:
-            answer = Answer("GET", without_secrets(location), stream.status, stream.headers, stream.read())
+            answer = Answer("GET", without_secrets(location), stream.status, stream.headers, *stream.beginning())
         raise self._refused(answer, wanted)
 
     def named(self, origin: Origin) -> str:

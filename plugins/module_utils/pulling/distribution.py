@@ -121,9 +121,9 @@ class Distribution:
             headers = {"Accept": "*/*", **authorization}
             with self._transport.stream("GET", path, headers=headers, expect=ANSWERED) as stream:
                 # The body of a 200 is the blob, which may be a whole layer: it is left unread.
-                body = b"" if stream.status == 200 else stream.read()
+                body, is_cut = (b"", False) if stream.status == 200 else stream.beginning()
                 url = without_secrets(self._transport.base_url + path)
-                return Answer("GET", url, stream.status, stream.headers, body)
+                return Answer("GET", url, stream.status, stream.headers, body, is_cut)
 
         answer = self.authorised(repository, send)
         if answer.status == 200:

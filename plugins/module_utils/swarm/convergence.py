@@ -18,26 +18,36 @@ from ..common.failure import Failure
 from ..common.redaction import redacted
 from .engine import Engine
 from .gap import gap_seconds
-from .model import NOT_A_MANAGER, Moment
+from .model import NO_ENGINE, NOT_A_MANAGER, Moment
 from .objects import stale_objects
-from .tasks import ENDED_BADLY, failed_tasks, task_rows
+from .task_logs import log_of_failure
+from .tasks import ENDED_BADLY, task_rows
 from .verdict import (
     CONVERGED,
     NO_NODE,
     PAUSED,
+    REMOVED,
+    REPLACED,
     ROLLED_BACK,
     TASK_FAILED,
     TIMED_OUT,
     Judgement,
+    Seen,
     judge,
 )
 
 _LOG_LINES = 20
+# The least that a request gets, however little is left of the wait.
+_SECONDS_OF_A_REQUEST = 5
+# For what the result has beside the verdict; the time for the wait itself may be over.
+_SECONDS_AFTERWARDS = 10
 _HINTS = {
     TASK_FAILED: "The log lines and tasks in this result say more.",
     ROLLED_BACK: "Fix the cause and deploy again; what ran before still runs.",
     PAUSED: "Fix the cause and deploy again.",
     NO_NODE: "Check the nodes' labels, states and published ports: docker node ls, docker service ls",
+    REMOVED: "Find out who removed it, and deploy it again.",
+    REPLACED: "Only one run at a time may change a stack: wait until the other one has ended, then deploy again.",
     TIMED_OUT: "The timeline in this result shows how far it came; a longer timeout may be needed.",
 }
 
@@ -61,7 +71,10 @@ def settle(engine: Engine, options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     stack = options["name"]
     known: list[dict[str, t.Any]] = []
 
+    end = time.monotonic() + options["timeout"]
+
     def observe() -> Moment:
+        engine.answer_within(max(_SECONDS_OF_A_REQUEST, end - time.monotonic()))
         if not known:
             known.append(engine.require_manager())
         return engine.observe(stack)
@@ -73,6 +86,7 @@ def settle(engine: Engine, options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         sleep=time.sleep,
         definition=options["definition"],
     )
+    engine.answer_within(_SECONDS_AFTERWARDS)
     verdict = outcome.verdict
     result: dict[str, t.Any] = {
         "verdict": verdict,
@@ -89,20 +103,13 @@ def settle(engine: Engine, options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         return {"changed": False, **result}
     message = f"Stack {stack} did not settle: {outcome.reason}."
     if verdict in (TASK_FAILED, ROLLED_BACK, PAUSED):
-        result["log"] = _log_of_failure(engine, outcome.moment)
+        log = log_of_failure(engine.task_log, outcome.moment, _LOG_LINES, _SECONDS_AFTERWARDS)
+        result["log"] = [redacted(line) for line in log.lines]
         if result["log"]:
             message += f" The container's log ends with: {result['log'][-1]}"
+        elif log.unread:
+            message += f" The container's log could not be read: {log.unread[0]}."
     raise Failure(verdict.upper(), message, hint=_HINTS[verdict], **result)
-
-
-def _log_of_failure(engine: Engine, moment: Moment) -> list[str]:
-    """The end of the log of the newest failed task that wrote one: a task that never started wrote none."""
-    for service, tasks in failed_tasks(moment).items():
-        for task in reversed(tasks):
-            lines = engine.last_log_lines(service, [task], _LOG_LINES)
-            if lines:
-                return [redacted(line) for line in lines]
-    return []
 
 
 def wait(
@@ -117,6 +124,7 @@ def wait(
     """Observe until there is a verdict, at the latest when the time (in seconds) is over.
 
     An observation that fails does not end the wait: a manager may be away for a moment, or the Swarm without a leader.
+    One that was never there is not waited for.
 
     Raises:
         Failure: The Engine gave no answer at all in this time, which makes the verdict C(timed_out), or is no manager.
@@ -124,24 +132,26 @@ def wait(
     start = clock()
     timeline: list[dict[str, t.Any]] = []
     moment: Moment | None = None
-    old_failures: set[str] = set()
+    seen = Seen()
     verdict, since = None, start
     while True:
         try:
-            seen = observe()
+            now_seen = observe()
         except Failure as failure:
             judgement = Judgement(None, failure.message)
             if failure.code == NOT_A_MANAGER:
                 raise
-            if moment is None and clock() - start >= timeout:
+            if moment is None and (failure.code == NO_ENGINE or clock() - start >= timeout):
                 _note(timeline, clock() - start, judgement.reason)
                 failure.result.update(verdict=TIMED_OUT, tasks=[], timeline=timeline)
                 raise
         else:
             if moment is None:
-                old_failures = {task["ID"] for task in seen.tasks if task["Status"]["State"] in ENDED_BADLY}
-            moment = seen
-            judgement = judge(moment, definition=definition, old_failures=old_failures)
+                failed = (task["ID"] for task in now_seen.tasks if task["Status"]["State"] in ENDED_BADLY)
+                seen = Seen(old_failures=frozenset(failed))
+            moment = now_seen
+            judgement = judge(moment, definition=definition, seen=seen)
+            seen = seen.and_now(moment, definition or {})
         now = clock()
         _note(timeline, now - start, judgement.reason)
         if judgement.verdict != verdict:

@@ -6,8 +6,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
+import math
 import os
+import socket
 import time
 import traceback
 import typing as t
@@ -15,6 +18,7 @@ import typing as t
 from ..common.failure import Failure
 from .model import (
     NAMESPACE_LABEL,
+    NO_ENGINE,
     NOT_A_MANAGER,
     Moment,
     Swarm,
@@ -34,17 +38,25 @@ except ImportError:
     _SdkTlsConfig = object
     DOCKER_IMPORT_ERROR = traceback.format_exc()
 
+# For so long a log may send nothing. What the Engine has of it comes at once, or it does not come.
+SECONDS_OF_SILENCE = 10.0
+# Two classes before Python 3.10, one from then on.
+TIME_OUTS = (socket.timeout, TimeoutError)
+_NO_SOCKET = (errno.ENOENT, errno.ECONNREFUSED, errno.EACCES, errno.EPERM, errno.ENOTDIR)
+_LONGEST_ERROR = 2000
+
 
 class Engine:
     """A manager's Docker Engine.
 
     Raises:
-        Failure: C(ENGINE_UNREACHABLE), C(NOT_A_MANAGER) or C(ENGINE_ERROR), naming the Engine.
+        Failure: C(ENGINE_UNREACHABLE), C(NO_ENGINE), C(NOT_A_MANAGER) or C(ENGINE_ERROR), naming the Engine.
     """
 
     def __init__(self, params: t.Mapping[str, t.Any]) -> None:
         self.address = params["docker_host"]
         self._params = params
+        self._seconds: int = params["engine_timeout"]
 
     @functools.cached_property
     def _client(self) -> t.Any:
@@ -53,9 +65,16 @@ class Engine:
             base_url=self.address,
             tls=_tls_config(self._params),
             version=self._params["api_version"],
-            timeout=self._params["engine_timeout"],
+            timeout=self._seconds,
             use_ssh_client=self.address.startswith("ssh://"),
         )
+
+    def answer_within(self, seconds: float) -> None:
+        """Give up each request from now on after so many seconds, or earlier where the options say so."""
+        self._seconds = max(1, min(self._params["engine_timeout"], math.ceil(seconds)))
+        # Made already, it has its time-out from then.
+        if "_client" in vars(self):
+            self._client.timeout = self._seconds
 
     def require_manager(self) -> dict[str, t.Any]:
         """The Engine's own information, if it is a manager of a Swarm."""
@@ -123,46 +142,46 @@ class Engine:
         with self._explained():
             return {node["ID"]: node for node in self._client.nodes()}
 
-    def last_log_lines(self, service_id: str, tasks: t.Collection[str], lines: int) -> list[str]:
-        """The end of the log of some of a service's tasks as it was written; empty when it cannot be read."""
-        try:
-            with self._explained():
-                text = self._client.service_logs(
-                    service_id, details=True, stdout=True, stderr=True, tail=str(lines), is_tty=False
-                )
-                chunks = [text] if isinstance(text, bytes) else list(text)
-        except Failure:
-            return []
-        # Each line begins with labels, C(com.docker.swarm.node.id=...,com.docker.swarm.task.id=... MESSAGE).
-        found = [line.partition(" ") for line in b"".join(chunks).decode(errors="replace").splitlines()]
-        own = [message for labels, _space, message in found if labels.rpartition("task.id=")[2] in tasks]
-        return own[-lines:]
+    def task_log(
+        self, task_id: str, *, lines: int, seconds: float, since: int = 0, described: bool = False
+    ) -> t.Iterator[bytes]:
+        """The end of the log of one task as the Engine sends it.
 
-    def stream_log(self, service_id: str, *, since: int, lines: int, seconds: float) -> t.Iterator[bytes]:
-        """The log of all tasks of a service as the Engine sends it, each message with its time, node and task.
+        The log of a whole service does not end when one of its tasks never had a container, or its node does not answer
+        (seen with Engine 26.1), so each task is asked for alone.
 
         Args:
-            service_id: The service.
-            since: Nothing older, in seconds since 1970.
-            lines: Of each task only so many, the newest.
+            task_id: The task.
+            lines: Only so many, the newest.
             seconds: Time after which what has come by then must do.
+            since: Nothing older, in seconds since 1970.
+            described: Whether each message is to begin with its time, node and task.
+
+        Raises:
+            Failure: C(LOG_UNREAD), in words that follow the name of the task; or that of any other request.
         """
         end = time.monotonic() + seconds
-        query = {"stdout": 1, "stderr": 1, "details": 1, "timestamps": 1, "follow": 0, "since": since, "tail": lines}
+        query: dict[str, t.Any] = {"stdout": 1, "stderr": 1, "follow": 0, "since": since, "tail": lines}
+        query.update({"details": 1, "timestamps": 1} if described else {})
+        silence = max(1.0, min(seconds, SECONDS_OF_SILENCE))
         with self._explained(), contextlib.ExitStack() as stack:
-            address = f"{self._client.base_url}/v{self._client.api_version}/services/{service_id}/logs"
-            log = self._client.get(address, params=query, stream=True, timeout=max(1.0, seconds))
-            stack.callback(log.close)
-            if log.status_code != 200:
-                raise Failure(
-                    "ENGINE_ERROR",
-                    f"The Docker Engine at {self.address} does not give the log: {log.text[:500].strip()}",
-                    http_status=log.status_code,
-                )
-            for chunk in log.iter_content(64 * 1024):
-                yield chunk
-                if time.monotonic() > end:
-                    raise Failure("LOG_CUT_OFF", f"the log was not at its end after {seconds:g} seconds")
+            address = f"{self._client.base_url}/v{self._client.api_version}/tasks/{task_id}/logs"
+            try:
+                log = self._client.get(address, params=query, stream=True, timeout=silence)
+                stack.callback(log.close)
+                if log.status_code != 200:
+                    said = next(log.iter_content(_LONGEST_ERROR), b"").decode(errors="replace").strip()
+                    raise Failure(
+                        "LOG_UNREAD", f"the Engine does not give it: {said}", http_status=int(log.status_code)
+                    )
+                for chunk in log.iter_content(64 * 1024):
+                    yield chunk
+                    if time.monotonic() > end:
+                        raise Failure("LOG_UNREAD", f"it was not at its end after {seconds:g} seconds")
+            except requests.exceptions.RequestException as error:
+                if not _is_time_out(error):
+                    raise
+                raise Failure("LOG_UNREAD", f"the Engine sent nothing of it for {silence:g} seconds") from error
 
     @contextlib.contextmanager
     def _explained(self) -> t.Iterator[None]:
@@ -176,11 +195,43 @@ class Engine:
                 http_status=error.status_code,
             ) from error
         except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
+            missing = self._missing_socket(error)
+            if missing:
+                raise Failure(
+                    NO_ENGINE,
+                    f"There is no Docker Engine at {self.address}: {missing}.",
+                    hint="Is Docker installed and running there, and may this user use its socket (group docker, or "
+                    "become)?",
+                ) from error
             raise Failure(
                 "ENGINE_UNREACHABLE",
                 f"The Docker Engine at {self.address} cannot be reached: {error}",
                 hint="Is it running, and may this user use its socket (group docker, or become)?",
             ) from error
+
+    def _missing_socket(self, error: BaseException) -> str | None:
+        """Why a socket of this machine cannot be connected to; None for all else, which may be over in a moment."""
+        if not self.address.startswith(("unix:", "http+unix:", "/")):
+            return None
+        cause = next((each for each in _causes(error) if isinstance(each, OSError) and each.errno in _NO_SOCKET), None)
+        return str(cause.strerror).lower() if cause else None
+
+
+def _causes(error: BaseException | None) -> t.Iterator[BaseException]:
+    """An error and all that it came of: libraries wrap what the system said in errors of their own."""
+    seen: list[BaseException] = []
+    pending = [error]
+    while pending:
+        each = pending.pop()
+        if each is None or any(each is other for other in seen):
+            continue
+        seen.append(each)
+        yield each
+        pending += [each.__cause__, each.__context__, *(arg for arg in each.args if isinstance(arg, BaseException))]
+
+
+def _is_time_out(error: BaseException) -> bool:
+    return any(isinstance(each, TIME_OUTS) or type(each).__name__ == "ReadTimeoutError" for each in _causes(error))
 
 
 class _TlsConfig(_SdkTlsConfig):

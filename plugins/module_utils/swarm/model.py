@@ -10,6 +10,8 @@ import typing as t
 
 NAMESPACE_LABEL = "com.docker.stack.namespace"
 NOT_A_MANAGER = "NOT_A_MANAGER"
+# The Engine's socket is not there, or nobody may use it or listens to it.
+NO_ENGINE = "NO_ENGINE"
 
 Raw = t.Mapping[str, t.Any]
 

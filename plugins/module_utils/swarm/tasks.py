@@ -61,15 +61,6 @@ def published_ports(moment: Moment, name: str) -> list[int]:
     return sorted({port.published for port in live_ports(service["Spec"])}) if service else []
 
 
-def failed_tasks(moment: Moment) -> dict[str, list[str]]:
-    """The ids of the tasks that ended badly, by the ids of their services, the newest last."""
-    found: dict[str, list[str]] = {service["ID"]: [] for service in moment.services.values()}
-    for task in sorted(moment.tasks, key=created):
-        if task["Status"]["State"] in (*ENDED_BADLY, "complete") and task["ServiceID"] in found:
-            found[task["ServiceID"]].append(task["ID"])
-    return found
-
-
 def stalled_services(moment: Moment) -> list[str]:
     """The services whose replicas have all ended and for which Swarm makes no new one, although it should.
 

@@ -31,6 +31,8 @@ ROLLED_BACK = "rolled_back"
 PAUSED = "paused"
 TASK_FAILED = "task_failed"
 NO_NODE = "no_node"
+REMOVED = "removed"
+REPLACED = "replaced"
 TIMED_OUT = "timed_out"
 # A task whose restart did not help twice will not be helped by a fourth start.
 FAILURES_TO_GIVE_UP = 3
@@ -46,6 +48,8 @@ SECONDS_STABLE_AFTER_FAILURE = 15
 SECONDS_WITHOUT_SUCCESSOR = 3
 # A busy manager may take its time before it makes the next one.
 SECONDS_STALLED = 15
+# What was deployed is there before anybody waits for it; one that was never seen gets a moment all the same.
+SECONDS_UNSEEN = 10
 _EXIT = re.compile(r"task: non-zero exit \((\d+)\)")
 _CONSTRAINT = re.compile(r"\s*(\S+?)\s*(==|!=)\s*(.*?)\s*")
 
@@ -62,11 +66,30 @@ class Judgement:
     hold: float = 0
 
 
+class Seen(t.NamedTuple):
+    """What earlier observations of the same wait have shown.
+
+    Args:
+        services: The names of the services that were there.
+        declared: The names of those that were as the definition declares them.
+        old_failures: Ids of tasks that ended badly before anybody waited; they do not count.
+    """
+
+    services: frozenset[str] = frozenset()
+    declared: frozenset[str] = frozenset()
+    old_failures: frozenset[str] = frozenset()
+
+    def and_now(self, moment: Moment, definition: t.Mapping[str, t.Any]) -> Seen:
+        """What is known after one more observation."""
+        declared = [name for name, service in moment.services.items() if _undeclared(name, service, definition) == []]
+        return self._replace(services=self.services.union(moment.services), declared=self.declared.union(declared))
+
+
 def judge(
     moment: Moment,
     *,
     definition: t.Mapping[str, t.Any] | None = None,
-    old_failures: t.Collection[str] = (),
+    seen: Seen | None = None,
 ) -> Judgement:
     """The verdict on one observation.
 
@@ -75,14 +98,19 @@ def judge(
         definition: The stack's definition, where it is known. Only services that are as it declares have converged,
             and one that is was not rolled back by the deployment in question, whatever the Engine remembers of an
             earlier one.
-        old_failures: Ids of tasks that ended badly before anybody waited; they do not count.
+        seen: What was seen before, by somebody who waits for what was deployed. Without it, what somebody else did to
+            the stack is no verdict.
     """
-    if not moment.services:
+    declared = (definition or {}).get("services") or {}
+    missing = sorted({*declared, *(seen.services if seen else ())} - set(moment.services))
+    if not moment.services and not missing:
         return Judgement(None, "the stack has no service yet")
-    missing = sorted(set((definition or {}).get("services") or {}) - set(moment.services))
-    judgements = [Judgement(None, f"the stack has no service {name} yet") for name in missing]
+    judgements = [_absent(name, seen) for name in missing]
+    for judgement in judgements:
+        if judgement.verdict:
+            return judgement
     for name, service in moment.services.items():
-        judgement = _judge_service(name, service, moment, definition or {}, old_failures)
+        judgement = _judge_service(name, service, moment, definition or {}, seen)
         if judgement.verdict not in (CONVERGED, None):
             return judgement
         judgements.append(judgement)
@@ -93,8 +121,36 @@ def judge(
     return Judgement(CONVERGED, "every replica runs what the stack declares, on a node that is ready", hold)
 
 
+def _absent(name: str, seen: Seen | None) -> Judgement:
+    """A service that is declared, or was there, and is not."""
+    if seen is None:
+        return Judgement(None, f"the stack has no service {name} yet")
+    if name in seen.services:
+        return Judgement(REMOVED, f"service {name} was removed while this run waited for it, by another run or by hand")
+    reason = f"the stack has no service {name}; another run, or somebody by hand, removed it after it was deployed"
+    return Judgement(REMOVED, reason, SECONDS_UNSEEN)
+
+
+def _replaced(name: str, undeclared: t.Sequence[str], seen: Seen | None) -> Judgement:
+    """A service that is not as it is declared, although nothing rolled it back."""
+    if seen is None:
+        return Judgement(None, f"service {name} is not as the stack declares it: {', '.join(undeclared)}")
+    if name in seen.declared:
+        return Judgement(
+            REPLACED,
+            f"another deployment, or somebody by hand, replaced service {name} while this run waited for it; what it "
+            f"declares is not what runs now: {', '.join(undeclared)}",
+        )
+    return Judgement(
+        REPLACED,
+        f"service {name} is not as this run deployed it: {', '.join(undeclared)}; another deployment, or somebody by "
+        "hand, has changed it since",
+        SECONDS_UNSEEN,
+    )
+
+
 def _judge_service(
-    name: str, service: Raw, moment: Moment, definition: t.Mapping[str, t.Any], old_failures: t.Collection[str]
+    name: str, service: Raw, moment: Moment, definition: t.Mapping[str, t.Any], seen: Seen | None
 ) -> Judgement:
     update = service.get("UpdateStatus") or {}
     state = update.get("State", "")
@@ -105,6 +161,8 @@ def _judge_service(
     if state == "rollback_completed" and undeclared != []:
         cause = _cause(_failures_since(update, tasks), moment) or update.get("Message", "")
         return Judgement(ROLLED_BACK, f"service {name} was rolled back and is as it was before, because {cause}")
+    if undeclared and seen and name in seen.declared and state != "rollback_paused":
+        return _replaced(name, undeclared, seen)
     current = [task for task in tasks if is_current(task, service)]
     replicas = replicas_of(service)
     running = [task for task in current if runs(task, moment)]
@@ -112,20 +170,21 @@ def _judge_service(
     all_run = len(running) >= replicas and state != "updating"
     stuck_on_its_way_back = state == "rollback_paused" and undeclared != []
     if all_run and undeclared and not stuck_on_its_way_back:
-        return Judgement(None, f"service {name} is not as the stack declares it: {', '.join(undeclared)}")
+        return _replaced(name, undeclared, seen)
     if all_run and not stuck_on_its_way_back:
         return Judgement(CONVERGED, f"service {name}: {len(running)}/{replicas} run", _seconds_stable(failed, state))
     if state in ("paused", "rollback_paused"):
         cause = _cause(_failures_since(update, tasks), moment) or update.get("Message", "")
         going_back = " on its way back" if state == "rollback_paused" else ""
         return Judgement(PAUSED, f"the update of service {name} is paused{going_back}, because {cause}")
-    failed = [task for task in failed if task["ID"] not in old_failures]
+    failed = [task for task in failed if not seen or task["ID"] not in seen.old_failures]
     if len(failed) >= FAILURES_TO_GIVE_UP:
         return Judgement(TASK_FAILED, f"service {name}: {len(failed)} tasks failed, the last {_cause(failed, moment)}")
     return (
         _without_successor(name, current, moment)
         or _without_node(name, service, current, tasks, moment)
         or _stalled(name, moment)
+        or (_replaced(name, undeclared, seen) if undeclared and seen else None)
         or Judgement(None, _progress(name, current, running, replicas, moment))
     )
 

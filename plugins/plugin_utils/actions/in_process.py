@@ -11,13 +11,14 @@ region, and their requests take milliseconds.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import signal
 import threading
 import typing as t
 
-from ansible import template
+from ansible import constants, template
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
 from ansible.plugins.filter.core import to_json
@@ -123,7 +124,22 @@ class _Here:
 
 
 class ControlNodeModule(Module, _Here):
-    """A module that runs in this process."""
+    """A module that runs in this process.
+
+    Each task of a run is a process of its own, so what they are to know of each other stands in a folder of the run.
+    """
+
+    def has_answered(self, server: str) -> bool:
+        return os.path.exists(_mark_of(server))
+
+    def note_answered(self, server: str) -> None:
+        with contextlib.suppress(OSError):
+            os.close(os.open(_mark_of(server), os.O_CREAT | os.O_WRONLY, 0o600))
+
+
+def _mark_of(server: str) -> str:
+    digest = hashlib.sha256(server.encode("utf-8", "replace")).hexdigest()
+    return os.path.join(constants.DEFAULT_LOCAL_TMP, f"dtr-cache-answered-{digest[:32]}")
 
 
 def run_here(module: DtrModule, task: Task) -> dict[str, t.Any]:

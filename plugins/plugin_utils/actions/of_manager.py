@@ -12,22 +12,55 @@ from ansible.plugins.action.normal import ActionModule as NormalAction
 
 from ...module_utils.common.failure import Failure
 from .forks import SharedByForks
+from .keep_alive import keep_alive
+from .reasons import crash_of
+
+# What a crashed module wrote, as it is, secrets among it; and Ansible's words for the crash, which it shows instead.
+_RAW = ("module_stdout", "module_stderr", "exception")
 
 
 class OnManager(SharedByForks, NormalAction):
     """Run the module; a manager that cannot be reached is a failure like any other.
 
     An unreachable host would drop out of the play, past the clean-up and the summary. Who sets C(ignore_unreachable)
-    handles that.
+    handles that. So is one that says nothing until the task's C(timeout) is over, and a module that crashes there.
     """
 
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        keep_alive(self._connection)
+        variables = task_vars or {}
         try:
-            return dict(super().run(tmp, task_vars))
+            return self._explained(dict(super().run(tmp, task_vars)), variables)
         except AnsibleConnectionFailure as error:
             if self._task.ignore_unreachable:
                 raise
-            return self._out_of_reach(task_vars or {}, error)
+            return self._out_of_reach(variables, error)
+        except BaseException as error:
+            # Ansible's own end of a task; its class has no public place, and another one in each version.
+            if type(error).__name__ != "TaskTimeoutError":
+                raise
+            return self._silent(variables)
+
+    def _explained(self, result: dict[str, t.Any], variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+        """The result with the module's own last words where it crashed; Ansible says only that it did."""
+        crash = crash_of(result) if result.get("failed") else None
+        if crash is None:
+            return result
+        failure = Failure(
+            "MODULE_CRASHED",
+            f"The module {self._task.action} crashed on {variables['inventory_hostname']}: {crash.rstrip('.')}.",
+            hint="Check Python and the packages of dtr_cache_requirements there; with -vvv Ansible shows all of it.",
+        )
+        shown = {name: value for name, value in result.items() if name not in _RAW}
+        return {**shown, **failure.as_result()}
+
+    def _silent(self, variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+        failure = Failure(
+            "MANAGER_SILENT",
+            f"The manager {variables['inventory_hostname']} did not answer within {self._task.timeout} seconds.",
+            hint="Run the playbook again when it does: it continues where this run ended.",
+        )
+        return {**failure.as_result(), "failed": True, "changed": False}
 
     def _out_of_reach(self, variables: t.Mapping[str, t.Any], error: AnsibleConnectionFailure) -> dict[str, t.Any]:
         failure = Failure(

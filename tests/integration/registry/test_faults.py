@@ -4,10 +4,15 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import time
+import tracemalloc
 import typing as t
 
 import pytest
+from ansible_collections.dtr.cache.plugins.module_utils.dtr import accounts
 
 from .conftest import DANGLING, Json, Registry
 from .scenarios import SCENARIOS, Scenario, assert_never_orphaned, moments, warnings_of
@@ -40,6 +45,15 @@ FAULTS: dict[str, Json] = {
     "empty after it acted": {"action": "empty", "acts": True},
     "cut off": {"action": "cut_body"},
     "half": {"action": "cut_json"},
+}
+
+#: Answers that are too much of something, which have tests of their own.
+OVERSIZED: dict[str, Json] = {
+    "an error of 30 MB": {"action": "huge", "status": 500, "megabytes": 30},
+    "100 MB of JSON": {"action": "huge", "megabytes": 100},
+    "half a million levels": {"action": "deep", "levels": 500_000},
+    "a hundred levels": {"action": "deep", "levels": 100},
+    "an error of many levels": {"action": "deep", "status": 500, "levels": 20_000},
 }
 
 #: The requests that can go wrong.
@@ -105,7 +119,88 @@ def test_whatever_goes_wrong(registry: Registry, name: str, fault: str, request_
 
 
 def test_every_action_is_tried() -> None:
-    assert {fault["action"] for fault in FAULTS.values()} == set(t.get_args(Action))
+    tried = {fault["action"] for fault in [*FAULTS.values(), *OVERSIZED.values()]}
+    assert tried | {"endless"} == set(t.get_args(Action))
+
+
+@pytest.mark.parametrize(
+    ("fault", "request_"),
+    [
+        *((fault, "list of caches") for fault in OVERSIZED),
+        ("an error of 30 MB", "new cache"),
+        ("100 MB of JSON", "read setting"),
+        ("a hundred levels", "list of accounts"),
+    ],
+)
+def test_too_much_is_one_sentence_in_little_memory(registry: Registry, fault: str, request_: str) -> None:
+    scenario = SCENARIOS[_REPLACE]
+    scenario.set_up(registry)
+    registry.control.fault(**OVERSIZED[fault], **REQUESTS[request_])
+    tracemalloc.start()
+    result = scenario.run(registry, timeout=10, retries=2)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert result["failed"]
+    assert "INTERNAL" not in str(result["failure"]["code"])
+    assert len(result["msg"]) < 600
+    assert "\n" not in result["msg"]
+    assert most < 40 * 2**20
+    registry.control.remove_faults()
+    again = scenario.run(registry)
+    assert not again.get("failed"), again
+    assert scenario.is_reached(registry), scenario.explained(registry)
+
+
+def test_a_list_of_accounts_without_end(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounts, "_MOST_ENTRIES", 10_000)
+    scenario = SCENARIOS["assign everyone"]
+    scenario.set_up(registry)
+    registry.control.fault("endless", path="/enzi/v0/accounts(/$|$)")
+    with registry.nothing_is_written():
+        result = scenario.run(registry)
+    assert "page by page does not end: it was given up after 11000 entries" in result["msg"]
+
+
+@pytest.mark.parametrize("late", ["both", "one"])
+@pytest.mark.parametrize("refuses", [False, True], ids=["takes duplicates", "refuses them"])
+def test_two_first_registrations_at_once_leave_one_entry(registry: Registry, late: str, refuses: bool) -> None:
+    """Two processes, neither of which knows of the other: both have read the list before either writes."""
+    registry.set_up({}, {})
+    if refuses:
+        registry.control.behave(**_REFUSALS)
+    registry.control.fault("delay", method="POST", seconds=3, count=2 if late == "both" else 1)
+    host: Json = {"caches": [{"name": "region-asia", "host": "https://cache-asia.example.org"}]}
+    command = in_a_process(registry, "content_caches", host)
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _each in range(2)]
+    if late == "one":
+        # The quick one is through, and has sent accounts to its entry, when the other one comes to write.
+        end = time.monotonic() + 30
+        while all(each.poll() is None for each in running) and time.monotonic() < end:
+            time.sleep(0.02)
+        running.sort(key=lambda each: each.poll() is None)
+        assigned = registry.run("cache_assignments", assignments=[{"cache": "region-asia", "accounts": ["alice"]}])
+        assert not assigned.get("failed"), assigned
+    results = [json.loads(each.communicate(timeout=60)[0]) for each in running]
+    assert [result.get("failed", False) for result in results] == [False, False], results
+    assert registry.control.count("POST") == 2, "each has read the list before the other wrote"
+    (entry,) = registry.settled()["content_caches"]
+    created = [[cache["id"] for cache in result["created"]] for result in results]
+    assert created[-1] == [entry["id"]]
+    if late == "one":
+        assert registry.settings() == {"alice": "region-asia"}
+    else:
+        assert created[0] == created[-1]
+    with registry.nothing_is_written():
+        assert registry.run("content_caches", **host)["changed"] is False
+
+
+def in_a_process(registry: Registry, module: str, options: Json) -> list[str]:
+    """The command that runs a module in a process of its own and prints its result."""
+    program = (
+        "import json, sys; from ansible_collections.dtr.cache.tests.unit.support.modules import run_module; "
+        "print(json.dumps(run_module(sys.argv[1], **json.loads(sys.argv[2]))))"
+    )
+    return [sys.executable, "-c", program, module, json.dumps({**registry.connection, **options})]
 
 
 #: Ways in which the answer to a request that creates something gets lost although the server acted.

@@ -185,3 +185,19 @@ def test_faults_reach_health_and_accounts_too(admin: Client) -> None:
     admin.standin.control.fault("cut_json", path="^/enzi/")
     assert admin.get("/_ping").status_code == 500
     assert not admin.get("/enzi/v0/accounts").text.endswith("}")
+
+
+def test_answers_that_are_too_much_of_something(admin: Client) -> None:
+    control = admin.standin.control
+    huge = control.fault("huge", status=500, megabytes=2)
+    answer = admin.get(CACHES)
+    assert (answer.status_code, 2 * 10**6 < len(answer.content) < 3 * 10**6) == (500, True)
+    assert answer.json()[0] == {}
+    control.remove_faults()
+    assert control.fault("deep", levels=3) != huge
+    assert admin.get(CACHES).json() == [[[]]]
+    control.remove_faults()
+    control.fault("endless", path="^/enzi/")
+    pages = [admin.get("/enzi/v0/accounts").json() for _page in range(2)]
+    assert len({account["name"] for page in pages for account in page["accounts"]}) == 2000
+    assert pages[0]["nextPageStart"] != pages[1]["nextPageStart"]

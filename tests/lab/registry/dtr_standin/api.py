@@ -210,14 +210,16 @@ class Api:
         )
 
     async def get_settings(self, request: web.Request, _caller: Account) -> web.Response:
-        settings = {name: value for name, value in self._site.settings.items() if name != "webTLSKey"}
+        hidden = ("webTLSKey", "readOnlyRegistry")
+        settings = {name: value for name, value in self._site.settings.items() if name not in hidden}
+        read_only = {"readOnlyRegistry": self._site.read_only} if self._site.behaviours.states_read_only else {}
         return json_response(
             {
                 **settings,
+                **read_only,
                 "dtrHost": settings["dtrHost"] or request.host,
                 "webTLSCert": settings["webTLSCert"] or self._site.certificate_pem,
                 "webTLSCA": settings["webTLSCA"] or self._site.ca_pem,
-                "readOnlyRegistry": self._site.read_only,
                 "replicaSettings": {_REPLICA: {"HTTPPort": 80, "HTTPSPort": 443, "node": "dtr"}},
                 "replicaID": _REPLICA,
                 "clientCertAuthEnabled": self._site.options.client_ca is not None,
@@ -263,7 +265,11 @@ class Api:
                 "rethink_system_tables": tables if on_top else {"current_issues": issues, **tables},
                 "replica_health": {_REPLICA: error or "OK"},
                 "replica_timestamp": {_REPLICA: "2020-01-01T00:00:00Z"},
-                "replica_readonly": {_REPLICA: self._site.read_only},
+                **(
+                    {"replica_readonly": {_REPLICA: self._site.read_only}}
+                    if self._site.behaviours.states_read_only
+                    else {}
+                ),
                 "gc_lock_holder": "",
             }
         )

@@ -68,6 +68,7 @@ class Behaviours:
     # The registry's state (4.1)
     version: str = "2.7.4"
     read_only_registry: bool = False
+    states_read_only: bool = True  # False: neither the settings nor the replicas say so, as in MSR 3 (11)
     unhealthy: str = ""  # the Error that /_ping and /health answer 503 with
     cluster_issues_on_top: bool = False  # current_issues as the prose has it, not within rethink_system_tables
 

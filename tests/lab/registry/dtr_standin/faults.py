@@ -9,7 +9,20 @@ import itertools
 import re
 import typing as t
 
-Action = t.Literal["delay", "drop", "status", "html", "redirect", "empty", "cut_body", "cut_json", "late_act"]
+Action = t.Literal[
+    "delay",
+    "drop",
+    "status",
+    "html",
+    "redirect",
+    "empty",
+    "cut_body",
+    "cut_json",
+    "late_act",
+    "huge",
+    "deep",
+    "endless",
+]
 
 
 @dataclasses.dataclass
@@ -30,7 +43,10 @@ class Fault:
     - C(cut_body): the connection is closed in the middle of the true body, or at once where that is empty;
     - C(cut_json): half of the true body as if it were whole;
     - C(late_act): the connection is closed at once, as by a load balancer that waits no longer, and the request is
-      carried out C(seconds) later.
+      carried out C(seconds) later;
+    - C(huge): C(status) with C(megabytes) of JSON;
+    - C(deep): C(status) with JSON of C(levels) levels;
+    - C(endless): one more page of a list of accounts, with a thousand that nobody has and the start of the next page.
     """
 
     action: Action
@@ -41,6 +57,8 @@ class Fault:
     seconds: float = 0.0
     retry_after: str = ""  # the header Retry-After
     url: str = ""
+    megabytes: int = 0
+    levels: int = 0
     count: int = 0  # 0: always
     every: int = 1
     after: int = 0
@@ -76,6 +94,8 @@ _GIVEN: dict[str, type | tuple[type, ...]] = {
     "seconds": (int, float),
     "retry_after": str,
     "url": str,
+    "megabytes": int,
+    "levels": int,
     "count": int,
     "every": int,
     "after": int,

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import contextlib
 import enum
 import json
 import logging
@@ -101,6 +102,13 @@ async def _misbehaving(fault: Fault, request: web.Request, handler: Handler) -> 
     if fault.action == "html":
         body = _PAGE.format(title=f"{fault.status} from a proxy")
         return web.Response(status=fault.status, text=body, content_type="text/html", headers=headers)
+    if fault.action == "huge":
+        return await _huge(fault, request)
+    if fault.action == "deep":
+        text = "[" * fault.levels + "]" * fault.levels
+        return web.Response(status=fault.status, text=text, content_type="application/json")
+    if fault.action == "endless":
+        return web.json_response(_endless_page(fault.fired))
     if fault.action == "redirect":
         return web.Response(status=302, headers={"Location": fault.url})
     if fault.action == "cut_body" and isinstance(true, web.Response):
@@ -111,6 +119,25 @@ async def _misbehaving(fault: Fault, request: web.Request, handler: Handler) -> 
     if fault.action in ("delay", "cut_json", "cut_body", "late_act"):
         return true or await _answer(request, handler)
     return web.Response(status=fault.status)
+
+
+async def _huge(fault: Fault, request: web.Request) -> web.StreamResponse:
+    """A list of empty objects, for as long as its client reads it."""
+    response = web.StreamResponse(status=fault.status, headers={"Content-Type": "application/json"})
+    with contextlib.suppress(ConnectionError):
+        await response.prepare(request)
+        piece = b"{}," * (2**20 // 3)
+        await response.write(b"[")
+        for _each in range(fault.megabytes):
+            await response.write(piece)
+        await response.write(b"{}]")
+        await response.write_eof()
+    return response
+
+
+def _endless_page(number: int) -> dict[str, t.Any]:
+    accounts = [{"name": f"nobody-{number:06d}-{each:04d}", "isOrg": False, "isActive": True} for each in range(1000)]
+    return {"accounts": accounts, "nextPageStart": f"nobody-{number + 1:06d}"}
 
 
 async def _cut(request: web.Request, true: web.Response) -> web.StreamResponse:

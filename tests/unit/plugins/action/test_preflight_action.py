@@ -416,7 +416,11 @@ class TestSwarm:
         [
             (AnsibleConnectionFailure("no route to host"), "the manager asia cannot be reached: no route to host"),
             ([{"failed": True, "msg": "No SDK."}], "the Swarm cannot be asked: No SDK."),
-            ([{"failed": True}], "the Swarm cannot be asked: the module gave no reason"),
+            ([{"failed": True}], "the Swarm cannot be asked: no reason was given"),
+            (
+                [{"failed": True, "msg": "MODULE FAILURE", "module_stderr": "MemoryError\n", "module_stdout": ""}],
+                "the Swarm cannot be asked: A module crashed on asia: MemoryError.",
+            ),
         ],
     )
     def test_one_that_cannot_be_asked_is_a_problem(self, answer: t.Any, problem: str, swarm: mock.Mock) -> None:

@@ -13,12 +13,14 @@ from pathlib import Path
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.module import of_engine as engine_module
 from ansible_collections.dtr.cache.plugins.module_utils.swarm import prerequisites
+from ansible_collections.dtr.cache.tests.unit.support.logs import framed
 from ansible_collections.dtr.cache.tests.unit.support.modules import run_module
 from ansible_collections.dtr.cache.tests.unit.support.web import Reply, Request, Site, make_identity, serve
 
 SERVER = make_identity("manager.example.org", addresses=["manager.example.org"])
 CLIENT = make_identity("client")
 CONTAINER = {"Image": "cache:1"}
+CREATED = "2026-01-01T00:00:00"
 LABELS = {"com.docker.stack.namespace": "st", "com.docker.stack.image": "cache:1"}
 
 
@@ -45,7 +47,7 @@ class Swarm:
                 "Spec": spec["TaskTemplate"],
             }
         ]
-        self.log = b""
+        self.logs: dict[str, bytes] = {}
 
     def __call__(self, request: Request) -> Reply:
         path = request.path.rpartition("/v1.45/")[2] or request.path
@@ -69,8 +71,11 @@ class Swarm:
             "secrets": [],
             "networks": [],
         }
-        if path == "services/s/logs":
-            return Reply(body=self.log)
+        if path.endswith("/logs"):
+            task = path.split("/")[1]
+            if task not in self.logs:
+                return Reply(404, b'{"message": "task not found"}', {"Content-Type": "application/json"})
+            return Reply(body=self.logs[task])
         return Reply(body=json.dumps(answers[path]).encode(), headers={"Content-Type": "application/json"})
 
 
@@ -184,11 +189,33 @@ def test_a_manager_that_stays_away_is_told_with_the_timeline(site: Site, swarm: 
     assert result["timeline"]
 
 
+def failed_task(name: str, *, container: bool = True) -> dict[str, t.Any]:
+    status: dict[str, t.Any] = {"State": "failed", "Err": "task: non-zero exit (1)", "Timestamp": f"{CREATED}Z"}
+    if container:
+        status["ContainerStatus"] = {"ContainerID": f"c-{name}", "ExitCode": 1}
+    task = {"ServiceID": "s", "NodeID": "n", "DesiredState": "shutdown", "Spec": {"ContainerSpec": CONTAINER}}
+    return {**task, "ID": name, "CreatedAt": f"{CREATED}Z", "Status": status}
+
+
+def test_the_log_of_the_newest_failure_that_wrote_one(site: Site, swarm: Swarm) -> None:
+    newest = {**failed_task("newest", container=False), "CreatedAt": "2026-01-03T00:00:00Z"}
+    swarm.tasks = [failed_task("old"), {**failed_task("new"), "CreatedAt": "2026-01-02T00:00:00Z"}, newest]
+    swarm.logs = {"old": framed("an older reason"), "new": framed("the reason"), "newest": framed("never asked for")}
+    assert run_module("stack_converged", name="st", **engine(site))["log"] == ["the reason"]
+    del swarm.logs["new"]
+    assert run_module("stack_converged", name="st", **engine(site))["log"] == ["an older reason"]
+    assert not any("newest" in request.path or "services/s/logs" in request.path for request in site.requests)
+
+
+def test_a_log_that_cannot_be_read_is_named_with_its_node(site: Site, swarm: Swarm) -> None:
+    swarm.tasks = [failed_task("t")]
+    message = run_module("stack_converged", name="st", **engine(site))["msg"]
+    assert "The container's log could not be read: the log of task t on n1: the Engine does not give it: " in message
+
+
 def test_the_log_of_a_failure_holds_no_secret(site: Site, swarm: Swarm) -> None:
-    failed = {"State": "failed", "Err": "task: non-zero exit (1)", "Timestamp": "2026-01-01T00:00:00Z"}
-    swarm.tasks = [{**swarm.tasks[0], "DesiredState": "shutdown", "Status": failed}]
-    message = b"com.docker.swarm.task.id=t level=error password=hush GET /v2/x?signature=hush"
-    swarm.log = b"\x01\x00\x00\x00" + len(message).to_bytes(4, "big") + message
+    swarm.tasks = [failed_task("t")]
+    swarm.logs["t"] = framed("level=error password=hush GET /v2/x?signature=hush")
     result = run_module("stack_converged", name="st", **engine(site))
     assert result["verdict"] == "task_failed"
     assert result["log"] == ["level=error password=*** GET /v2/x?***"]

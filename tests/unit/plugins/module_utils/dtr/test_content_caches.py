@@ -53,6 +53,9 @@ class FakeDtr:
         self.meanwhile(user)
         return self.settings[user]
 
+    def content_caches(self) -> list[ContentCache]:
+        return list(self.caches)
+
     def create_content_cache(self, name: str, host: str, known_ids: t.Collection[str]) -> ContentCache:
         assert {cache.id for cache in self.caches} <= set(known_ids)
         if self.refuses(name, host):
@@ -223,6 +226,65 @@ def replacing(refuses: t.Callable[[FakeDtr, str, str], bool]) -> tuple[FakeDtr, 
     except Failure as failure:
         return dtr, failure
     return dtr, None
+
+
+def test_of_two_entries_that_runs_made_side_by_side_one_is_left_with_all_accounts() -> None:
+    """Each run sees both, in one order or the other, and comes to the same."""
+    host = "https://cache-1.example.org:443"
+    for theirs in ("a-first", "z-last"):
+        dtr = FakeDtr([], dict.fromkeys(USERS))
+        steps = plan_caches([], [WantedCache("asia", host)])
+        changer = CacheChanger(t.cast(t.Any, dtr), [], 3)
+        create = dtr.create_content_cache
+
+        def create_both(
+            name: str,
+            host: str,
+            known_ids: t.Collection[str],
+            dtr: FakeDtr = dtr,
+            theirs: str = theirs,
+            create: t.Callable[..., ContentCache] = create,
+        ) -> ContentCache:
+            made = create(name, host, known_ids)
+            dtr.caches += [
+                ContentCache(theirs, name, host.removesuffix(":443")),
+                ContentCache("other", name, "https://x"),
+            ]
+            dtr.settings[USERS[0]] = theirs
+            dtr.settings[USERS[1]] = "other"
+            return made
+
+        dtr.create_content_cache = create_both  # type: ignore[method-assign]
+        changer.run(steps, [])
+        left = min(theirs, "new-1")
+        assert [cache.id for cache in dtr.caches] == [
+            each for each in ("new-1", theirs, "other") if each in (left, "other")
+        ]
+        assert (dtr.settings[USERS[0]], dtr.settings[USERS[1]]) == (left, "other")
+        assert changer.doubles == ["asia"]
+        result = report([], steps, changer.done)
+        assert [cache["id"] for cache in result["created"]] == [left]
+        assert result["deleted"] == []
+
+
+def test_where_dtr_takes_no_second_entry_that_of_another_run_is_taken() -> None:
+    host = "https://cache-1.example.org:443"
+    for current in ([], [ContentCache("old", "asia", "https://old.example.org")]):
+        dtr = FakeDtr(current, {})
+        steps = plan_caches(current, [WantedCache("asia", host)])
+        # Another run has done it since the plan was made.
+        dtr.caches = [ContentCache("theirs", "asia", host)]
+        dtr.refuses = lambda _name, _host: True
+        changer = CacheChanger(t.cast(t.Any, dtr), [*current], 3)
+        # The other run's entry is none that this one knew.
+        dtr.create_content_cache = lambda *_args: _refused()  # type: ignore[method-assign]
+        changer.run(steps, [])
+        assert [cache.id for cache in dtr.caches] == ["theirs"]
+        assert changer.done.created["asia"].id == "theirs"
+
+
+def _refused() -> t.NoReturn:
+    raise Failure("INVALID_CONTENT_CACHE", "refused", http_status=400)
 
 
 def test_the_order_is_create_move_delete() -> None:

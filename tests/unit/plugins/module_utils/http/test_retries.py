@@ -176,6 +176,46 @@ class TestRetries:
         assert transport.warnings[0].startswith(f"GET {site.url}/x: {status} ")
         assert transport.warnings[0].endswith("4 of 5 retries left")
 
+    def test_a_server_that_never_was_there_is_given_up_soon_with_one_warning(self) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            transport = connect(f"http://127.0.0.1:{free.getsockname()[1]}", backoff=Backoff())
+            transport.patient = False
+            began = time.monotonic()
+            with pytest.raises(Failure, match="refused the connection"):
+                transport.get_json("/x")
+        assert 1.5 <= time.monotonic() - began < 3
+        assert transport.warnings == [
+            f"GET {transport.base_url}/x: {transport.base_url[7:]} refused the connection; it is tried again for 2 "
+            "seconds"
+        ]
+
+    @pytest.mark.parametrize("patient", [True, False])
+    def test_one_that_has_answered_may_be_starting_again(self, patient: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+        clock = Clock()
+        with serve(always(Reply(200, b"[]"))) as site:
+            transport_ = connect(site.url, retries=5, backoff=Backoff())
+            transport_.patient = patient
+            if not patient:
+                transport_.get_json("/x")
+                transport_.close()
+        monkeypatch.setattr(transport, "time", clock)
+        monkeypatch.setattr(retries, "time", clock)
+        monkeypatch.setattr(retries.random, "uniform", lambda _low, high: high)
+        with pytest.raises(Failure, match="refused the connection"):
+            transport_.get_json("/x")
+        assert clock.pauses == [0.5, 1, 2, 4, 8]
+        assert len(transport_.warnings) == 5
+
+    def test_without_retries_it_is_asked_once(self) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            transport = connect(f"http://127.0.0.1:{free.getsockname()[1]}", retries=0)
+            transport.patient = False
+            with pytest.raises(Failure, match="refused the connection"):
+                transport.get_json("/x")
+        assert transport.warnings == []
+
     def test_dropped_connection(self) -> None:
         with serve(in_turn(Reply(drop=True), Reply(200, b"[]"))) as site:
             assert connect(site.url).get_json("/x") == []

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import socket
 import time
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -129,8 +130,42 @@ class TestFailuresInWords:
         assert "[x" not in failure.message
 
     def test_json_without_bottom(self) -> None:
-        assert "cut off or broken" in self.failure(Reply(200, b"[" * 200_000)).message
+        assert "with JSON of more than 64 levels." in self.failure(Reply(200, b"[" * 200_000)).message
         assert self.failure(Reply(400, b"[" * 200_000)).code == "HTTP_400"
+
+    @pytest.mark.parametrize("levels", [65, 900, 100_000])
+    @pytest.mark.parametrize("form", ['{"a":%s}', "[%s]", '[{"a": [%s]}, "[[]"]'])
+    def test_json_of_too_many_levels(self, form: str, levels: int) -> None:
+        opening, _x, closing = form.partition("%s")
+        body = (opening * levels + "1" + closing * levels).encode()
+        failure = self.failure(Reply(200, body))
+        assert (failure.code, "with JSON of more than 64 levels." in failure.message) == ("UNEXPECTED_ANSWER", True)
+        assert self.failure(Reply(500, body)).code == "HTTP_500"
+
+    def test_json_of_many_brackets_and_few_levels(self) -> None:
+        document = [{"name": '[["{', "teams": [[], {}, [[[{"a": "\\"}]]]]} for _each in range(1000)]
+        with serve(always(Reply(200, json.dumps(document).encode()))) as site:
+            assert connect(site.url).get_json("/x") == document
+
+    @pytest.mark.parametrize("status", [400, 500, 503])
+    def test_an_error_without_end_is_one_sentence(self, status: int) -> None:
+        body = json.dumps({"errors": [{"code": "X" * 1000, "message": "m" * 30_000_000}]}).encode()
+        tracemalloc.start()
+        failure = self.failure(Reply(status, body, JSON))
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert "with more than" not in failure.message
+        assert failure.message.endswith(": more than 64 kB that are no answer of DTR's API.")
+        assert most < 4 * len(body), "what the server made of it counts here as well"
+
+    def test_many_long_errors_are_cut(self) -> None:
+        errors = [{"code": "C" * 500, "message": "m" * 900, "detail": {"d" * 50: "x" * 500}} for _each in range(15)]
+        failure = self.failure(Reply(400, json.dumps({"errors": errors}).encode(), JSON))
+        assert failure.code == "C" * 100
+        assert len(failure.message) < 5000
+
+    def test_a_long_way_to_send_to(self) -> None:
+        assert len(self.failure(Reply(302, b"", {"Location": "https://x/" + "y" * 50_000})).message) < 1000
 
     def test_html(self) -> None:
         failure = self.failure(Reply(200, b"<!DOCTYPE html><p>Welcome", {"Content-Type": "text/html"}))

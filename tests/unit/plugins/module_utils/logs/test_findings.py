@@ -9,7 +9,7 @@ import tracemalloc
 
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.logs.findings import Collector
-from ansible_collections.dtr.cache.plugins.module_utils.logs.stream import LogLine
+from ansible_collections.dtr.cache.plugins.module_utils.swarm.log_stream import LogLine
 from ansible_collections.dtr.cache.tests.unit.support.logs import (
     NODES,
     NOW,

@@ -12,9 +12,13 @@ from ansible_collections.dtr.cache.plugins.module_utils.swarm import convergence
 from ansible_collections.dtr.cache.plugins.module_utils.swarm.model import Moment
 from ansible_collections.dtr.cache.tests.unit.support.stacks import (
     FAILED,
+    NODES,
+    SPEC,
     moment,
     task,
 )
+
+ENDS_OF_ROLLBACK = ("started", "completed")
 
 
 class Clock:
@@ -30,7 +34,9 @@ class Clock:
         self.now += seconds
 
 
-def wait(looks: t.Sequence[Moment | Failure], timeout: float = 60) -> tuple[convergence.Outcome, float]:
+def wait(
+    looks: t.Sequence[Moment | Failure], timeout: float = 60, definition: dict[str, t.Any] | None = None
+) -> tuple[convergence.Outcome, float]:
     clock = Clock()
     left = list(looks)
 
@@ -40,7 +46,7 @@ def wait(looks: t.Sequence[Moment | Failure], timeout: float = 60) -> tuple[conv
             raise seen
         return seen
 
-    outcome = convergence.wait(look, timeout=timeout, clock=clock, sleep=clock.sleep)
+    outcome = convergence.wait(look, timeout=timeout, clock=clock, sleep=clock.sleep, definition=definition)
     return outcome, clock.now - 100
 
 
@@ -105,6 +111,82 @@ def test_a_worker_is_told_at_once() -> None:
     with pytest.raises(Failure, match="a worker"):
         convergence.wait(look, timeout=60, clock=clock, sleep=clock.sleep)
     assert clock.now == 100
+
+
+DECLARED = {"services": {"cache": {"image": "cache:2", "deploy": {"placement": {"constraints": ["a == b"]}}}}}
+OTHER = {**SPEC, "ContainerSpec": {"Image": "cache:3"}}
+NOTHING = Moment({}, [], NODES)
+
+
+def other(*tasks: dict[str, t.Any], **options: t.Any) -> Moment:
+    """The stack as somebody else's deployment declares it."""
+    seen = moment(*tasks, **options)
+    seen.services["cache"]["Spec"]["TaskTemplate"] = OTHER
+    return seen
+
+
+def test_a_service_that_is_removed_meanwhile() -> None:
+    outcome, seconds = wait([moment(task("starting")), NOTHING], timeout=300)
+    assert outcome.verdict == "removed"
+    assert outcome.reason == "service cache was removed while this run waited for it, by another run or by hand"
+    assert seconds < 2
+
+
+def test_a_service_that_was_removed_before_the_wait() -> None:
+    outcome, seconds = wait([NOTHING], timeout=300, definition=DECLARED)
+    assert outcome.verdict == "removed"
+    assert outcome.reason.startswith("the stack has no service cache; another run, or somebody by hand, removed it")
+    assert seconds <= verdict.SECONDS_UNSEEN + 1
+
+
+def test_a_service_that_nobody_has_declared_yet_is_waited_for() -> None:
+    assert wait([NOTHING] * 30 + [moment(task())])[0].verdict == "converged"
+
+
+@pytest.mark.parametrize("state", ["updating", "completed", "paused", ""])
+def test_a_service_that_another_deployment_replaces_meanwhile(state: str) -> None:
+    theirs = other(task(spec=OTHER), update={"State": state})
+    outcome, seconds = wait([moment(task("starting")), theirs], timeout=300, definition=DECLARED)
+    assert outcome.verdict == "replaced"
+    assert outcome.reason.startswith("another deployment, or somebody by hand, replaced service cache while this run")
+    assert outcome.reason.endswith("image")
+    assert seconds < 2
+
+
+def test_a_service_that_another_deployment_replaced_before_the_wait() -> None:
+    for theirs in (task(spec=OTHER), task("starting", spec=OTHER)):
+        outcome, seconds = wait([other(theirs)], timeout=300, definition=DECLARED)
+        assert outcome.verdict == "replaced"
+    assert "is not as this run deployed it: image; another deployment" in outcome.reason
+    assert verdict.SECONDS_UNSEEN <= seconds <= verdict.SECONDS_UNSEEN + 1
+
+
+def test_a_rollback_is_nobody_elses_deployment() -> None:
+    back = [
+        other(task(spec=OTHER), update={"State": f"rollback_{state}", "Message": "m"}) for state in ENDS_OF_ROLLBACK
+    ]
+    outcome, _seconds = wait([moment(task("starting")), *back], definition=DECLARED)
+    assert outcome.verdict == "rolled_back"
+    paused = other(task("starting"), update={"State": "rollback_paused", "Message": "m"})
+    assert wait([moment(task("starting")), paused], definition=DECLARED)[0].verdict == "paused"
+
+
+def test_an_engine_that_was_never_there_is_told_at_once() -> None:
+    clock = Clock()
+    looks: list[Failure] = [Failure("ENGINE_ERROR", "no leader"), Failure("NO_ENGINE", "no socket")]
+
+    def look() -> Moment:
+        raise looks.pop(0)
+
+    with pytest.raises(Failure, match="no socket") as caught:
+        convergence.wait(look, timeout=300, clock=clock, sleep=clock.sleep)
+    assert clock.now < 102
+    assert caught.value.result["verdict"] == "timed_out"
+
+
+def test_an_engine_that_restarts_is_waited_for() -> None:
+    looks = [moment(task("starting")), *[Failure("NO_ENGINE", "no socket")] * 9, moment(task())]
+    assert wait(looks)[0].verdict == "converged"
 
 
 def test_a_label_that_comes_in_time_is_no_failure() -> None:

@@ -15,7 +15,9 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from ansible import constants
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
+from ansible_collections.dtr.cache.plugins.module_utils.http import retries
 from ansible_collections.dtr.cache.plugins.module_utils.module.base import Module
 from ansible_collections.dtr.cache.plugins.module_utils.module.of_dtr import DtrModule
 from ansible_collections.dtr.cache.plugins.modules import registry_info
@@ -64,6 +66,29 @@ def test_the_name_of_the_module_and_its_options_are_enough() -> None:
         result = run_here(registry_info.MODULE, Task("dtr.cache.registry_info", {**CONNECTION, "url": site.url}))
     assert result["healthy"]
     assert "invocation" not in result
+
+
+def test_a_dtr_that_has_answered_in_this_run_may_be_starting_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one that refuses connections was never there, which is said soon and once."""
+    monkeypatch.setattr(constants, "DEFAULT_LOCAL_TMP", str(tmp_path))
+    monkeypatch.setattr(retries, "_PAUSE_OF_FIRST_CONTACT", 0.01)
+    monkeypatch.setattr(retries.Backoff, "pause", lambda _self, _attempt: 0.01)
+    refused = "{url} refused the connection".format
+
+    def warnings() -> list[str]:
+        result = run_here(registry_info.MODULE, Task("dtr.cache.registry_info", {**CONNECTION, "url": site.url}))
+        assert result["failure"]["code"] == "CONNECTION_FAILED"
+        return [warning.partition(refused(url=site.url[7:]))[2] for warning in result["warnings"]]
+
+    with serve(Dtr("alice")) as site:
+        pass
+    assert warnings() == ["; it is tried again for 2 seconds"]
+    with serve(Dtr("alice")) as site:
+        task = Task("dtr.cache.registry_info", {**CONNECTION, "url": site.url})
+        assert run_here(registry_info.MODULE, task)["healthy"]
+    assert warnings() == [f", {left} of 5 retries left" for left in (4, 3, 2, 1, 0)]
 
 
 @pytest.mark.parametrize(

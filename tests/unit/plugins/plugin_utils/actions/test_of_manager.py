@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
 from unittest import mock
 
@@ -11,6 +12,27 @@ import pytest
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action.normal import ActionModule as NormalAction
 from ansible_collections.dtr.cache.plugins.plugin_utils.actions.of_manager import OnManager
+
+try:
+    from ansible._internal._errors._task_timeout import TaskTimeoutError
+
+    alarm: t.Any = TaskTimeoutError.alarm_timeout
+except ImportError:  # ansible-core before 2.19
+    import contextlib
+    import signal
+
+    from ansible.executor.task_executor import task_timeout
+
+    @contextlib.contextmanager
+    def alarm(seconds: int) -> t.Iterator[None]:
+        before = signal.signal(signal.SIGALRM, task_timeout)
+        signal.alarm(seconds)
+        try:
+            yield
+        finally:
+            signal.alarm(0)
+            signal.signal(signal.SIGALRM, before)
+
 
 VARIABLES: dict[str, t.Any] = {"inventory_hostname": "asia"}
 
@@ -29,6 +51,45 @@ def made(*, ignore_unreachable: bool = False) -> OnManager:
 def test_the_modules_result_is_the_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(NormalAction, "run", lambda _self, _tmp, _variables: {"changed": True})
     assert made().run(task_vars=VARIABLES) == {"changed": True}
+
+
+def test_a_module_that_crashes_there_is_told_with_its_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    crashed = {
+        "failed": True,
+        "msg": "MODULE FAILURE",
+        "module_stderr": "x\nMemoryError: token=abc\n",
+        "module_stdout": "",
+    }
+    monkeypatch.setattr(NormalAction, "run", lambda _self, _tmp, _variables: crashed)
+    action = made()
+    action._task.action = "dtr.cache.stack_plan"
+    result = action.run(task_vars=VARIABLES)
+    assert result["failure"]["message"] == "The module dtr.cache.stack_plan crashed on asia: MemoryError: token=***."
+    assert result["failed"]
+    assert "abc" not in str(result)
+
+
+def test_a_manager_that_says_nothing_is_a_failure_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hangs(*_args: t.Any) -> t.NoReturn:
+        with alarm(1):
+            time.sleep(20)
+        raise AssertionError("the alarm comes first")
+
+    monkeypatch.setattr(NormalAction, "run", hangs)
+    action = made(ignore_unreachable=True)
+    action._task.timeout = 1
+    result = action.run(task_vars=VARIABLES)
+    assert (result["failed"], result["failure"]["code"]) == (True, "MANAGER_SILENT")
+    assert result["failure"]["message"] == "The manager asia did not answer within 1 seconds."
+
+
+def test_nothing_else_that_ends_a_task_is_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_args: t.Any) -> t.NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(NormalAction, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        made().run(task_vars=VARIABLES)
 
 
 def unreachable(*_args: t.Any) -> t.NoReturn:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.dtr.cache.plugins.module_utils.logs.stream import line_of, messages
+from ansible_collections.dtr.cache.plugins.module_utils.swarm.log_stream import line_of, messages
 from ansible_collections.dtr.cache.tests.unit.support.logs import (
     framed,
     message,

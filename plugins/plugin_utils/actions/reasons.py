@@ -1,0 +1,68 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Why a task failed, in words, from the result that any module or Ansible itself left."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ...module_utils.common.redaction import redacted
+
+Result = t.Mapping[str, t.Any]
+
+# What Swarm says when somebody else was quicker: the version of an object changed, or its name was taken meanwhile.
+_CONFLICT = re.compile(
+    r"update out of sequence|AlreadyExists|name conflicts with an existing object|\b409 (?:Client Error|Conflict)",
+    re.IGNORECASE,
+)
+_ANOTHER_RUN = (
+    "Another run, or somebody by hand, changed the same thing in this Swarm at the same moment. Run the playbook again "
+    "when the other one has ended."
+)
+_NO_REASON = "no reason was given"
+_LONGEST_OUTPUT = 1000
+
+
+def reason_of(result: Result, manager: str) -> str:
+    """Why a task failed; of a loop, why its items did, each reason once.
+
+    Args:
+        result: The failed result.
+        manager: The host that the task was for.
+    """
+    failed = [item for item in result.get("results") or [] if item.get("failed") or item.get("unreachable")]
+    reasons = dict.fromkeys(_reason(item, manager) for item in failed or [result])
+    return " ".join(reason for reason in reasons if reason) or _reason(result, manager) or _NO_REASON
+
+
+def crash_of(result: Result) -> str | None:
+    """The last line of what a module wrote that ended without a result; None where it gave one."""
+    if "module_stdout" not in result and "module_stderr" not in result:
+        return None
+    for output in (result.get("module_stderr"), result.get("module_stdout"), result.get("exception")):
+        lines = [line.strip() for line in str(output or "").splitlines() if line.strip()]
+        # SSH says so of its own accord when it ends.
+        lines = [line for line in lines if not re.fullmatch(r"(?:Shared c|C)onnection to \S+ closed\.", line)]
+        if lines:
+            return redacted(lines[-1])
+    return "it wrote nothing"
+
+
+def _reason(result: Result, manager: str) -> str:
+    period = (result.get("timedout") or {}).get("period")
+    if period:
+        return (
+            f"The manager {manager} did not answer within {period} seconds. Run the playbook again when it does: it "
+            "goes on where this run ended."
+        )
+    crash = crash_of(result)
+    if crash:
+        return f"A module crashed on {manager}: {crash.rstrip('.')}."
+    said = str(result.get("msg") or "").strip()
+    output = str(result.get("stderr") or "").strip()
+    # A message that only names the command says nothing of its reason.
+    if output and output not in said:
+        said = f"{said.rstrip('.')}: {redacted(output, longest=_LONGEST_OUTPUT)}" if said else redacted(output)
+    return f"{said.rstrip('.')}. {_ANOTHER_RUN}" if _CONFLICT.search(said) and _ANOTHER_RUN not in said else said

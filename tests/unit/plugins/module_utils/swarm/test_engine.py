@@ -1,0 +1,110 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An Engine that is not there, one that is away for a moment, and one that does not end its answers."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
+from ansible_collections.dtr.cache.plugins.module_utils.module.options import ENGINE_ARGUMENT_SPEC
+from ansible_collections.dtr.cache.plugins.module_utils.swarm import engine as engines
+from ansible_collections.dtr.cache.plugins.module_utils.swarm.engine import Engine
+from ansible_collections.dtr.cache.tests.unit.support.web import Reply, Request, serve
+
+VERSION = Reply(200, b'{"ApiVersion": "1.45"}', {"Content-Type": "application/json"})
+
+
+def engine(address: str, **options: t.Any) -> Engine:
+    defaults = {name: option.get("default") for name, option in ENGINE_ARGUMENT_SPEC.items()}
+    return Engine({**defaults, "docker_host": address, **options})
+
+
+def failure(made: Engine) -> Failure:
+    with pytest.raises(Failure) as raised:
+        made.require_manager()
+    return raised.value
+
+
+def test_a_socket_that_never_was(tmp_path: Path) -> None:
+    found = failure(engine(f"unix://{tmp_path}/docker.sock"))
+    assert found.code == "NO_ENGINE"
+    assert found.message == f"There is no Docker Engine at unix://{tmp_path}/docker.sock: no such file or directory."
+
+
+def test_a_socket_that_nobody_listens_to(tmp_path: Path) -> None:
+    path = tmp_path / "docker.sock"
+    with socket.socket(socket.AF_UNIX) as left_behind:
+        left_behind.bind(str(path))
+    found = failure(engine(f"unix://{path}"))
+    assert (found.code, found.message.rpartition(": ")[2]) == ("NO_ENGINE", "connection refused.")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
+def test_a_socket_that_is_not_for_this_user(tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir(mode=0)
+    assert failure(engine(f"unix://{tmp_path}/closed/docker.sock")).code == "NO_ENGINE"
+
+
+def test_an_engine_of_another_machine_may_be_starting_again() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        found = failure(engine(f"tcp://127.0.0.1:{free.getsockname()[1]}"))
+    assert found.code == "ENGINE_UNREACHABLE"
+
+
+def test_a_log_of_which_nothing_comes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "SECONDS_OF_SILENCE", 1.0)
+    released = threading.Event()
+
+    def hangs(request: Request) -> Reply:
+        if request.path.endswith("/logs"):
+            released.wait(20)
+        return VERSION
+
+    with serve(hangs) as site:
+        made = engine(f"tcp://127.0.0.1:{site.port}")
+        began = time.monotonic()
+        with pytest.raises(Failure) as raised:
+            list(made.task_log("t", lines=10, seconds=30))
+        assert time.monotonic() - began < 5
+        released.set()
+    assert (raised.value.code, raised.value.message) == ("LOG_UNREAD", "the Engine sent nothing of it for 1 seconds")
+
+
+def test_a_log_without_end_is_read_for_its_time_only() -> None:
+    def answer(request: Request) -> Reply:
+        return Reply(200, b"x" * 10_000_000) if request.path.endswith("/logs") else VERSION
+
+    with serve(answer) as site:
+        made = engine(f"tcp://127.0.0.1:{site.port}")
+        log = made.task_log("t", lines=10, seconds=0)
+        assert len(next(log)) <= 64 * 1024
+        with pytest.raises(Failure, match="it was not at its end after 0 seconds"):
+            next(log)
+
+
+def test_an_error_in_the_place_of_a_log_is_bounded() -> None:
+    def answer(request: Request) -> Reply:
+        return Reply(500, b"x" * 10_000_000) if request.path.endswith("/logs") else VERSION
+
+    with serve(answer) as site, pytest.raises(Failure, match=r"^the Engine does not give it: xxx") as raised:
+        list(engine(f"tcp://127.0.0.1:{site.port}").task_log("t", lines=10, seconds=5))
+    assert len(raised.value.message) < 3000
+
+
+def test_requests_are_given_up_with_the_wait_that_they_are_for() -> None:
+    with serve(lambda _request: VERSION) as site:
+        made = engine(f"tcp://127.0.0.1:{site.port}", engine_timeout=60)
+        made.answer_within(7)
+        assert made._client.timeout == 7
+        made.answer_within(0.1)
+        assert made._client.timeout == 1
+        made.answer_within(600)
+        assert made._client.timeout == 60

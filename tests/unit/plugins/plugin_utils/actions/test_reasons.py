@@ -1,0 +1,85 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Why a task failed, from the results that modules, Docker's command and Ansible leave."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible_collections.dtr.cache.plugins.plugin_utils.actions.reasons import crash_of, reason_of
+
+TRACEBACK = (
+    'Traceback (most recent call last):\n  File "x.py", line 1, in <module>\nImportError: no module named _ssl\n'
+)
+CRASHED = {
+    "failed": True,
+    "msg": "MODULE FAILURE: No start of json char found\nSee stdout/stderr for the exact error",
+    "module_stdout": "",
+    "module_stderr": f"{TRACEBACK}Shared connection to 10.0.0.1 closed.\r\n",
+    "rc": 1,
+}
+ANOTHER = (
+    "Another run, or somebody by hand, changed the same thing in this Swarm at the same moment. Run the playbook again "
+    "when the other one has ended."
+)
+OUT_OF_SEQUENCE = "failed to update service dtr-cache_cache: rpc error: code = Unknown desc = update out of sequence"
+EXISTS = (
+    "Error creating config: 409 Client Error for http+docker://localhost/v1.47/configs/create: Conflict "
+    '("rpc error: code = AlreadyExists desc = config c-1 already exists")'
+)
+
+CASES: dict[str, tuple[dict[str, t.Any], str]] = {
+    "a module's own words": ({"msg": "The DTR refused it."}, "The DTR refused it."),
+    "nothing": ({"failed": True}, "no reason was given"),
+    "a crash": (CRASHED, "A module crashed on asia: ImportError: no module named _ssl."),
+    "a crash without a word": (
+        {"module_stdout": "", "module_stderr": "\n"},
+        "A module crashed on asia: it wrote nothing.",
+    ),
+    "a crash that holds a secret": (
+        {"module_stderr": "ValueError: password=hunter2", "module_stdout": ""},
+        "A module crashed on asia: ValueError: password=***.",
+    ),
+    "a silent manager": (
+        {"failed": True, "msg": "Timed out after 60 second(s).", "timedout": {"period": 60, "frame": "x"}},
+        "The manager asia did not answer within 60 seconds. Run the playbook again when it does: it goes on where this "
+        "run ended.",
+    ),
+    "docker's own words": (
+        {"msg": "docker stack up deploy command failed", "stderr": "invalid mount config\n", "rc": 1},
+        "docker stack up deploy command failed: invalid mount config",
+    ),
+    "a service that somebody else changed": (
+        {"msg": "docker stack up deploy command failed", "stderr": OUT_OF_SEQUENCE},
+        f"docker stack up deploy command failed: {OUT_OF_SEQUENCE}. {ANOTHER}",
+    ),
+    "a config that somebody else made": ({"msg": EXISTS}, f"{EXISTS}. {ANOTHER}"),
+    "a loop": (
+        {
+            "msg": "One or more items failed",
+            "results": [
+                {"failed": True, "msg": "b"},
+                {"msg": "fine"},
+                {"failed": True, "msg": "b"},
+                {"unreachable": True, "msg": "c"},
+            ],
+        },
+        "b c",
+    ),
+    "a loop that failed by itself": ({"msg": "the loop is no list", "results": []}, "the loop is no list"),
+}
+
+
+@pytest.mark.parametrize(("result", "reason"), CASES.values(), ids=CASES)
+def test_a_failed_result_has_its_reason(result: dict[str, t.Any], reason: str) -> None:
+    assert reason_of(result, "asia") == reason
+
+
+def test_long_output_is_cut() -> None:
+    assert len(reason_of({"msg": "m", "stderr": "word " * 10_000}, "asia")) < 1100
+    assert len(crash_of({"module_stderr": "word " * 10_000, "module_stdout": ""}) or "") <= 500
+
+
+def test_what_gave_a_result_did_not_crash() -> None:
+    assert crash_of({"failed": True, "msg": "x"}) is None
