@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import typing as t
 
-from ..common.edges import CACHE_TO_DTR, CLIENT_TO_CACHE, CLIENT_TO_DTR
+from ..common.edges import CACHE_TO_DTR, CLIENT_TO_CACHE, CLIENT_TO_DTR, DTR_TO_CACHE
 
 # What is more likely the cause stands before what it causes.
-_EDGES = (CLIENT_TO_CACHE, CLIENT_TO_DTR, CACHE_TO_DTR)
+_EDGES = (CLIENT_TO_CACHE, CLIENT_TO_DTR, DTR_TO_CACHE, CACHE_TO_DTR)
 # What each check says when it is right. tests/lib/reference.py makes the README's table of it.
 CHECKS: dict[str, str] = {
     "deployment": "The Swarm has a stack that publishes the port that clients use for the cache.",
@@ -23,7 +23,9 @@ CHECKS: dict[str, str] = {
     "host_name": "The certificate covers the host name.",
     "certificate": "Every replica has the certificate that it should have.",
     "api": "A cache answers `/v2/` as a registry without accounts does, DTR says at `/_ping` that it is healthy.",
-    "upstream": "Asked for a blob that it cannot have, the cache comes back with its upstream's refusal.",
+    "upstream": "Asked for a blob that it cannot have, the cache comes back with its upstream's refusal. Not known where the "
+    "cache may have refused by itself.",
+    "redirect": "DTR sends an account that is assigned to the cache there for a layer.",
     "pull": "Asked for a layer with DTR's signature, the cache serves it.",
     "finished": "There was no result in time; only reported when it is so.",
     "registration": "DTR has exactly one cache of this name, at this URL.",
@@ -37,15 +39,26 @@ _BESIDES = ("certificate", "registration", "read_only", "assignments")
 class Check(t.NamedTuple):
     """One thing that was checked. C(detail) says what was observed, C(hint) what to do about it if it is not right.
 
+    C(ok) is C(None) where what was observed does not show whether it is right; C(hint) says then how to find out.
     C(harmless) says that pulls work all the same when it is not right.
     """
 
     edge: str
     check: str
-    ok: bool
+    ok: bool | None
     detail: str
     hint: str | None = None
     harmless: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether it is known not to be right."""
+        return self.ok is False
+
+    @property
+    def prevents_pulls(self) -> bool:
+        """Whether it is not right, and pulls fail by it."""
+        return self.failed and not self.harmless
 
     def row(self) -> dict[str, t.Any]:
         """As results show it."""
@@ -57,6 +70,11 @@ def bad(edge: str, check: str, detail: str, hint: str | None, *, harmless: bool 
     return Check(edge, check, False, f"{detail.rstrip('.')}.", hint, harmless)
 
 
+def not_known(edge: str, check: str, detail: str, hint: str) -> Check:
+    """A check whose observation says neither; the full stop comes by itself."""
+    return Check(edge, check, None, f"{detail.rstrip('.')}.", hint)
+
+
 def likely_cause(checks: t.Sequence[Check]) -> Check | None:
     """The failed check that most likely explains the others."""
     return next(iter(by_likelihood(checks)), None)
@@ -64,7 +82,7 @@ def likely_cause(checks: t.Sequence[Check]) -> Check | None:
 
 def by_likelihood(checks: t.Sequence[Check]) -> list[Check]:
     """The failed checks, that first which most likely explains the others."""
-    return sorted((check for check in checks if not check.ok), key=_rank)
+    return sorted((check for check in checks if check.failed), key=_rank)
 
 
 def _rank(check: Check) -> tuple[int, int, int]:
@@ -73,7 +91,7 @@ def _rank(check: Check) -> tuple[int, int, int]:
 
 def without_follow_ups(checks: t.Sequence[Check]) -> list[Check]:
     """The checks, where what follows from a failed one has the hint to fix that one first."""
-    failed = {(check.edge, check.check): check for check in checks if not check.ok}
+    failed = {(check.edge, check.check): check for check in checks if check.failed}
     hints: dict[tuple[str, str], str] = {}
     if any((CLIENT_TO_DTR, check) in failed for check in ("tcp", "tls", "api", "finished")):
         hints[CACHE_TO_DTR, "upstream"] = "DTR does not answer this machine either: fix that first, and check again."
@@ -94,7 +112,8 @@ def without_follow_ups(checks: t.Sequence[Check]) -> list[Check]:
                 "DTR's clock agrees with this machine's: set that of the cache's node (NTP)."
             )
     return [
-        check if check.ok else check._replace(hint=hints.get((check.edge, check.check), check.hint)) for check in checks
+        check._replace(hint=hints.get((check.edge, check.check), check.hint)) if check.failed else check
+        for check in checks
     ]
 
 

@@ -17,6 +17,7 @@ from ..common.redaction import printable
 
 # Options that hold an address, also one without a scheme.
 _ADDRESSES = ("url", "host")
+_OWN_ADDRESS = "url"
 
 
 class Module:
@@ -87,17 +88,29 @@ def unforeseen(error: Exception) -> Failure:
     )
 
 
-def passwords_in_urls(value: t.Any, name: str = "") -> t.Iterator[str]:
-    """What stands before an C(@) in options that are addresses, or that look like one: a password, or a token alone."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from passwords_in_urls(item, str(key))
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from passwords_in_urls(item, name)
-    elif isinstance(value, str):
-        pattern = r"^(?:[a-z][a-z0-9+.-]*://)?(.*)@" if name in _ADDRESSES else r"[a-z][a-z0-9+.-]*://(\S*)@"
-        for information in re.findall(pattern, value.strip(), re.IGNORECASE):
+def passwords_in_urls(params: t.Mapping[str, t.Any]) -> t.Iterator[str]:
+    """What stands before an C(@) in options that are addresses, or that look like one: a password, or a token alone.
+
+    Of the address of DTR, whose password it is, that is the word alone. Of any other address it is the word as it stands
+    there: somebody may have registered a cache with the name of a region in such a place, and a word like that is
+    everywhere in what servers say.
+    """
+    for name, value in params.items():
+        for information in _user_information(value, name):
             user, colon, password = information.partition(":")
             if password or (user and not colon):
-                yield password or user
+                yield f"{information}@"
+                if name == _OWN_ADDRESS:
+                    yield password or user
+
+
+def _user_information(value: t.Any, name: str) -> t.Iterator[str]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _user_information(item, str(key))
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _user_information(item, name)
+    elif isinstance(value, str):
+        pattern = r"^(?:[a-z][a-z0-9+.-]*://)?(.*)@" if name in _ADDRESSES else r"[a-z][a-z0-9+.-]*://(\S*)@"
+        yield from re.findall(pattern, value.strip(), re.IGNORECASE)

@@ -11,6 +11,7 @@ import typing as t
 from ..common.failure import Failure
 from .compose import external_names
 from .engine import Engine
+from .model import Moment
 from .plan import WantedStack, plan, plan_removal
 from .prerequisites import preflight_problems
 from .tasks import published_ports, running_services, stalled_services
@@ -40,7 +41,11 @@ def planned(engine: Engine, options: t.Mapping[str, t.Any], *, check_mode: bool)
     engine.require_manager()
     make_plan = plan if options["state"] == "present" else plan_removal
     moment = engine.observe(wanted.name)
-    live = {"services": running_services(moment), "published_ports": published_ports(moment, _CACHE)}
+    live = {
+        "services": running_services(moment),
+        "published_ports": published_ports(moment, _CACHE),
+        "node_addresses": _node_addresses(moment),
+    }
     try:
         made = make_plan(engine.read_swarm(wanted.name), wanted)
     except Failure as failure:
@@ -57,6 +62,15 @@ def planned(engine: Engine, options: t.Mapping[str, t.Any], *, check_mode: bool)
         **live,
         "diff": made.diff(),
     }
+
+
+def _node_addresses(moment: Moment) -> list[str]:
+    """The addresses at which the nodes of the Swarm know each other; a manager may call its own address 0.0.0.0."""
+    found = []
+    for node in moment.nodes.values():
+        manager = str((node.get("ManagerStatus") or {}).get("Addr") or "").rpartition(":")[0].strip("[]")
+        found += [str((node.get("Status") or {}).get("Addr") or ""), manager]
+    return sorted({address for address in found if address not in ("", "0.0.0.0", "127.0.0.1", "::")})
 
 
 def _wanted(options: t.Mapping[str, t.Any]) -> WantedStack:

@@ -12,6 +12,7 @@ from ansible.plugins.action.normal import ActionModule as NormalAction
 
 from ...module_utils.common.failure import Failure
 from .shared import SharedByForks
+from .words import speak_as_called
 
 
 class OnManager(SharedByForks, NormalAction):
@@ -22,6 +23,7 @@ class OnManager(SharedByForks, NormalAction):
     """
 
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        speak_as_called(self._task)
         try:
             return dict(super().run(tmp, task_vars))
         except AnsibleConnectionFailure as error:
