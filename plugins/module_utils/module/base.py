@@ -99,9 +99,7 @@ def passwords_in_urls(params: t.Mapping[str, t.Any]) -> t.Iterator[str]:
         for information in _user_information(value, name):
             user, colon, password = information.partition(":")
             if password or (user and not colon):
-                yield f"{information}@"
-                if name == _OWN_ADDRESS:
-                    yield password or user
+                yield (password or user) if name == _OWN_ADDRESS else f"{information}@"
 
 
 def _user_information(value: t.Any, name: str) -> t.Iterator[str]:

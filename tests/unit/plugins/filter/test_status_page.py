@@ -125,7 +125,8 @@ def test_all_that_is_wrong_is_on_the_card() -> None:
     text = Reader(status_page([given], NOON)).text
     for part in (
         "First. Do this. Second.",
-        "client to cache: fails, host name; cache to DTR: not seen; client to DTR: works, first answer after 20 ms.",
+        "client to cache: fails, host name; cache to DTR: not seen; client to DTR: works, first answer after 20 ms; "
+        "DTR to cache: not seen.",
         "Replicas 1 of 2",
         "Registered no",
         "Accounts whose cache no longer exists bob",

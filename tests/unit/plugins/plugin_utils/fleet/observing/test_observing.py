@@ -136,7 +136,7 @@ def test_all_is_well() -> None:
         "image": "a.example:5000/cache:2.7.6",
         "version": "2.7.6",
         "replicas": {"wanted": 2, "running": 2},
-        "certificate": {"subject": "CN=x", "issuer": "CN=y", "not_before": "a", "not_after": "b"},
+        "certificate": {"subject": "CN=x", "issuer": "CN=y", "not_before": "a", "not_after": "b", "seen": True},
         "days_left": 300,
         "accounts": 1,
         "dangling": [],
@@ -278,7 +278,8 @@ def test_a_cache_that_something_else_deploys_is_judged_by_what_it_shows() -> Non
 
 def test_unknown_is_where_nothing_could_be_looked_at() -> None:
     row = row_of(region("asia", only=GONE), health={"msg": "the module crashed"})
-    assert (row["state"], row["replicas"], row["certificate"], row["days_left"]) == ("unknown", None, None, None)
+    assert (row["state"], row["replicas"], row["days_left"]) == ("unknown", None, None)
+    assert (row["certificate"]["subject"], row["certificate"]["seen"]) == ("CN=x", False), "as it was declared"
     assert causes(row)[0].startswith("the manager asia cannot be reached")
 
 
