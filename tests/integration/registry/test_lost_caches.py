@@ -75,7 +75,7 @@ def look(registry: Registry, cache: FakeCache, **options: t.Any) -> Json:
 
 def failed_checks(result: Json) -> list[Json]:
     (row,) = result["caches"]
-    return [check for check in row["checks"] if not check["ok"]]
+    return [check for check in row["checks"] if check["ok"] is False]
 
 
 def redirects(registry: Registry) -> int:
