@@ -134,7 +134,7 @@ def test_what_the_script_makes_of_a_signal(root: Path, start: str, ends: bool, s
         "http": {"addr": f"{ADDRESS}:{port}"},
     }
     (root / "config.yml").write_text(yaml.safe_dump(configuration))
-    environment = {"PATH": "/bin", "CONTENT_CACHE_START": start}
+    environment = {"PATH": os.environ["PATH"], "CONTENT_CACHE_START": start}
     process = subprocess.Popen(
         ["chroot", root, "/start.sh", "/config.yml"], env=environment, start_new_session=True, stderr=subprocess.DEVNULL
     )
@@ -155,7 +155,7 @@ def test_what_the_script_makes_of_a_signal(root: Path, start: str, ends: bool, s
 
 
 def test_a_start_that_does_not_exist(root: Path) -> None:
-    environment = {"PATH": "/bin", "CONTENT_CACHE_START": "maybe"}
+    environment = {"PATH": os.environ["PATH"], "CONTENT_CACHE_START": "maybe"}
     command = ["chroot", root, "/start.sh"]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (ended.returncode, "is none of exec, child and deaf" in ended.stderr) == (2, True)
