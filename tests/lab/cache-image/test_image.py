@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import tarfile
 import time
@@ -134,6 +135,9 @@ def test_what_the_script_makes_of_a_signal(root: Path, start: str, ends: bool, s
         "http": {"addr": f"{ADDRESS}:{port}"},
     }
     (root / "config.yml").write_text(yaml.safe_dump(configuration))
+    # A container has it; a shell gives it to what runs in the background.
+    (root / "dev").mkdir()
+    os.mknod(root / "dev" / "null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
     environment = {"PATH": os.environ["PATH"], "CONTENT_CACHE_START": start}
     process = subprocess.Popen(
         ["chroot", root, "/start.sh", "/config.yml"], env=environment, start_new_session=True, stderr=subprocess.DEVNULL
