@@ -17,7 +17,7 @@ import typing as t
 from ..common.failure import Failure
 from ..common.redaction import redacted
 from .engine import Engine
-from .gap import gap_seconds
+from .gap import cut_off, gap_seconds
 from .model import NOT_A_MANAGER, Moment
 from .objects import stale_objects
 from .tasks import ENDED_BADLY, failed_tasks, task_rows
@@ -85,6 +85,7 @@ def settle(engine: Engine, options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     gap = gap_seconds(outcome.moment)
     if gap is not None:
         result["gap_seconds"] = gap
+        result["cut_off"] = cut_off(outcome.moment)
     if verdict == CONVERGED:
         return {"changed": False, **result}
     message = f"Stack {stack} did not settle: {outcome.reason}."

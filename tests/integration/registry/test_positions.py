@@ -170,7 +170,12 @@ def test_a_proof_in_every_position(
 ) -> None:
     take(position, registry, cache)
     trust = strange_ca.certificate_file.read_text()
-    options = {"cache": "region-asia", "account": "bob", "repository": "engineering/proof", "cache_ca_certificate": trust}
+    options = {
+        "cache": "region-asia",
+        "account": "bob",
+        "repository": "engineering/proof",
+        "cache_ca_certificate": trust,
+    }
     proof = registry.run("cache_proof", retries=1, timeout=5, **options)["proof"]
     assert proof["cold"]["hit"] is False
     assert proof["warm"]["hit"] is (None if position.authorises else True)

@@ -255,7 +255,9 @@ def test_a_hundred_caches_of_which_fifty_hang(fleet: Fleet) -> None:
         begin = time.monotonic()
         result = fleet.run(caches=[*entries, *serving], check_registration=False, timeout=60)
         seconds = time.monotonic() - begin
-    failed = {row["name"]: [check["check"] for check in row["checks"] if check["ok"] is False] for row in result["caches"]}
+    failed = {
+        row["name"]: [check["check"] for check in row["checks"] if check["ok"] is False] for row in result["caches"]
+    }
     assert failed == {
         **{f"{place}-{number}": [place] for number, place in enumerate(places)},
         **{entry["name"]: [] for entry in serving},

@@ -22,7 +22,9 @@ NODES = (NODE, "192.0.2.22")
 
 
 def checks(failed: str = "", *, harmless: bool = False) -> list[Check]:
-    found = [Check(CLIENT_TO_CACHE, each, True, "fine") for each in ("name_resolution", "tcp", "tls", "host_name", "api")]
+    found = [
+        Check(CLIENT_TO_CACHE, each, True, "fine") for each in ("name_resolution", "tcp", "tls", "host_name", "api")
+    ]
     return [
         bad(CLIENT_TO_CACHE, each.check, "wrong", "Fix it.", harmless=harmless) if each.check == failed else each
         for each in found

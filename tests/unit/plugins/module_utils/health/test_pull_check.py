@@ -131,7 +131,9 @@ def test_a_cache_that_keeps_the_layer_and_does_not_reach_dtr() -> None:
     assert "gets nothing from its upstream" in checks[-1].detail
 
 
-@pytest.mark.parametrize(("layer", "told"), [(200, "answers 200 OK"), (503, "cannot get the layer from its upstream, or")])
+@pytest.mark.parametrize(
+    ("layer", "told"), [(200, "answers 200 OK"), (503, "cannot get the layer from its upstream, or")]
+)
 def test_where_dtr_looks_first_the_way_to_it_stays_unknown(layer: int, told: str) -> None:
     with serve(answering(layer, 418)) as site:
         checks = look(site.url, site.url, signs_missing=False)

@@ -12,11 +12,13 @@ from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.reports import dep
 from ansible_collections.dtr.cache.tests.unit.support import facts as known
 
 
-def host(gap: float | None, *steps: tuple[str, str], **facts: t.Any) -> HostFacts:
+def host(gap: float | None, *steps: tuple[str, str], codes: t.Sequence[int] = (), **facts: t.Any) -> HostFacts:
     return known.host(
         settings={"name": "region-asia", "url": "https://cache-asia.example.org:443"},
         steps=[{"kind": kind, "action": action} for kind, action in steps],
-        converged={"changed": False} if gap is None else {"gap_seconds": gap},
+        converged={"changed": False}
+        if gap is None
+        else {"gap_seconds": gap, "cut_off": [{"node": "asia-2", "exit_code": code} for code in codes]},
         **facts,
     )
 
@@ -29,6 +31,19 @@ def test_the_gap_is_told_where_replicas_were_exchanged(gap: float, shown: str) -
     (row,) = deployment.rows([host(gap, ("secret", "create"), UPDATED)])
     assert row["gap"] == shown
     assert list(row)[-3:] == ["gap", "changed", "result"]
+
+
+@pytest.mark.parametrize(
+    ("gap", "codes", "shown"),
+    [
+        (0.0, (2,), "none, pulls cut off"),
+        (1.2, (2,), "1.2 s, pulls cut off"),
+        (42.4, (137,), "at most 42.4 s, pulls cut off"),
+    ],
+)
+def test_replicas_that_did_not_end_by_themselves(gap: float, codes: tuple[int, ...], shown: str) -> None:
+    (row,) = deployment.rows([host(gap, UPDATED, codes=codes)])
+    assert row["gap"] == shown
 
 
 def test_a_region_without_an_exchange_has_none_beside_one_that_has() -> None:
