@@ -11,8 +11,8 @@ short_description: Judge whether content caches are healthy, edge by edge
 version_added: 0.1.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
-  - Checks each cache as a Docker client meets it, DTR, through the cache the cache's way to its upstream, and with O(image)
-    whether DTR sends its accounts to the cache.
+  - Checks each cache as a Docker client meets it, DTR, through the cache the cache's way to its upstream, and with
+    O(image) whether DTR sends its accounts to the cache.
   - Every property is judged for itself, so that an expired certificate does not hide a wrong host name. Each failed
     check comes with what to do.
   - Fails when a cache is not healthy. The message names each such cache with its most likely cause.
@@ -121,8 +121,8 @@ options:
     description:
       - Image in DTR, such as V(engineering/app:1.0). With it each cache that has an O(caches[].account) is asked
         with DTR's signature, as a Docker client has it, for the smallest layer and for a blob that exists nowhere.
-      - Only that finds a full disk, a refused signature, a DTR that does not send its accounts to the cache, and a cache that
-        does not reach DTR but refuses by itself what is not signed.
+      - Only that finds a full disk, a refused signature, a DTR that does not send its accounts to the cache, and a
+        cache that does not reach DTR but refuses by itself what is not signed.
       - Caches are asked for it when nothing else is wrong. In check mode only those are whose O(caches[].account) is
         O(username), since the access token of another account would be a change in DTR.
     type: str
@@ -233,7 +233,8 @@ caches:
           type: str
         ok:
           description:
-            - Whether it is right, V(null) where what was observed does not show that. C(hint) says then how to find out.
+            - Whether it is right, V(null) where what was observed does not show that. C(hint) says then how to find
+              out.
             - V(upstream) is not known without O(image), since a cache may refuse what is not signed without asking DTR.
           type: bool
         detail: {description: What was observed., type: str}
@@ -252,8 +253,8 @@ caches:
       description:
         - How long the first answer took on each edge, connection and handshake included, as a dictionary of
           V(client->cache), V(cache->DTR) and V(client->DTR). V(null) where there was none.
-        - That of V(cache->DTR) is measured through the cache, so it holds the way from the client to the cache as well. It
-          is V(null) where the cache may have answered without asking DTR.
+        - That of V(cache->DTR) is measured through the cache, so it holds the way from the client to the cache as
+          well. It is V(null) where the cache may have answered without asking DTR.
       type: dict
       sample: {"client->cache": 0.021, "cache->DTR": 0.034, "client->DTR": 0.012}
 """

@@ -212,7 +212,8 @@ published_ports:
   sample: [443]
 node_addresses:
   description:
-    - The addresses of the Swarm's nodes, as these know each other; also when the task failed because no plan could be made.
+    - The addresses of the Swarm's nodes, as these know each other; also when the task failed because no plan could be
+      made.
     - Give them to O(dtr.cache.cache_health#module:caches[].node_addresses).
   returned: when the Swarm was read
   type: list

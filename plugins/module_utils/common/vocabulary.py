@@ -4,8 +4,8 @@
 """What hints call the things that a user sets and runs.
 
 Whoever runs a playbook or a role sets variables and knows no options of modules; whoever calls a module knows no
-variables of roles. The action of a task says by an environment variable which of both it is, since that reaches a module
-in Ansible's own process as well as one that is sent to a host.
+variables of roles. The action of a task says by an environment variable which of both it is, since that reaches a
+module in Ansible's own process as well as one that is sent to a host.
 """
 
 from __future__ import annotations

@@ -168,8 +168,8 @@ def _explained(failure: Failure, name: str, host: str) -> Failure:
         return failure
     failure.message = f"DTR refused to register the cache {name} ({host}): {failure.message}"
     failure.hint = (
-        f"Where DTR's answer names no reason: {distrust_hint(host)} It may also have a cache of this name or host already, or "
-        "not take this name."
+        f"Where DTR's answer names no reason: {distrust_hint(host)} It may also have a cache of this name or host "
+        "already, or not take this name."
     )
     return failure
 

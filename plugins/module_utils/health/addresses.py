@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Where a cache's name leads to, and what that has to do with what fails there. Pure functions.
 
-A load balancer may stand before the nodes, or before caches and DTR together. So an address that is no node's, or DTR's own,
-is wrong only where no cache answers at it.
+A load balancer may stand before the nodes, or before caches and DTR together. So an address that is no node's, or
+DTR's own, is wrong only where no cache answers at it.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ def with_mesh(cache: Cache, checks: t.Sequence[Check]) -> list[Check]:
 
 _MESH = (
     "The port is published by Swarm's routing mesh. If the replicas run (docker stack ps), the mesh does not bring "
-    "connections to them: every node needs IPVS in its kernel (module ip_vs), and ports 7946 (TCP and UDP) and 4789 (UDP) "
-    "open to all other nodes. dtr_cache_publish_mode: host does without the mesh; clients then need the addresses of the "
-    "cache's own nodes."
+    "connections to them: every node needs IPVS in its kernel (module ip_vs), and ports 7946 (TCP and UDP) and 4789 "
+    "(UDP) open to all other nodes. dtr_cache_publish_mode: host does without the mesh; clients then need the "
+    "addresses of the cache's own nodes."
 )
 
 
@@ -71,7 +71,8 @@ def _is_dtr(cache: Cache, probed: EndpointReport, dtr: EndpointReport | None) ->
         CLIENT_TO_CACHE,
         "name_resolution",
         f"{host} is {', '.join(shared[:_SHOWN])}, which is the address of DTR itself, and no cache answers there",
-        f"Let the name {host} lead to the nodes of the cache, or to the load balancer before them, in DNS and in /etc/hosts.",
+        f"Let the name {host} lead to the nodes of the cache, or to the load balancer before them, in DNS and in "
+        "/etc/hosts.",
     )
 
 
@@ -86,6 +87,6 @@ def _is_no_node(cache: Cache, probed: EndpointReport) -> Check | None:
         "name_resolution",
         f"{host} is {', '.join(probed.addresses[:_SHOWN])}, which is no node of the cache's Swarm "
         f"({', '.join(cache.nodes[:_SHOWN])}{more}), and no cache answers there",
-        "If a load balancer or an address translation stands there, check that it leads to the nodes; otherwise let the "
-        f"name {host} lead to the nodes, in DNS and in /etc/hosts.",
+        "If a load balancer or an address translation stands there, check that it leads to the nodes; otherwise let "
+        f"the name {host} lead to the nodes, in DNS and in /etc/hosts.",
     )

@@ -99,7 +99,8 @@ def validity_check(
         check = bad(
             endpoint.edge,
             "validity",
-            f"{whose} expires in {days_left} days, on {end:%Y-%m-%d}, less than {word('min_days')} ({endpoint.min_days})",
+            f"{whose} expires in {days_left} days, on {end:%Y-%m-%d}, less than {word('min_days')} "
+            f"({endpoint.min_days})",
             endpoint.advice.renew,
             harmless=True,
         )

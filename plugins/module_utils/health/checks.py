@@ -23,8 +23,8 @@ CHECKS: dict[str, str] = {
     "host_name": "The certificate covers the host name.",
     "certificate": "Every replica has the certificate that it should have.",
     "api": "A cache answers `/v2/` as a registry without accounts does, DTR says at `/_ping` that it is healthy.",
-    "upstream": "Asked for a blob that it cannot have, the cache comes back with its upstream's refusal. Not known where the "
-    "cache may have refused by itself.",
+    "upstream": "Asked for a blob that it cannot have, the cache comes back with its upstream's refusal; not known "
+    "where it may have refused by itself.",
     "redirect": "DTR sends an account that is assigned to the cache there for a layer.",
     "pull": "Asked for a layer with DTR's signature, the cache serves it.",
     "finished": "There was no result in time; only reported when it is so.",

@@ -46,22 +46,23 @@ def judge_api(seen: ProbeAnswer | str) -> Check:
 def judge_upstream(seen: ProbeAnswer | str) -> Check:
     """The answer for a blob that exists nowhere, asked for without a signature.
 
-    A failure on the way to DTR shows. A refusal does not show that the way works: DTR refuses such a request, and a cache
-    may refuse it by itself, since no document says who of both judges the signature.
+    A failure on the way to DTR shows. A refusal does not show that the way works: DTR refuses such a request, and a
+    cache may refuse it by itself, since no document says who of both judges the signature.
     """
     asked = "asked for a blob that it does not have"
     if isinstance(seen, ProbeAnswer) and seen.status in _REFUSALS:
         return not_known(
             CACHE_TO_DTR,
             "upstream",
-            f"{asked}, the cache answers {status_text(seen.status)}: DTR refuses that, or the cache does without asking DTR",
+            f"{asked}, the cache answers {status_text(seen.status)}: DTR refuses that, or the cache does without "
+            "asking DTR",
             f"Set {word('image')}: asked with DTR's signature, the cache has to go to DTR.",
         )
     return _without_refusal(asked, seen)
 
 
 def judge_signed_upstream(seen: ProbeAnswer | str) -> Check:
-    """The answer for a blob that exists nowhere, asked for as DTR signed it: only DTR knows that there is no such blob."""
+    """The answer for a blob that exists nowhere, asked for as DTR signed it: only DTR knows that there is none."""
     asked = "asked with DTR's signature for a blob that exists nowhere"
     if isinstance(seen, str) or seen.status not in _REFUSALS:
         return _without_refusal(asked, seen)
@@ -72,8 +73,8 @@ def judge_signed_upstream(seen: ProbeAnswer | str) -> Check:
         CACHE_TO_DTR,
         "upstream",
         f"{answer}: the signature is refused, or DTR refuses what does not exist",
-        f"Pull an image that the cache cannot have yet ({word('proof')}), and compare the clocks of DTR and the cache's "
-        "node.",
+        f"Pull an image that the cache cannot have yet ({word('proof')}), and compare the clocks of DTR and the "
+        "cache's node.",
     )
 
 

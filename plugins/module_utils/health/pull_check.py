@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Blobs asked for as a client asks: with DTR's signature. The answers show what no other check can.
 
-Whether DTR sends there at all shows whether DTR and the cache get along. A blob that exists nowhere shows the cache's way to
-DTR, since no cache can have it and only DTR can know that nobody has. A layer shows the rest: a cache that reaches its
-upstream and still gives nothing has trouble with its storage; one that is refused what DTR has signed is not trusted, or
-asks somebody else than DTR.
+Whether DTR sends there at all shows whether DTR and the cache get along. A blob that exists nowhere shows the cache's
+way to DTR, since no cache can have it and only DTR can know that nobody has. A layer shows the rest: a cache that
+reaches its upstream and still gives nothing has trouble with its storage; one that is refused what DTR has signed is
+not trusted, or asks somebody else than DTR.
 """
 
 from __future__ import annotations
@@ -111,9 +111,10 @@ def _not_sent(ask: Ask, failure: Failure, url: str) -> Check:
     return bad(
         DTR_TO_CACHE,
         "redirect",
-        f"DTR does not send account {ask.account()}, which is assigned to this cache, there for a layer of {ask.image}: "
-        f"{failure.message.rstrip('.')}",
-        f"{distrust_hint(url)} If accounts without a cache get the same answer for this image, it is DTR's own storage.",
+        f"DTR does not send account {ask.account()}, which is assigned to this cache, there for a layer of "
+        f"{ask.image}: {failure.message.rstrip('.')}",
+        f"{distrust_hint(url)} If accounts without a cache get the same answer for this image, it is DTR's own "
+        "storage.",
     )
 
 
@@ -157,8 +158,8 @@ def judge(status: int, image: str, *, reached: bool) -> Check:
     return _bad(
         CACHE_TO_DTR,
         f"{answer}: it cannot get the layer from its upstream, or cannot store or read it",
-        "Check from the cache's node that DTR's name, port and certificate are as upstreams and cas of its configuration "
-        f"say. {storage} {log_hint()}",
+        "Check from the cache's node that DTR's name, port and certificate are as upstreams and cas of its "
+        f"configuration say. {storage} {log_hint()}",
     )
 
 

@@ -125,7 +125,8 @@ def _hint_of(status: int) -> str | None:
     if status == 401:
         return f"Check {word('credentials')}; where single sign-on is on, the password has to be an access token."
     if status == 403:
-        return f"Use an administrator's account ({word('credentials')}): others may only read, and change their own settings."
+        account = f"Use an administrator's account ({word('credentials')})"
+        return f"{account}: others may only read, and change their own settings."
     return None
 
 

@@ -91,9 +91,9 @@ def unforeseen(error: Exception) -> Failure:
 def passwords_in_urls(params: t.Mapping[str, t.Any]) -> t.Iterator[str]:
     """What stands before an C(@) in options that are addresses, or that look like one: a password, or a token alone.
 
-    Of the address of DTR, whose password it is, that is the word alone. Of any other address it is the word as it stands
-    there: somebody may have registered a cache with the name of a region in such a place, and a word like that is
-    everywhere in what servers say.
+    Of the address of DTR, whose password it is, that is the word alone. Of any other address it is the word as it
+    stands there: somebody may have registered a cache with the name of a region in such a place, and a word like that
+    is everywhere in what servers say.
     """
     for name, value in params.items():
         for information in _user_information(value, name):

@@ -163,8 +163,8 @@ class CacheClient:
         """A failure of the connection to the cache with a hint that fits this edge, and not the one to DTR."""
         if failure.code == "TLS_UNKNOWN_AUTHORITY":
             failure.hint = (
-                f"Give the CA that signed the cache's certificate as {word('CA of the cache')}. Docker Engines need it in "
-                "the folder of DTR's host name below /etc/docker/certs.d (role dtr.cache.client_trust)."
+                f"Give the CA that signed the cache's certificate as {word('CA of the cache')}. Docker Engines need "
+                "it in the folder of DTR's host name below /etc/docker/certs.d (role dtr.cache.client_trust)."
             )
         elif failure.code in ("CONNECTION_FAILED", "TIMEOUT"):
             failure.hint = f"Check that the cache runs, and that this machine reaches {origin}."

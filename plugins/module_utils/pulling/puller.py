@@ -115,8 +115,8 @@ class Puller:
     def preview(self, names: t.Sequence[str], unknown: t.Mapping[str, Failure] | None = None) -> Report:
         """What C(pull) would do: manifests are read and the cache is asked what it has, but no blob is requested.
 
-        Where the cache refuses everything, it may have nothing, or it may ask DTR before it serves what it has: what it has
-        is not known then.
+        Where the cache refuses everything, it may have nothing, or it may ask DTR before it serves what it has: what
+        it has is not known then.
         """
         resolved = self._resolve_all(names, unknown)
         wanted = wanted_blobs(resolved)

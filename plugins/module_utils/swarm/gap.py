@@ -37,15 +37,16 @@ def gap_seconds(moment: Moment) -> float | None:
 def cut_off(moment: Moment) -> list[dict[str, t.Any]]:
     """The replicas of the last update that did not end by themselves, with the node and the exit code of each.
 
-    One that ended with 0 may have finished its requests or not: a start script that ends before the registry gives 0, too.
+    One that ended with 0 may have finished its requests or not: a start script that ends before the registry gives 0,
+    too.
     """
     found = []
     for service in moment.services.values():
-        begun = (service.get("UpdateStatus") or {}).get("StartedAt")
+        begun = since_1970(str((service.get("UpdateStatus") or {}).get("StartedAt") or ""))
         for task in tasks_of(service, moment) if begun else ():
             status = task["Status"]
             code = (status.get("ContainerStatus") or {}).get("ExitCode")
-            replaced = created(task) < since_1970(begun) <= since_1970(status["Timestamp"])
+            replaced = created(task) < begun <= since_1970(status["Timestamp"])
             if status["State"] == "shutdown" and replaced and code:
                 found.append({"node": node_name(task, moment), "exit_code": code})
     return sorted(found, key=lambda each: (each["node"], each["exit_code"]))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import typing as t
 
 from ..common.failure import Failure
@@ -70,7 +71,15 @@ def _node_addresses(moment: Moment) -> list[str]:
     for node in moment.nodes.values():
         manager = str((node.get("ManagerStatus") or {}).get("Addr") or "").rpartition(":")[0].strip("[]")
         found += [str((node.get("Status") or {}).get("Addr") or ""), manager]
-    return sorted({address for address in found if address not in ("", "0.0.0.0", "127.0.0.1", "::")})
+    return sorted({address for address in found if _is_somewhere(address)})
+
+
+def _is_somewhere(address: str) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return not (parsed.is_unspecified or parsed.is_loopback)
 
 
 def _wanted(options: t.Mapping[str, t.Any]) -> WantedStack:

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What no document says of DTR and its caches, in every position: what is said of a cache is true in all of them.
 
-A cache that is well is never called unhealthy; of one that is broken it is said, or that it is not known. The caches are
-small ones, and a real registry is behind the stand-in. What is about Docker's signals is on the lab.
+A cache that is well is never called unhealthy; of one that is broken it is said, or that it is not known. The caches
+are small ones, and a real registry is behind the stand-in. What is about Docker's signals is on the lab.
 """
 
 from __future__ import annotations
@@ -87,8 +87,7 @@ def look(registry: Registry, cache: FakeCache, strange_ca: harness.Issued, image
         "account": "bob",
         "ca_certificate": strange_ca.certificate_file.read_text(),
     }
-    options = {"image": image} if image else {}
-    return registry.run("cache_health", caches=[entry], timeout=10, retries=None, **options)
+    return registry.run("cache_health", caches=[entry], image=image, timeout=10, retries=None)
 
 
 def verdict(result: Json) -> Verdict:
@@ -194,8 +193,9 @@ class TestDistrust:
         assert result["failed"]
         assert result["failure"]["http_status"] == 400
         assert result["failure"]["message"].startswith(
-            f"DTR refused to register the cache region-new ({cache.url}): POST {registry.standin.url}/api/v0/content_caches "
-            "answered 400 Bad Request: INVALID_CONTENT_CACHE: invalid content cache details"
+            f"DTR refused to register the cache region-new ({cache.url}): POST "
+            f"{registry.standin.url}/api/v0/content_caches answered 400 Bad Request: INVALID_CONTENT_CACHE: invalid "
+            "content cache details"
         )
         for part in ("DTR may not trust the cache's certificate", "Add the CA", f"from DTR's nodes to {cache.url}"):
             assert part in result["failure"]["hint"], part

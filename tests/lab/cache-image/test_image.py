@@ -160,7 +160,7 @@ def test_what_the_script_makes_of_a_signal(root: Path, start: str, ends: bool, s
 
 def test_a_start_that_does_not_exist(root: Path) -> None:
     environment = {"PATH": os.environ["PATH"], "CONTENT_CACHE_START": "maybe"}
-    command = ["chroot", root, "/start.sh"]
+    command = ["chroot", str(root), "/start.sh"]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (ended.returncode, "is none of exec, child and deaf" in ended.stderr) == (2, True)
 

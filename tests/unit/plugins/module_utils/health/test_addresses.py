@@ -44,7 +44,8 @@ def cause(failed: str, *addresses: str, port: int = 443, dtr_port: int | None = 
 def test_a_name_that_leads_to_dtr_comes_first(failed: str) -> None:
     told = cause(failed, DTR)
     assert told.startswith(
-        "name_resolution: asia.example.com is 192.0.2.1, which is the address of DTR itself, and no cache answers there."
+        "name_resolution: asia.example.com is 192.0.2.1, which is the address of DTR itself, and no cache answers "
+        "there."
     )
     assert "Let the name asia.example.com lead to the nodes of the cache" in told
 
@@ -59,8 +60,8 @@ def test_another_port_of_dtrs_machine_counts_where_that_is_no_node() -> None:
 def test_a_cache_that_does_not_answer_at_an_address_of_no_node(failed: str) -> None:
     told = cause(failed, BALANCER, nodes=NODES)
     assert told.startswith(
-        "name_resolution: asia.example.com is 192.0.2.9, which is no node of the cache's Swarm (192.0.2.21, 192.0.2.22), "
-        "and no cache answers there."
+        "name_resolution: asia.example.com is 192.0.2.9, which is no node of the cache's Swarm (192.0.2.21, "
+        "192.0.2.22), and no cache answers there."
     )
     assert "If a load balancer or an address translation stands there" in told
 

@@ -12,13 +12,13 @@ from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.reports import dep
 from ansible_collections.dtr.cache.tests.unit.support import facts as known
 
 
-def host(gap: float | None, *steps: tuple[str, str], codes: t.Sequence[int] = (), **facts: t.Any) -> HostFacts:
+def host(gap: float | None, *steps: tuple[str, str], **facts: t.Any) -> HostFacts:
     return known.host(
         settings={"name": "region-asia", "url": "https://cache-asia.example.org:443"},
         steps=[{"kind": kind, "action": action} for kind, action in steps],
         converged={"changed": False}
         if gap is None
-        else {"gap_seconds": gap, "cut_off": [{"node": "asia-2", "exit_code": code} for code in codes]},
+        else {"gap_seconds": gap, "cut_off": [{"node": "asia-2", "exit_code": code} for code in facts.pop("codes", ())]},
         **facts,
     )
 
