@@ -131,7 +131,6 @@ ENDS: list[tuple[dict[str, str], str]] = [
     ({"CONTENT_CACHE_START": "deaf"}, r"at most \d+(\.\d)? s, pulls cut off"),
     ({"CONTENT_CACHE_DRAIN": "no"}, r"\d+(\.\d)? s, pulls cut off"),
     ({"CONTENT_CACHE_START": "child"}, r"\d+(\.\d)? s"),
-    ({}, r"\d+(\.\d)? s"),
 ]
 
 

@@ -35,11 +35,9 @@ _WORDS: dict[str, tuple[str, str]] = {
     "accounts": ("account_of", "dtr_cache_assignments"),
     "account": ("account", "dtr_cache_verify_account"),
     "register": ("dtr.cache.content_caches", "dtr.cache.deploy"),
-    "unregister": ("dtr.cache.content_caches (state absent)", "dtr.cache.remove"),
     "assign": ("dtr.cache.cache_assignments", "dtr.cache.assign"),
     "see assignments": ("dtr.cache.cache_assignments_info", "dtr.cache.status"),
     "read the log": ("dtr.cache.cache_logs_info", "dtr.cache.diagnose"),
-    "see DTR": ("dtr.cache.registry_info", "dtr.cache.status"),
     "again": ("Run the task again", "Run the playbook again"),
     "more time": ("Raise timeout", "Run the playbook again"),
 }

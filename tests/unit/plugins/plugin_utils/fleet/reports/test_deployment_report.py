@@ -16,10 +16,7 @@ def host(gap: float | None, *steps: tuple[str, str], **facts: t.Any) -> HostFact
     return known.host(
         settings={"name": "region-asia", "url": "https://cache-asia.example.org:443"},
         steps=[{"kind": kind, "action": action} for kind, action in steps],
-        converged={"changed": False}
-        if gap is None
-        else {"gap_seconds": gap, "cut_off": [{"node": "asia-2", "exit_code": code} for code in facts.pop("codes", ())]},
-        **facts,
+        **{"converged": {"changed": False} if gap is None else {"gap_seconds": gap}, **facts},
     )
 
 
@@ -42,7 +39,8 @@ def test_the_gap_is_told_where_replicas_were_exchanged(gap: float, shown: str) -
     ],
 )
 def test_replicas_that_did_not_end_by_themselves(gap: float, codes: tuple[int, ...], shown: str) -> None:
-    (row,) = deployment.rows([host(gap, UPDATED, codes=codes)])
+    cut_off = [{"node": "asia-2", "exit_code": code} for code in codes]
+    (row,) = deployment.rows([host(None, UPDATED, converged={"gap_seconds": gap, "cut_off": cut_off})])
     assert row["gap"] == shown
 
 
