@@ -76,8 +76,8 @@ def healthy(
             check(
                 "cache->DTR",
                 "upstream",
-                detail="asked with DTR's signature for a blob that exists nowhere, the cache answers 404 Not Found, as only "
-                "DTR can know",
+                detail="asked with DTR's signature for a blob that exists nowhere, the cache answers 404 Not Found, as "
+                "only DTR can know",
             ),
             check("client->DTR", "tcp", detail="port 443 is open"),
             check("client->DTR", "api", detail="GET /_ping answers 200 OK"),
