@@ -71,7 +71,8 @@ def _load_authorities(context: ssl.SSLContext, ca_path: str | None, ca_certifica
     if ca_certificate:
         try:
             context.load_verify_locations(cadata=ca_certificate)
-        except (ssl.SSLError, ValueError) as error:
+        # What is beyond ASCII is of a wrong type to it.
+        except (ssl.SSLError, ValueError, TypeError) as error:
             raise _unusable("ca_certificate", "the PEM text", error) from None
     elif ca_path:
         _load_ca_path(context, os.path.expanduser(ca_path))

@@ -13,7 +13,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ..common.failure import Failure
-from ..common.redaction import printable
+from ..common.redaction import printable, writable
 
 # Options that hold an address, also one without a scheme.
 _ADDRESSES = ("url", "host")
@@ -36,7 +36,8 @@ class Module:
         """End in failure. What ansible-core calls this with is about the options."""
         self._hide_secrets()
         result_of_failure = Failure("INVALID_INPUT", str(msg)).as_result()
-        super().fail_json(msg, **{"failure": result_of_failure["failure"], **result})  # type: ignore[misc]
+        told = writable({"failure": result_of_failure["failure"], **result})
+        super().fail_json(writable(msg), **told)  # type: ignore[misc]
 
     def warn(self, warning: str, **options: t.Any) -> None:
         """Warn; Ansible hands the text to the terminal as it is."""
@@ -51,7 +52,7 @@ class Module:
     def exit_json(self, **result: t.Any) -> None:
         """End in success."""
         self._hide_secrets()
-        super().exit_json(**result)  # type: ignore[misc]
+        super().exit_json(**writable(result))  # type: ignore[misc]
 
     def _hide_secrets(self) -> None:
         """Ansible can show how a module was called."""
