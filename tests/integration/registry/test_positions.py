@@ -249,3 +249,28 @@ def test_a_registered_address_with_a_password_hides_nothing(
     assert result["caches"][0]["name"] == "europe"
     assert "europe: client->cache" in result["msg"]
     assert "u:europe" not in result["msg"]
+
+
+def test_a_name_that_leads_to_dtr_or_to_no_node_is_named_first(registry: Registry, ca: harness.Issued) -> None:
+    trust = ca.certificate_file.read_text()
+    at_dtr = {"name": "at-dtr", "url": registry.standin.url, "ca_certificate": trust}
+    nowhere = {
+        "name": "nowhere",
+        "url": "https://127.0.0.1:1",
+        "node_addresses": ["192.0.2.21"],
+        "publish_mode": "ingress",
+    }
+    result = registry.run("cache_health", caches=[at_dtr, nowhere], check_registration=False, timeout=5, retries=None)
+    assert (
+        "at-dtr: client->cache, name_resolution: 127.0.0.1 is 127.0.0.1, which is the address of DTR itself, and no "
+        "cache answers there." in result["msg"]
+    )
+    # 127.0.0.1 is DTR's machine as well, and known to be no node.
+    assert (
+        "nowhere: client->cache, name_resolution: 127.0.0.1 is 127.0.0.1, which is the address of DTR" in result["msg"]
+    )
+    (tcp,) = [
+        check for check in result["caches"][1]["checks"] if check["check"] == "tcp" and check["edge"] == "client->cache"
+    ]
+    for part in ("routing mesh", "IPVS", "7946", "4789", "dtr_cache_publish_mode: host"):
+        assert part in tcp["hint"], part
