@@ -16,6 +16,7 @@ import typing as t
 
 from ..common.failure import Failure
 from ..common.redaction import redacted
+from ..common.vocabulary import word
 from .engine import Engine
 from .gap import cut_off, gap_seconds
 from .model import NOT_A_MANAGER, Moment
@@ -38,7 +39,7 @@ _HINTS = {
     ROLLED_BACK: "Fix the cause and deploy again; what ran before still runs.",
     PAUSED: "Fix the cause and deploy again.",
     NO_NODE: "Check the nodes' labels, states and published ports: docker node ls, docker service ls",
-    TIMED_OUT: "The timeline in this result shows how far it came; a longer timeout may be needed.",
+    TIMED_OUT: f"The timeline in this result shows how far it came; a longer {word('wait')} may be needed.",
 }
 
 
