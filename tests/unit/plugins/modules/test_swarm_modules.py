@@ -46,7 +46,6 @@ class Swarm:
             }
         ]
         self.log = b""
-        self.addresses: dict[str, t.Any] = {}
 
     def __call__(self, request: Request) -> Reply:
         path = request.path.rpartition("/v1.45/")[2] or request.path
@@ -62,8 +61,7 @@ class Swarm:
                 {
                     "ID": "n",
                     "Description": {"Hostname": "n1"},
-                    "Status": {"State": "ready", "Addr": self.addresses.get("node", "")},
-                    "ManagerStatus": {"Addr": self.addresses.get("manager", "")},
+                    "Status": {"State": "ready"},
                     "Spec": {"Availability": "active", "Role": "manager"},
                 }
             ],
@@ -108,24 +106,6 @@ DEFINITION = {"services": {"cache": {"image": "cache:1"}}}
 def test_a_plan_of_what_runs_has_no_step(site: Site) -> None:
     result = run_module("stack_plan", name="st", definition=DEFINITION, **engine(site))
     assert (result["steps"], result["settled"], result["kept_images"], result["stalled"]) == ([], True, [], [])
-
-
-@pytest.mark.parametrize(
-    ("addresses", "known"),
-    [
-        ({"node": "192.0.2.21", "manager": "192.0.2.21:2377"}, ["192.0.2.21"]),
-        # What a manager calls itself.
-        ({"node": "0.0.0.0", "manager": "192.0.2.21:2377"}, ["192.0.2.21"]),
-        ({"node": "127.0.0.1", "manager": "[2001:db8::1]:2377"}, ["2001:db8::1"]),
-        ({}, []),
-    ],
-)
-def test_a_plan_shows_the_addresses_of_the_nodes(
-    site: Site, swarm: Swarm, addresses: dict[str, str], known: list[str]
-) -> None:
-    swarm.addresses = addresses
-    result = run_module("stack_plan", name="st", definition=DEFINITION, **engine(site))
-    assert result["node_addresses"] == known
 
 
 def test_a_plan_shows_the_ports_that_the_cache_publishes(site: Site, swarm: Swarm) -> None:
