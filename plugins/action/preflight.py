@@ -24,7 +24,7 @@ from ..plugin_utils.actions.in_process import Task, run_here
 from ..plugin_utils.actions.paths import control_path_of_host
 from ..plugin_utils.actions.problems import manager_out_of_reach, problems_as_result
 from ..plugin_utils.actions.shared import SharedByForks
-from ..plugin_utils.actions.words import speak_as_called
+from ..plugin_utils.actions.words import speak_of_variables
 from ..plugin_utils.deployment.client_bundle import open_bundle
 from ..plugin_utils.deployment.definition import describe_deployment
 from ..plugin_utils.settings.model import Settings
@@ -61,7 +61,7 @@ class ActionModule(SharedByForks, ActionBase):
     _supports_async = False
 
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        speak_as_called(self._task)
+        speak_of_variables(self._task)
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         variables = task_vars or {}
         _validation, options = self.validate_argument_spec(argument_spec=PREFLIGHT_ARGUMENT_SPEC)

@@ -22,6 +22,11 @@ def speak_as_called(task: t.Any) -> None:
     role = task._role
     if role is None or not role.get_name().startswith(f"{_COLLECTION}."):
         os.environ.pop(VARIABLE, None)
-        return
+    else:
+        speak_of_variables(task)
+
+
+def speak_of_variables(task: t.Any) -> None:
+    """Let a task speak of variables, whoever calls it."""
     os.environ[VARIABLE] = ROLES
     task.environment = [*(task.environment or []), {VARIABLE: ROLES}]
