@@ -157,7 +157,7 @@ def test_a_certificate_that_ends_soon_and_a_manager_out_of_reach_in_check_mode(l
     )
     soon, apart = report.row("region-asia"), report.row("region-europe")
     assert soon["cause"].startswith("client->cache, validity: ")
-    assert "less than min_days (3000)" in soon["cause"]
+    assert "less than dtr_cache_min_days (3000)" in soon["cause"]
     assert len(soon["problems"]) == 1
     assert apart["cause"].startswith("the manager region-europe cannot be reached: ")
     assert "port 1: Connection refused" in apart["cause"]
