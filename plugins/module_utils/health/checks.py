@@ -14,7 +14,7 @@ _EDGES = (CLIENT_TO_CACHE, CLIENT_TO_DTR, DTR_TO_CACHE, CACHE_TO_DTR)
 # What each check says when it is right. tests/lib/reference.py makes the README's table of it.
 CHECKS: dict[str, str] = {
     "deployment": "The Swarm has a stack that publishes the port that clients use for the cache.",
-    "name_resolution": "The host name has an address.",
+    "name_resolution": "The host name has an address, and where no cache answers, not DTR's, and one of a node.",
     "tcp": "The port takes connections.",
     "tls": "The server speaks TLS 1.2 or newer, and does not require a client certificate.",
     "clock": "The server's clock is off by more than five minutes; only reported when it is.",
@@ -34,6 +34,9 @@ CHECKS: dict[str, str] = {
 }
 # They have no effect on the other checks.
 _BESIDES = ("certificate", "registration", "read_only", "assignments")
+
+_AT_THE_SERVER = ("tcp", "tls", "clock", "validity", "chain", "host_name", "certificate", "api")
+_NAME_FIRST = "The name leads elsewhere: correct that first, and check again."
 
 
 class Check(t.NamedTuple):
@@ -98,6 +101,9 @@ def without_follow_ups(checks: t.Sequence[Check]) -> list[Check]:
     other = failed.get((CLIENT_TO_CACHE, "certificate"))
     if other and other.hint:
         hints.update({(CLIENT_TO_CACHE, check): other.hint for check in ("validity", "chain", "host_name")})
+    if (CLIENT_TO_CACHE, "name_resolution") in failed:
+        # Whatever else was found there was found at another server, or at none.
+        hints.update({key: _NAME_FIRST for key in failed if key[0] == CLIENT_TO_CACHE and key[1] in _AT_THE_SERVER})
     here, there = failed.get((CLIENT_TO_CACHE, "clock")), failed.get((CLIENT_TO_DTR, "clock"))
     if here and there and _direction(here) == _direction(there):
         hints[CLIENT_TO_CACHE, "clock"] = hints[CLIENT_TO_DTR, "clock"] = (

@@ -269,8 +269,19 @@ def test_a_name_that_leads_to_dtr_or_to_no_node_is_named_first(registry: Registr
     assert (
         "nowhere: client->cache, name_resolution: 127.0.0.1 is 127.0.0.1, which is the address of DTR" in result["msg"]
     )
-    (tcp,) = [
-        check for check in result["caches"][1]["checks"] if check["check"] == "tcp" and check["edge"] == "client->cache"
-    ]
+    for row in result["caches"]:
+        hints = {
+            check["hint"] for check in row["checks"] if check["ok"] is False and check["check"] != "name_resolution"
+        }
+        assert hints == {"The name leads elsewhere: correct that first, and check again."}, "no advice to deploy again"
+
+
+def test_a_port_that_the_routing_mesh_does_not_bring_to_the_replicas(registry: Registry) -> None:
+    closed = {"name": "closed", "url": "https://127.0.0.1:1", "node_addresses": ["127.0.0.1"], "published_ports": [1]}
+    options = {"check_registration": False, "timeout": 5, "retries": None}
+    result = registry.run("cache_health", caches=[{**closed, "publish_mode": "ingress"}], **options)
+    (tcp,) = [check for check in result["caches"][0]["checks"] if check["ok"] is False]
     for part in ("routing mesh", "IPVS", "7946", "4789", "dtr_cache_publish_mode: host"):
         assert part in tcp["hint"], part
+    result = registry.run("cache_health", caches=[{**closed, "publish_mode": "host"}], **options)
+    assert "routing mesh" not in result["msg"]
