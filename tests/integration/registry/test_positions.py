@@ -278,7 +278,7 @@ def test_a_name_that_leads_to_dtr_or_to_no_node_is_named_first(registry: Registr
 
 def test_a_port_that_the_routing_mesh_does_not_bring_to_the_replicas(registry: Registry) -> None:
     closed = {"name": "closed", "url": "https://127.0.0.1:1", "node_addresses": ["127.0.0.1"], "published_ports": [1]}
-    options = {"check_registration": False, "timeout": 5, "retries": None}
+    options: Json = {"check_registration": False, "timeout": 5, "retries": None}
     result = registry.run("cache_health", caches=[{**closed, "publish_mode": "ingress"}], **options)
     (tcp,) = [check for check in result["caches"][0]["checks"] if check["ok"] is False]
     for part in ("routing mesh", "IPVS", "7946", "4789", "dtr_cache_publish_mode: host"):
