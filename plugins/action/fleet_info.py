@@ -11,6 +11,7 @@ from ..module_utils.common.failure import Failure
 from ..module_utils.module.of_dtr import DtrModule
 from ..modules import cache_assignments_info, cache_health, content_caches_info, registry_info
 from ..plugin_utils.actions.of_dtr import DtrAction
+from ..plugin_utils.actions.words import speak_as_called
 from ..plugin_utils.fleet.facts import HostFacts
 from ..plugin_utils.fleet.observing.fleets import (
     Ask,
@@ -43,6 +44,7 @@ class ActionModule(DtrAction):
 
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         variables = task_vars or {}
+        speak_as_called(self._task)
         result: dict[str, t.Any] = super(DtrAction, self).run(tmp, variables)
         _validation, options = self.validate_argument_spec(argument_spec=ARGUMENT_SPEC)
         limits = Limits(**options)

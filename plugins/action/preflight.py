@@ -26,6 +26,7 @@ from ..plugin_utils.actions.keep_alive import keep_alive
 from ..plugin_utils.actions.paths import control_path_of_host
 from ..plugin_utils.actions.problems import manager_out_of_reach, problems_as_result
 from ..plugin_utils.actions.reasons import reason_of
+from ..plugin_utils.actions.words import speak_of_variables
 from ..plugin_utils.deployment.client_bundle import open_bundle
 from ..plugin_utils.deployment.definition import describe_deployment
 from ..plugin_utils.settings.model import Settings
@@ -62,6 +63,7 @@ class ActionModule(SharedByForks, ActionBase):
     _supports_async = False
 
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        speak_of_variables(self._task)
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         keep_alive(self._connection)
         variables = task_vars or {}

@@ -11,7 +11,8 @@ short_description: Judge whether content caches are healthy, edge by edge
 version_added: 0.1.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
-  - Checks each cache as a Docker client meets it, DTR, and through the cache the cache's way to its upstream.
+  - Checks each cache as a Docker client meets it, DTR, through the cache the cache's way to its upstream, and with
+    O(image) whether DTR sends its accounts to the cache.
   - Every property is judged for itself, so that an expired certificate does not hide a wrong host name. Each failed
     check comes with what to do.
   - Fails when a cache is not healthy. The message names each such cache with its most likely cause.
@@ -59,6 +60,19 @@ options:
           - Without it only the cache's answers are judged.
         type: list
         elements: int
+      publish_mode:
+        description:
+          - How the stack publishes them, V(ingress) being Swarm's routing mesh.
+          - With it, the hint for a port that does not answer names what the mesh needs.
+        type: str
+        choices: [ingress, host]
+      node_addresses:
+        description:
+          - The addresses of the nodes of the cache's Swarm.
+          - With them, a cache that does not answer at an address of none of them is reported as a wrong host name.
+            Where it answers, a load balancer may stand there.
+        type: list
+        elements: str
       account:
         description:
           - An account that is assigned to this cache, to pull O(image) with. The administrator O(username) makes an
@@ -106,9 +120,9 @@ options:
   image:
     description:
       - Image in DTR, such as V(engineering/app:1.0). With it each cache that has an O(caches[].account) is asked
-        for the smallest layer, with DTR's signature as a Docker client has it. Only that finds a full disk and
-        a refused signature.
-      - A layer that the cache has already says nothing about its way to DTR; a pull of a new image does.
+        with DTR's signature, as a Docker client has it, for the smallest layer and for a blob that exists nowhere.
+      - Only that finds a full disk, a refused signature, a DTR that does not send its accounts to the cache, and a
+        cache that does not reach DTR but refuses by itself what is not signed.
       - Caches are asked for it when nothing else is wrong. In check mode only those are whose O(caches[].account) is
         O(username), since the access token of another account would be a change in DTR.
     type: str
@@ -192,7 +206,10 @@ caches:
   contains:
     name: {description: The cache's name., type: str, sample: region-asia}
     url: {description: Its URL., type: str, sample: "https://cache-asia.example.com"}
-    healthy: {description: Whether all checks are right., type: bool}
+    healthy:
+      description:
+        - Whether no check failed. What could not be known does not count; such a check has an C(ok) of V(null).
+      type: bool
     serves:
       description:
         - Whether nothing was found at V(client->cache) that makes pulls fail. An early reminder that a certificate
@@ -204,16 +221,22 @@ caches:
       elements: dict
       contains:
         edge:
-          description: V(client->cache), V(cache->DTR) or V(client->DTR). The client is the machine of this task.
+          description:
+            - V(client->cache), V(cache->DTR), V(client->DTR) or V(DTR->cache). The client is the machine of this task.
           type: str
         check:
           description:
             - V(name_resolution), V(tcp), V(tls), V(chain), V(host_name), V(validity), V(clock) (only when it is wrong),
               V(certificate) (O(caches[].certificate)), V(deployment) (O(caches[].published_ports)), V(api) (C(/v2/) of
-              the cache, C(/_ping) of DTR), V(upstream), V(pull) (O(image)), V(registration), V(read_only),
-              V(assignments) (O(check_accounts)), or V(finished) when there was no result in time.
+              the cache, C(/_ping) of DTR), V(upstream), V(redirect) and V(pull) (O(image)), V(registration),
+              V(read_only), V(assignments) (O(check_accounts)), or V(finished) when there was no result in time.
           type: str
-        ok: {description: Whether it is right., type: bool}
+        ok:
+          description:
+            - Whether it is right, V(null) where what was observed does not show that. C(hint) says then how to find
+              out.
+            - V(upstream) is not known without O(image), since a cache may refuse what is not signed without asking DTR.
+          type: bool
         detail: {description: What was observed., type: str}
         hint: {description: What to do about it., type: str}
     certificate:
@@ -230,7 +253,8 @@ caches:
       description:
         - How long the first answer took on each edge, connection and handshake included, as a dictionary of
           V(client->cache), V(cache->DTR) and V(client->DTR). V(null) where there was none.
-        - That of V(cache->DTR) is measured through the cache, so it holds the way from the client to the cache as well.
+        - That of V(cache->DTR) is measured through the cache, so it holds the way from the client to the cache as
+          well. It is V(null) where the cache may have answered without asking DTR.
       type: dict
       sample: {"client->cache": 0.021, "cache->DTR": 0.034, "client->DTR": 0.012}
 """
@@ -257,6 +281,8 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
             "image": {"type": "str"},
             "certificate": {"type": "str"},
             "published_ports": {"type": "list", "elements": "int"},
+            "publish_mode": {"type": "str", "choices": ["ingress", "host"]},
+            "node_addresses": {"type": "list", "elements": "str"},
             "account": {"type": "str"},
             "account_of": ACCOUNT_OF,
         },

@@ -55,6 +55,7 @@ options:
       - Do not transfer a blob that the cache says it has. DTR is still asked to send to the cache for it.
       - Makes a repeated warming cheap; the content of such a blob is not verified. It does not count as a pull where a
         cache counts its C(blobttl) from the last one.
+      - Has no effect on a cache that does not say what it has (see RV(pulls[].cached_before)).
     type: bool
     default: false
   replicas:
@@ -170,6 +171,8 @@ pulls:
         - How many of the blobs the cache had before, V(null) when that is unknown.
         - A cache that answers for a blob without DTR's signature has it. Where it refuses even for a blob that just
           came through it, its refusals mean nothing. In a chain, what the next cache has counts as well.
+        - In check mode it is V(null) where the cache refuses all of them, as an empty cache does, and one that asks DTR
+          before it serves what it has.
       type: int
     elsewhere:
       description: The blobs that did not come through the cache.

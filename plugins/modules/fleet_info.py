@@ -86,7 +86,9 @@ regions:
     version: {description: Its tag., type: str, sample: 2.7.6}
     replicas: {description: How many are C(wanted) and C(running)., type: dict, sample: {wanted: 2, running: 2}}
     certificate:
-      description: The certificate that the cache showed, its C(subject), C(issuer), C(not_before) and C(not_after).
+      description:
+        - The certificate that the cache showed, its C(subject), C(issuer), C(not_before) and C(not_after).
+        - Where it showed none, the one of C(dtr_cache_certificate). C(seen) says which of both it is.
       type: dict
     days_left: {description: Days until the first certificate of its chain expires., type: int, sample: 312}
     accounts: {description: How many accounts pull from it., type: int, sample: 120}

@@ -107,9 +107,22 @@ gap_seconds:
     - For how many seconds no replica took requests during the last update of the stack, by the Engine's own times;
       V(0) when one replica always did.
     - A replica that only finishes the requests which it has does not count. The clocks of the nodes should agree.
+    - Where RV(cut_off) has an exit code of 137, that replica may have taken requests until it was killed; the gap is
+      shorter then.
   returned: when the stack was updated since it was created
   type: float
   sample: 1.2
+cut_off:
+  description:
+    - The replicas of the last update that did not end by themselves when they were told to, so that the requests which
+      they had were cut off. An exit code of 137 says that one was killed after its C(stop_grace_period).
+    - Of a replica that ended with 0 it is not known whether its requests were finished.
+  returned: when the stack was updated since it was created
+  type: list
+  elements: dict
+  contains:
+    node: {description: Host name of the node., type: str}
+    exit_code: {description: Exit code of the replica., type: int}
 """
 
 from ..module_utils.module.of_engine import EngineModule

@@ -210,6 +210,15 @@ published_ports:
   type: list
   elements: int
   sample: [443]
+node_addresses:
+  description:
+    - The addresses of the Swarm's nodes, as these know each other; also when the task failed because no plan could be
+      made.
+    - Give them to O(dtr.cache.cache_health#module:caches[].node_addresses).
+  returned: when the Swarm was read
+  type: list
+  elements: str
+  sample: ["192.0.2.21", "192.0.2.22"]
 """
 
 from ..module_utils.module.of_engine import EngineModule

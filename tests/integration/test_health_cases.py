@@ -340,7 +340,7 @@ def told_by_log(world: World, port: int) -> set[str]:
 
 
 def failed(row: Json) -> list[Check]:
-    return [(check["edge"], check["check"]) for check in row["checks"] if not check["ok"]]
+    return [(check["edge"], check["check"]) for check in row["checks"] if check["ok"] is False]
 
 
 def of(result: Json, name: str) -> Json:
@@ -351,7 +351,7 @@ def wrong_with(result: Json, name: str, case: Case) -> list[str]:
     """What the result says otherwise of a case than it should."""
     row = of(result, name)
     edge, check = case.failed[0]
-    likely = [each for each in row["checks"] if not each["ok"] and (each["edge"], each["check"]) == (edge, check)]
+    likely = [each for each in row["checks"] if each["ok"] is False and (each["edge"], each["check"]) == (edge, check)]
     problems = []
     if sorted(failed(row)) != sorted(case.failed):
         problems.append(f"{name}: {failed(row)} failed, not {case.failed}")
@@ -592,7 +592,7 @@ def test_a_clock_that_is_off_by_a_year(
     row = of(result, "late")
     assert told_by_log(world, PORT) == {cause}
     assert sorted(failed(row)) == [(TO_UPSTREAM, "upstream"), (TO_CACHE, "clock")]
-    hints = {check["check"]: check["hint"] for check in row["checks"] if not check["ok"]}
+    hints = {check["check"]: check["hint"] for check in row["checks"] if check["ok"] is False}
     assert f"late: client->cache, clock: the server's clock is {told} this machine's." in result["msg"]
     assert hints == {
         "clock": "DTR's clock agrees with this machine's: set that of the cache's node (NTP).",
@@ -608,7 +608,7 @@ def test_a_clock_of_this_machine_that_is_off(clocks: Clocks) -> None:
     clocks.cache.off = clocks.dtr.off = datetime.timedelta(hours=2)
     row = of(clocks.look(), "late")
     assert failed(row) == [(TO_CACHE, "clock"), (TO_DTR, "clock")]
-    hints = {check["hint"] for check in row["checks"] if not check["ok"]}
+    hints = {check["hint"] for check in row["checks"] if check["ok"] is False}
     assert hints == {"Cache and DTR agree on that: set this machine's clock right (NTP)."}
     clocks.cache.off = clocks.dtr.off = datetime.timedelta(0)
     assert clocks.look()["healthy"]

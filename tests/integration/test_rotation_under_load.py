@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 from pathlib import Path
 
@@ -121,4 +122,26 @@ def test_with_one_replica_the_gap_is_measured_and_told(lab: Lab, play: Play) -> 
     # Some were refused, others had to wait. The registry listens a moment after its container runs, longer on a machine
     # that has much to do.
     assert seconds - 2 <= load.longest_silence() <= seconds + 15
+    lab.clean()
+
+
+# No document says what the vendor's start script makes of a signal, and old registries finish no requests: by what the
+# replica that is replaced does, the gap that is reported.
+ENDS: list[tuple[dict[str, str], str]] = [
+    ({"CONTENT_CACHE_START": "deaf"}, r"at most \d+(\.\d)? s, pulls cut off"),
+    ({"CONTENT_CACHE_DRAIN": "no"}, r"\d+(\.\d)? s, pulls cut off"),
+    ({"CONTENT_CACHE_START": "child"}, r"\d+(\.\d)? s"),
+]
+
+
+def test_how_a_replica_ends_is_part_of_what_is_said_of_the_gap(lab: Lab, play: Play) -> None:
+    lab.clean()
+    # So that the deaf one is killed soon.
+    quickly: dict[str, t.Any] = {"dtr_cache_config_extra": {"http": {"draintimeout": "1s"}}}
+    environments = [environment for environment, _told in ENDS]
+    assert play("dtr.cache.deploy", *ONLY, **quickly, dtr_cache_environment=environments[0]).code == 0
+    for (_replaced, told), environment in zip(ENDS, [*environments[1:], {"LAST": "1"}], strict=True):
+        run = play("dtr.cache.rotate", *ONLY, **quickly, dtr_cache_environment=environment)
+        assert run.code == 0, run.output
+        assert re.fullmatch(told, run.regions()["region-asia"]["gap"]), run.regions()
     lab.clean()

@@ -76,11 +76,13 @@ def healthy(
             check(
                 "cache->DTR",
                 "upstream",
-                detail="asked for a blob that it does not have, the cache answers 401, as its upstream should",
+                detail="asked with DTR's signature for a blob that exists nowhere, the cache answers 404 Not Found, as "
+                "only DTR can know",
             ),
             check("client->DTR", "tcp", detail="port 443 is open"),
             check("client->DTR", "api", detail="GET /_ping answers 200 OK"),
             check("client->DTR", "registration", detail=f"{region} is registered as https://{host}:443"),
+            check("DTR->cache", "redirect", detail=f"DTR sends account alice to https://{host}"),
         ],
         "seconds": dict(zip(("client->cache", "cache->DTR", "client->DTR"), seconds)),
     }
@@ -94,9 +96,9 @@ def untrusted(region: str = "region-europe", days: int = 9, accounts: int = 230)
     )
     hint = (
         "Check from the cache's node that DTR's name, port and certificate are as upstreams and cas of its "
-        "configuration say. The cache's log names the reason: dtr.cache.cache_logs_info reads it."
+        "configuration say. The cache's log names the reason: dtr.cache.diagnose reads it."
     )
-    row["checks"] = [each for each in row["checks"] if each["edge"] != "cache->DTR"]
+    row["checks"] = [each for each in row["checks"] if each["edge"] not in ("cache->DTR", "DTR->cache")]
     row["checks"].append(check("cache->DTR", "upstream", False, detail, hint))
     drift = [
         {"kind": "service", "action": "update", "name": "dtr-cache_cache", "detail": "limits memory 1 GB -> 512 MB"}
@@ -131,7 +133,7 @@ def closed(region: str = "region-brazil") -> Row:
         "hint": hint,
         "serves": False,
         "replicas": {"wanted": 1, "running": 0},
-        "certificate": None,
+        "certificate": {**row["certificate"], "seen": False},
         "days_left": None,
     }
 

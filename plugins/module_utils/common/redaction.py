@@ -44,6 +44,17 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub(" ", text)
 
 
+def writable(value: t.Any) -> t.Any:
+    """A result without halves of pairs, which servers and inventories may have, and no terminal or file takes."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {writable(key): writable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [writable(item) for item in value]
+    return value
+
+
 def redacted(text: str, *, longest: int = 500) -> str:
     """The text on one line, printable, with every secret blanked, and not longer than C(longest)."""
     text = text[:_LONGEST]

@@ -10,6 +10,7 @@ import typing as t
 from ..common.concurrency import failed_accounts, fan_out
 from ..common.failure import Failure
 from ..common.progress import UNREPORTED, Progress
+from ..common.vocabulary import word
 from .api import DtrApi
 from .model import is_vanished
 
@@ -52,7 +53,7 @@ def read_all_account_settings(
             f"the first is {name}: {failure.message}",
             http_status=failure.http_status,
             url=failure.url,
-            hint=failure.hint or "Run the task again.",
+            hint=failure.hint or f"{word('again')}.",
             failed_accounts=failed_accounts(unread),
         )
     return settings

@@ -11,6 +11,7 @@ import time
 import typing as t
 
 from ..common.failure import Failure
+from ..common.vocabulary import word
 from ..http.responses import Answer
 from ..http.retries import Fate, Lost
 from ..http.transport import Transport
@@ -51,7 +52,7 @@ class AccountSettings(Resources):
             raise Failure(
                 "NOT_APPLIED",
                 f"DTR accepted the cache {cache_id} for {username}, but its setting is {said or 'none'} afterwards.",
-                hint="Run the task again; something else may be changing the same account.",
+                hint=f"{word('again')}; something else may be changing the same account.",
             )
 
     def wait_for_late_writes(self, usernames: t.Iterable[str]) -> list[str]:

@@ -9,6 +9,7 @@ import time
 import typing as t
 
 from ..common.failure import Failure
+from ..common.vocabulary import word
 from ..http.responses import Answer
 from .model import Account
 from .resources import PAGE_SIZE, Json, Resources, object_in, segment, shape_failure
@@ -150,7 +151,7 @@ def _check_whole(total: int, answer: Answer, so_far: int) -> None:
             f"GET {answer.url} does not go on after {so_far} of {total} entries.",
             http_status=answer.status,
             url=answer.url,
-            hint="Run the task again; if it stays, check for a proxy before DTR that drops the query.",
+            hint=f"{word('again')}; if it stays, check for a proxy before DTR that drops the query.",
         )
 
 

@@ -16,6 +16,7 @@ import typing as t
 
 from ..common.concurrency import failed_accounts
 from ..common.failure import Failure
+from ..common.vocabulary import word
 from .model import LOCAL, Account, ContentCache, is_local, is_vanished
 
 _SHOWN_PROBLEMS = 50
@@ -300,6 +301,6 @@ def partial_failure(failed: t.Mapping[str, Failure], done: str, result: dict[str
         f"{total} account{'s' if total > 1 else ''} could not be {done}; the first is {name}: {first.message}",
         http_status=first.http_status,
         url=first.url,
-        hint=first.hint or "Run the task again: it goes on where this run stopped.",
+        hint=first.hint or f"{word('again')}: it goes on where this run stopped.",
         **result,
     )

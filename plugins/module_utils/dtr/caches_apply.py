@@ -11,12 +11,13 @@ import typing as t
 from ..common.concurrency import Results, fan_out
 from ..common.failure import Failure
 from ..common.progress import UNREPORTED, Progress
+from ..common.vocabulary import word
 from .account_reads import read_all_account_settings
 from .api import DtrApi
 from .caches_plan import CacheStep, Done, Move, caches_after, doubles_of, entangled, in_the_way, plan_moves
+from .content_caches import REFUSED
 from .model import ContentCache, is_vanished
 
-_REFUSED = (400, 409, 422)
 # How often accounts that somebody sets to an old entry meanwhile are moved before the entry is left alone.
 _ROUNDS = 3
 
@@ -75,7 +76,7 @@ class CacheChanger:
         except Failure as failure:
             if self._stranded:
                 failure.message = f"{failure.message} {self._stranded_sentence()}"
-                failure.hint = _STRANDED_HINT
+                failure.hint = _stranded_hint()
             raise
         if self.failed_moves:
             raise self._moves_failure()
@@ -100,7 +101,7 @@ class CacheChanger:
             self._create(step)
         except Failure as failure:
             retired = (cache for each in steps for cache in each.retired)
-            if failure.http_status in _REFUSED and any(in_the_way(step, cache) for cache in retired):
+            if failure.http_status in REFUSED and any(in_the_way(step, cache) for cache in retired):
                 return False
             raise
         return True
@@ -112,7 +113,7 @@ class CacheChanger:
             self.done.created[step.name] = self._dtr.create_content_cache(step.name, host, known)
         except Failure as failure:
             # Where DTR takes no second entry, another run may have made this very one since.
-            listed = self._dtr.content_caches() if failure.http_status in _REFUSED else []
+            listed = self._dtr.content_caches() if failure.http_status in REFUSED else []
             made = doubles_of(step, [cache for cache in listed if cache.id not in known])
             if not made:
                 raise
@@ -306,7 +307,7 @@ class CacheChanger:
                 f"{self._stranded_sentence()} The first is {name}: {failure.message}",
                 http_status=failure.http_status,
                 url=failure.url,
-                hint=_STRANDED_HINT,
+                hint=_stranded_hint(),
             )
         name, failure = min(self.failed_moves.items())
         return Failure(
@@ -315,7 +316,7 @@ class CacheChanger:
             f"the first is {name}: {failure.message}",
             http_status=failure.http_status,
             url=failure.url,
-            hint="Run the task again: it goes on where this run stopped.",
+            hint=f"{word('again')}: it goes on where this run stopped.",
         )
 
     def _stranded_sentence(self) -> str:
@@ -325,10 +326,11 @@ class CacheChanger:
         )
 
 
-_STRANDED_HINT = (
-    "Assign these accounts with dtr.cache.cache_assignments: failed_accounts names the cache of each. "
-    "Then run the task again."
-)
+def _stranded_hint() -> str:
+    return (
+        f"Assign these accounts with {word('assign')}: failed_accounts names the cache of each. "
+        f"{word('again')} after that."
+    )
 
 
 def _set_again(move: Move) -> Failure:

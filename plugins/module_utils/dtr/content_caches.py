@@ -10,15 +10,20 @@ import time
 import typing as t
 
 from ..common.failure import Failure
-from ..common.urls import canonical_host
+from ..common.urls import canonical_host, without_secrets
+from ..common.vocabulary import word
 from ..http.responses import Answer, server_errors
 from ..http.retries import Fate, Lost, Patience, outcome_unknown
+from .distrust import distrust_hint
 from .model import ContentCache, is_local
 from .resources import SUCCESS, Json, Resources, object_in, objects_in, segment
 
 _CACHES = "/api/v0/content_caches"
 # How often the list is read again while a late entry may still come.
 _READS = 6
+
+REFUSED = (400, 409, 422)
+"""How DTR may refuse a cache: 400 "invalid content cache details" is the one that its swagger names."""
 
 
 class ContentCaches(Resources):
@@ -53,7 +58,7 @@ class ContentCaches(Resources):
         while True:
             found: ContentCache | None
             try:
-                found = self._post_content_cache(name, host)
+                found = self._post_content_cache(name, host, known_ids)
                 if doubtful:
                     found = self._settled(name, host, known_ids) or found
             except Lost as lost:
@@ -63,11 +68,9 @@ class ContentCaches(Resources):
                 doubtful = True
                 found = self._look_for(name, host, known_ids, patience, lost)
             except Failure as failure:
-                if not doubtful and not _leaves_doubt(failure):
-                    raise
-                found = self._settled(name, host, known_ids)
+                found = self._settled(name, host, known_ids) if doubtful or _leaves_doubt(failure) else None
                 if found is None:
-                    raise
+                    raise _explained(failure, name, host) from None
             if found is not None:
                 return found
 
@@ -94,15 +97,25 @@ class ContentCaches(Resources):
                 f"DELETE {answer.url} answered {answer.status}, but DTR still lists the cache.",
                 http_status=answer.status,
                 url=answer.url,
-                hint="Run the task again.",
+                hint=f"{word('again')}.",
             )
 
     def _is_listed(self, cache_id: str) -> bool:
         return any(cache.id == cache_id for cache in self.content_caches())
 
-    def _post_content_cache(self, name: str, host: str) -> ContentCache:
+    def _post_content_cache(self, name: str, host: str, known_ids: t.Collection[str]) -> ContentCache:
         answer = self._transport.attempt("POST", _CACHES, body={"name": name, "host": host}, expect=(200, 201))
-        return _content_cache(object_in(answer), answer)
+        made = _content_cache(object_in(answer), answer)
+        if (made.name, canonical_host(made.host)) == (name, canonical_host(host)) and made.id not in known_ids:
+            return made
+        raise Failure(
+            "UNEXPECTED_ANSWER",
+            f"POST {answer.url} answered {answer.status} for the cache {name} ({host}) with another one: {made.name} "
+            f"({without_secrets(made.host)}), id {made.id}.",
+            http_status=answer.status,
+            url=answer.url,
+            hint=f"Check that {word('url')} is the DTR's own, without a proxy that repeats answers.",
+        )
 
     def _look_for(
         self, name: str, host: str, known_ids: t.Collection[str], patience: Patience, lost: Lost
@@ -141,6 +154,18 @@ class ContentCaches(Resources):
         wanted = (name, canonical_host(host))
         new = [cache for cache in self.content_caches() if (cache.name, canonical_host(cache.host)) == wanted]
         return min((cache for cache in new if cache.id not in known_ids), default=None)
+
+
+def _explained(failure: Failure, name: str, host: str) -> Failure:
+    """A refused registration with what may be behind it: the only documented refusal, a 400, names no reason."""
+    if failure.http_status not in REFUSED:
+        return failure
+    failure.message = f"DTR refused to register the cache {name} ({host}): {failure.message}"
+    failure.hint = (
+        f"Where DTR's answer names no reason: {distrust_hint(host)} It may also have a cache of this name or host "
+        "already, or not take this name."
+    )
+    return failure
 
 
 def _leaves_doubt(failure: Failure) -> bool:

@@ -31,8 +31,9 @@ class Resources:
 
 
 def segment(text: str) -> str:
-    """A name as one part of a path."""
-    return quote(text, safe="", errors="replace")
+    """A name as one part of a path, whatever DTR calls its entries: a dot alone would mean another path."""
+    quoted = quote(text, safe="", errors="replace")
+    return quoted if quoted.strip(".") else quoted.replace(".", "%2E")
 
 
 def shape_failure(answer: Answer, expected: str) -> Failure:

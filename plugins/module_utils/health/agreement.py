@@ -8,7 +8,8 @@ from __future__ import annotations
 import typing as t
 
 from ..common.failure import Failure
-from ..common.urls import origin_of
+from ..common.urls import origin_of, without_secrets
+from ..common.vocabulary import word
 from ..dtr.model import ContentCache
 from .checks import CLIENT_TO_CACHE, CLIENT_TO_DTR, Check, bad
 from .model import Cache
@@ -40,7 +41,7 @@ def assignment_checks(dangling: list[str] | Failure | None) -> list[Check]:
             CLIENT_TO_DTR,
             "assignments",
             f"assigned to a cache that no longer exists: {named}",
-            "Assign them to a cache that exists, or to local, with dtr.cache.cache_assignments.",
+            f"Assign them to a cache that exists, or to local, with {word('assign')}.",
         )
     ]
 
@@ -73,27 +74,27 @@ def registration_check(cache: Cache, registered: list[ContentCache] | Failure) -
     if isinstance(registered, Failure):
         message = f"the registered caches cannot be read: {registered.message.rstrip('.')}"
         return bad(CLIENT_TO_DTR, "registration", message, registered.hint)
-    hosts = [each.host for each in registered if each.name == cache.name]
+    hosts = [without_secrets(each.host) for each in registered if each.name == cache.name]
     if not hosts:
         return bad(
             CLIENT_TO_DTR,
             "registration",
             f"DTR has no content cache named {cache.name}",
-            "Register it with dtr.cache.content_caches.",
+            f"Register it with {word('register')}. If DTR refuses it there, it may not trust the cache's certificate.",
         )
     if len(hosts) > 1:
         return bad(
             CLIENT_TO_DTR,
             "registration",
             f"DTR has {len(hosts)} content caches named {cache.name}: {', '.join(hosts)}",
-            "dtr.cache.content_caches leaves one of them, and moves the accounts of the others.",
+            f"{word('register')} leaves one of them, and moves the accounts of the others.",
         )
     if not _same_server(hosts[0], cache.url):
         return bad(
             CLIENT_TO_DTR,
             "registration",
             f"DTR sends to {hosts[0]}, which is not {cache.url}",
-            "Correct the URL in this task, or register the right one with dtr.cache.content_caches.",
+            f"Correct {word('URL of the cache')}, or register the right one with {word('register')}.",
         )
     others = [each.name for each in registered if each.name != cache.name and _same_server(each.host, cache.url)]
     also = f", as is {', '.join(others)}" if others else ""

@@ -10,6 +10,7 @@ import hashlib
 import ssl
 import typing as t
 
+from ..common.vocabulary import word
 from ..x509 import certificates, chains
 from .checks import Check, bad
 from .endpoint import Endpoint
@@ -98,7 +99,8 @@ def validity_check(
         check = bad(
             endpoint.edge,
             "validity",
-            f"{whose} expires in {days_left} days, on {end:%Y-%m-%d}, less than min_days ({endpoint.min_days})",
+            f"{whose} expires in {days_left} days, on {end:%Y-%m-%d}, less than {word('min_days')} "
+            f"({endpoint.min_days})",
             endpoint.advice.renew,
             harmless=True,
         )

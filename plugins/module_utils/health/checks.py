@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import typing as t
 
-from ..common.edges import CACHE_TO_DTR, CLIENT_TO_CACHE, CLIENT_TO_DTR
+from ..common.edges import CACHE_TO_DTR, CLIENT_TO_CACHE, CLIENT_TO_DTR, DTR_TO_CACHE
 
 # What is more likely the cause stands before what it causes.
-_EDGES = (CLIENT_TO_CACHE, CLIENT_TO_DTR, CACHE_TO_DTR)
+_EDGES = (CLIENT_TO_CACHE, CLIENT_TO_DTR, DTR_TO_CACHE, CACHE_TO_DTR)
 # What each check says when it is right. tests/lib/reference.py makes the README's table of it.
 CHECKS: dict[str, str] = {
     "deployment": "The Swarm has a stack that publishes the port that clients use for the cache.",
-    "name_resolution": "The host name has an address.",
+    "name_resolution": "The host name has an address, and where no cache answers, not DTR's, and one of a node.",
     "tcp": "The port takes connections.",
     "tls": "The server speaks TLS 1.2 or newer, and does not require a client certificate.",
     "clock": "The server's clock is off by more than five minutes; only reported when it is.",
@@ -23,7 +23,9 @@ CHECKS: dict[str, str] = {
     "host_name": "The certificate covers the host name.",
     "certificate": "Every replica has the certificate that it should have.",
     "api": "A cache answers `/v2/` as a registry without accounts does, DTR says at `/_ping` that it is healthy.",
-    "upstream": "Asked for a blob that it cannot have, the cache comes back with its upstream's refusal.",
+    "upstream": "Asked for a blob that it cannot have, the cache comes back with its upstream's refusal; not known "
+    "where it may have refused by itself.",
+    "redirect": "DTR sends an account that is assigned to the cache there for a layer.",
     "pull": "Asked for a layer with DTR's signature, the cache serves it.",
     "finished": "There was no result in time; only reported when it is so.",
     "registration": "DTR has exactly one cache of this name, at this URL.",
@@ -33,19 +35,33 @@ CHECKS: dict[str, str] = {
 # They have no effect on the other checks.
 _BESIDES = ("certificate", "registration", "read_only", "assignments")
 
+_AT_THE_SERVER = ("tcp", "tls", "clock", "validity", "chain", "host_name", "certificate", "api")
+_NAME_FIRST = "The name leads elsewhere: correct that first, and check again."
+
 
 class Check(t.NamedTuple):
     """One thing that was checked. C(detail) says what was observed, C(hint) what to do about it if it is not right.
 
+    C(ok) is C(None) where what was observed does not show whether it is right; C(hint) says then how to find out.
     C(harmless) says that pulls work all the same when it is not right.
     """
 
     edge: str
     check: str
-    ok: bool
+    ok: bool | None
     detail: str
     hint: str | None = None
     harmless: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether it is known not to be right."""
+        return self.ok is False
+
+    @property
+    def prevents_pulls(self) -> bool:
+        """Whether it is not right, and pulls fail by it."""
+        return self.failed and not self.harmless
 
     def row(self) -> dict[str, t.Any]:
         """As results show it."""
@@ -57,6 +73,11 @@ def bad(edge: str, check: str, detail: str, hint: str | None, *, harmless: bool 
     return Check(edge, check, False, f"{detail.rstrip('.')}.", hint, harmless)
 
 
+def not_known(edge: str, check: str, detail: str, hint: str) -> Check:
+    """A check whose observation says neither; the full stop comes by itself."""
+    return Check(edge, check, None, f"{detail.rstrip('.')}.", hint)
+
+
 def likely_cause(checks: t.Sequence[Check]) -> Check | None:
     """The failed check that most likely explains the others."""
     return next(iter(by_likelihood(checks)), None)
@@ -64,7 +85,7 @@ def likely_cause(checks: t.Sequence[Check]) -> Check | None:
 
 def by_likelihood(checks: t.Sequence[Check]) -> list[Check]:
     """The failed checks, that first which most likely explains the others."""
-    return sorted((check for check in checks if not check.ok), key=_rank)
+    return sorted((check for check in checks if check.failed), key=_rank)
 
 
 def _rank(check: Check) -> tuple[int, int, int]:
@@ -73,13 +94,16 @@ def _rank(check: Check) -> tuple[int, int, int]:
 
 def without_follow_ups(checks: t.Sequence[Check]) -> list[Check]:
     """The checks, where what follows from a failed one has the hint to fix that one first."""
-    failed = {(check.edge, check.check): check for check in checks if not check.ok}
+    failed = {(check.edge, check.check): check for check in checks if check.failed}
     hints: dict[tuple[str, str], str] = {}
     if any((CLIENT_TO_DTR, check) in failed for check in ("tcp", "tls", "api", "finished")):
         hints[CACHE_TO_DTR, "upstream"] = "DTR does not answer this machine either: fix that first, and check again."
     other = failed.get((CLIENT_TO_CACHE, "certificate"))
     if other and other.hint:
         hints.update({(CLIENT_TO_CACHE, check): other.hint for check in ("validity", "chain", "host_name")})
+    if (CLIENT_TO_CACHE, "name_resolution") in failed:
+        # Whatever else was found there was found at another server, or at none.
+        hints.update({key: _NAME_FIRST for key in failed if key[0] == CLIENT_TO_CACHE and key[1] in _AT_THE_SERVER})
     here, there = failed.get((CLIENT_TO_CACHE, "clock")), failed.get((CLIENT_TO_DTR, "clock"))
     if here and there and _direction(here) == _direction(there):
         hints[CLIENT_TO_CACHE, "clock"] = hints[CLIENT_TO_DTR, "clock"] = (
@@ -94,7 +118,8 @@ def without_follow_ups(checks: t.Sequence[Check]) -> list[Check]:
                 "DTR's clock agrees with this machine's: set that of the cache's node (NTP)."
             )
     return [
-        check if check.ok else check._replace(hint=hints.get((check.edge, check.check), check.hint)) for check in checks
+        check._replace(hint=hints.get((check.edge, check.check), check.hint)) if check.failed else check
+        for check in checks
     ]
 
 

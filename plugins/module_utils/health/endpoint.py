@@ -82,10 +82,15 @@ class Question(t.NamedTuple):
 
 
 class EndpointReport(t.NamedTuple):
-    """What was found at an endpoint. C(seconds) is the time to the first answer over HTTP, C(times) that by path."""
+    """What was found at an endpoint, whose name leads to the C(addresses).
+
+    C(seconds) is the time to the first answer over HTTP, C(times) that by path.
+    """
 
     checks: list[Check]
     certificate: certificates.Description | None
     days_left: int | None
     seconds: float | None
     times: t.Mapping[str, float] = {}
+    addresses: t.Sequence[str] = ()
+    port: int | None = None

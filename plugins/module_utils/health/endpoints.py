@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ssl
 
+from ..common.vocabulary import DTR_CA, FETCH_CA, word
 from .checks import CLIENT_TO_CACHE, CLIENT_TO_DTR
 from .endpoint import Advice, Endpoint, Question
 from .judges import judge_api, judge_ping, judge_upstream
@@ -18,32 +19,39 @@ STEP_SECONDS = 10.0
 _STEPS_TO_UPSTREAM = 2
 
 
-CACHE_ADVICE = Advice(
-    server="the cache",
-    not_running=(
-        "Check that the cache's service runs and publishes this port; a cache whose configuration, certificate or key "
-        "is wrong ends right after its start, and its log says so."
-    ),
-    trust="by ca_path or ca_certificate of the cache in this task, and on every Docker client",
-    chain_file="the cache's certificate file (dtr_cache_certificate)",
-    renew="Renew the cache's certificate, and let the cache take it up (playbook dtr.cache.rotate).",
-    name="Use a host name that the certificate covers, or have the cache's certificate issued for this one.",
-    other_certificate=(
-        "The replicas run with an older secret, or something else answers at this address: run dtr.cache.deploy or "
-        "dtr.cache.rotate with the certificate that is wanted, and check what stands before the cache."
-    ),
-    client_certificate="Take clientcas out of the cache's configuration (http.tls): Docker clients send it none.",
-)
+def cache_advice() -> Advice:
+    """What to do about what is wrong with a cache."""
+    return Advice(
+        server="the cache",
+        not_running=(
+            "Check that the cache's service runs and publishes this port; a cache whose configuration, certificate or "
+            "key is wrong ends right after its start, and its log says so."
+        ),
+        trust=f"by {word('CA of a cache')}, and on every Docker client",
+        chain_file="the cache's certificate file (dtr_cache_certificate)",
+        renew="Renew the cache's certificate, and let the cache take it up (playbook dtr.cache.rotate).",
+        name="Use a host name that the certificate covers, or have the cache's certificate issued for this one.",
+        other_certificate=(
+            "The replicas run with an older secret, or something else answers at this address: run dtr.cache.deploy or "
+            "dtr.cache.rotate with the certificate that is wanted, and check what stands before the cache."
+        ),
+        client_certificate="Take clientcas out of the cache's configuration (http.tls): Docker clients send it none.",
+    )
 
-DTR_ADVICE = Advice(
-    server="DTR",
-    not_running="Check host and port of url, and that DTR runs.",
-    trust="by ca_path or ca_certificate; dtr.cache.registry_ca_info fetches DTR's CA",
-    chain_file="DTR's certificate (settings of DTR, domain and proxies)",
-    renew="Renew DTR's certificate in the settings of DTR.",
-    name="Use a host name that DTR's certificate covers, or have it issued for this one.",
-    client_certificate="Set client_cert and client_key to a certificate signed by the CA that DTR trusts for clients.",
-)
+
+def dtr_advice() -> Advice:
+    """What to do about what is wrong with DTR."""
+    return Advice(
+        server="DTR",
+        not_running=f"Check host and port of {word('url')}, and that DTR runs.",
+        trust=f"by {word(DTR_CA)}{word(FETCH_CA)}",
+        chain_file="DTR's certificate (settings of DTR, domain and proxies)",
+        renew="Renew DTR's certificate in the settings of DTR.",
+        name="Use a host name that DTR's certificate covers, or have it issued for this one.",
+        client_certificate=(
+            f"Set {word('client certificate')} to a certificate signed by the CA that DTR trusts for clients."
+        ),
+    )
 
 
 def step_of(seconds: float) -> float:
@@ -71,7 +79,7 @@ def cache_endpoint(cache: Cache, min_days: int, seconds: float) -> Endpoint:
         cache.url,
         cache.trust,
         cache.anchors,
-        CACHE_ADVICE,
+        cache_advice(),
         questions,
         min_days if cache.min_days is None else cache.min_days,
         unverified,
@@ -82,4 +90,6 @@ def cache_endpoint(cache: Cache, min_days: int, seconds: float) -> Endpoint:
 def dtr_endpoint(dtr: Dtr, min_days: int, seconds: float) -> Endpoint:
     """What to probe on DTR."""
     questions = (Question("/_ping", seconds, judge_ping),)
-    return Endpoint(CLIENT_TO_DTR, dtr.url, dtr.trust, dtr.anchors, DTR_ADVICE, questions, min_days, dtr.client_context)
+    return Endpoint(
+        CLIENT_TO_DTR, dtr.url, dtr.trust, dtr.anchors, dtr_advice(), questions, min_days, dtr.client_context
+    )

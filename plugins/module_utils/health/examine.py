@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Are content caches healthy? Their trust edges and their registration, judged from one machine.
 
-The edge from a cache to DTR is judged through the cache: asked for a blob that cannot exist, it has to go to its
-upstream, and its answer shows whether it got there.
+The edge from a cache to DTR is judged through the cache: asked for a blob that cannot exist, it may have to go to its
+upstream, and a failure there shows. That it works shows where the cache is asked with DTR's signature.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ import typing as t
 from ..common.concurrency import fan_out
 from ..common.failure import Failure
 from ..common.side_by_side import side_by_side
+from ..common.vocabulary import word
+from .addresses import with_addresses, with_mesh
 from .agreement import assignment_checks, deployment_check, read_only_checks, registration_check
 from .checks import CACHE_TO_DTR, CLIENT_TO_CACHE, CLIENT_TO_DTR, Check, bad, without_follow_ups
 from .endpoint import EndpointReport
 from .endpoints import cache_endpoint, dtr_endpoint, step_of
-from .model import Cache, Condition, Dtr
+from .model import Cache, Condition, Dtr, PullReport
 from .probes import probe
 
 # Between two rounds while waiting.
@@ -69,7 +71,7 @@ def _timed_out(condition: Condition) -> bool:
     return any(
         check.check == "finished" or " within " in check.detail or " no answer after " in check.detail
         for check in condition.checks
-        if not check.ok
+        if check.failed
     )
 
 
@@ -98,16 +100,17 @@ def _examine_once(
             }
         )
     results = side_by_side(tasks, seconds)
-    late = Failure("TIMEOUT", f"There is no answer after {seconds:.0f} seconds.", hint="Raise timeout.")
+    late = Failure("TIMEOUT", f"There is no answer after {seconds:.0f} seconds.", hint=f"{word('more time')}.")
     for name in tasks:
         if name in ("registrations", "dangling") or name.startswith("dangling "):
             results.setdefault(name, late)
     to_dtr = _of_dtr(dtr, results.get("DTR"), seconds)
-    answers = all(check.ok or check.harmless for check in to_dtr)
+    answers = not any(check.prevents_pulls for check in to_dtr)
     conditions = {}
     for cache in caches:
         probed: EndpointReport | None = results.get(f"cache {cache.name}")
         checks = list(probed.checks) if probed else [_unfinished(CLIENT_TO_CACHE, cache.url, seconds)]
+        checks = with_mesh(cache, with_addresses(cache, checks, probed, results.get("DTR")))
         if cache.published is not None:
             checks.append(deployment_check(cache, cache.published))
         checks += to_dtr
@@ -117,14 +120,15 @@ def _examine_once(
         if answers and results.get("registrations") is not None:
             checks.append(registration_check(cache, results["registrations"]))
         conditions[cache.name] = Condition(cache, checks, probed, results.get("DTR"))
-    for name, check in _pulls(conditions, late, end, step, logins).items():
-        conditions[name].checks.append(check)
+    for name, found in _pulls(conditions, late, end, step, logins).items():
+        completed = _completed(conditions[name].checks, found.checks)
+        conditions[name] = conditions[name]._replace(checks=completed, upstream_seconds=found.upstream_seconds)
     return {name: each._replace(checks=without_follow_ups(each.checks)) for name, each in conditions.items()}
 
 
 def _pulls(
     conditions: t.Mapping[str, Condition], late: Failure, end: float, step: float, logins: dict[str, Failure | None]
-) -> dict[str, Check]:
+) -> dict[str, PullReport]:
     """What asking for a layer shows of the caches where nothing else is wrong that a pull would meet.
 
     Args:
@@ -137,9 +141,9 @@ def _pulls(
     asked = {
         name: each.cache.pull
         for name, each in conditions.items()
-        if each.cache.pull and all(check.ok or check.harmless for check in each.checks)
+        if each.cache.pull and not any(check.prevents_pulls for check in each.checks)
     }
-    found = {name: bad(CACHE_TO_DTR, "pull", late.message.rstrip("."), late.hint) for name in asked}
+    found = {name: PullReport([bad(CACHE_TO_DTR, "pull", late.message.rstrip("."), late.hint)]) for name in asked}
     if end - time.monotonic() < step / 2:
         return found
     new = [name for name in asked if name not in logins or logins[name] is not None]
@@ -148,13 +152,19 @@ def _pulls(
     for name in asked:
         failure = logins[name]
         if failure is not None:
-            found[name] = bad(CLIENT_TO_DTR, "pull", failure.message.rstrip("."), failure.hint)
+            found[name] = PullReport([bad(CLIENT_TO_DTR, "pull", failure.message.rstrip("."), failure.hint)])
     checks = {
         name: functools.partial(pull.check, conditions[name].cache.url)
         for name, pull in asked.items()
         if logins[name] is None
     }
     return {**found, **side_by_side(checks, max(0.0, end - time.monotonic()))}
+
+
+def _completed(checks: t.Sequence[Check], found: t.Sequence[Check]) -> list[Check]:
+    """The checks with what was found with a signature, which says more than what was found without one."""
+    better = {(check.edge, check.check) for check in found}
+    return [*(check for check in checks if (check.edge, check.check) not in better), *found]
 
 
 def _or_failure(ask: t.Callable[[], _Answer]) -> _Answer | Failure:
@@ -175,5 +185,5 @@ def _unfinished(edge: str, url: str, seconds: float) -> Check:
         edge,
         "finished",
         f"there is no result for {url} after {seconds:.0f} seconds",
-        "Raise timeout; if it stays so, check this machine's name resolution.",
+        f"{word('more time')}; if it stays so, check this machine's name resolution.",
     )

@@ -7,18 +7,24 @@ from __future__ import annotations
 
 import json
 
+from ..common.vocabulary import word
 from ..http.responses import status_text
 from ..logs import causes
-from .checks import CACHE_TO_DTR, CLIENT_TO_CACHE, CLIENT_TO_DTR, Check, bad
+from .checks import CACHE_TO_DTR, CLIENT_TO_CACHE, CLIENT_TO_DTR, Check, bad, not_known
 from .endpoint import ProbeAnswer
 
-LOG_HINT = "The cache's log names the reason: dtr.cache.cache_logs_info reads it."
+_REFUSALS = (401, 403, 404)
+
+
+def log_hint() -> str:
+    """Where the reason is to be found."""
+    return f"The cache's log names the reason: {word('read the log')} reads it."
 
 
 def judge_api(seen: ProbeAnswer | str) -> Check:
     """The answer to C(/v2/), which a cache gives to anybody: it is a Docker registry without accounts of its own."""
     if isinstance(seen, str):
-        return bad(CLIENT_TO_CACHE, "api", f"GET /v2/: {seen}", LOG_HINT)
+        return bad(CLIENT_TO_CACHE, "api", f"GET /v2/: {seen}", log_hint())
     answer = f"GET /v2/ answers {status_text(seen.status)}"
     is_registry = "docker-distribution-api-version" in seen.headers
     if seen.status == 200 and (is_registry or seen.body.strip() == b"{}"):
@@ -32,7 +38,7 @@ def judge_api(seen: ProbeAnswer | str) -> Check:
         )
     if seen.status in (500, 502, 503, 504):
         return bad(
-            CLIENT_TO_CACHE, "api", answer, f"The cache, or a load balancer before it, is in trouble. {LOG_HINT}"
+            CLIENT_TO_CACHE, "api", answer, f"The cache, or a load balancer before it, is in trouble. {log_hint()}"
         )
     return bad(CLIENT_TO_CACHE, "api", f"{answer}: this is no Docker registry", "Check host and port of the URL.")
 
@@ -40,19 +46,48 @@ def judge_api(seen: ProbeAnswer | str) -> Check:
 def judge_upstream(seen: ProbeAnswer | str) -> Check:
     """The answer for a blob that exists nowhere, asked for without a signature.
 
-    That DTR refuses such a request is what is expected to come back. A cache that refuses by itself, which is not
-    published of any version, answers the same; a pull with M(dtr.cache.cache_pull) leaves no doubt.
+    A failure on the way to DTR shows. A refusal does not show that the way works: DTR refuses such a request, and a
+    cache may refuse it by itself, since no document says who of both judges the signature.
     """
+    asked = "asked for a blob that it does not have"
+    if isinstance(seen, ProbeAnswer) and seen.status in _REFUSALS:
+        return not_known(
+            CACHE_TO_DTR,
+            "upstream",
+            f"{asked}, the cache answers {status_text(seen.status)}: DTR refuses that, or the cache does without "
+            "asking DTR",
+            f"Set {word('image')}: asked with DTR's signature, the cache has to go to DTR.",
+        )
+    return _without_refusal(asked, seen)
+
+
+def judge_signed_upstream(seen: ProbeAnswer | str) -> Check:
+    """The answer for a blob that exists nowhere, asked for as DTR signed it: only DTR knows that there is none."""
+    asked = "asked with DTR's signature for a blob that exists nowhere"
+    if isinstance(seen, str) or seen.status not in _REFUSALS:
+        return _without_refusal(asked, seen)
+    answer = f"{asked}, the cache answers {status_text(seen.status)}"
+    if seen.status == 404:
+        return Check(CACHE_TO_DTR, "upstream", True, f"{answer}, as only DTR can know")
+    return not_known(
+        CACHE_TO_DTR,
+        "upstream",
+        f"{answer}: the signature is refused, or DTR refuses what does not exist",
+        f"Pull an image that the cache cannot have yet ({word('proof')}), and compare the clocks of DTR and the "
+        "cache's node.",
+    )
+
+
+def _without_refusal(asked: str, seen: ProbeAnswer | str) -> Check:
+    """What it means when a cache that was asked for something it cannot have answers with no refusal."""
     if isinstance(seen, str):
         return bad(
             CACHE_TO_DTR,
             "upstream",
-            f"asked for a blob that it does not have, the cache gives up: {seen}",
-            f"Its way to the upstream may be blocked without a word: let firewalls pass the cache's node. {LOG_HINT}",
+            f"{asked}, the cache gives up: {seen}",
+            f"Its way to the upstream may be blocked without a word: let firewalls pass the cache's node. {log_hint()}",
         )
-    answer = f"asked for a blob that it does not have, the cache answers {status_text(seen.status)}"
-    if seen.status in (401, 403, 404):
-        return Check(CACHE_TO_DTR, "upstream", True, f"{answer}, as its upstream should")
+    answer = f"{asked}, the cache answers {status_text(seen.status)}"
     # The registry writes into some of its answers what else is only in its log.
     cause = causes.of_line(seen.body.decode("utf-8", "replace"), fatal=False) if seen.status >= 500 else None
     if cause is not None:
@@ -63,10 +98,10 @@ def judge_upstream(seen: ProbeAnswer | str) -> Check:
             "upstream",
             f"{answer}: it gets nothing from its upstream",
             "Check from the cache's node that DTR's name, port and certificate are as upstreams and cas of its "
-            f"configuration say. {LOG_HINT}",
+            f"configuration say. {log_hint()}",
         )
     if seen.status == 500:
-        return bad(CACHE_TO_DTR, "upstream", answer, f"Its storage may be full or not writable. {LOG_HINT}")
+        return bad(CACHE_TO_DTR, "upstream", answer, f"Its storage may be full or not writable. {log_hint()}")
     return bad(
         CACHE_TO_DTR, "upstream", f"{answer}, as no content cache does", "Check that the URL is a content cache's."
     )
@@ -89,4 +124,4 @@ def judge_ping(seen: ProbeAnswer | str) -> Check:
         return bad(CLIENT_TO_DTR, "api", f"{answer}: DTR says that it is not healthy ({reason})", "Fix DTR first.")
     if seen.status in (500, 502, 503, 504):
         return bad(CLIENT_TO_DTR, "api", answer, "DTR, or the load balancer before it, is in trouble: fix that first.")
-    return bad(CLIENT_TO_DTR, "api", f"{answer}, as no DTR does", "Check that url is the address of DTR.")
+    return bad(CLIENT_TO_DTR, "api", f"{answer}, as no DTR does", f"Check that {word('url')} is the address of DTR.")

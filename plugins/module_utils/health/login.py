@@ -15,7 +15,7 @@ from ..dtr.tokens import temporary_token
 from ..http.transport import Transport, basic_credentials
 from ..pulling.accounts import an_account
 from ..pulling.distribution import Distribution
-from ..pulling.likely_cause import lost_cache, why_elsewhere
+from ..pulling.likely_cause import misassigned
 from . import pull_check
 from .endpoints import step_of
 from .model import Pulling
@@ -57,8 +57,7 @@ def pulling_of(session: Session, entry: t.Mapping[str, t.Any], *, check_mode: bo
         lambda: login.account,
         lambda: login.distribution,
         lambda url: Transport(url, validate_certs=True, **trust, **requests),
-        lambda: why_elsewhere(session.dtr, login.name, [origin_of(entry["url"])]),
-        lambda: lost_cache(session.dtr, login.name),
+        lambda: misassigned(session.dtr, login.name, [origin_of(entry["url"])]),
     )
     return Pulling(login.log_in, functools.partial(pull_check.check_pull, ask))
 

@@ -31,6 +31,8 @@ class Cache(t.NamedTuple):
         min_days: How long its certificate has to be valid, where that differs from what all others have to.
         certificate: The fingerprint of the certificate that it should have, when it is known.
         published: The ports that its stack publishes: none when there is no such stack, C(None) when that is not known.
+        nodes: The addresses of the nodes of its Swarm, as far as they are known.
+        routed: Whether its stack publishes the port by the routing mesh, as far as that is known.
         pull: How it is asked for a blob as an assigned account does.
         dangling: Lists those of its own accounts whose cache is gone; without it those of the whole DTR count.
     """
@@ -42,8 +44,17 @@ class Cache(t.NamedTuple):
     min_days: int | None = None
     certificate: str | None = None
     published: t.Sequence[int] | None = None
+    nodes: t.Sequence[str] = ()
+    routed: bool = False
     pull: Pulling | None = None
     dangling: t.Callable[[], list[str]] | None = None
+
+
+class PullReport(t.NamedTuple):
+    """What asking with DTR's signature showed, and the seconds of an answer for which the cache had to ask DTR."""
+
+    checks: t.Sequence[Check]
+    upstream_seconds: float | None = None
 
 
 class Pulling(t.NamedTuple):
@@ -56,7 +67,7 @@ class Pulling(t.NamedTuple):
     """
 
     log_in: t.Callable[[], None]
-    check: t.Callable[[str], Check]
+    check: t.Callable[[str], PullReport]
 
 
 class Dtr(t.NamedTuple):
@@ -82,16 +93,18 @@ class Condition(t.NamedTuple):
     checks: list[Check]
     probed: EndpointReport | None = None
     probed_dtr: EndpointReport | None = None
+    # Of an answer without a signature it is not known whether the cache asked anybody.
+    upstream_seconds: float | None = None
 
     @property
     def healthy(self) -> bool:
-        """Whether nothing is wrong."""
-        return all(check.ok for check in self.checks)
+        """Whether nothing is wrong, as far as it can be known."""
+        return not any(check.failed for check in self.checks)
 
     @property
     def serves(self) -> bool:
         """Whether nothing keeps a client of the cache from getting an answer; what the cache gets of DTR is no part."""
-        return all(check.ok or check.harmless for check in self.checks if check.edge == CLIENT_TO_CACHE)
+        return not any(check.prevents_pulls for check in self.checks if check.edge == CLIENT_TO_CACHE)
 
     def row(self) -> dict[str, t.Any]:
         """The cache's part of the module's result."""
@@ -106,7 +119,7 @@ class Condition(t.NamedTuple):
             "days_left": probed.days_left if probed else None,
             "seconds": {
                 CLIENT_TO_CACHE: probed.seconds if probed else None,
-                CACHE_TO_DTR: probed.times.get(NO_BLOB) if probed else None,
+                CACHE_TO_DTR: self.upstream_seconds,
                 CLIENT_TO_DTR: self.probed_dtr.seconds if self.probed_dtr else None,
             },
         }
@@ -119,7 +132,7 @@ def verdict(conditions: t.Sequence[Condition]) -> str | None:
         cause = likely_cause(condition.checks)
         if cause is None:
             continue
-        more = sum(1 for check in condition.checks if not check.ok) - 1
+        more = sum(1 for check in condition.checks if check.failed) - 1
         text = f"{condition.cache.name}: {cause.edge}, {cause.check}: {cause.detail}"
         text += f" {cause.hint}" if cause.hint else ""
         sentences.append(text + (f" ({more} more checks failed)" if more else ""))

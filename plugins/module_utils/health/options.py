@@ -74,6 +74,8 @@ def cache_of(params: t.Mapping[str, t.Any], entry: t.Mapping[str, t.Any]) -> Cac
         entry["min_days"],
         certificate=_fingerprint_of(entry),
         published=entry["published_ports"],
+        nodes=entry["node_addresses"] or (),
+        routed=entry["publish_mode"] == "ingress",
     )
 
 

@@ -40,7 +40,7 @@ def probe(endpoint: Endpoint, step: float, now: t.Callable[[], float] = time.tim
         hopeless=lambda _failure: False,
     )
     merged = _merged({names[each]: visits.done[each] for each in range(len(addresses))})
-    return merged._replace(checks=[resolved, *merged.checks])
+    return merged._replace(checks=[resolved, *merged.checks], addresses=names, port=origin.port)
 
 
 def _resolve(origin: Origin) -> list[tuple[int, t.Any]]:
@@ -72,10 +72,14 @@ def _merged(found: t.Mapping[str, EndpointReport]) -> EndpointReport:
     for name, report in reached.items():
         for check in report.checks[1:]:
             key = (check.edge, check.check)
-            if key not in later or (later[key].ok and not check.ok):
+            if key not in later or _severity(check) > _severity(later[key]):
                 later[key] = check._replace(detail=f"{name}: {check.detail}")
     soonest = min(reached.values(), key=lambda report: _or_never(report.days_left), default=some)
     return soonest._replace(checks=checks + list(later.values()))
+
+
+def _severity(check: Check) -> int:
+    return 2 if check.failed else int(check.ok is None)
 
 
 def _or_never(days: int | None) -> float:

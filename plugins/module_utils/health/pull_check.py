@@ -1,25 +1,32 @@
 # Copyright: Contributors to the dtr.cache project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One blob asked for as a client asks: with DTR's signature. The cache's answer shows what no other check can.
+"""Blobs asked for as a client asks: with DTR's signature. The answers show what no other check can.
 
-A cache that reaches its upstream and still gives nothing has trouble with its storage; one that is refused what DTR has
-signed is not trusted, or asks somebody else than DTR.
+Whether DTR sends there at all shows whether DTR and the cache get along. A blob that exists nowhere shows the cache's
+way to DTR, since no cache can have it and only DTR can know that nobody has. A layer shows the rest: a cache that
+reaches its upstream and still gives nothing has trouble with its storage; one that is refused what DTR has signed is
+not trusted, or asks somebody else than DTR.
 """
 
 from __future__ import annotations
 
+import secrets
+import time
 import typing as t
 from urllib.parse import urlsplit
 
 from ..common.failure import Failure
-from ..common.urls import origin_of
+from ..common.urls import Origin, origin_of
 from ..dtr import images
+from ..dtr.distrust import distrust_hint
 from ..http.responses import status_text
 from ..http.transport import Transport
 from ..pulling.distribution import Distribution
-from .checks import CACHE_TO_DTR, CLIENT_TO_DTR, Check, bad
-from .judges import LOG_HINT
+from .checks import CACHE_TO_DTR, CLIENT_TO_DTR, DTR_TO_CACHE, Check, bad
+from .endpoint import ProbeAnswer
+from .judges import judge_signed_upstream, log_hint
+from .model import PullReport
 
 _MOST_NESTED = 3
 # What any of them means is for the judge to say.
@@ -34,52 +41,100 @@ class Ask(t.NamedTuple):
         account: Gives the account's name for messages, once it is logged in.
         distribution: Gives DTR's C(/v2) as that account.
         connect: Makes a transport without credentials for an address of the cache.
-        why_elsewhere: The likely cause when DTR does not send to the cache, as a sentence.
-        lost_cache: What to do when the account's cache is gone, or C(None) where it is not.
+        misassigned: Why DTR should not send the account to the cache, as a sentence, or C(None) where it should.
     """
 
     image: str
     account: t.Callable[[], str]
     distribution: t.Callable[[], Distribution]
     connect: t.Callable[[str], Transport]
-    why_elsewhere: t.Callable[[], str]
-    lost_cache: t.Callable[[], str | None]
+    misassigned: t.Callable[[], str | None]
 
 
-def check_pull(ask: Ask, url: str) -> Check:
-    """Ask for the smallest layer of the image by way of the cache at C(url)."""
+def check_pull(ask: Ask, url: str) -> PullReport:
+    """Ask for a blob that exists nowhere, and for the smallest layer of the image, by way of the cache at C(url)."""
     try:
         distribution = ask.distribution()
         repository, blob = _smallest_layer(distribution, ask.image)
-        location = _location(ask, distribution, repository, blob.digest)
     except Failure as failure:
-        return _bad(CLIENT_TO_DTR, failure.message, failure.hint)
+        return PullReport([_bad(CLIENT_TO_DTR, failure.message, failure.hint)])
+    try:
+        location = distribution.blob_location(repository, blob.digest)
+    except Failure as failure:
+        return PullReport([_not_sent(ask, failure, url)])
     place = None if location is None else origin_of(location)
-    if location is None or place != origin_of(url):
-        account = ask.account()
-        return _bad(
-            CLIENT_TO_DTR,
-            f"DTR sends account {account} to {place or 'itself'} for a layer of {ask.image}, and not to {url}",
-            ask.why_elsewhere(),
-        )
+    if location is None or place is None or place != origin_of(url):
+        return PullReport([_sent_elsewhere(ask, place, url)])
+    sent = Check(DTR_TO_CACHE, "redirect", True, f"DTR sends account {ask.account()} to {place}")
+    transport = ask.connect(str(place))
+    nothing = _location_of_nothing(distribution, repository)
+    began = time.monotonic()
+    upstream = _of_upstream(transport, nothing, place)
+    seconds = round(time.monotonic() - began, 4)
+    if upstream and upstream.failed:
+        return PullReport([sent, upstream])
+    reached = upstream is not None and upstream.ok is True
     try:
-        return judge(_status(ask.connect(str(place)), location), ask.image)
+        pulled = judge(_answer(transport, location).status, ask.image, reached=reached)
     except Failure as failure:
-        return _bad(CACHE_TO_DTR, failure.message, failure.hint)
+        pulled = _bad(CACHE_TO_DTR, failure.message, failure.hint)
+    return PullReport([sent, *([upstream] if upstream else []), pulled], seconds if reached else None)
 
 
-def _location(ask: Ask, distribution: Distribution, repository: str, digest: str) -> str | None:
-    """Where DTR sends for a layer. A refusal may be about the account's cache, whatever DTR's answer says."""
+def _location_of_nothing(distribution: Distribution, repository: str) -> str | None:
+    """Where DTR sends for a blob that exists nowhere; C(None) where it does not, which is not documented."""
     try:
-        return distribution.blob_location(repository, digest)
+        return distribution.blob_location(repository, f"sha256:{secrets.token_hex(32)}")
+    except Failure:
+        return None
+
+
+def _of_upstream(transport: Transport, location: str | None, place: Origin) -> Check | None:
+    if location is None or origin_of(location) != place:
+        return None
+    try:
+        answer: ProbeAnswer | str = _answer(transport, location)
     except Failure as failure:
-        if failure.http_status is not None:
-            failure.hint = ask.lost_cache() or failure.hint
-        raise
+        answer = failure.message
+    return judge_signed_upstream(answer)
 
 
-def judge(status: int, image: str) -> Check:
-    """What the cache's answer to a signed request means, when it is known to reach its upstream."""
+def _not_sent(ask: Ask, failure: Failure, url: str) -> Check:
+    """What it means that DTR refuses a layer: that may be about the account's cache, whatever the answer says."""
+    if failure.http_status is None:
+        return _bad(CLIENT_TO_DTR, failure.message, failure.hint)
+    misassigned = ask.misassigned()
+    if misassigned:
+        return _bad(CLIENT_TO_DTR, failure.message, misassigned)
+    if failure.http_status < 500:
+        return _bad(CLIENT_TO_DTR, failure.message, failure.hint)
+    return bad(
+        DTR_TO_CACHE,
+        "redirect",
+        f"DTR does not send account {ask.account()}, which is assigned to this cache, there for a layer of "
+        f"{ask.image}: {failure.message.rstrip('.')}",
+        f"{distrust_hint(url)} If accounts without a cache get the same answer for this image, it is DTR's own "
+        "storage.",
+    )
+
+
+def _sent_elsewhere(ask: Ask, place: Origin | None, url: str) -> Check:
+    misassigned = ask.misassigned()
+    account, where = ask.account(), str(place or "itself")
+    if misassigned or place is not None:
+        detail = f"DTR sends account {account} to {where} for a layer of {ask.image}, and not to {url}"
+        return _bad(CLIENT_TO_DTR, detail, misassigned or "The setting may have changed a moment ago: check again.")
+    return bad(
+        DTR_TO_CACHE,
+        "redirect",
+        f"account {account} is assigned to this cache, which answers from here, and DTR serves a layer of {ask.image} "
+        "itself",
+        distrust_hint(url),
+    )
+
+
+def judge(status: int, image: str, *, reached: bool) -> Check:
+    """What the cache's answer to a signed request means. C(reached) says whether it is known to reach its upstream."""
     answer = f"asked for a layer of {image} as DTR signed it, the cache answers {status_text(status)}"
     if status < 400:
         return Check(CACHE_TO_DTR, "pull", True, answer)
@@ -96,10 +151,15 @@ def judge(status: int, image: str) -> Check:
             f"{answer}: its upstream does not have what DTR has",
             "Check that upstreams of the cache's configuration lead to this very DTR.",
         )
+    storage = "Its storage may be full or not writable: make room, or check rights and credentials."
+    if reached:
+        why = f"{answer}: it reaches its upstream, but cannot store or read the layer"
+        return _bad(CACHE_TO_DTR, why, f"{storage} {log_hint()}")
     return _bad(
         CACHE_TO_DTR,
-        f"{answer}: it reaches its upstream, but cannot store or read the layer",
-        f"Its storage may be full or not writable: make room, or check rights and credentials. {LOG_HINT}",
+        f"{answer}: it cannot get the layer from its upstream, or cannot store or read it",
+        "Check from the cache's node that DTR's name, port and certificate are as upstreams and cas of its "
+        f"configuration say. {storage} {log_hint()}",
     )
 
 
@@ -117,12 +177,13 @@ def _smallest_layer(distribution: Distribution, image: str) -> tuple[str, images
     raise Failure("UNSUPPORTED_MANIFEST", f"The manifest of {image} has an index too deep within another.")
 
 
-def _status(transport: Transport, location: str) -> int:
+def _answer(transport: Transport, location: str) -> ProbeAnswer:
     parts = urlsplit(location)
     target = f"{parts.path}?{parts.query}" if parts.query else parts.path
-    # The body is the layer: it is left unread.
     with transport.stream("GET", target, headers={"Accept": "*/*"}, expect=_ANY) as stream:
-        return stream.status
+        # The body of a success is the layer: it is left unread.
+        body = b"" if stream.status < 400 else stream.beginning()[0]
+        return ProbeAnswer(stream.status, {}, body)
 
 
 def _bad(edge: str, detail: str, hint: str | None) -> Check:

@@ -226,7 +226,7 @@ class Visit:
                     self._compare_clocks(answer)
             check = question.judge(answer)
             self._checks.append(check)
-            if not check.ok:
+            if check.failed:
                 # Whoever fails at the first question is not to be judged by the next.
                 break
 

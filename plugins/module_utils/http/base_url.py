@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 
 from ..common.failure import Failure
 from ..common.urls import ascii_name, without_secrets
+from ..common.vocabulary import word
 
 
 def normalise_url(url: str, allow_plain: bool = False) -> str:
@@ -26,7 +27,7 @@ def normalise_url(url: str, allow_plain: bool = False) -> str:
         raise Failure(
             "INVALID_INPUT",
             f"url: credentials do not belong into the URL of {host or 'a server'}.",
-            hint="Use username and password.",
+            hint=f"Use {word('credentials')}.",
         )
     if "://" not in text:
         text = f"https://{text}"

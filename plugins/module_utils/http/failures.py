@@ -11,6 +11,7 @@ import ssl
 import typing as t
 
 from ..common.failure import Failure
+from ..common.vocabulary import word
 from . import tls
 from .retries import Fate, Lost
 
@@ -39,14 +40,16 @@ class ConnectionFailures(t.NamedTuple):
         if verdict:
             return self._failure(method, url, verdict.code, f"{self.server} {verdict.reason}", verdict.hint)
         if isinstance(error, UnicodeError):
-            return self._failure(method, url, "INVALID_INPUT", f"{self.server} is not a host name", "Check the url.")
+            return self._failure(
+                method, url, "INVALID_INPUT", f"{self.server} is not a host name", f"Check {word('url')}."
+            )
         if self.proxy:
             reason = f"the proxy {self.proxy} gave no connection to {self.server} ({_reason(error)})"
             hint = "Check the environment's HTTPS_PROXY, and add the host to NO_PROXY if it needs no proxy."
             return self._lost(method, url, "PROXY_FAILED", reason, hint, Fate.NOT_PROCESSED)
         if isinstance(error, socket.gaierror) and error.errno != socket.EAI_AGAIN:
             reason = f"the host name {self.host} is unknown"
-            hint = "Check the url for typing errors, and this machine's name resolution."
+            hint = f"Check {word('url')} for typing errors, and this machine's name resolution."
             return self._failure(method, url, "NAME_NOT_RESOLVED", reason, hint)
         if isinstance(error, _TIME_OUTS):
             reason = f"no connection to {self.server} within {self.timeout:g} seconds"
@@ -56,7 +59,7 @@ class ConnectionFailures(t.NamedTuple):
         reason = f"no connection to {self.server} ({_reason(error)})"
         if refused:
             reason = f"{self.server} refused the connection"
-        hint = "Check host and port of the url, and that the server runs."
+        hint = f"Check host and port of {word('url')}, and that the server runs."
         return self._lost(method, url, "CONNECTION_FAILED", reason, hint, Fate.NOT_PROCESSED, refused=refused)
 
     def broken(self, method: str, url: str, error: BaseException) -> Lost | Failure:
@@ -67,10 +70,12 @@ class ConnectionFailures(t.NamedTuple):
             return self._failure(method, url, verdict.code, f"{self.server} {verdict.reason}", verdict.hint)
         if isinstance(error, _TIME_OUTS):
             reason = f"no answer from {self.server} within {self.timeout:g} seconds"
-            return self._lost(method, url, "TIMEOUT", reason, "Raise timeout if the server is only slow.", Fate.PENDING)
+            return self._lost(
+                method, url, "TIMEOUT", reason, f"{word('more time')} if the server is only slow.", Fate.PENDING
+            )
         if isinstance(error, http.client.BadStatusLine) and not isinstance(error, http.client.RemoteDisconnected):
             reason = f"{self.server} does not answer in HTTP"
-            return self._failure(method, url, "UNEXPECTED_ANSWER", reason, "Check scheme and port of the url.")
+            return self._failure(method, url, "UNEXPECTED_ANSWER", reason, f"Check scheme and port of {word('url')}.")
         return self._lost(
             method,
             url,

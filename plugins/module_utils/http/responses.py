@@ -12,14 +12,10 @@ import typing as t
 
 from ..common.failure import Failure
 from ..common.urls import without_secrets
+from ..common.vocabulary import word
 
 _LOG_IN_MARKS = ("openid", "login", "log-in", "signin", "sign-in", "oauth", "saml", "/auth")
 _CODES = {401: "NOT_AUTHENTICATED", 403: "NOT_AUTHORIZED", 404: "NOT_FOUND", 429: "TOO_MANY_REQUESTS"}
-_HINTS = {
-    401: "Check username and password; where single sign-on is on, the password has to be an access token.",
-    403: "Use an administrator's account: others may only read, and change their own settings.",
-}
-_CREDENTIALS_HINT = _HINTS[401]
 _TEXT_LENGTH = 300
 _CODE_LENGTH = 100
 # Errors of one answer that a message repeats.
@@ -67,7 +63,7 @@ class Answer(t.NamedTuple):
             hint = "Check that the URL is the DTR's own, without a proxy, portal or other product in front."
         elif self.body.lstrip()[:1] in (b"{", b"["):
             what = f"JSON that is cut off or broken after {len(self.body)} bytes"
-            hint = "Run the task again; if it stays, check for a proxy between this machine and DTR."
+            hint = f"{word('again')}; if it stays, check for a proxy between this machine and DTR."
         else:
             what = "text that is not JSON"
         message = f"{self.method} {self.url} answered {status_text(self.status)} with {what}."
@@ -159,7 +155,16 @@ def failure_of(answer: Answer) -> Failure:
         said = f"more than {len(answer.body) // 1024} kB that are no answer of DTR's API"
     message = f"{answer.method} {answer.url} answered {status_text(answer.status)}"
     message = f"{message}: {said}." if said else f"{message}."
-    return Failure(code, message, http_status=answer.status, url=answer.url, hint=_HINTS.get(answer.status))
+    return Failure(code, message, http_status=answer.status, url=answer.url, hint=_hint_of(answer.status))
+
+
+def _hint_of(status: int) -> str | None:
+    if status == 401:
+        return f"Check {word('credentials')}; where single sign-on is on, the password has to be an access token."
+    if status == 403:
+        account = f"Use an administrator's account ({word('credentials')})"
+        return f"{account}: others may only read, and change their own settings."
+    return None
 
 
 def _redirect_failure(answer: Answer) -> Failure:
@@ -171,12 +176,12 @@ def _redirect_failure(answer: Answer) -> Failure:
             f"{sentence} and sends to the log-in page {location}: the credentials were not accepted.",
             http_status=answer.status,
             url=answer.url,
-            hint=_CREDENTIALS_HINT,
+            hint=_hint_of(401),
         )
     return Failure(
         "UNEXPECTED_REDIRECT",
         f"{sentence} to {location or 'nowhere'}; redirects are not followed, so that credentials stay with one host.",
         http_status=answer.status,
         url=answer.url,
-        hint="Set the url to the address that DTR itself answers on.",
+        hint=f"Set {word('url')} to the address that DTR itself answers on.",
     )

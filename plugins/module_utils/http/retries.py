@@ -12,6 +12,7 @@ import time
 import typing as t
 
 from ..common.failure import Failure
+from ..common.vocabulary import word
 
 RETRIED_STATUSES = frozenset({429, 502, 503, 504})
 # A server that was never there is given up after so long. One that has answered before may be starting again.
@@ -145,7 +146,7 @@ def outcome_unknown(lost: Lost) -> Failure:
         f"{lost.failure.message} It is unknown whether the server acted on the request, so it was not sent again.",
         http_status=lost.failure.http_status,
         url=lost.failure.url,
-        hint="Run the task again: it reads what is there before it writes.",
+        hint=f"{word('again')}: it reads what is there before it writes.",
     )
 
 

@@ -10,6 +10,7 @@ import ssl
 import typing as t
 
 from ..common.failure import Failure
+from ..common.vocabulary import DTR_CA, FETCH_CA, word
 
 # OpenSSL's X509_V_FLAG_PARTIAL_CHAIN; the ssl module names it only from Python 3.10 on.
 _PARTIAL_CHAIN = getattr(ssl, "VERIFY_X509_PARTIAL_CHAIN", 0x80000)
@@ -70,7 +71,8 @@ def _load_authorities(context: ssl.SSLContext, ca_path: str | None, ca_certifica
     if ca_certificate:
         try:
             context.load_verify_locations(cadata=ca_certificate)
-        except (ssl.SSLError, ValueError) as error:
+        # What is beyond ASCII is of a wrong type to it.
+        except (ssl.SSLError, ValueError, TypeError) as error:
             raise _unusable("ca_certificate", "the PEM text", error) from None
     elif ca_path:
         _load_ca_path(context, os.path.expanduser(ca_path))
@@ -153,7 +155,7 @@ def explain(error: ssl.SSLError) -> Verdict | None:
         return Verdict(
             "TLS_CLIENT_CERTIFICATE_REQUIRED",
             "requires a client certificate",
-            "Set client_cert and client_key.",
+            f"Set {word('client certificate')}.",
         )
     if "ALERT_UNKNOWN_CA" in text or "ALERT_BAD_CERTIFICATE" in text:
         return Verdict(
@@ -173,7 +175,7 @@ def _explain_verification(error: ssl.SSLCertVerificationError) -> Verdict:
         return Verdict(
             "TLS_UNKNOWN_AUTHORITY",
             "has a certificate signed by an unknown authority",
-            "Set ca_path to the CA that signed it; the module dtr.cache.registry_ca_info fetches DTR's.",
+            f"Set {word(DTR_CA)} to the CA that signed it{word(FETCH_CA)}.",
         )
     if error.verify_code == _EXPIRED:
         return Verdict(
@@ -192,5 +194,5 @@ def _explain_verification(error: ssl.SSLCertVerificationError) -> Verdict:
     return Verdict(
         "TLS_FAILED",
         f"has a certificate that does not verify ({error.verify_message})",
-        "Set ca_path to the CA that signed the server's certificate.",
+        f"Set {word(DTR_CA)} to the CA that signed the server's certificate.",
     )

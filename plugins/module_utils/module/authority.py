@@ -11,6 +11,7 @@ import typing as t
 from ansible.module_utils.basic import missing_required_lib
 
 from ..common.failure import Failure
+from ..common.vocabulary import word
 from ..http.base_url import normalise_url
 from ..x509 import certificates
 from .base import Module
@@ -37,8 +38,7 @@ def fetch_authority(module: Module) -> dict[str, t.Any]:
     if trusted_by == "first_use":
         module.warn(
             f"The CA of {module.params['url']} was taken on trust at first use. "
-            "Compare it, and pin it with fingerprint, in roles and playbooks with "
-            f"dtr_cache_registry_ca_fingerprint: {described[0]['fingerprint']}"
+            f"Compare it, and pin it with {word('pin')}: {described[0]['fingerprint']}"
         )
     return {"pem": pem, "certificates": described, "trusted_by": trusted_by}
 

@@ -13,10 +13,11 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ..common.failure import Failure
-from ..common.redaction import printable
+from ..common.redaction import printable, writable
 
 # Options that hold an address, also one without a scheme.
 _ADDRESSES = ("url", "host")
+_OWN_ADDRESS = "url"
 
 
 class Module:
@@ -35,7 +36,8 @@ class Module:
         """End in failure. What ansible-core calls this with is about the options."""
         self._hide_secrets()
         result_of_failure = Failure("INVALID_INPUT", str(msg)).as_result()
-        super().fail_json(msg, **{"failure": result_of_failure["failure"], **result})  # type: ignore[misc]
+        told = writable({"failure": result_of_failure["failure"], **result})
+        super().fail_json(writable(msg), **told)  # type: ignore[misc]
 
     def warn(self, warning: str, **options: t.Any) -> None:
         """Warn; Ansible hands the text to the terminal as it is."""
@@ -50,7 +52,7 @@ class Module:
     def exit_json(self, **result: t.Any) -> None:
         """End in success."""
         self._hide_secrets()
-        super().exit_json(**result)  # type: ignore[misc]
+        super().exit_json(**writable(result))  # type: ignore[misc]
 
     def has_answered(self, server: str) -> bool:  # noqa: ARG002 (only Ansible's own process remembers)
         """Whether a server is known to have answered in this run, so that one that refuses may be starting again."""
@@ -94,17 +96,27 @@ def unforeseen(error: Exception) -> Failure:
     )
 
 
-def passwords_in_urls(value: t.Any, name: str = "") -> t.Iterator[str]:
-    """What stands before an C(@) in options that are addresses, or that look like one: a password, or a token alone."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from passwords_in_urls(item, str(key))
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from passwords_in_urls(item, name)
-    elif isinstance(value, str):
-        pattern = r"^(?:[a-z][a-z0-9+.-]*://)?(.*)@" if name in _ADDRESSES else r"[a-z][a-z0-9+.-]*://(\S*)@"
-        for information in re.findall(pattern, value.strip(), re.IGNORECASE):
+def passwords_in_urls(params: t.Mapping[str, t.Any]) -> t.Iterator[str]:
+    """What stands before an C(@) in options that are addresses, or that look like one: a password, or a token alone.
+
+    Of the address of DTR, whose password it is, that is the word alone. Of any other address it is the word as it
+    stands there: somebody may have registered a cache with the name of a region in such a place, and a word like that
+    is everywhere in what servers say.
+    """
+    for name, value in params.items():
+        for information in _user_information(value, name):
             user, colon, password = information.partition(":")
             if password or (user and not colon):
-                yield password or user
+                yield (password or user) if name == _OWN_ADDRESS else f"{information}@"
+
+
+def _user_information(value: t.Any, name: str) -> t.Iterator[str]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _user_information(item, str(key))
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _user_information(item, name)
+    elif isinstance(value, str):
+        pattern = r"^(?:[a-z][a-z0-9+.-]*://)?(.*)@" if name in _ADDRESSES else r"[a-z][a-z0-9+.-]*://(\S*)@"
+        yield from re.findall(pattern, value.strip(), re.IGNORECASE)

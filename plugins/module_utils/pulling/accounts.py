@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ..common.failure import Failure
+from ..common.vocabulary import word
 from ..dtr.api import DtrApi
 from ..dtr.model import Account
 
@@ -24,8 +25,8 @@ def an_account(dtr: DtrApi, declared: t.Mapping[str, t.Any]) -> str | None:
     if member is None:
         raise Failure(
             "NO_SUCH_USER",
-            f"account_of: {', '.join((*teams, *orgs))} has no active account.",
-            hint="Name an account to pull as.",
+            f"{word('accounts')}: {', '.join((*teams, *orgs))} has no active account.",
+            hint=f"Name an account to pull as ({word('account')}).",
         )
     return member.name
 

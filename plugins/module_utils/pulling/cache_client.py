@@ -11,6 +11,7 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from ..common.failure import Failure
 from ..common.urls import Origin, origin_of, without_secrets
+from ..common.vocabulary import word
 from ..dtr import images
 from ..http.responses import Answer, failure_of, status_text
 from ..http.streams import Stream
@@ -162,8 +163,8 @@ class CacheClient:
         """A failure of the connection to the cache with a hint that fits this edge, and not the one to DTR."""
         if failure.code == "TLS_UNKNOWN_AUTHORITY":
             failure.hint = (
-                "Give the CA that signed the cache's certificate as cache_ca_certificate (dtr_cache_ca_certificate of "
-                "the roles). Docker Engines need it in the folder of DTR's host name below /etc/docker/certs.d."
+                f"Give the CA that signed the cache's certificate as {word('CA of the cache')}. Docker Engines need "
+                "it in the folder of DTR's host name below /etc/docker/certs.d (role dtr.cache.client_trust)."
             )
         elif failure.code in ("CONNECTION_FAILED", "TIMEOUT"):
             failure.hint = f"Check that the cache runs, and that this machine reaches {origin}."

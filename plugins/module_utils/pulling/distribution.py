@@ -17,6 +17,7 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from ..common.failure import Failure
 from ..common.urls import Origin, origin_of, without_secrets
+from ..common.vocabulary import word
 from ..dtr import images
 from ..http.responses import (
     Answer,
@@ -242,7 +243,7 @@ class Distribution:
                 f"GET {answer.url} answered {status_text(answer.status)} to {target}; manifests have to come from DTR.",
                 http_status=answer.status,
                 url=answer.url,
-                hint="Set the url to the address that DTR itself answers on.",
+                hint=f"Set {word('url')} to the address that DTR itself answers on.",
             )
         return failure_of(answer)
 

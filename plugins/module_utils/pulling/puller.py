@@ -115,7 +115,8 @@ class Puller:
     def preview(self, names: t.Sequence[str], unknown: t.Mapping[str, Failure] | None = None) -> Report:
         """What C(pull) would do: manifests are read and the cache is asked what it has, but no blob is requested.
 
-        Whether an unsigned answer can be trusted shows only after a pull; here it is.
+        Where the cache refuses everything, it may have nothing, or it may ask DTR before it serves what it has: what
+        it has is not known then.
         """
         resolved = self._resolve_all(names, unknown)
         wanted = wanted_blobs(resolved)
@@ -125,13 +126,14 @@ class Puller:
         for image in resolved:
             image.failure = image.failure or first_failure(image, failed)
         coming = [item for item, asked in results.done.items() if not (self._skip_cached and asked.answered_before)]
+        says = any(asked.answered_before for asked in done.values())
         return Report(
-            [{**row(image, done, True), "via_cache": None} for image in resolved],
+            [{**row(image, done, says), "via_cache": None} for image in resolved],
             {
                 "blobs": len(coming),
                 "bytes": sum(item.blob.size for item in coming),
                 "seconds": 0.0,
-                **sizes(wanted, results.done),
+                **sizes(wanted, results.done if says else {}),
             },
             any(pulled.answered_before is False for pulled in done.values()),
             {image.name: image.failure for image in resolved if image.failure},

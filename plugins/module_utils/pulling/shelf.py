@@ -12,6 +12,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from ..common.failure import Failure
 from ..common.urls import origin_of
+from ..common.vocabulary import word
 from ..dtr import images
 from ..dtr.api import DtrApi
 from ..http.responses import Answer, failure_of
@@ -98,7 +99,7 @@ class Shelf:
             raise Failure(
                 "UNEXPECTED_REDIRECT",
                 f"DTR wants an upload to {self.repository} to go to {origin_of(target)}.",
-                hint="Set the url to the address that DTR itself answers on.",
+                hint=f"Set {word('url')} to the address that DTR itself answers on.",
             )
         parts = urlsplit(target)
         query = f"{parts.query}&" if parts.query else ""

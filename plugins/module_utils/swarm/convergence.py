@@ -16,8 +16,9 @@ import typing as t
 
 from ..common.failure import Failure
 from ..common.redaction import redacted
+from ..common.vocabulary import word
 from .engine import Engine
-from .gap import gap_seconds
+from .gap import cut_off, gap_seconds
 from .model import NO_ENGINE, NOT_A_MANAGER, Moment
 from .objects import stale_objects
 from .task_logs import log_of_failure
@@ -48,7 +49,7 @@ _HINTS = {
     NO_NODE: "Check the nodes' labels, states and published ports: docker node ls, docker service ls",
     REMOVED: "Find out who removed it, and deploy it again.",
     REPLACED: "Only one run at a time may change a stack: wait until the other one has ended, then deploy again.",
-    TIMED_OUT: "The timeline in this result shows how far it came; a longer timeout may be needed.",
+    TIMED_OUT: f"The timeline in this result shows how far it came; a longer {word('wait')} may be needed.",
 }
 
 
@@ -99,6 +100,7 @@ def settle(engine: Engine, options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     gap = gap_seconds(outcome.moment)
     if gap is not None:
         result["gap_seconds"] = gap
+        result["cut_off"] = cut_off(outcome.moment)
     if verdict == CONVERGED:
         return {"changed": False, **result}
     message = f"Stack {stack} did not settle: {outcome.reason}."

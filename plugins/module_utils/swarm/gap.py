@@ -1,14 +1,18 @@
 # Copyright: Contributors to the dtr.cache project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""For how long a stack took no requests while it was updated."""
+"""For how long a stack took no requests while it was updated, and whose requests were cut off.
+
+Whether a replica that is told to stop ends by itself, and whether it finishes its requests first, no document says: see
+"A stopping replica finishes its requests" in docs/decisions.md. Its exit code shows that it did not.
+"""
 
 from __future__ import annotations
 
 import typing as t
 
 from .model import Moment, Raw
-from .tasks import created, runs, since_1970, tasks_of
+from .tasks import created, node_name, runs, since_1970, tasks_of
 
 # From being asked to stop until its container is: the Engine lets the routing mesh forget a replica first
 # (defaultGossipConvergeDelay in moby's daemon/cluster/executor/container/controller.go).
@@ -28,6 +32,24 @@ def gap_seconds(moment: Moment) -> float | None:
         if update.get("StartedAt"):
             gaps.append(_gap(service, tasks_of(service, moment), moment, since_1970(update["StartedAt"])))
     return round(max(gaps), 1) if gaps else None
+
+
+def cut_off(moment: Moment) -> list[dict[str, t.Any]]:
+    """The replicas of the last update that did not end by themselves, with the node and the exit code of each.
+
+    One that ended with 0 may have finished its requests or not: a start script that ends before the registry gives 0,
+    too.
+    """
+    found = []
+    for service in moment.services.values():
+        begun = since_1970(str((service.get("UpdateStatus") or {}).get("StartedAt") or ""))
+        for task in tasks_of(service, moment) if begun else ():
+            status = task["Status"]
+            code = (status.get("ContainerStatus") or {}).get("ExitCode")
+            replaced = created(task) < begun <= since_1970(status["Timestamp"])
+            if status["State"] == "shutdown" and replaced and code:
+                found.append({"node": node_name(task, moment), "exit_code": code})
+    return sorted(found, key=lambda each: (each["node"], each["exit_code"]))
 
 
 def _gap(service: Raw, tasks: t.Sequence[Raw], moment: Moment, begun: float) -> float:

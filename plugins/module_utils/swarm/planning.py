@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import typing as t
 
 from ..common.failure import Failure
 from .compose import external_names
 from .engine import Engine
+from .model import Moment
 from .plan import WantedStack, plan, plan_removal
 from .prerequisites import preflight_problems
 from .tasks import published_ports, running_services, stalled_services
@@ -40,7 +42,11 @@ def planned(engine: Engine, options: t.Mapping[str, t.Any], *, check_mode: bool)
     engine.require_manager()
     make_plan = plan if options["state"] == "present" else plan_removal
     moment = engine.observe(wanted.name)
-    live = {"services": running_services(moment), "published_ports": published_ports(moment, _CACHE)}
+    live = {
+        "services": running_services(moment),
+        "published_ports": published_ports(moment, _CACHE),
+        "node_addresses": _node_addresses(moment),
+    }
     try:
         made = make_plan(engine.read_swarm(wanted.name), wanted)
     except Failure as failure:
@@ -57,6 +63,23 @@ def planned(engine: Engine, options: t.Mapping[str, t.Any], *, check_mode: bool)
         **live,
         "diff": made.diff(),
     }
+
+
+def _node_addresses(moment: Moment) -> list[str]:
+    """The addresses at which the nodes of the Swarm know each other; a manager may call its own address 0.0.0.0."""
+    found = []
+    for node in moment.nodes.values():
+        manager = str((node.get("ManagerStatus") or {}).get("Addr") or "").rpartition(":")[0].strip("[]")
+        found += [str((node.get("Status") or {}).get("Addr") or ""), manager]
+    return sorted({address for address in found if _is_somewhere(address)})
+
+
+def _is_somewhere(address: str) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return not (parsed.is_unspecified or parsed.is_loopback)
 
 
 def _wanted(options: t.Mapping[str, t.Any]) -> WantedStack:

@@ -23,6 +23,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
 from ansible.plugins.filter.core import to_json
 
+from ...module_utils.common.redaction import writable
 from ...module_utils.module.base import Module
 from ...module_utils.module.of_dtr import DtrModule
 
@@ -109,7 +110,7 @@ class _Here:
     def exit_json(self, **result: t.Any) -> None:
         answer = {"changed": False, **result}
         if self._invocation:
-            answer["invocation"] = {"module_args": self.params}
+            answer["invocation"] = {"module_args": writable(self.params)}
         if self._warnings:
             answer["warnings"] = self._warnings
         if self._deprecations:

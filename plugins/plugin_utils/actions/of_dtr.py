@@ -18,6 +18,7 @@ from ...module_utils.module.of_dtr import DtrModule
 from .forks import SharedByForks
 from .in_process import Task, run_here
 from .progress_lines import progress_shown, read_by_people
+from .words import speak_as_called
 
 
 class DtrAction(SharedByForks, ActionBase):
@@ -36,6 +37,7 @@ class DtrAction(SharedByForks, ActionBase):
 
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         variables = task_vars or {}
+        speak_as_called(self._task)
         result: dict[str, t.Any] = super().run(tmp, variables)
         with self._progress_path(variables) as path:
             arguments = {**self._task.args, **({"progress_path": path} if path else {})}

@@ -14,6 +14,7 @@ from ...module_utils.common.failure import Failure
 from .forks import SharedByForks
 from .keep_alive import keep_alive
 from .reasons import crash_of
+from .words import speak_as_called
 
 # What a crashed module wrote, as it is, secrets among it; and Ansible's words for the crash, which it shows instead.
 _RAW = ("module_stdout", "module_stderr", "exception")
@@ -27,6 +28,7 @@ class OnManager(SharedByForks, NormalAction):
     """
 
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        speak_as_called(self._task)
         keep_alive(self._connection)
         variables = task_vars or {}
         try:

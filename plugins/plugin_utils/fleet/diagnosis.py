@@ -17,6 +17,7 @@ from ...module_utils.health.checks import (
     CACHE_TO_DTR,
     CLIENT_TO_CACHE,
     CLIENT_TO_DTR,
+    DTR_TO_CACHE,
     Check,
     by_likelihood,
 )
@@ -56,6 +57,8 @@ _SAME: dict[Topic, tuple[str, ...]] = {
     (CLIENT_TO_DTR, "name_resolution"): ("upstream_dns",),
     (CLIENT_TO_DTR, "validity"): ("upstream_expired", "upstream_not_yet_valid"),
     (CLIENT_TO_DTR, "host_name"): ("upstream_name_mismatch",),
+    # DTR is a client of the cache, too.
+    (DTR_TO_CACHE, "redirect"): ("client_distrusts_cache", "client_sees_expired"),
     (CLIENT_TO_CACHE, "chain"): ("client_distrusts_cache",),
     (CLIENT_TO_CACHE, "host_name"): ("client_distrusts_cache",),
     (CLIENT_TO_CACHE, "validity"): ("client_sees_expired", "client_distrusts_cache"),
@@ -147,8 +150,18 @@ def verdict(row: Result, findings: t.Sequence[Finding], unread: t.Sequence[str] 
         "verdict": first.headline if first else None,
         "fix": first.fix if first else None,
         "causes": [cause.row() for cause in causes],
-        "notes": [*notes, *unread],
+        "notes": [*notes, *_unknown(row), *unread],
     }
+
+
+def _unknown(row: Result) -> list[str]:
+    """What was checked and could not be known, with how to find out."""
+    checks = [Check(**check) for check in row.get("checks") or []]
+    return [
+        f"Not known: {check.edge}, {check.check}: {check.detail} {check.hint or ''}".rstrip()
+        for check in checks
+        if check.ok is None
+    ]
 
 
 def explanation(result: Result, findings: t.Iterable[Finding]) -> str | None:

@@ -104,6 +104,11 @@ class HostFacts:
         return self._result("__dtr_cache_converged").get("gap_seconds")
 
     @property
+    def cut_off(self) -> t.Sequence[Result]:
+        """The replicas that were replaced and did not end by themselves."""
+        return self._result("__dtr_cache_converged").get("cut_off") or []
+
+    @property
     def health(self) -> Result:
         """What the last probe found at the cache."""
         return next(iter(self._result("__dtr_cache_health").get("caches") or []), {})

@@ -15,7 +15,8 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 
-EDGES = ("client->cache", "cache->DTR", "client->DTR")
+from ...module_utils.common.edges import EDGES
+
 # Worst first.
 STATES = ("unhealthy", "unknown", "healthy")
 DAY = datetime.timedelta(days=1)
@@ -26,17 +27,22 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\u
 
 
 class Check(t.NamedTuple):
-    """One property that was checked."""
+    """One property that was checked; C(ok) is C(None) where it is not known."""
 
     edge: str
     check: str
-    ok: bool
+    ok: bool | None
     detail: str
     hint: str
 
+    @property
+    def state(self) -> str:
+        """What is known of it, as an edge's state has it."""
+        return "unseen" if self.ok is None else "ok" if self.ok else "failed"
+
 
 class Edge(t.NamedTuple):
-    """One of the three ways that a pull takes."""
+    """One of the ways that a pull takes, or that stands behind it."""
 
     name: str
     state: str
@@ -93,6 +99,7 @@ class CacheStatus:
     days_left: int | None
     not_after: datetime.datetime | None
     expires: datetime.datetime | None
+    declared_until: datetime.datetime | None
     accounts: int | None
     dangling: t.Sequence[str]
     registered: bool | None
@@ -182,7 +189,12 @@ def _cache(row: t.Mapping[str, t.Any], moment: datetime.datetime) -> CacheStatus
     seconds = row.get("seconds") or {}
     replicas = row.get("replicas") or {}
     drift = row.get("drift")
-    not_after = _not_after(row.get("certificate") or {})
+    certificate = row.get("certificate") or {}
+    not_after = _not_after(certificate)
+    declared_until = None
+    if certificate.get("seen") is False:
+        # It was declared, and nobody has seen it live.
+        not_after, declared_until = None, not_after
     days_left = row.get("days_left")
     if days_left is None and not_after is not None:
         days_left = (not_after - moment) // DAY
@@ -205,6 +217,7 @@ def _cache(row: t.Mapping[str, t.Any], moment: datetime.datetime) -> CacheStatus
         days_left=days_left,
         not_after=not_after,
         expires=_expires(not_after, days_left, moment),
+        declared_until=declared_until,
         accounts=row.get("accounts"),
         dangling=[clean(account) for account in row.get("dangling") or []],
         registered=row.get("registered"),
@@ -218,7 +231,7 @@ def _check(check: t.Mapping[str, t.Any]) -> Check:
     return Check(
         clean(check.get("edge")),
         clean(check.get("check")),
-        bool(check.get("ok")),
+        None if check.get("ok") is None else bool(check.get("ok")),
         clean(check.get("detail")),
         clean(check.get("hint")),
     )
@@ -233,7 +246,8 @@ def _step(step: t.Mapping[str, t.Any]) -> Step:
 
 
 def _edge(name: str, checks: t.Sequence[Check], seconds: t.Any) -> Edge:
-    state = "unseen" if not checks else "ok" if all(check.ok for check in checks) else "failed"
+    states = {check.state for check in checks} or {"unseen"}
+    state = next(each for each in ("failed", "unseen", "ok") if each in states)
     return Edge(name, state, None if seconds is None else float(seconds), checks)
 
 

@@ -85,6 +85,7 @@ def _probe(settings: Settings, certificate: dict[str, t.Any] | None) -> dict[str
         "min_days": settings.min_days,
         # Replicas that still run with an older secret are not what was deployed.
         "certificate": certificate["fingerprint"] if certificate else "",
+        "publish_mode": settings.publish_mode,
         "image": settings.verify_image or "",
         "account": settings.verify_account,
         "account_of": settings.assignments,

@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 import typing as t
 
 import pytest
+from ansible_collections.dtr.cache.plugins.plugin_utils.actions.in_process import Task, run_here
 
 from .conftest import Json, Registry
 
@@ -215,3 +218,40 @@ def test_an_inactive_account_is_left_out_and_told(populated: Registry, by_id: bo
 def test_there_are_enough_and_each_module_has_some() -> None:
     assert len(list(mistakes())) >= 40
     assert {module for module, _options, _sentence in mistakes()} == set(MODULES)
+
+
+# Half of a pair, as a broken inventory or a server may have it: no character, and nothing that writes text takes it.
+HALF = "\ud800"
+HALVES: list[tuple[str, Json]] = [
+    ("content_caches", {"caches": [{"name": HALF, "host": "https://a.example"}]}),
+    ("content_caches", {"caches": [{"name": "a", "host": f"https://{HALF}.example"}]}),
+    ("content_caches", {"caches": [{"name": "a", "host": HALF}]}),
+    ("content_caches_info", {"url": f"https://{HALF}"}),
+    ("content_caches_info", {"username": HALF}),
+    ("content_caches_info", {"ca_path": HALF}),
+    ("content_caches_info", {"ca_path": None, "ca_certificate": HALF}),
+    ("cache_assignments", {"assignments": [{"cache": HALF, "accounts": ["alice"]}]}),
+    (
+        "cache_assignments",
+        {"assignments": [{"cache": "local", "accounts": [HALF], "orgs": [HALF], "teams": [f"{HALF}/x"]}]},
+    ),
+    ("cache_health", {"caches": [{"name": HALF, "url": f"https://{HALF}.example"}], "timeout": 3, "retries": None}),
+    ("cache_health", {"caches": [{"name": "a", "url": f"https://127.0.0.1:1/{HALF}"}], "timeout": 3, "retries": None}),
+    ("cache_health", {"caches": [{"name": "a", "url": "https://a", "ca_certificate": HALF}], "retries": None}),
+    ("cache_pull", {"cache": HALF, "images": ["a/b:1"]}),
+    ("cache_pull", {"cache": "region-asia", "images": ["a/b:1"], "account": HALF}),
+    ("cache_pull", {"cache": "region-asia", "repositories": [{"repository": "a/b", "tags": HALF}]}),
+    ("cache_proof", {"cache": "region-asia", "repository": HALF}),
+    ("registry_ca_info", {"fingerprint": HALF, "username": None, "password": None}),
+]
+
+
+@pytest.mark.parametrize(("module", "options"), HALVES, ids=ascii)
+def test_half_of_a_pair_is_text_that_can_be_shown(registry: Registry, module: str, options: Json) -> None:
+    """In the process where Ansible mostly runs these modules; of those that it sends, it writes a log itself."""
+    registry.set_up({"1": ("region-asia", "https://127.0.0.1:1"), "2": (HALF, f"https://{HALF}.x")}, {"bob": "1"})
+    declaration = importlib.import_module(f"ansible_collections.dtr.cache.plugins.modules.{module}").MODULE
+    given = {name: value for name, value in {**registry.connection, **options}.items() if value is not None}
+    result = run_here(declaration, Task(f"dtr.cache.{module}", given, invocation=True))
+    assert (result.get("failure") or {}).get("code") != "INTERNAL", result
+    assert json.dumps(result, ensure_ascii=False).encode()

@@ -16,7 +16,7 @@ from .scenarios import ASSIGNMENTS, CACHES, SCENARIOS, Scenario, assert_never_or
 from dtr_standin.accounts import NAMED_USERS  # isort: skip (conftest puts it into the path)
 from dtr_standin.behaviours import Behaviours  # isort: skip (conftest puts it into the path)
 
-#: What is about pulls, which these modules have no part in; `test_lost_caches` has the last two.
+#: What is about pulls, which these modules have no part in, and about trust: see `test_lost_caches`, `test_positions`.
 _OF_PULLS = {
     "blob_redirect_status",
     "redirect_heads",
@@ -26,6 +26,9 @@ _OF_PULLS = {
     "token_seconds",
     "cache_gone",
     "cache_down",
+    "distrusted_cache",
+    "trusted_ca",
+    "redirect_missing",
 }
 #: Values for those whose type does not name them.
 _OPEN_ENDED: dict[str, list[t.Any]] = {"page_limit": [1, 7], "version": ["3.1.0"], "unhealthy": ["rethinkdb is down"]}

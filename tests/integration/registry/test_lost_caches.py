@@ -75,7 +75,7 @@ def look(registry: Registry, cache: FakeCache, **options: t.Any) -> Json:
 
 def failed_checks(result: Json) -> list[Json]:
     (row,) = result["caches"]
-    return [check for check in row["checks"] if not check["ok"]]
+    return [check for check in row["checks"] if check["ok"] is False]
 
 
 def redirects(registry: Registry) -> int:
@@ -174,7 +174,8 @@ def test_a_pull_and_a_look_while_the_cache_is_down(
     registry.control.behave(cache_down=behaviour)
     assert pull(registry)["pulls"][0]["via_cache"]
     assert look(registry, running)["healthy"]
-    assert redirects(registry) == len(BLOBS) + 1
+    # One for each blob, and those of the check: for a layer, and for what exists nowhere.
+    assert redirects(registry) == len(BLOBS) + 2
 
     stop()
     registry.control.forget_requests()
@@ -214,13 +215,13 @@ def test_a_cache_that_only_dtr_takes_for_down(registry: Registry, cache: tuple[F
     result = pull(registry)
     assert result["failure"]["code"] == "NOT_THROUGH_CACHE"
     (check,) = failed_checks(look(registry, running))
-    assert (check["edge"], check["check"]) == ("client->DTR", "pull")
+    assert (check["edge"], check["check"]) == ("DTR->cache", "redirect")
     assert check["detail"].startswith(
-        f"DTR sends account bob to itself for a layer of {IMAGE}, and not to {running.url}"
+        f"account bob is assigned to this cache, which answers from here, and DTR serves a layer of {IMAGE} itself"
     )
+    assert "is assigned to the cache region-asia, which answers from here" in result["failure"]["hint"]
     for hint in (result["failure"]["hint"], check["hint"]):
-        assert "is assigned to the cache region-asia, which answers from here" in hint
-        assert f"check that DTR's own nodes reach {running.url}" in hint
+        assert f"or not reach {running.url} from its own nodes" in hint
     assert redirects(registry) == 0
     assert not any(path.endswith(tuple(BLOBS)) for path in running.served)
     assert registry.settled() == before

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 
 from ..forms import play_of
 from .conftest import ACCOUNTS, Json, Registry, harness
-from .test_ansible import ASIA, EUROPE, LOCALLY, Ansible, Run, finished, fleet
+from .test_ansible import ASIA, EUROPE, LOCALLY, SENT, Ansible, Run, finished, fleet
 
 EVERYBODY_PULLS_FROM_EUROPE = {"a1": ("region-asia", ASIA), "e1": ("region-europe", EUROPE)}
 HELD = {"alice": "e1", "bob": "e1", "heidi": "e1"}
@@ -447,3 +447,24 @@ def test_a_comment_in_another_encoding_does_not_matter(
     run = ansible.run([play_of("dtr_caches", {"roles": ["dtr.cache.registration"]})], inventory=inventory)
     assert run.code == 0, run.output
     assert registry.caches() == [("region-asia", "https://cache-asia.example.org:443")]
+
+
+@pytest.mark.parametrize("way", [LOCALLY, SENT], ids=["in Ansible's process", "sent"])
+def test_hints_are_in_the_words_of_whoever_runs_the_task(registry: Registry, ansible: Ansible, way: Json) -> None:
+    """Who uses a role knows no option of a module, and who calls a module knows no variable."""
+    wrong = {"dtr_cache_registry_password": "a-wrong-password"}
+    options = {
+        "url": registry.standin.url,
+        "username": "admin",
+        "password": "wrong",
+        "ca_path": str(registry.standin.ca),
+    }
+    inventory = regions(registry, of_role=region(**way, **wrong), of_module=way)
+    inventory["all"] = {"hosts": {"localhost": way}}
+    asked = {"dtr.cache.content_caches_info": options, "delegate_to": "localhost", "ignore_errors": True}
+    run = ansible.run(
+        [play_of("of_module", {"tasks": [asked]}), play_of("of_role", {"roles": ["dtr.cache.registration"]})],
+        inventory=inventory,
+    )
+    assert "Check dtr_cache_registry_username and dtr_cache_registry_password" in failure_of(run, "of_role")
+    assert "Check username and password" in failure_of(run, "of_module")

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
 import time
 import typing as t
@@ -65,6 +67,77 @@ def cache(make_cache: MakeCache) -> Cache:
 
 def error_codes(response: requests.Response) -> list[str]:
     return [error["code"] for error in response.json()["errors"]]
+
+
+# The positions of what no document says
+
+KEY = "a-key-of-the-tests"
+
+
+def signed_for(digest: str, key: str = KEY) -> str:
+    """A query string as DTR's stand-in makes it."""
+    expires = int(time.time()) + 60
+    text = f"/v2/{REPOSITORY}/blobs/{digest}\nbob\n{expires}"
+    signature = hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()
+    return f"account=bob&expires={expires}&signature={signature}"
+
+
+@pytest.mark.parametrize(
+    ("hits", "judge", "cold", "warm", "asked"),
+    [
+        ("served", "upstream", 401, 200, 2),
+        ("authorised", "upstream", 401, 401, 3),
+        ("served", "itself", 401, 200, 1),
+        ("authorised", "itself", 401, 401, 1),
+    ],
+)
+def test_each_position(
+    make_cache: MakeCache, upstream: Upstream, hits: str, judge: str, cold: int, warm: int, asked: int
+) -> None:
+    """What is not signed, before and after the blob came; and how often the upstream was asked in all."""
+    upstream.decide = lambda path: None if "signature=" in path else Answer(status=401)
+    environment = {"CONTENT_CACHE_HITS": hits, "CONTENT_CACHE_JUDGE": judge, "CONTENT_CACHE_SIGNING_KEY": KEY}
+    cache = make_cache(environment=environment).start()
+    digest = upstream.add(LAYER)
+    assert cache.get(digest).status_code == cold
+    assert cache.get(digest, signed_for(digest)).content == LAYER
+    assert cache.get(digest).status_code == warm
+    assert len(upstream.asked) == asked
+    if judge == "itself":
+        assert cache.get(sha256(b"another"), signed_for(digest)).status_code == 403
+        upstream.stop()
+        assert cache.get(sha256(b"another")).status_code == 401, "also when its upstream is down"
+
+
+def test_a_position_that_does_not_exist(make_cache: MakeCache) -> None:
+    cache = make_cache(environment={"CONTENT_CACHE_HITS": "maybe"})
+    assert cache.run().wait(20) == 1
+    assert "CONTENT_CACHE_HITS" in cache.log()
+
+
+@pytest.mark.parametrize(("drains", "whole"), [("", True), ("no", False)])
+def test_whether_requests_are_finished_at_the_end(
+    make_cache: MakeCache, upstream: Upstream, drains: str, whole: bool
+) -> None:
+    """As registries before distribution 2.7, which DTR 2.5 and 2.6 are built on, do not."""
+    cache = make_cache(environment={"CONTENT_CACHE_DRAIN": drains})
+    cache.config["http"]["draintimeout"] = "20s"
+    cache.start()
+    content = os.urandom(32 * 1024 * 1024)
+    digest = upstream.add(content)
+    cache.get(digest, SIGNED)
+    with cache.session.get(cache.blob_url(digest, SIGNED), stream=True, timeout=30) as answer:
+        pieces = answer.iter_content(64 * 1024)
+        begun = next(pieces)
+        assert cache.process
+        cache.process.terminate()
+        time.sleep(0.5)
+        try:
+            rest = b"".join(pieces)
+        except requests.RequestException:
+            rest = b""
+    assert (begun + rest == content) == whole
+    assert (cache.process.wait(20) == 0) == whole
 
 
 # Miss and hit

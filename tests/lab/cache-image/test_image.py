@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import tarfile
 import time
@@ -119,6 +121,48 @@ def test_the_image_runs_by_itself(root: Path, command: list[str]) -> None:
         process.terminate()
         process.communicate(timeout=10)
     assert process.returncode == -signal.SIGTERM
+
+
+@pytest.mark.parametrize(
+    ("start", "ends", "status"), [("exec", True, -signal.SIGTERM), ("child", True, 0), ("deaf", False, None)]
+)
+def test_what_the_script_makes_of_a_signal(root: Path, start: str, ends: bool, status: int | None) -> None:
+    """Not published of the vendor's: see start.sh."""
+    port = free_port()
+    configuration = {
+        "version": 0.1,
+        "storage": {"inmemory": {}},
+        "http": {"addr": f"{ADDRESS}:{port}"},
+    }
+    (root / "config.yml").write_text(yaml.safe_dump(configuration))
+    # A container has it; a shell gives it to what runs in the background.
+    (root / "dev").mkdir()
+    os.mknod(root / "dev" / "null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    environment = {"PATH": os.environ["PATH"], "CONTENT_CACHE_START": start}
+    process = subprocess.Popen(
+        ["chroot", root, "/start.sh", "/config.yml"], env=environment, start_new_session=True, stderr=subprocess.DEVNULL
+    )
+    try:
+        assert answer(f"http://{ADDRESS}:{port}/v2/_catalog") == {"repositories": []}
+        process.terminate()
+        if ends:
+            assert process.wait(10) == status
+        else:
+            time.sleep(1)
+            assert process.poll() is None
+            assert answer(f"http://{ADDRESS}:{port}/v2/_catalog") == {"repositories": []}
+    finally:
+        # As the end of a container takes all of its processes.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+
+
+def test_a_start_that_does_not_exist(root: Path) -> None:
+    environment = {"PATH": os.environ["PATH"], "CONTENT_CACHE_START": "maybe"}
+    command = ["chroot", str(root), "/start.sh"]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (ended.returncode, "is none of exec, child and deaf" in ended.stderr) == (2, True)
 
 
 def answer(url: str) -> t.Any:

@@ -23,6 +23,9 @@ class FakeCache:
         served: The paths of blobs that clients asked for, without their queries.
         kept: What came from the registry, by path.
         status: What it answers everything with, if it is not well.
+        authorises: Whether it asks the registry also before it serves what it keeps.
+        judges: Whether it refuses by itself what is not signed, without asking the registry.
+        reaches: Whether it reaches the registry.
         fails_for: Whose user agent has this in it meets a failure, as by something between the two.
     """
 
@@ -32,6 +35,9 @@ class FakeCache:
         self.served: list[str] = []
         self.kept: dict[str, bytes] = {}
         self.status = 0
+        self.authorises = False
+        self.judges = False
+        self.reaches = True
         self.fails_for: str | None = None
 
 
@@ -50,17 +56,25 @@ def fake_cache(upstream: str, ca: Issued, certificate: Issued) -> t.Iterator[Fak
                 self._answer(cache.status or 200, b"{}")
                 return
             cache.served.append(path)
-            if path not in cache.kept:
-                answer = requests.get(upstream + self.path, verify=str(ca.certificate_file), timeout=10)
-                if answer.status_code != 200:
-                    self._answer(answer.status_code, answer.content)
-                    return
-                cache.kept[path] = answer.content
-            self._answer(200, cache.kept[path])
+            self._answer(*self._found(path))
 
         def do_HEAD(self) -> None:
-            content = cache.kept.get(self.path.partition("?")[0])
-            self._answer(401 if content is None else 200, content or b"")
+            self._answer(*self._found(self.path.partition("?")[0]))
+
+        def _found(self, path: str) -> tuple[int, bytes]:
+            """The answer for a blob, which comes from the registry where it has to."""
+            if path in cache.kept and not cache.authorises:
+                return 200, cache.kept[path]
+            if cache.judges and "signature=" not in self.path:
+                return 401, b""
+            if path in cache.kept and cache.judges:
+                return 200, cache.kept[path]
+            if not cache.reaches:
+                return 503, b""
+            answer = requests.get(upstream + self.path, verify=str(ca.certificate_file), timeout=10)
+            if answer.status_code == 200:
+                cache.kept[path] = answer.content
+            return answer.status_code, answer.content
 
         def _answer(self, status: int, content: bytes) -> None:
             self.send_response(status)

@@ -408,6 +408,41 @@ def test_a_cache_that_answers_with_failures_is_down(
         assert get(bob, LAYER_PATH).status_code == 307
 
 
+@pytest.mark.usefixtures("pushed")
+def test_what_becomes_of_a_cache_that_is_not_trusted(
+    admin: Client, bob: Client, ca: Issued, tmp_path: pathlib.Path
+) -> None:
+    behave = admin.standin.control.behave
+    strange = issue(tmp_path, "strange-ca")
+    form = {"name": "region-asia"}
+    with fake_cache(admin.standin.url, ca, issue(tmp_path, "cache", strange)) as cache:
+        behave(distrusted_cache="refused")
+        refused = admin("POST", "/api/v0/content_caches", {**form, "host": cache.url})
+        assert (refused.status_code, refused.json()["errors"][0]["message"]) == (400, "invalid content cache details")
+        assert admin("POST", "/api/v0/content_caches", {**form, "host": "https://127.0.0.1:1"}).status_code == 400
+        behave(distrusted_cache="accepted")
+        admin.set_cache("bob", admin.create_cache(host=cache.url))
+        assert get(bob, LAYER_PATH).status_code == 307
+        behave(distrusted_cache="bypassed")
+        assert get(bob, LAYER_PATH).content == LAYER
+        behave(distrusted_cache="failing")
+        assert get(bob, LAYER_PATH).status_code == 502
+        # With its CA, it is like any other in each of these positions.
+        for position in ("bypassed", "failing", "refused"):
+            behave(distrusted_cache=position, trusted_ca=strange.certificate_file.read_text())
+            assert get(bob, LAYER_PATH).status_code == 307
+            assert admin("POST", "/api/v0/content_caches", {**form, "host": cache.url}).status_code == 201
+
+
+@pytest.mark.usefixtures("assigned")
+def test_a_blob_that_does_not_exist_is_sent_on_or_not(bob: Client) -> None:
+    missing = f"/v2/engineering/app/blobs/{digest_of(b'nowhere')}"
+    assert get(bob, missing).status_code == 307
+    bob.standin.control.behave(redirect_missing=False)
+    assert get(bob, missing).status_code == 404
+    assert get(bob, LAYER_PATH).status_code == 307
+
+
 @pytest.mark.usefixtures("assigned")
 def test_which_requests_are_redirected_and_how(bob: Client) -> None:
     behave = bob.standin.control.behave

@@ -18,7 +18,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.health.endpoint import (
     ProbeAnswer,
     Question,
 )
-from ansible_collections.dtr.cache.plugins.module_utils.health.endpoints import CACHE_ADVICE, unverified
+from ansible_collections.dtr.cache.plugins.module_utils.health.endpoints import cache_advice, unverified
 from ansible_collections.dtr.cache.plugins.module_utils.health.probes import probe
 from ansible_collections.dtr.cache.plugins.module_utils.http import tls
 from ansible_collections.dtr.cache.tests.unit.support.web import Identity, Reply, Request, serve
@@ -55,7 +55,7 @@ def endpoint(url: str, ca: Identity, **changes: t.Any) -> Endpoint:
         url=url,
         trust=tls.client_context(ca_certificate=ca.pem),
         anchors=[ca.certificate],
-        advice=CACHE_ADVICE,
+        advice=cache_advice(),
         ask=[Question("/v2/", STEP, judge)],
         min_days=14,
         client_context=unverified,

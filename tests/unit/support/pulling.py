@@ -72,6 +72,8 @@ class FakeCache:
         signed = "signature" in request.query
         if not signed and not (self.tells and digest in self.stored):
             return Reply(401)
+        if digest not in self.blobs:
+            return self.answer(request, b"") or Reply(404)
         content = self.blobs[digest]
         if request.method == "HEAD":
             return Reply(200, content)

@@ -124,7 +124,7 @@ AT_DTR: tuple[Cause, ...] = (
         "upstream_unavailable",
         CACHE_TO_DTR,
         "DTR answers it with an error",
-        "Fix DTR first: its log, and dtr.cache.registry_info, show its state.",
+        "Fix DTR first: its log, and playbook dtr.cache.status, show its state.",
         r"answered 5\d\d\b",
         r"unexpected (?:HTTP )?status(?: code)?:? 5\d\d\b",
     ),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ....module_utils.common.failure import Failure
-from ....module_utils.common.urls import origin_of
+from ....module_utils.common.urls import origin_of, without_secrets
 from ..facts import HostFacts, Result
 from .problems import (
     SERVICE,
@@ -91,10 +91,11 @@ def probes(hosts: t.Iterable[HostFacts], registered: t.Iterable[Result] = ()) ->
     for host in hosts:
         probe = host.settings.get("probe") or {}
         if probe.get("name"):
-            entries.setdefault(probe["name"], {**probe, **_published(host)})
+            nodes = {"node_addresses": list(host.plan.get("node_addresses") or [])}
+            entries.setdefault(probe["name"], {**probe, **nodes, **_published(host)})
     for each in registered:
         if _is_url(each["host"]):
-            entries.setdefault(each["name"], {"name": each["name"], "url": each["host"]})
+            entries.setdefault(each["name"], {"name": each["name"], "url": without_secrets(each["host"])})
     return list(entries.values())
 
 

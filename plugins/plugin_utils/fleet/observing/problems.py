@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 from types import MappingProxyType
 
-from ....module_utils.common.urls import canonical_server
+from ....module_utils.common.urls import canonical_server, without_secrets
 from ....module_utils.health.checks import CLIENT_TO_CACHE, CLIENT_TO_DTR, Check, by_likelihood
 from ..facts import HostFacts, Result
 
@@ -60,7 +60,7 @@ class DtrResults(t.NamedTuple):
     def is_of_the_dtr(self, check: Check) -> bool:
         """Whether this is wrong with the DTR, and is reported once instead of for each cache."""
         answers = self.registry.get("healthy")
-        return bool(answers) and check.edge == CLIENT_TO_DTR and not check.ok and check.check in _OF_THE_DTR
+        return bool(answers) and check.edge == CLIENT_TO_DTR and check.failed and check.check in _OF_THE_DTR
 
 
 def registry_url(settings: Result) -> str:
@@ -160,12 +160,13 @@ def dangling_problems(dangling: t.Sequence[str], *, claimed: bool) -> t.Iterator
 
 def undeclared_cache(cache: Result, dtr: DtrResults) -> Row:
     """A registered cache that no host declares: how many accounts it has, and why it does not answer if so."""
-    probed = next((each for each in dtr.probed if (each["name"], each["url"]) == (cache["name"], cache["host"])), {})
-    failed = [each for each in checks_of(probed) if each.edge == CLIENT_TO_CACHE and not each.ok]
+    url = without_secrets(cache["host"])
+    probed = next((each for each in dtr.probed if (each["name"], each["url"]) == (cache["name"], url)), {})
+    failed = [each for each in checks_of(probed) if each.edge == CLIENT_TO_CACHE and each.failed]
     accounts = dtr.accounts.get("by_cache")
     return {
         "name": cache["name"],
-        "url": cache["host"],
+        "url": url,
         "accounts": None if accounts is None else len(accounts.get(cache["name"], ())),
         "answers": not any(each.check in _ANSWERS for each in failed) if probed else None,
         "detail": next((each.detail for each in failed if each.check in _ANSWERS), None),
@@ -233,7 +234,7 @@ def _observation_problems(row: Row, checks: t.Sequence[Check], host: HostFacts, 
             f"{row['cache']} is the name of another host's cache as well, which was probed instead.",
             "Give each cache a name of its own (dtr_cache_name).",
         )
-    if not any(check.edge == CLIENT_TO_DTR and not check.ok for check in checks):
+    if not any(check.edge == CLIENT_TO_DTR and check.failed for check in checks):
         yield from registry_problems(dtr)
 
 

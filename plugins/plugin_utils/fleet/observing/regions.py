@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ....module_utils.health.checks import CACHE_TO_DTR, CLIENT_TO_CACHE, CLIENT_TO_DTR, Check
+from ....module_utils.common.edges import MEASURED
+from ....module_utils.health.checks import Check
 from ..facts import HostFacts, Result
 from .problems import SERVICE, DtrResults, Problem, Row, checks_of, region_problems, registry_url, sentence
 
@@ -15,7 +16,6 @@ HEALTHY = "healthy"
 UNHEALTHY = "unhealthy"
 UNKNOWN = "unknown"
 
-EDGES = (CLIENT_TO_CACHE, CACHE_TO_DTR, CLIENT_TO_DTR)
 _CERTIFICATE = ("subject", "issuer", "not_before", "not_after")
 
 
@@ -40,7 +40,7 @@ def region_row(host: HostFacts, dtr: DtrResults) -> Row:
         "image": image,
         "version": _tag(image),
         "replicas": _replicas(settings, plan, service, drift),
-        "certificate": _certificate(probed),
+        "certificate": _certificate(probed, settings),
         "days_left": (probed or {}).get("days_left"),
         "accounts": None if accounts is None else len(accounts.get(name, ())),
         "dangling": _claimed(settings, dtr.dangling),
@@ -48,7 +48,7 @@ def region_row(host: HostFacts, dtr: DtrResults) -> Row:
         "drift": drift,
         "serves": (probed or {}).get("serves"),
         "checks": [check.row() for check in checks],
-        "seconds": {edge: ((probed or {}).get("seconds") or {}).get(edge) for edge in EDGES},
+        "seconds": {edge: ((probed or {}).get("seconds") or {}).get(edge) for edge in MEASURED},
     }
     problems = list(region_problems(row, checks, host, dtr))
     nothing_seen = probed is None and "services" not in plan
@@ -92,9 +92,11 @@ def _replicas(
     return {"wanted": int(wanted or live.get("wanted", 0)), "running": int(live.get("running", 0))}
 
 
-def _certificate(probed: Result | None) -> dict[str, t.Any] | None:
+def _certificate(probed: Result | None, settings: Result) -> dict[str, t.Any] | None:
+    """The certificate that the cache showed, or else the declared one, as C(seen) says."""
     seen = (probed or {}).get("certificate")
-    return {key: seen.get(key) for key in _CERTIFICATE} if seen else None
+    known = seen or settings.get("certificate")
+    return {**{key: known.get(key) for key in _CERTIFICATE}, "seen": bool(seen)} if known else None
 
 
 def _registered(checks: t.Sequence[Check], dtr: DtrResults) -> bool | None:

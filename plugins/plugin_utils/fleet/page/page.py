@@ -20,6 +20,7 @@ import typing as t
 
 import jinja2
 
+from ....module_utils.common.edges import MEASURED
 from ..status import STATES, CacheStatus, Check, Edge, RegistryStatus
 
 _FOLDER = pathlib.Path(__file__).parent
@@ -35,8 +36,10 @@ _EDGE_WORDS = {
     "client->cache": ("client", "cache"),
     "cache->DTR": ("cache", "DTR"),
     "client->DTR": ("client", "DTR"),
+    "DTR->cache": ("DTR", "cache"),
 }
-_STATE_WORDS = {"ok": "works", "failed": "fails", "unseen": "not seen"}
+_STATE_WORDS = {"ok": "works", "failed": "fails", "unseen": "not seen", "unsure": "not known"}
+_CHECK_WORDS = {"ok": "right: ", "failed": "wrong: ", "unseen": "not known: "}
 _VALUES = t.Sequence[t.Optional[float]]
 
 
@@ -78,7 +81,7 @@ class Card:
     @property
     def failed(self) -> int:
         """How many checks are wrong."""
-        return sum(not check.ok for check in self.status.checks)
+        return sum(check.state == "failed" for check in self.status.checks)
 
     @property
     def certificate(self) -> str:
@@ -94,6 +97,11 @@ class Card:
     def until(self) -> str:
         """The day on which clients begin to refuse the cache."""
         return self.status.expires.strftime("%Y-%m-%d") if self.status.expires else ""
+
+    @property
+    def declared_until(self) -> str:
+        """The day on which the declared certificate expires, where none was seen live."""
+        return self.status.declared_until.strftime("%Y-%m-%d") if self.status.declared_until else ""
 
     @property
     def replicas_tone(self) -> str:
@@ -173,7 +181,7 @@ def edge_text(edge: Edge) -> str:
     latency = seconds_text(edge.seconds)
     if edge.state == "ok":
         return latency or _STATE_WORDS["ok"]
-    return _STATE_WORDS[edge.state]
+    return _state_word(edge)
 
 
 def edge_name(name: str) -> str:
@@ -183,11 +191,21 @@ def edge_name(name: str) -> str:
 
 def edge_description(edge: Edge) -> str:
     """An edge for people who do not see the picture."""
-    text = f"{' to '.join(_EDGE_WORDS[edge.name])}: {_STATE_WORDS[edge.state]}"
+    text = f"{' to '.join(_EDGE_WORDS[edge.name])}: {_state_word(edge)}"
     if edge.state == "ok" and edge.seconds is not None:
         text += f", first answer after {seconds_text(edge.seconds)}"
-    wrong = next((check for check in edge.checks if not check.ok), None)
+    wrong = next((check for check in edge.checks if check.state == "failed"), None)
     return text + (f", {check_name(wrong)}" if wrong else "")
+
+
+def _state_word(edge: Edge) -> str:
+    """What is known of an edge: where nothing can be said although it was checked, that is another word."""
+    return _STATE_WORDS["unsure" if edge.state == "unseen" and edge.checks else edge.state]
+
+
+def check_word(check: Check) -> str:
+    """The state of a check for people who do not see the picture."""
+    return _CHECK_WORDS[check.state]
 
 
 def check_name(check: Check) -> str:
@@ -264,26 +282,30 @@ def _certificates(cards: t.Sequence[Card]) -> dict[str, t.Any]:
 
 
 def _latencies(cards: t.Sequence[Card]) -> dict[str, t.Any]:
-    values = [edge.seconds for card in cards for edge in card.status.edges]
+    values = [edge.seconds for card in cards for edge in _measured(card)]
     ends = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
     axis = _axis(values, dict.fromkeys(ends, 1))
-    slowest = sorted(cards, key=lambda card: -max((edge.seconds or 0 for edge in card.status.edges), default=0))
+    slowest = sorted(cards, key=lambda card: -max((edge.seconds or 0 for edge in _measured(card)), default=0))
     lines = [
         {
             "card": card,
             "edges": [
                 Line(
                     card,
-                    seconds_text(edge.seconds) or _STATE_WORDS[edge.state],
+                    seconds_text(edge.seconds) or _state_word(edge),
                     _bar(axis, edge.seconds),
                     "bad" if edge.state == "failed" else "" if edge.seconds is not None else "none",
                 )
-                for edge in card.status.edges
+                for edge in _measured(card)
             ],
         }
         for card in slowest
     ]
     return {"lines": lines, "end": seconds_text(axis.end)}
+
+
+def _measured(card: Card) -> list[Edge]:
+    return [edge for edge in card.status.edges if edge.name in MEASURED]
 
 
 def _assignments(cards: t.Sequence[Card]) -> dict[str, t.Any]:
@@ -335,6 +357,7 @@ def _template() -> jinja2.Template:
         edge_name=edge_name,
         edge_description=edge_description,
         check_name=check_name,
+        check_word=check_word,
         label=label,
         message=message,
     )

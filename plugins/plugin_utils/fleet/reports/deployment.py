@@ -12,6 +12,8 @@ from ..facts import HostFacts, Result
 from .table import Table
 from .words import pulled, reasons, result_of
 
+# The exit code of a replica that did not end within its stop_grace_period.
+_KILLED = 137
 _REGISTRATION_WORDS = {"created": "registered", "replaced": "re-registered", "deleted": "unregistered"}
 
 
@@ -58,11 +60,16 @@ def _accounts(assigned: Result) -> int | None:
 
 
 def _gap(host: HostFacts) -> str | None:
-    """How long no replica took requests while this run replaced them; None when it replaced none."""
+    """How long no replica took requests while this run replaced them; None when it replaced none.
+
+    A replica that had to be killed may have taken requests until then.
+    """
     seconds = host.gap_seconds
     if seconds is None or not any((step["kind"], step["action"]) == ("service", "update") for step in host.steps):
         return None
-    return f"{seconds:g} s" if seconds else "none"
+    codes = [each["exit_code"] for each in host.cut_off]
+    gap = f"{'at most ' if _KILLED in codes else ''}{seconds:g} s" if seconds else "none"
+    return f"{gap}, pulls cut off" if codes else gap
 
 
 def _changed(host: HostFacts) -> str:

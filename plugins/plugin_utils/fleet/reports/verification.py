@@ -40,7 +40,7 @@ def _row(host: HostFacts) -> dict[str, t.Any]:
 
 def _healthy(health: Result) -> str | None:
     """C(yes), or what is wrong in a few words."""
-    wrong = [f"{check['edge']} {check['check']}" for check in health.get("checks") or [] if not check["ok"]]
+    wrong = [f"{check['edge']} {check['check']}" for check in health.get("checks") or [] if check["ok"] is False]
     return ", ".join(wrong) or _yes_or_no(health.get("healthy"))
 
 

@@ -17,6 +17,7 @@ from .gate import Access, Operation, json_body, operation
 from .repositories import Repositories
 from .site import SETTINGS_FORM, Site
 from .tokens import AccessToken
+from .trust import trusts
 
 _REPLICA = "5e2f9c1a7b3d"
 _SCHEMA_VERSION = 27
@@ -85,6 +86,8 @@ class Api:
         for field in ("name", "host"):
             if not isinstance(form.get(field), str) or not form[field]:
                 raise ApiError("INVALID_CONTENT_CACHE", {field: "is required"})
+        if self._site.behaviours.distrusted_cache == "refused" and not await trusts(self._site, form["host"]):
+            raise ApiError("INVALID_CONTENT_CACHE")
         cache = self._site.caches.create(form["name"], form["host"], self._site.behaviours)
         self._site.changed()
         return json_response(dataclasses.asdict(cache), self._site.behaviours.create_status)

@@ -65,6 +65,14 @@ class Behaviours:
     # DTR notices it and serves them itself
     cache_down: t.Literal["redirected", "served"] = "redirected"
 
+    # What DTR makes of a cache whose certificate it does not trust (11): nothing; it refuses to register it; it
+    # registers it, and serves the blobs of its accounts itself, or answers them with an error. It trusts its own CA,
+    # and `trusted_ca`.
+    distrusted_cache: t.Literal["accepted", "refused", "bypassed", "failing"] = "accepted"
+    trusted_ca: str = ""  # a PEM text
+    # Whether a blob that does not exist is sent to the cache like any other (3.3), or looked for first
+    redirect_missing: bool = True
+
     # The registry's state (4.1)
     version: str = "2.7.4"
     read_only_registry: bool = False

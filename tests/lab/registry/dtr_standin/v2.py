@@ -19,6 +19,7 @@ from aiohttp import hdrs, web
 from .errors import ApiError, error_response
 from .site import Site
 from .tokens import Grant
+from .trust import trusts
 
 _NAME = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _TARGET = re.compile(
@@ -138,6 +139,12 @@ class RegistryProxy:
             host = caches.former_host_of(grant.account)
         if host is None or (behaviours.cache_down == "served" and not await self._answers(host)):
             return None
+        if behaviours.distrusted_cache in ("bypassed", "failing") and not await trusts(self._site, host):
+            if behaviours.distrusted_cache == "failing":
+                return error_response(502, "UNAVAILABLE", "The content cache cannot be reached.")
+            return None
+        if not behaviours.redirect_missing and target.blob and not await self._has(request):
+            return None
         location = self._site.blob_location(host, request.path, grant.account)
         return web.Response(status=behaviours.blob_redirect_status, headers={"Location": location})
 
@@ -155,6 +162,15 @@ class RegistryProxy:
             async with self._session.get(f"{host.rstrip('/')}/v2/", ssl=False, timeout=_CACHE_TIMEOUT) as answer:
                 return answer.status < 500
         except (aiohttp.ClientError, TimeoutError):
+            return False
+
+    async def _has(self, request: web.Request) -> bool:
+        """Whether the registry behind has what is asked for."""
+        url = yarl.URL(f"{self._site.upstream}{request.rel_url.raw_path}", encoded=True)
+        try:
+            async with self._session.head(url, allow_redirects=False) as answer:
+                return answer.status == 200
+        except aiohttp.ClientError:
             return False
 
     async def _pass_on(self, request: web.Request, target: Target | None) -> web.StreamResponse:

@@ -125,7 +125,8 @@ def test_all_that_is_wrong_is_on_the_card() -> None:
     text = Reader(status_page([given], NOON)).text
     for part in (
         "First. Do this. Second.",
-        "client to cache: fails, host name; cache to DTR: not seen; client to DTR: works, first answer after 20 ms.",
+        "client to cache: fails, host name; cache to DTR: not seen; client to DTR: works, first answer after 20 ms; "
+        "DTR to cache: not seen.",
         "Replicas 1 of 2",
         "Registered no",
         "Accounts whose cache no longer exists bob",
@@ -136,6 +137,28 @@ def test_all_that_is_wrong_is_on_the_card() -> None:
         "2 checks, 1 failed, drift",
     ):
         assert part in text, part
+
+
+def test_what_is_not_known_is_neither_right_nor_wrong() -> None:
+    upstream = {"edge": "cache->DTR", "check": "upstream", "ok": None, "detail": "it refuses.", "hint": "Set an image."}
+    redirect = {"edge": "DTR->cache", "check": "redirect", "ok": False, "detail": "it serves itself.", "hint": "Trust."}
+    text = Reader(status_page([row(state="unhealthy", cause="First.", checks=[upstream, redirect])], NOON)).text
+    for part in (
+        "cache to DTR: not known; client to DTR: not seen; DTR to cache: fails, redirect.",
+        "not known: upstream it refuses. Set an image.",
+        "wrong: redirect it serves itself. Trust.",
+        "2 checks, 1 failed",
+    ):
+        assert part in text, part
+
+
+def test_a_certificate_that_nobody_has_seen_is_the_declared_one() -> None:
+    declared = {"subject": "CN=x", "not_after": "2027-01-31T00:00:00+00:00", "seen": False}
+    text = Reader(status_page([row(state="unhealthy", cause="First.", certificate=declared)], NOON)).text
+    assert "Certificate not seen declared: until 2027-01-31" in text
+    # In the chart it has no bar: clients refuse what they do not see, and not by its date.
+    assert text.count("2027-01-31") == 1
+    assert "declared" not in Reader(status_page([row(certificate={**declared, "seen": True})], NOON)).text
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -90,7 +90,7 @@ def edges(result: dict[str, t.Any]) -> dict[str, list[str]]:
 
 
 def failures(result: dict[str, t.Any]) -> list[tuple[str, str]]:
-    return [(check["edge"], check["check"]) for check in result["caches"][0]["checks"] if not check["ok"]]
+    return [(check["edge"], check["check"]) for check in result["caches"][0]["checks"] if check["ok"] is False]
 
 
 def test_healthy(fleet: Fleet) -> None:
@@ -112,12 +112,18 @@ def test_healthy(fleet: Fleet) -> None:
     )
     assert cache["certificate"]["issuer"] == "CN=The caches' CA"
     assert set(cache["checks"][0]) == {"edge", "check", "ok", "detail", "hint"}
+    (upstream,) = [check for check in cache["checks"] if check["check"] == "upstream"]
+    assert upstream["ok"] is None
+    assert upstream["hint"] == (
+        "Set image and an account of the cache: asked with DTR's signature, the cache has to go to DTR."
+    )
 
 
 def test_each_edge_has_its_time(fleet: Fleet) -> None:
     seconds = fleet.run()["caches"][0]["seconds"]
     assert set(seconds) == {"client->cache", "cache->DTR", "client->DTR"}
-    assert all(0 < each < 5 for each in seconds.values())
+    assert all(0 < seconds[edge] < 5 for edge in ("client->cache", "client->DTR"))
+    assert seconds["cache->DTR"] is None, "the cache may have answered without asking anybody"
 
 
 def test_an_edge_without_an_answer_has_no_time(fleet: Fleet) -> None:
@@ -249,7 +255,9 @@ def test_a_hundred_caches_of_which_fifty_hang(fleet: Fleet) -> None:
         begin = time.monotonic()
         result = fleet.run(caches=[*entries, *serving], check_registration=False, timeout=60)
         seconds = time.monotonic() - begin
-    failed = {row["name"]: [check["check"] for check in row["checks"] if not check["ok"]] for row in result["caches"]}
+    failed = {
+        row["name"]: [check["check"] for check in row["checks"] if check["ok"] is False] for row in result["caches"]
+    }
     assert failed == {
         **{f"{place}-{number}": [place] for number, place in enumerate(places)},
         **{entry["name"]: [] for entry in serving},
@@ -308,7 +316,12 @@ def pulling() -> t.Iterator[Pulling]:
 
 
 def test_a_layer_is_asked_for_as_the_account_whose_token_is_gone_afterwards(pulling: Pulling) -> None:
-    assert pulling.run()["healthy"]
+    result = pulling.run()
+    assert result["healthy"]
+    # Asked with DTR's signature, the cache has shown its way to DTR, and DTR its way to the cache.
+    assert (edges(result)["cache->DTR"], edges(result)["DTR->cache"]) == (["upstream", "pull"], ["redirect"])
+    assert all(check["ok"] for check in result["caches"][0]["checks"])
+    assert result["caches"][0]["seconds"]["cache->DTR"] > 0
     assert pulling.written() == ["POST", "DELETE"]
     assert pulling.dtr.access_tokens == {}
     assert pulling.run(entry={"account": None, "account_of": {"teams": ["engineering/backend"]}})["healthy"]
@@ -326,7 +339,7 @@ def test_a_layer_that_never_comes_leaves_no_token_behind(pulling: Pulling) -> No
     result = pulling.run(timeout=1.5)
     seconds = time.monotonic() - began
     never.set()
-    assert failures(result) in ([("cache->DTR", "pull")], [("client->DTR", "pull")])
+    assert failures(result) in ([("cache->DTR", "upstream")], [("cache->DTR", "pull")], [("client->DTR", "pull")])
     assert pulling.written() == ["POST", "DELETE"]
     assert pulling.dtr.access_tokens == {}
     assert seconds < 6

@@ -26,6 +26,10 @@ import (
 	"content-cache/downstream"
 )
 
+// drainVariable is the environment's variable that says whether requests are finished when the registry has to end ("no": as
+// registries before distribution 2.7, on which DTR 2.5 and 2.6 are built).
+const drainVariable = "CONTENT_CACHE_DRAIN"
+
 // serve takes the place of the registry's own "serve" command: only here are both the parsed configuration and the
 // storage driver at hand, of which a registry middleware is told nothing.
 func serve(_ *cobra.Command, args []string) {
@@ -36,6 +40,10 @@ func serve(_ *cobra.Command, args []string) {
 	logrus.AddHook(signatureHook{})
 	if os.Stdout, err = withoutSignatures(os.Stdout); err != nil {
 		logrus.Fatalf("access log: %v", err)
+	}
+	if os.Getenv(drainVariable) == "no" {
+		// As before distribution 2.7, which has no such option and takes no notice of it.
+		config.HTTP.DrainTimeout = 0
 	}
 	ctx := dcontext.WithVersion(dcontext.Background(), version.Version)
 	cache, err := newRegistry(ctx, config)
@@ -86,7 +94,16 @@ func newRegistry(ctx context.Context, config *configuration.Configuration) (cach
 		return nil, err
 	}
 	newMiddleware := func(ctx context.Context, inner distribution.Namespace, raw map[string]interface{}) (distribution.Namespace, error) {
-		around := downstream.Surroundings{Driver: *driver, DeleteEnabled: deleteEnabled(config), TTL: os.Getenv(downstream.TTLVariable)}
+		positions, err := downstream.ParsePositions(os.Getenv)
+		if err != nil {
+			return nil, err
+		}
+		around := downstream.Surroundings{
+			Driver:        *driver,
+			DeleteEnabled: deleteEnabled(config),
+			TTL:           os.Getenv(downstream.TTLVariable),
+			Positions:     positions,
+		}
 		return downstream.New(ctx, inner, around, raw)
 	}
 	if err := registrymiddleware.Register(downstream.Name, newMiddleware); err != nil {

@@ -99,6 +99,39 @@ class TestContentCaches:
         created = client.api.create_content_cache("asia", HOST, ())
         assert [cache["id"] for cache in client.dtr.caches] == [created.id]
 
+    @pytest.mark.parametrize(
+        "answered",
+        [
+            {"id": "x", "name": "europe", "host": HOST},
+            {"id": "x", "name": "asia", "host": "https://u:europe@other.example.org"},
+            {"id": "old", "name": "asia", "host": HOST},
+        ],
+        ids=["name", "host", "id"],
+    )
+    @pytest.mark.parametrize("acts", [True, False])
+    def test_an_answer_about_another_cache_is_not_believed(
+        self, client: Client, answered: dict[str, str], acts: bool
+    ) -> None:
+        client.dtr.fault = once("POST", "content_caches", reply_json(answered, 201), acts=acts)
+        if acts:
+            created = client.api.create_content_cache("asia", HOST, {"old"})
+            assert [cache["id"] for cache in client.dtr.caches] == [created.id]
+            return
+        with pytest.raises(Failure, match="answered 201 for the cache asia") as raised:
+            client.api.create_content_cache("asia", HOST, {"old"})
+        assert raised.value.code == "UNEXPECTED_ANSWER"
+        assert "u:europe@" not in raised.value.message
+
+    @pytest.mark.parametrize("status", [400, 409, 422])
+    def test_a_refusal_says_what_dtr_said_and_what_may_be_behind_it(self, client: Client, status: int) -> None:
+        client.dtr.fault = once("POST", "content_caches", error(status, "INVALID_CONTENT_CACHE"))
+        with pytest.raises(Failure) as raised:
+            client.api.create_content_cache("asia", HOST, ())
+        assert raised.value.message.startswith(f"DTR refused to register the cache asia ({HOST}): POST ")
+        assert (raised.value.code, raised.value.http_status) == ("INVALID_CONTENT_CACHE", status)
+        for part in ("DTR may not trust the cache's certificate", "TLS Root CA", "this name or host already"):
+            assert part in (raised.value.hint or ""), part
+
     def test_an_error_without_an_entry_is_told(self, client: Client) -> None:
         client.dtr.fault = once("POST", "content_caches", error(500, "INTERNAL_ERROR"))
         with pytest.raises(Failure) as raised:
@@ -274,6 +307,17 @@ class TestSettings:
     def test_names_are_quoted(self, client: Client) -> None:
         client.dtr.add_user("a%20b%2Fc%3F")
         assert client.api.user_cache("a b/c?") is None
+
+    @pytest.mark.parametrize(
+        ("name", "quoted"), [(".", "%2E"), ("..", "%2E%2E"), ("a/b", "a%2Fb"), ("%2e", "%252e"), ("..a", "..a")]
+    )
+    def test_names_that_would_be_another_path(self, client: Client, name: str, quoted: str) -> None:
+        client.dtr.add_user(quoted)
+        assert client.api.user_cache(name) is None
+        assert client.site.requests[-1].path == f"/api/v0/accounts/{quoted}/settings"
+        # An id may be anything as well; there is none like this.
+        client.api.delete_content_cache(name)
+        assert {f"/api/v0/content_caches/{quoted}"} <= {request.path for request in client.site.requests}
 
     @pytest.mark.parametrize("reply", [Reply(504), Reply(502), Reply(drop=True)], ids=["504", "502", "drop"])
     def test_writes_whose_answer_got_lost_are_waited_for_once(self, client: Client, reply: Reply) -> None:

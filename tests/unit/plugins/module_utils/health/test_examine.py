@@ -19,7 +19,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.health.checks import (
 )
 from ansible_collections.dtr.cache.plugins.module_utils.health.endpoint import Endpoint, EndpointReport
 from ansible_collections.dtr.cache.plugins.module_utils.health.endpoints import unverified
-from ansible_collections.dtr.cache.plugins.module_utils.health.model import Cache, Condition, Dtr, Pulling
+from ansible_collections.dtr.cache.plugins.module_utils.health.model import Cache, Condition, Dtr, Pulling, PullReport
 
 ASIA = Cache("region-asia", "https://asia.example.com", None)
 
@@ -148,7 +148,7 @@ class TestExamine:
             ({"read_only": late}, ["pull"]),
         ):
             found = stage.examine(["a"], timeout=0.3, pull=pull, **asked)
-            wrong = {check.check: check.detail for check in found["a"].checks if not check.ok}
+            wrong = {check.check: check.detail for check in found["a"].checks if check.failed}
             assert list(wrong) == told
             assert all("here is no answer after 0 seconds" in detail for detail in wrong.values())
 
@@ -159,9 +159,9 @@ class TestExamine:
         pulled = Check(CACHE_TO_DTR, "pull", False, "full.", "Make room.")
         asked: list[str] = []
 
-        def look(url: str) -> Check:
+        def look(url: str) -> PullReport:
             asked.append(url)
-            return pulled
+            return PullReport([pulled])
 
         pull = Pulling(lambda: asked.append("log in"), look)
         found = Stage(monkeypatch, a=[well]).examine(["a"], pull=pull)
@@ -172,7 +172,7 @@ class TestExamine:
         pull = Pulling(lambda: pytest.fail("in vain"), lambda _url: pytest.fail("in vain"))
         for asked in ({"content_caches": registered}, {"dangling": lambda: ["alice"]}):
             found = Stage(monkeypatch, a=[True], dtr=[True]).examine(["a"], pull=pull, **asked)
-            assert len([check for check in found["a"].checks if not check.ok]) == 1
+            assert len([check for check in found["a"].checks if check.failed]) == 1
 
     def test_one_login_serves_all_rounds(self, monkeypatch: pytest.MonkeyPatch) -> None:
         logins: list[int] = []
@@ -183,8 +183,8 @@ class TestExamine:
             if len(logins) == 1:
                 raise Failure("HTTP_500", "DTR is busy.", hint="Look again.")
 
-        def look(_url: str) -> Check:
-            return shows.pop() if shows else Check(CACHE_TO_DTR, "pull", True, "fine")
+        def look(_url: str) -> PullReport:
+            return PullReport([shows.pop() if shows else Check(CACHE_TO_DTR, "pull", True, "fine")])
 
         found = Stage(monkeypatch, a=[True]).examine(["a"], pull=Pulling(log_in, look), wait=True)
         assert found["a"].healthy
@@ -197,7 +197,7 @@ class TestExamine:
         found = Stage(monkeypatch, a=[True]).examine(
             ["a"], pull=Pulling(log_in, lambda _url: pytest.fail("not logged in"))
         )
-        (check,) = [check for check in found["a"].checks if not check.ok]
+        (check,) = [check for check in found["a"].checks if check.failed]
         assert check[:5] == (CLIENT_TO_DTR, "pull", False, "account: DTR has no user zoe.", "Name another.")
 
     def test_a_login_is_never_left_behind(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,18 +207,18 @@ class TestExamine:
             time.sleep(0.6)
             ended.append(1)
 
-        def late(_url: str) -> Check:
+        def late(_url: str) -> PullReport:
             time.sleep(5)
-            return Check(CACHE_TO_DTR, "pull", True, "fine")
+            return PullReport([Check(CACHE_TO_DTR, "pull", True, "fine")])
 
         began = time.monotonic()
         found = Stage(monkeypatch, a=[True]).examine(["a"], pull=Pulling(log_in, late), timeout=0.4)
         assert ended == [1]
         assert time.monotonic() - began < 3, "a look is"
-        assert [check.check for check in found["a"].checks if not check.ok] == ["pull"]
+        assert [check.check for check in found["a"].checks if check.failed] == ["pull"]
 
     def test_a_caches_own_accounts_count_for_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         stage = Stage(monkeypatch, a=[True], dtr=[True])
         found = stage.examine(["a"], dangling=lambda: ["bob"], dangling_there=lambda: ["alice"])
-        (check,) = [check for check in found["a"].checks if not check.ok]
+        (check,) = [check for check in found["a"].checks if check.failed]
         assert check.detail == "assigned to a cache that no longer exists: alice."

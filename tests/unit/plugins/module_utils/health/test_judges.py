@@ -42,10 +42,20 @@ class TestApi:
 
 class TestUpstream:
     @pytest.mark.parametrize("status", [401, 403, 404])
-    def test_reached(self, status: int) -> None:
+    def test_a_refusal_may_be_the_caches_own(self, status: int) -> None:
         check = judges.judge_upstream(seen(status))
-        assert check.ok
-        assert check.edge == CACHE_TO_DTR
+        assert (check.edge, check.ok) == (CACHE_TO_DTR, None)
+        assert "or the cache does without asking DTR" in check.detail
+
+    @pytest.mark.parametrize(("status", "ok"), [(404, True), (401, None), (403, None)])
+    def test_only_dtr_knows_that_nobody_has_it(self, status: int, ok: bool | None) -> None:
+        check = judges.judge_signed_upstream(seen(status))
+        assert (check.edge, check.check, check.ok) == (CACHE_TO_DTR, "upstream", ok)
+        assert bool(check.hint) == (ok is None)
+
+    @pytest.mark.parametrize("answer", [seen(503), seen(500), seen(200), "no answer within 20 seconds"])
+    def test_a_signed_question_that_fails(self, answer: ProbeAnswer | str) -> None:
+        assert judges.judge_signed_upstream(answer).failed
 
     @pytest.mark.parametrize(
         ("answer", "hint"),

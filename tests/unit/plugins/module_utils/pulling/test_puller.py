@@ -290,13 +290,22 @@ class TestPreview:
         make_puller(dtr).pull([APP])
         assert not make_puller(dtr).preview([APP]).brought
 
+    def test_a_cache_that_refuses_everything_may_have_it(self, dtr: FakeDtr) -> None:
+        dtr.add_image(APP, *LAYERS)
+        report = make_puller(dtr).preview([APP])
+        assert (row_of(report)["cached_before"], report.transferred["cached_blobs"]) == (None, None)
+        dtr.cache.tells = False
+        make_puller(dtr).pull([APP])
+        assert row_of(make_puller(dtr).preview([APP]))["cached_before"] is None, "as it refuses what it has"
+
     def test_agrees_with_the_pull(self, dtr: FakeDtr) -> None:
         dtr.add_image(APP, *LAYERS)
+        dtr.cache.stored.add(sha256(LAYERS[0]))
         foretold, happened = make_puller(dtr).preview([APP]), make_puller(dtr).pull([APP])
         assert foretold.brought == happened.brought
         assert diff_of(foretold) == diff_of(happened)
         assert diff_of(happened) == {
-            "before": f"{APP}: 0 of 4 blobs cached\n",
+            "before": f"{APP}: 1 of 4 blobs cached\n",
             "after": f"{APP}: 4 of 4 blobs cached\n",
         }
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from ansible_collections.dtr.cache.plugins.module_utils.swarm.gap import gap_seconds
+from ansible_collections.dtr.cache.plugins.module_utils.swarm.gap import cut_off, gap_seconds
 from ansible_collections.dtr.cache.tests.unit.support.stacks import (
     FAILED,
     OLD_SPEC,
@@ -60,3 +60,20 @@ def test_without_an_update_there_is_no_gap_to_tell() -> None:
 def test_a_replica_that_was_not_exchanged_served_all_the_time() -> None:
     old, new = replica(1, "00", "01", "20")
     assert gap_seconds(moment(old, new, task(slot=2), update=STARTED)) == 0.0
+
+
+@pytest.mark.parametrize(("code", "told"), [(0, []), (2, [2]), (137, [137])])
+def test_a_replica_that_did_not_end_by_itself_cut_its_requests_off(code: int, told: list[int]) -> None:
+    old, new = replica(1, "00", "01", "20")
+    old["Status"]["ContainerStatus"] = {"ExitCode": code}
+    found = cut_off(moment(old, new, update=STARTED))
+    assert [each["exit_code"] for each in found] == told
+    assert all(each["node"] for each in found)
+
+
+def test_what_ended_before_the_update_or_failed_in_it_was_not_replaced() -> None:
+    earlier, _new = replica(1, "00", "01", "20")
+    earlier["Status"] = {**earlier["Status"], "Timestamp": "2026-01-01T00:00:30Z", "ContainerStatus": {"ExitCode": 137}}
+    failed = {**FAILED, "Status": {**FAILED["Status"], "ContainerStatus": {"ExitCode": 1}}}
+    assert cut_off(moment(earlier, failed, task(), update=STARTED)) == []
+    assert cut_off(moment(task())) == []

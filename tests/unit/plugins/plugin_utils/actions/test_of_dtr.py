@@ -38,7 +38,7 @@ def made(**task: t.Any) -> Action:
         **task,
     }
     action = Action(
-        task=mock.MagicMock(**keywords),
+        task=mock.MagicMock(**{"_role": None, **keywords}),
         connection=connection,
         play_context=mock.MagicMock(),
         loader=mock.MagicMock(),

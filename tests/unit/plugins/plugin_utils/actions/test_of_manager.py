@@ -39,7 +39,7 @@ VARIABLES: dict[str, t.Any] = {"inventory_hostname": "asia"}
 
 def made(*, ignore_unreachable: bool = False) -> OnManager:
     return OnManager(
-        task=mock.MagicMock(ignore_unreachable=ignore_unreachable),
+        task=mock.MagicMock(ignore_unreachable=ignore_unreachable, _role=None),
         connection=mock.MagicMock(),
         play_context=mock.MagicMock(),
         loader=mock.MagicMock(),

@@ -81,6 +81,7 @@ CASES: list[tuple[str, list[tuple[str, str]], list[str], list[str]]] = [
     ("no service", [REPLICAS, NO_TCP, DRIFT], ["no_service"], ["no_service"]),
     ("no service, and DTR sends there", [NO_TCP, ("client->cache", "deployment")], ["no_service"], ["no_service"]),
     ("a pull finds the disk full", [("cache->DTR", "pull")], ["disk_full"], ["disk_full"]),
+    ("DTR, a client of the cache", [("DTR->cache", "redirect")], ["client_distrusts_cache"], ["DTR->cache redirect"]),
     ("two causes", [REPLICAS, NO_TCP, DRIFT], ["image_missing"], ["image_missing", "swarm drift"]),
     ("clients, confirmed", [("client->cache", "chain")], ["client_distrusts_cache"], ["client->cache chain"]),
     ("clients, not confirmed", [], ["client_distrusts_cache"], []),
@@ -255,3 +256,19 @@ def test_what_is_wrong_with_the_dtr_alone_is_a_note() -> None:
     (found,) = diagnosis.verdicts([facts.host("asia", observed=observed, logs={"findings": []})])
     assert (found["state"], found["causes"]) == ("healthy", [])
     assert found["notes"] == ["The DTR https://dtr: client->DTR, read_only: Read only. Switch it off."]
+
+
+def test_what_is_not_known_is_a_note() -> None:
+    checks = [
+        {"edge": "cache->DTR", "check": "upstream", "ok": None, "detail": "It refuses.", "hint": "Set an image."},
+        {"edge": "client->cache", "check": "tcp", "ok": True, "detail": "connected", "hint": None},
+    ]
+    found = diagnosis.verdict({**row(), "checks": checks}, [])
+    assert (found["state"], found["causes"]) == ("healthy", [])
+    assert found["notes"] == ["Not known: cache->DTR, upstream: It refuses. Set an image."]
+
+
+def test_the_log_has_the_evidence_that_dtr_distrusts_the_cache() -> None:
+    (cause,) = diagnosis.verdict(row(("DTR->cache", "redirect")), [finding("client_distrusts_cache")])["causes"]
+    assert (cause["edge"], cause["fix"]) == ("DTR->cache", "Fix it.")
+    assert cause["evidence"] == ["The log, 3 times, the last at 2026-01-31T12:00:00Z on worker-1: the sample"]

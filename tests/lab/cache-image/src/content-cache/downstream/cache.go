@@ -19,6 +19,7 @@ import (
 type cache struct {
 	store     *store
 	upstreams *upstreams
+	positions Positions
 	// flights holds, by digest, what is being fetched, linked or removed.
 	flights singleflight.Group
 }

@@ -9,6 +9,7 @@
 //
 // The vendor's documents contradict each other on what option blobttl counts from. By default a blob is removed a fixed
 // time after it was stored; with CONTENT_CACHE_BLOBTTL=sliding in the environment, that long after it was last pulled.
+// Who may have what is stored, and who judges signatures, no document says: see Positions.
 package downstream
 
 import (
@@ -37,6 +38,7 @@ type Surroundings struct {
 	Driver        storagedriver.StorageDriver
 	DeleteEnabled bool   // storage.delete.enabled of the configuration
 	TTL           string // the value of TTLVariable
+	Positions     Positions
 }
 
 // New wraps the registry's namespace. Expired blobs are removed until ctx ends.
@@ -59,6 +61,7 @@ func New(ctx context.Context, inner distribution.Namespace, around Surroundings,
 	cache := &cache{
 		store:     &store{inner: inner, driver: around.Driver, ttl: options.BlobTTL, sliding: sliding, now: time.Now},
 		upstreams: newUpstreams(options.Upstreams, options.Roots),
+		positions: around.Positions,
 	}
 	if options.BlobTTL > 0 {
 		go cache.sweepForEver(ctx)
@@ -95,7 +98,9 @@ func (n *namespace) Repository(ctx context.Context, name reference.Named) (distr
 		return &repository{Repository: local}, nil
 	}
 	outcome := &outcome{blob: blob, started: time.Now()}
-	outcome.hit, outcome.upstream, err = n.cache.provide(ctx, blob)
+	if err = n.cache.admit(ctx, blob); err == nil {
+		outcome.hit, outcome.upstream, err = n.cache.provide(ctx, blob)
+	}
 	if err != nil {
 		answer := apiError(blob.digest, err)
 		outcome.logFailure(ctx, answer, err)

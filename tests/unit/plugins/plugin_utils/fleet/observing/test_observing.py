@@ -136,7 +136,7 @@ def test_all_is_well() -> None:
         "image": "a.example:5000/cache:2.7.6",
         "version": "2.7.6",
         "replicas": {"wanted": 2, "running": 2},
-        "certificate": {"subject": "CN=x", "issuer": "CN=y", "not_before": "a", "not_after": "b"},
+        "certificate": {"subject": "CN=x", "issuer": "CN=y", "not_before": "a", "not_after": "b", "seen": True},
         "days_left": 300,
         "accounts": 1,
         "dangling": [],
@@ -278,7 +278,8 @@ def test_a_cache_that_something_else_deploys_is_judged_by_what_it_shows() -> Non
 
 def test_unknown_is_where_nothing_could_be_looked_at() -> None:
     row = row_of(region("asia", only=GONE), health={"msg": "the module crashed"})
-    assert (row["state"], row["replicas"], row["certificate"], row["days_left"]) == ("unknown", None, None, None)
+    assert (row["state"], row["replicas"], row["days_left"]) == ("unknown", None, None)
+    assert (row["certificate"]["subject"], row["certificate"]["seen"]) == ("CN=x", False), "as it was declared"
     assert causes(row)[0].startswith("the manager asia cannot be reached")
 
 
@@ -539,3 +540,31 @@ def test_of_a_dtr_that_is_not_healthy_only_the_caches_are_probed(answer: dict[st
 def test_the_version_is_the_tag(image: str | None, version: str | None) -> None:
     services = [{"name": "cache", "image": image, "replicas": {"wanted": 2, "running": 2}}]
     assert row_of(region("asia", plan={"services": services}))["version"] == version
+
+
+def test_a_check_that_is_not_known_is_no_problem() -> None:
+    unknown = {**check("cache->DTR", "upstream"), "ok": None, "detail": "it refuses.", "hint": "Set an image."}
+    row = row_of(region("asia"), **checks_fail(GOOD[0], unknown, GOOD[2], keep=False))
+    assert (row["state"], row["problems"]) == ("healthy", [])
+    assert unknown in row["checks"]
+
+
+def test_a_registered_address_with_a_password_is_shown_and_probed_without() -> None:
+    registered = [{"id": "1", "name": "europe", "host": "https://u:europe@europe.example.org"}]
+    (entry,) = [each for each in probes([region("asia")], registered) if each["name"] == "europe"]
+    assert entry == {"name": "europe", "url": "https://europe.example.org"}
+    lost = {**probed("europe", [check("client->cache", "tcp", "refused")]), "url": entry["url"]}
+    world = fleet(
+        region("asia"),
+        registered={"content_caches": registered},
+        health={"caches": [probed("asia"), lost]},
+        accounts={"by_cache": {"europe": ["x"]}, "dangling": []},
+    )
+    (registry,) = world.registries()
+    assert "europe (https://europe.example.org)" in registry["cause"]
+
+
+def test_the_addresses_of_the_nodes_are_part_of_the_question() -> None:
+    changes: dict[str, t.Any] = {"settings": {"probe": probe("asia")}, "plan": {"node_addresses": ["192.0.2.21"]}}
+    (entry,) = probes([region("asia", **changes)])
+    assert entry["node_addresses"] == ["192.0.2.21"]

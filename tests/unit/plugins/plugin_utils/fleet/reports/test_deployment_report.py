@@ -16,8 +16,7 @@ def host(gap: float | None, *steps: tuple[str, str], **facts: t.Any) -> HostFact
     return known.host(
         settings={"name": "region-asia", "url": "https://cache-asia.example.org:443"},
         steps=[{"kind": kind, "action": action} for kind, action in steps],
-        converged={"changed": False} if gap is None else {"gap_seconds": gap},
-        **facts,
+        **{"converged": {"changed": False} if gap is None else {"gap_seconds": gap}, **facts},
     )
 
 
@@ -29,6 +28,20 @@ def test_the_gap_is_told_where_replicas_were_exchanged(gap: float, shown: str) -
     (row,) = deployment.rows([host(gap, ("secret", "create"), UPDATED)])
     assert row["gap"] == shown
     assert list(row)[-3:] == ["gap", "changed", "result"]
+
+
+@pytest.mark.parametrize(
+    ("gap", "codes", "shown"),
+    [
+        (0.0, (2,), "none, pulls cut off"),
+        (1.2, (2,), "1.2 s, pulls cut off"),
+        (42.4, (137,), "at most 42.4 s, pulls cut off"),
+    ],
+)
+def test_replicas_that_did_not_end_by_themselves(gap: float, codes: tuple[int, ...], shown: str) -> None:
+    cut_off = [{"node": "asia-2", "exit_code": code} for code in codes]
+    (row,) = deployment.rows([host(None, UPDATED, converged={"gap_seconds": gap, "cut_off": cut_off})])
+    assert row["gap"] == shown
 
 
 def test_a_region_without_an_exchange_has_none_beside_one_that_has() -> None:

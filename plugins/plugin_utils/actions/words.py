@@ -1,0 +1,32 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""In whose words a task speaks: those of the collection's roles and playbooks, or those of its modules."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ...module_utils.common.vocabulary import ROLES, VARIABLE
+
+_COLLECTION = "dtr.cache"
+
+
+def speak_as_called(task: t.Any) -> None:
+    """Let a task of one of the collection's roles, which all its playbooks are made of, speak of variables.
+
+    What runs in this process, which is the task's own, knows it from its environment; a module that is sent gets the
+    same by the task's.
+    """
+    role = task._role
+    if role is None or not role.get_name().startswith(f"{_COLLECTION}."):
+        os.environ.pop(VARIABLE, None)
+    else:
+        speak_of_variables(task)
+
+
+def speak_of_variables(task: t.Any) -> None:
+    """Let a task speak of variables, whoever calls it."""
+    os.environ[VARIABLE] = ROLES
+    task.environment = [*(task.environment or []), {VARIABLE: ROLES}]
