@@ -20,7 +20,7 @@ __dtr_cache_warmed         warming                                   result of M
 __dtr_cache_cleaned        cleanup                                   result of the removal of files
 __dtr_cache_logs           observation, verification                 result of M(dtr.cache.cache_logs_info)
 __dtr_cache_observed       observation                               result of M(dtr.cache.fleet_info)
-__dtr_cache_failure        set by the rescue of a playbook           C(task) that failed, and the C(reason)
+__dtr_cache_failure        set by the rescue of a playbook           C(task) that failed, C(reason), what was C(said)
 __dtr_cache_report         the last task of a playbook               result of M(dtr.cache.report)
 ========================== ========================================= ==================================================
 
@@ -30,6 +30,8 @@ A task that failed or was skipped has registered a result as well. Nothing here 
 from __future__ import annotations
 
 import typing as t
+
+from ...module_utils.common.redaction import redacted
 
 Result = t.Mapping[str, t.Any]
 
@@ -156,7 +158,11 @@ class HostFacts:
     def failure(self) -> RunFailure | None:
         """Where the run failed at this host, if it did."""
         failure = self._result("__dtr_cache_failure")
-        return RunFailure(str(failure["task"]), str(failure["reason"])) if failure else None
+        if not failure:
+            return None
+        reason = str(failure["reason"])
+        words = (essential(str(text)) for text in failure.get("said") or [])
+        return RunFailure(str(failure["task"]), " ".join([reason, *(each for each in words if each not in reason)]))
 
     def reported_hosts(self, play: str) -> t.Sequence[str]:
         """The hosts that an earlier batch of the same play has reported, as far as this host knows."""
@@ -170,3 +176,9 @@ class HostFacts:
 
     def _result(self, name: str) -> Result:
         return self._variables.get(name) or {}
+
+
+def essential(output: str) -> str:
+    """Of what a program wrote before it failed, the line that says why: the last one. Without secrets."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return redacted(lines[-1]) if lines else ""

@@ -23,7 +23,8 @@ from ..actions.paths import control_path_of_host
 from .dtr import CONNECTION
 from .model import Settings
 from .read import IGNORED, ignored_names, read_connection, read_settings
-from .reader import FILE, FOLDER, MISSING, OTHER, PREFIX, ControlNode
+from .reader import FILE, FOLDER, MISSING, OTHER, PREFIX, ControlNode, Reader
+from .region import VARIABLES, Machine, Region, read_region
 from .structures import plain
 from .values import is_set
 
@@ -101,6 +102,25 @@ def dtr_connection(variables: t.Mapping[str, t.Any], templar: t.Any, loader: t.A
     }
 
 
+def declared_region(
+    variables: t.Mapping[str, t.Any], templar: t.Any, loader: t.Any, unknown: t.Collection[str]
+) -> Region:
+    """What of a host's region concerns the other regions, as far as its variables say.
+
+    Args:
+        unknown: Variables whose values here are not the host's own.
+    """
+    host = _Host(variables, templar, loader)
+    given = host.given(VARIABLES)
+    reader = Reader(given, host.defaults(given), host.control_node)
+    return read_region(reader, variables["inventory_hostname"], host.machine(), {*unknown, *host.unread})
+
+
+def machine_of(variables: t.Mapping[str, t.Any], templar: t.Any, loader: t.Any) -> Machine | None:
+    """How a host is reached, where its variables say."""
+    return _Host(variables, templar, loader).machine()
+
+
 class _Host:
     """The variables of a host, each templated once, and the files that they name, each read once."""
 
@@ -135,6 +155,21 @@ class _Host:
         """Those of the reading with those that kept variables from being read, one a variable."""
         unread = tuple(f"{name}: " for name in self._undefined)
         return [*self._undefined.values(), *(each for each in found if not each.startswith(unread))]
+
+    @property
+    def unread(self) -> t.Collection[str]:
+        """The variables that could not be templated."""
+        return self._undefined.keys()
+
+    def machine(self) -> Machine | None:
+        """How the host is reached."""
+        names = [name for name in ("ansible_connection", "ansible_host", "ansible_port") if name in self._variables]
+        found = self._templated(self._templar, names, self._variables)
+        if any(name in self._undefined for name in names):
+            return None
+        address = str(found.get("ansible_host") or self._variables["inventory_hostname"])
+        port = found.get("ansible_port")
+        return Machine(str(found.get("ansible_connection") or ""), f"{address}:{port}" if port else address)
 
     def fingerprint(self) -> str:
         """A mark of all that was worked out and read."""

@@ -15,6 +15,7 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.playbook.play import Play
 from ansible_collections.dtr.cache.plugins.action import preflight
 from ansible_collections.dtr.cache.plugins.module_utils.http import retries, transport
+from ansible_collections.dtr.cache.plugins.module_utils.module.of_dtr import DtrModule
 from ansible_collections.dtr.cache.tests.unit.support.actions import make_action
 from ansible_collections.dtr.cache.tests.unit.support.dtr import Dtr
 from ansible_collections.dtr.cache.tests.unit.support.settings import CA, CACHE, GOOD
@@ -37,6 +38,15 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(f"DTR_{name}", raising=False)
     # The roles' variables see to that.
     monkeypatch.setattr(preflight.ActionModule, "_is_pipelining_enabled", lambda *_args: True)
+
+
+@pytest.fixture(autouse=True)
+def registry(monkeypatch: pytest.MonkeyPatch) -> mock.Mock:
+    """What is asked of DTR besides its CA, which finds nothing unless a test says otherwise. It gets the options."""
+    asked = mock.Mock(return_value={"problems": []})
+    declared = DtrModule(lambda module: asked(module.params), preflight.PREREQUISITES._argument_spec)
+    monkeypatch.setattr(preflight, "PREREQUISITES", declared)
+    return asked
 
 
 @pytest.fixture
@@ -396,6 +406,11 @@ class TestSwarm:
             "port": 8443,
             "publish_mode": "host",
             "stack_name": result["settings"]["stack_name"],
+            "image": result["settings"]["image"],
+            "resolve_image": "changed",
+            "with_registry_auth": False,
+            "replicas": 2,
+            "reservations": {},
         }
 
     @pytest.mark.parametrize("needs", [["cache"], ["cache", "manager"]])
