@@ -255,8 +255,8 @@ def _about_version(wanted: Wanted, version: str | None) -> list[str]:
     if not tag or not of_dtr or tag[0] == of_dtr[0]:
         return []
     return [
-        f"The cache's image has version {tag[0]} and DTR has {of_dtr[0]}. The vendor wants both the same, as a difference "
-        "gives authentication errors: set dtr_cache_version."
+        f"The cache's image has version {tag[0]} and DTR has {of_dtr[0]}. The vendor wants both the same, as a "
+        "difference gives authentication errors: set dtr_cache_version."
     ]
 
 

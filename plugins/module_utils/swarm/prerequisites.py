@@ -95,14 +95,16 @@ def swarm_problems(engine: Engine, wanted: WantedService, warn: t.Callable[[str]
     dedicated = {name: present[name] for name in wanted.nodes if name in present}
     own = _nodes_with_own_replica(services, engine.tasks_of(stack_name), port)
     unused = {name: node for name, node in dedicated.items() if node["ID"] not in own}
-    own_mesh = any(_stack_of(service) == stack_name and "ingress" in _modes_of(service, port) for service in services)
-    taken = {} if own_mesh else nodes_in_use(unused, port)
+    # Where a service has it in the mesh, every node answers: the cache itself, or one that is named anyway.
+    in_mesh = any("ingress" in _modes_of(service, port) for service in services)
+    taken = {} if in_mesh else nodes_in_use(unused, port)
+    others = [service for service in services if _stack_of(service) != stack_name]
     return [
         *unknown_nodes(wanted.nodes, present),
         *nodes_not_ready(dedicated),
         *too_large_reservations(dedicated, wanted.replicas, wanted.reservations),
-        *port_holders(services, port, wanted.publish_mode, stack_name),
-        *(ports_in_use(taken, port, services, engine.all_tasks()) if taken else []),
+        *port_holders(others, port, wanted.publish_mode),
+        *(ports_in_use(taken, port, others, engine.all_tasks()) if taken else []),
         *image_problems(engine, services, wanted, warn),
     ]
 
@@ -200,8 +202,8 @@ def image_problems(
     if status in (401, 403, 404) or _REFUSED.search(words):
         return [
             f"dtr_cache_image: the manager gets no {wanted.image} from its registry, which says: {said}. Check "
-            "dtr_cache_image and dtr_cache_version; for a registry that wants a log-in, log in there on the manager and "
-            "set dtr_cache_with_registry_auth; where each node has the image already, set dtr_cache_resolve_image: never"
+            "dtr_cache_image and dtr_cache_version. For a registry that asks for a log-in, log in on the manager and "
+            "set dtr_cache_with_registry_auth. Where each node has the image, set dtr_cache_resolve_image: never"
         ]
     warn(
         f"The manager could not ask the registry of {wanted.image} for it ({said}). The deployment goes on, since the "
@@ -221,14 +223,12 @@ def _has_image(services: t.Iterable[Raw], wanted: WantedService) -> bool:
     return shown_image(noted, with_digest=with_digest) == shown_image(wanted.image, with_digest=with_digest)
 
 
-def port_holders(
-    services: t.Iterable[t.Mapping[str, t.Any]], port: int, publish_mode: str, stack_name: str
-) -> list[str]:
+def port_holders(services: t.Iterable[Raw], port: int, publish_mode: str) -> list[str]:
     """Other services that publish the port: through the routing mesh a port is taken on every node."""
     problems = []
     for service in services:
         modes = _modes_of(service, port)
-        if _stack_of(service) != stack_name and ("ingress" in modes or (modes and publish_mode == "ingress")):
+        if "ingress" in modes or (modes and publish_mode == "ingress"):
             problems.append(f"dtr_cache_port: {port} is published by {_named(service)} already")
     return problems
 

@@ -20,7 +20,7 @@ from ansible import constants
 
 
 def made_once(key: str, make: t.Callable[[], t.Any]) -> t.Any:
-    """What C(make) gives, as JSON has it. The first process of the run that asks for the key makes it for all others."""
+    """What C(make) gives, as JSON has it. The first process of the run that asks for the key makes it for all."""
     with _held(key) as place:
         if place.exists():
             return json.loads(place.read_text(encoding="utf-8"))
