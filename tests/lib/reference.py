@@ -41,6 +41,9 @@ REQUIRED_BY_STEPS = {
     "confirmation": ("confirm_removal",),
     "verification": (),
     "warming": ("warm_images",),
+    "registration": (),
+    "assignment": (),
+    "pull": (),
 }
 # Variables of which something else is made that roles use, by what it is called in the result of the preflight.
 BEHIND = {
@@ -56,6 +59,7 @@ BEHIND = {
     ),
     "engine": ("docker_host", "client_bundle"),
     "dtr_ca": ("registry_url", "registry_ca", "registry_ca_fingerprint"),
+    "others": ("assignments",),
 }
 # What roles call by its name, and the variables that it reads itself.
 READERS = {
