@@ -161,7 +161,7 @@ class HostFacts:
         if not failure:
             return None
         reason = str(failure["reason"])
-        words = (essential(str(text)) for text in failure.get("said") or [])
+        words = [essential(str(text)) for text in failure.get("said") or []]
         return RunFailure(str(failure["task"]), " ".join([reason, *(each for each in words if each not in reason)]))
 
     def reported_hosts(self, play: str) -> t.Sequence[str]:
