@@ -112,7 +112,7 @@ def declared_region(
     """
     host = _Host(variables, templar, loader)
     given = host.given(VARIABLES)
-    reader = Reader(given, host.defaults(given), host.control_node)
+    reader = Reader(given, host.defaults(given, VARIABLES), host.control_node)
     return read_region(reader, variables["inventory_hostname"], host.machine(), {*unknown, *host.unread})
 
 
@@ -144,11 +144,16 @@ class _Host:
         ignored = ignored_names(mine - set(vocabulary()), patterns.get(IGNORED))
         return {**patterns, **self._templated(self._templar, sorted(mine - ignored - {IGNORED}), self._variables)}
 
-    def defaults(self, given: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-        """The vocabulary. Of what the environment may give, only what is not given otherwise is worked out."""
+    def defaults(self, given: t.Mapping[str, t.Any], names: t.Collection[str] | None = None) -> dict[str, t.Any]:
+        """The vocabulary. Of what the environment may give, only what is not given otherwise is worked out.
+
+        Args:
+            names: The variables that are wanted, where it is not all of them.
+        """
         written = vocabulary()
         templates = [name for name, value in written.items() if _is_template(value) and not is_set(given.get(name))]
-        worked_out = self._templated(self._templar_of_defaults, templates, written)
+        wanted = templates if names is None else [name for name in templates if name in names]
+        worked_out = self._templated(self._templar_of_defaults, wanted, written)
         return {**written, **dict.fromkeys(templates), **worked_out}
 
     def problems(self, found: t.Sequence[str]) -> list[str]:
