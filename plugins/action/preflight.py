@@ -174,13 +174,10 @@ class ActionModule(ActionBase):
         assignments = {} if _mentions(reading.problems, "dtr_cache_assignments") else settings.assignments
         if "assignment" in needs:
             options["assignments"] = assignments
+        if {"pull", "verification", "warming"} & set(needs):
+            options.update(pulls_of=assignments, pull_account=settings.verify_account, warms="warming" in needs)
         if {"pull", "verification"} & set(needs):
-            options.update(
-                pulls_of=assignments,
-                pull_account=settings.verify_account,
-                image=settings.verify_image or "",
-                repository=settings.verify_repository or "",
-            )
+            options.update(image=settings.verify_image or "", repository=settings.verify_repository or "")
         asked = self._asked(PREREQUISITES, options, answer)
         if asked.get("failed"):
             return [f"dtr_cache_registry_url: {asked['msg']}"]

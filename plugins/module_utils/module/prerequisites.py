@@ -23,7 +23,7 @@ def find(module: Module) -> dict[str, t.Any]:
         registers=params["registers"],
         assignments=params["assignments"] or {},
         pulls_of=params["pulls_of"] or {},
-        **{name: params[name] for name in ("pull_account", "image", "repository", "cache_image")},
+        **{name: params[name] for name in ("pull_account", "warms", "image", "repository", "cache_image")},
     )
     session = DtrSession(module, concurrency=CONCURRENCY)
     with session as dtr:
@@ -39,6 +39,7 @@ PREREQUISITES = DtrModule(
         "registers": {"type": "bool", "default": False},
         "assignments": ACCOUNT_OF,
         "pulls_of": ACCOUNT_OF,
+        "warms": {"type": "bool", "default": False},
         **dict.fromkeys(("pull_account", "image", "repository", "cache_image"), _TEXT),
     },
 )

@@ -41,7 +41,8 @@ class Wanted:
         assignments: Whose setting is written: C(accounts), C(teams), C(orgs) and C(everyone).
         pulls_of: The same of the cache through which it pulls.
         pull_account: Who pulls, where that is set.
-        image: The image that is pulled.
+        warms: Whether it pulls images that are not looked up first.
+        image: The image that is pulled as a proof.
         repository: The repository that a new image is pushed to.
         cache_image: The reference of the cache's own image, where it is deployed.
     """
@@ -51,13 +52,14 @@ class Wanted:
     assignments: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     pulls_of: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     pull_account: str = ""
+    warms: bool = False
     image: str = ""
     repository: str = ""
     cache_image: str = ""
 
     @property
     def pulls(self) -> bool:
-        return bool(self.image or self.repository)
+        return bool(self.image or self.repository or self.warms)
 
 
 class Findings(t.NamedTuple):

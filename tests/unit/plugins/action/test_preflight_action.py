@@ -272,14 +272,15 @@ class TestRegistry:
             ([*REGISTRY, "assignment"], {"assignments"}),
             ([*REGISTRY, "pull"], {"pulls_of", "image"}),
             ([*REGISTRY, "verification"], {"pulls_of", "image"}),
+            ([*REGISTRY, "warming"], {"pulls_of", "warms"}),
             (DEPLOYMENT, {"cache_image"}),
         ],
     )
     def test_no_step_is_asked_about_another(self, registry: mock.Mock, needs: list[str], given: set[str]) -> None:
-        variables = host(registry_ca="system", assignments={"accounts": ["alice"]}, verify_image="a/b:1")
-        check(variables, needs)
+        images: Result = {"verify_image": "a/b:1", "warm_images": ["a/b:1"]}
+        check(host(registry_ca="system", assignments={"accounts": ["alice"]}, **images), needs)
         (asked,) = (call.args[0] for call in registry.call_args_list)
-        own = ("registers", "assignments", "pulls_of", "image", "cache_image")
+        own = ("registers", "assignments", "pulls_of", "warms", "image", "cache_image")
         assert {name for name in own if asked[name]} == given
 
     def test_its_problems_join_the_others(self, registry: mock.Mock, swarm: mock.Mock) -> None:

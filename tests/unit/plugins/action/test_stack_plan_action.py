@@ -72,7 +72,7 @@ def test_a_stack_that_another_region_of_the_run_has_is_refused(
 ) -> None:
     monkeypatch.setattr(constants, "DEFAULT_LOCAL_TMP", str(tmp_path))
     planned = {**PLANNED, "swarm": "x0g9"}
-    args = {"name": "dtr-cache", **({"preflight": UNASKED} if state == "deployed" else {})}
+    args: dict[str, t.Any] = {"name": "dtr-cache", **({"preflight": UNASKED} if state == "deployed" else {})}
     for _each in range(2):
         assert plan(planned, **args)[0] == planned, "the first, also when it asks again"
     assert plan({**planned, "swarm": "other"}, fact(name="region-europe"), **args)[0].get("failed") is None

@@ -130,6 +130,8 @@ NOBODY = "dtr_cache_registry_username: admin is no administrator of the DTR, and
         ({"image": APP, "pulls_of": {"accounts": ["alice"]}}, "pulling as alice takes one"),
         ({"image": APP, "pulls_of": {"teams": ["engineering/core"]}}, "pulling as a member of a team takes one"),
         ({"image": APP, "pull_account": "alice"}, "pulling as alice takes one"),
+        ({"warms": True, "pull_account": "alice"}, "pulling as alice takes one"),
+        ({"warms": True}, None),
         ({"image": APP, "pull_account": "admin"}, None),
         ({"image": APP}, None),
         ({}, None),
@@ -241,7 +243,8 @@ class TestWhoPulls:
         ],
     )
     def test_one_who_is_not_there(self, dtr: Registry, account: str, problem: str) -> None:
-        assert problems(dtr, image=APP, pull_account=account) == [f"dtr_cache_verify_account: {problem}"]
+        for pulls in ({"image": APP}, {"warms": True}):
+            assert problems(dtr, **pulls, pull_account=account) == [f"dtr_cache_verify_account: {problem}"]
 
     def test_a_team_without_anybody(self, dtr: Registry) -> None:
         (problem,) = problems(dtr, image=APP, pulls_of={"teams": ["engineering/empty"]})
