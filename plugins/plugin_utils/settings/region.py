@@ -82,6 +82,9 @@ def read_region(reader: Reader, host: str, machine: Machine | None, unknown: t.C
     def understood(*names: str) -> bool:
         return not any(PREFIX + name in wrong for name in names)
 
+    if understood("name", "host") and not (address["name"] or address["host"]):
+        # What roles do there is said where they are used, and the defaults are nobody's.
+        return Region(host)
     swarm = swarm_of(engine, reader.control_node.locate(bundle) if bundle else "", machine)
     return Region(
         host,

@@ -403,6 +403,10 @@ class TestOtherRegions:
         result = self.check({"europe": {**self.EUROPE, **theirs}}, assignments={"accounts": ["alice"]})
         assert not result.get("failed"), result["msg"]
 
+    def test_a_host_that_declares_no_cache_is_no_region(self) -> None:
+        same = {"ansible_host": "asia", "dtr_cache_name": "", "dtr_cache_host": ""}
+        assert not self.check({"europe": same}, assignments={"accounts": ["alice"]}).get("failed")
+
     def test_an_extra_variable_says_nothing_of_who_is_left_out(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(declared, "load_extra_vars", lambda _loader: {"dtr_cache_assignments": {}})
         same = {**self.EUROPE, "dtr_cache_assignments": {"accounts": ["alice"]}}
