@@ -173,7 +173,8 @@ class ActionModule(ActionBase):
         }
         assignments = {} if _mentions(reading.problems, "dtr_cache_assignments") else settings.assignments
         if "assignment" in needs:
-            options["assignments"] = assignments
+            claims = [other["claims"] for other in answer["others"]]
+            options.update(cache=settings.name, assignments=assignments, others=claims)
         if {"pull", "verification", "warming"} & set(needs):
             options.update(pulls_of=assignments, pull_account=settings.verify_account, warms="warming" in needs)
         if {"pull", "verification"} & set(needs):

@@ -284,8 +284,9 @@ IN_THE_LAB = {
     "dtr.example.org": "dtr.lab.test",
     "worker-3": "asia-2",
     "edge-1": "europe-1",
-    "gabriela": "dave",
-    "joao": "erin",
+    # Of engineering, and of no team or organisation that other regions claim.
+    "gabriela": "user00190",
+    "joao": "user00191",
 }
 
 

@@ -141,7 +141,7 @@ def resolve(
         Failure: C(INVALID_ASSIGNMENTS) with every unknown cache, account, team and organisation, and every account
             that two caches claim.
     """
-    problems = _unknown_caches(assignments, caches) + unknown_accounts(assignments, directory)
+    problems = _unknown_caches(assignments, caches) + _unknown_accounts(assignments, directory)
     claims: dict[str, set[str]] = {}
     inactive: set[str] = set()
     for assignment in assignments:
@@ -220,7 +220,7 @@ def _unknown_caches(assignments: t.Iterable[Assignment], caches: t.Iterable[Cont
     return problems
 
 
-def unknown_accounts(assignments: t.Iterable[Assignment], directory: Directory) -> list[str]:
+def _unknown_accounts(assignments: t.Iterable[Assignment], directory: Directory) -> list[str]:
     """Accounts, organisations and teams that DTR does not have, as sentences."""
     problems = []
     accounts = {name for assignment in assignments for name in assignment.accounts}

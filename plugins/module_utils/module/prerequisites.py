@@ -13,6 +13,7 @@ from .of_dtr import DtrModule, DtrSession
 from .of_pulls import ACCOUNT_OF
 
 _TEXT = {"type": "str", "default": ""}
+_CLAIMS = {**ACCOUNT_OF["options"], "cache": {"type": "str", "required": True}}
 
 
 def find(module: Module) -> dict[str, t.Any]:
@@ -23,7 +24,10 @@ def find(module: Module) -> dict[str, t.Any]:
         registers=params["registers"],
         assignments=params["assignments"] or {},
         pulls_of=params["pulls_of"] or {},
-        **{name: params[name] for name in ("pull_account", "warms", "image", "repository", "cache_image")},
+        **{
+            name: params[name]
+            for name in ("cache", "others", "pull_account", "warms", "image", "repository", "cache_image")
+        },
     )
     session = DtrSession(module, concurrency=CONCURRENCY)
     with session as dtr:
@@ -38,9 +42,10 @@ PREREQUISITES = DtrModule(
     {
         "registers": {"type": "bool", "default": False},
         "assignments": ACCOUNT_OF,
+        "others": {"type": "list", "elements": "dict", "default": [], "options": _CLAIMS},
         "pulls_of": ACCOUNT_OF,
         "warms": {"type": "bool", "default": False},
-        **dict.fromkeys(("pull_account", "image", "repository", "cache_image"), _TEXT),
+        **dict.fromkeys(("cache", "pull_account", "image", "repository", "cache_image"), _TEXT),
     },
 )
 """The questions, in the form of a module."""

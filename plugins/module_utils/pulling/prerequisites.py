@@ -15,9 +15,10 @@ import typing as t
 from ..common.failure import Failure
 from ..common.side_by_side import side_by_side
 from ..dtr.api import DtrApi
-from ..dtr.assignments_apply import look_up
-from ..dtr.assignments_plan import Assignment, parse_assignments, unknown_accounts
+from ..dtr.assignments_apply import claimed_elsewhere, look_up
+from ..dtr.assignments_plan import parse_assignments, resolve
 from ..dtr.images import parse_name
+from ..dtr.model import ContentCache
 from ..dtr.resources import Json
 from ..http.transport import Transport
 from .accounts import an_account
@@ -25,6 +26,7 @@ from .distribution import Distribution
 
 SECONDS_FOR_ALL = 120
 CONCURRENCY = 4
+MOST_GROUPS = 16
 _SHOWN = 50
 _NO_SUCH_QUESTION = (404, 405, 406)
 _NO_ACCESS = ("", "none")
@@ -38,7 +40,9 @@ class Wanted:
     Args:
         username: Who asks; empty where a client certificate says it.
         registers: Whether caches are registered or removed.
+        cache: The cache's name.
         assignments: Whose setting is written: C(accounts), C(teams), C(orgs) and C(everyone).
+        others: The assignments of other regions, each with its C(cache).
         pulls_of: The same of the cache through which it pulls.
         pull_account: Who pulls, where that is set.
         warms: Whether it pulls images that are not looked up first.
@@ -49,7 +53,9 @@ class Wanted:
 
     username: str
     registers: bool = False
+    cache: str = ""
     assignments: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    others: t.Sequence[t.Mapping[str, t.Any]] = ()
     pulls_of: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     pull_account: str = ""
     warms: bool = False
@@ -162,15 +168,24 @@ class _Answers:
         self._unanswered += [name for name in questions if name not in answers]
 
     def _about_assignments(self) -> list[str]:
+        wanted = self._wanted
         try:
-            named = _without_everyone(self._wanted.assignments)
+            own = [each._replace(everyone=False) for each in parse_assignments([_claims(wanted)])]
+            directory = look_up(self._dtr, own, False, CONCURRENCY)
+            others = parse_assignments(wanted.others)
+            groups = sum(len(each.teams) + len(each.orgs) for each in others)
+            # Where there are more, they are read when somebody is to be set whom they may claim.
+            known = others if groups <= MOST_GROUPS else [each._replace(teams=(), orgs=()) for each in others]
+            elsewhere = claimed_elsewhere(self._dtr, known, directory, CONCURRENCY)
+            # Whether the cache is registered is the run's own business.
+            resolve(own, [ContentCache("", own[0].cache, "")], directory, False, elsewhere)
         except Failure as failure:
-            return [f"dtr_cache_assignments: {problem}" for problem in failure.result.get("problems", [])]
-        missing = unknown_accounts([named], look_up(self._dtr, [named], False, CONCURRENCY))
-        if not missing:
-            return []
-        more = f"; and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
-        return [f"dtr_cache_assignments: {'; '.join(missing[:_SHOWN])}{more}"]
+            if "problems" not in failure.result:
+                raise
+            wrong = failure.result["problems"]
+            more = f"; and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+            return [f"dtr_cache_assignments: {'; '.join(wrong[:_SHOWN])}{more}"]
+        return []
 
     def _about_image(self) -> list[str]:
         name = parse_name(self._wanted.image)
@@ -230,9 +245,8 @@ def _bound(answer: t.Callable[..., list[str]], *arguments: t.Any) -> t.Callable[
     return lambda: answer(*arguments)
 
 
-def _without_everyone(assignments: t.Mapping[str, t.Any]) -> Assignment:
-    (parsed,) = parse_assignments([{**assignments, "cache": "this"}])
-    return parsed._replace(everyone=False)
+def _claims(wanted: Wanted) -> dict[str, t.Any]:
+    return {**wanted.assignments, "cache": wanted.cache or "this cache"}
 
 
 def _about_repository(wanted: Wanted, exists: bool | None, settings: Json) -> list[str]:

@@ -160,6 +160,34 @@ def test_everything_that_is_missing_is_listed_at_once(dtr: Registry) -> None:
     assert dtr.site.count("GET", "/enzi/v0/accounts") == 0, "everyone need not be listed"
 
 
+class TestOthers:
+    OWN: t.ClassVar = {"cache": "region-asia", "assignments": {"accounts": ["alice"], "teams": ["engineering/core"]}}
+
+    @pytest.mark.parametrize(
+        ("others", "contested"),
+        [
+            ([{"cache": "region-europe", "accounts": ["bob"]}], "bob"),
+            ([{"cache": "region-europe", "orgs": ["engineering"]}], "bob"),
+            ([{"cache": "region-europe", "teams": ["no/team", "engineering/empty"], "everyone": True}], None),
+            ([{"cache": "region-asia", "orgs": ["engineering"]}], None),
+        ],
+    )
+    def test_whom_another_region_claims_by_a_group(
+        self, dtr: Registry, others: list[dict[str, t.Any]], contested: str | None
+    ) -> None:
+        expected = [f"dtr_cache_assignments: {contested} is claimed by region-asia and region-europe"]
+        assert problems(dtr, **self.OWN, others=others) == (expected if contested else [])
+
+    def test_a_large_fleet_is_not_read_for_each_region(self, dtr: Registry) -> None:
+        many = [{"cache": f"r{number}", "teams": [f"engineering/t{number}"]} for number in range(17)]
+        assert problems(dtr, **self.OWN, others=many) == []
+        assert len(dtr.site.requests) == 3
+        many.append({"cache": "last", "accounts": ["bob"]})
+        assert problems(dtr, **self.OWN, others=many) == [
+            "dtr_cache_assignments: bob is claimed by last and region-asia"
+        ]
+
+
 @pytest.mark.parametrize("path", ["/api/v0/meta/settings", "/api/v0/admin/version", "repositoryAccess", "/tags"])
 @pytest.mark.parametrize(
     "reply",
