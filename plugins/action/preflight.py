@@ -17,7 +17,9 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
 from ..module_utils.common.failure import Failure
+from ..module_utils.module.of_dtr import DtrModule
 from ..module_utils.module.options import PREFLIGHT_ARGUMENT_SPEC
+from ..module_utils.module.prerequisites import PREREQUISITES
 from ..module_utils.x509 import certificates
 from ..modules.registry_ca_info import MODULE as REGISTRY_CA_INFO
 from ..plugin_utils.actions.forks import SharedByForks
@@ -29,16 +31,21 @@ from ..plugin_utils.actions.reasons import reason_of
 from ..plugin_utils.actions.words import speak_of_variables
 from ..plugin_utils.deployment.client_bundle import open_bundle
 from ..plugin_utils.deployment.definition import describe_deployment
+from ..plugin_utils.fleet.collisions import claims_of_others, collisions
+from ..plugin_utils.fleet.declared import regions_of
 from ..plugin_utils.settings.model import Settings
 from ..plugin_utils.settings.public import public_settings
-from ..plugin_utils.settings.variables import Reading, read_host
+from ..plugin_utils.settings.region import region_as_read
+from ..plugin_utils.settings.variables import Reading, machine_of, read_host
 
 MODULE = "dtr.cache.preflight"
 FACT = "__dtr_cache"
 # Without them a run at one host does not wait for the others, whose results it needs.
 STRATEGIES_APART = ("free", "host_pinned")
 # What is judged here, and no part of the variables' reading.
-STEP_NEEDS = ("confirmation", "verification", "warming", "backup")
+STEP_NEEDS = ("confirmation", "verification", "warming", "backup", "registration", "assignment", "pull")
+# Steps that other regions can get in the way of.
+SHARED_NEEDS = ("registration", "assignment", "swarm")
 # What an answer consists of, besides warnings.
 ANSWER = (
     "settings",
@@ -46,6 +53,7 @@ ANSWER = (
     "engine",
     "dtr_ca",
     "dtr_ca_problem",
+    "others",
     "problems",
     "checked",
     "judged",
@@ -105,8 +113,10 @@ class ActionModule(SharedByForks, ActionBase):
         answer["dtr_ca"], trouble = self._authority(reading, needs, answer)
         # An observation reports it beside what else DTR says.
         answer["dtr_ca_problem"] = trouble
-        if trouble and options["fail"]:
-            problems.append(trouble)
+        answer["others"] = []
+        if options["fail"]:
+            problems += self._collisions(settings, needs, answer, variables)
+            problems += [trouble] if trouble else self._registry_problems(reading, needs, answer)
         # Nobody is to ask another Engine than the one that was meant.
         answer["engine"] = {} if settings.client_bundle else dict(settings.engine)
         checked = list(needs)
@@ -116,7 +126,7 @@ class ActionModule(SharedByForks, ActionBase):
                 if not problems and options["ask_swarm"] != "never":
                     answer["changed"] = self._installed(settings, variables)
                 if options["ask_swarm"] == "always" or (options["ask_swarm"] == "to_complete" and problems):
-                    problems += self._swarm_problems(settings, answer["engine"], variables)
+                    problems += self._swarm_problems(settings, answer["engine"], variables, answer["warnings"])
                 else:
                     checked = [need for need in needs if need not in ("swarm", "manager")]
             except Failure as failure:
@@ -150,14 +160,63 @@ class ActionModule(SharedByForks, ActionBase):
             options["fingerprint"] = settings.registry_ca_fingerprint
         if not self._task.args.get("fail", True):
             options.update(timeout=10, retries=1)
-        environment: dict[str, t.Any] = {}
-        self._compute_environment_string(environment)
-        texts = {name: str(value) for name, value in environment.items()}
-        fetched = run_here(REGISTRY_CA_INFO, Task("dtr.cache.registry_ca_info", options, environment=texts))
-        answer["warnings"] += fetched.get("warnings") or []
+        fetched = self._asked(REGISTRY_CA_INFO, options, answer)
         if fetched.get("failed"):
             return None, f"dtr_cache_registry_url: {fetched['msg']}"
         return {key: fetched[key] for key in ("pem", "trusted_by", "certificates")}, None
+
+    def _registry_problems(
+        self, reading: Reading, needs: t.Collection[str], answer: t.Mapping[str, t.Any]
+    ) -> list[str]:
+        """What only DTR knows, where all is known that it takes to ask it."""
+        settings, authority = reading.settings, answer["dtr_ca"]
+        if "registry" not in needs or authority is None or _mentions(reading.problems, "dtr_cache_registry_"):
+            return []
+        options = {
+            **_connection(settings, authority),
+            "registers": "registration" in needs,
+            "cache_image": settings.image if "certificate" in needs else "",
+        }
+        assignments = {} if _mentions(reading.problems, "dtr_cache_assignments") else settings.assignments
+        if "assignment" in needs:
+            claims = [other["claims"] for other in answer["others"]]
+            options.update(cache=settings.name, assignments=assignments, others=claims)
+        if {"pull", "verification", "warming"} & set(needs):
+            options.update(pulls_of=assignments, pull_account=settings.verify_account, warms="warming" in needs)
+        if {"pull", "verification"} & set(needs):
+            options.update(image=settings.verify_image or "", repository=settings.verify_repository or "")
+        asked = self._asked(PREREQUISITES, options, answer)
+        if asked.get("failed"):
+            return [f"dtr_cache_registry_url: {asked['msg']}"]
+        return list(asked["problems"])
+
+    def _asked(
+        self, module: DtrModule, options: t.Mapping[str, t.Any], answer: t.Mapping[str, t.Any]
+    ) -> dict[str, t.Any]:
+        """The result of a module that talks to DTR; its warnings are this task's."""
+        environment: dict[str, t.Any] = {}
+        self._compute_environment_string(environment)
+        texts = {name: str(value) for name, value in environment.items()}
+        result = run_here(module, Task(MODULE, options, environment=texts))
+        answer["warnings"].extend(result.get("warnings") or [])
+        return result
+
+    def _collisions(
+        self, settings: Settings, needs: t.Collection[str], answer: dict[str, t.Any], variables: t.Mapping[str, t.Any]
+    ) -> list[str]:
+        """What of the other regions of the inventory stands against this one."""
+        if not set(SHARED_NEEDS) & set(needs):
+            return []
+        regions = regions_of(variables, self._templar, self._loader, str(self._task._uuid))
+        if not regions:
+            return []
+        # Who is delegated to is another machine than the inventory says.
+        machine = None if self._task.delegate_to else machine_of(variables, self._templar, self._loader)
+        own = region_as_read(settings, variables["inventory_hostname"], machine)
+        if "assignment" in needs:
+            answer["others"] = claims_of_others(own, regions)
+        # Whoever is removed cannot get in the way any more.
+        return [] if "confirmation" in needs else collisions(own, regions, needs)
 
     def _engine(self, settings: Settings, variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         """How modules reach the Engine: by the client bundle, or as the variables say."""
@@ -213,7 +272,7 @@ class ActionModule(SharedByForks, ActionBase):
         return False
 
     def _swarm_problems(
-        self, settings: Settings, engine: t.Mapping[str, t.Any], variables: dict[str, t.Any]
+        self, settings: Settings, engine: t.Mapping[str, t.Any], variables: dict[str, t.Any], warnings: list[str]
     ) -> list[str]:
         arguments = {
             **self._task.args,
@@ -222,11 +281,17 @@ class ActionModule(SharedByForks, ActionBase):
             "port": settings.port,
             "publish_mode": settings.publish_mode,
             "stack_name": settings.stack_name,
+            "image": settings.image,
+            "resolve_image": settings.resolve_image,
+            "with_registry_auth": settings.with_registry_auth,
+            "replicas": settings.replicas,
+            "reservations": dict(settings.resources.get("reservations") or {}),
         }
         try:
             answer = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=variables)
         except AnsibleConnectionFailure as error:
             return [manager_out_of_reach(variables, error)]
+        warnings.extend(answer.get("warnings") or [])
         if "problems" in answer:
             return list(answer["problems"])
         return [f"the Swarm cannot be asked: {reason_of(answer, variables['inventory_hostname'])}"]
@@ -273,6 +338,21 @@ def _missing_files(settings: Settings) -> list[str]:
 def _read_as(needs: t.Iterable[str]) -> list[str]:
     """The parts that the variables must describe: trust is put into the DTR at an address."""
     return ["address" if need == "trust" else need for need in needs if need not in STEP_NEEDS]
+
+
+def _mentions(problems: t.Iterable[str], variables: str) -> bool:
+    return any(problem.startswith(variables) for problem in problems)
+
+
+def _connection(settings: Settings, authority: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """How DTR is reached, in the options of the modules that talk to it."""
+    return {
+        "url": settings.registry_url,
+        "username": settings.registry_username,
+        "password": settings.registry_password,
+        "validate_certs": settings.validate_certs,
+        **({"ca_certificate": authority["pem"]} if authority["pem"] else {}),
+    }
 
 
 def _given_authority(pem: str) -> tuple[dict[str, t.Any] | None, None]:

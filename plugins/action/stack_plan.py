@@ -11,7 +11,9 @@ from ansible.errors import AnsibleConnectionFailure
 
 from ..plugin_utils.actions.of_manager import OnManager
 from ..plugin_utils.actions.problems import manager_out_of_reach, problems_as_result
+from ..plugin_utils.actions.shared import first_claim
 from ..plugin_utils.deployment.definition import changed_authorities
+from ..plugin_utils.fleet.collisions import one_stack
 
 
 class ActionModule(OnManager):
@@ -24,9 +26,10 @@ class ActionModule(OnManager):
         result = super().run(tmp, task_vars)
         variables = task_vars or {}
         preflight = variables.get("__dtr_cache") or {}
-        if result.get("problems"):
+        problems = result.get("problems") or self._taken_stack(result, preflight, variables["inventory_hostname"])
+        if problems:
             region = (preflight.get("settings") or {}).get("name") or variables["inventory_hostname"]
-            return {**problems_as_result(region, result["problems"]), "changed": False}
+            return {**problems_as_result(region, problems), "changed": False}
         fetched = preflight.get("dtr_ca") or {}
         if fetched.get("trusted_by") == "first_use":
             for old, new in changed_authorities(result.get("diff") or {}):
@@ -37,6 +40,15 @@ class ActionModule(OnManager):
                     f"with dtr_cache_registry_ca_fingerprint: {fetched['certificates'][0]['fingerprint']}"
                 )
         return result
+
+    def _taken_stack(self, result: t.Mapping[str, t.Any], preflight: t.Mapping[str, t.Any], host: str) -> list[str]:
+        """That another region of this run has the same stack in the same Swarm, whatever its manager is called."""
+        swarm, stack_name = result.get("swarm"), self._task.args.get("name")
+        if not swarm or not stack_name or not self._task.args.get("preflight"):
+            return []
+        own = {"host": host, "cache": (preflight.get("settings") or {}).get("name")}
+        first = first_claim(f"stack {stack_name} in {swarm}", own)
+        return [] if first == own else [one_stack(first["host"], host, stack_name, swarm)]
 
     def _out_of_reach(self, variables: t.Mapping[str, t.Any], error: AnsibleConnectionFailure) -> dict[str, t.Any]:
         if not self._task.args.get("preflight"):

@@ -47,7 +47,41 @@ options:
         elements: str
         default: []
       everyone:
-        description: Whether all active users pull from this cache.
+        description:
+          - Whether the active users whom no other assignment claims pull from this cache. Assignments of one cache only
+            may have it.
+        type: bool
+        default: false
+  others:
+    description:
+      - Assignments that somebody else makes, such as those of other regions. Nobody is set for them. The users whom
+        they claim are left out of C(everyone) and of O(exclusive), and one who would have to be set although they claim
+        that user for another cache is reported in the failure. Names that DTR does not have count for nothing here.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      cache:
+        description: Name of a cache, or V(local) for none.
+        type: str
+        required: true
+      accounts:
+        description: As O(assignments[].accounts).
+        type: list
+        elements: str
+        default: []
+      teams:
+        description: As O(assignments[].teams).
+        type: list
+        elements: str
+        default: []
+      orgs:
+        description: As O(assignments[].orgs).
+        type: list
+        elements: str
+        default: []
+      everyone:
+        description: As O(assignments[].everyone). It claims nobody.
         type: bool
         default: false
   exclusive:
@@ -184,19 +218,21 @@ from ..module_utils.module.of_dtr import DtrModule, concurrency_argument_spec
 
 _NAMES: dict[str, t.Any] = {"type": "list", "elements": "str", "default": []}
 
-ARGUMENT_SPEC: dict[str, t.Any] = {
-    "assignments": {
-        "type": "list",
-        "elements": "dict",
-        "required": True,
-        "options": {
-            "cache": {"type": "str", "required": True},
-            "accounts": _NAMES,
-            "teams": _NAMES,
-            "orgs": _NAMES,
-            "everyone": {"type": "bool", "default": False},
-        },
+_ASSIGNMENTS: dict[str, t.Any] = {
+    "type": "list",
+    "elements": "dict",
+    "options": {
+        "cache": {"type": "str", "required": True},
+        "accounts": _NAMES,
+        "teams": _NAMES,
+        "orgs": _NAMES,
+        "everyone": {"type": "bool", "default": False},
     },
+}
+
+ARGUMENT_SPEC: dict[str, t.Any] = {
+    "assignments": {**_ASSIGNMENTS, "required": True},
+    "others": {**_ASSIGNMENTS, "default": []},
     "exclusive": {"type": "bool", "default": False},
     "planned_caches": _NAMES,
     "progress_path": {"type": "path"},

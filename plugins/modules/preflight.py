@@ -11,8 +11,10 @@ short_description: Find everything that is wrong with a cache's settings before 
 version_added: 0.1.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
-  - Reads the C(dtr_cache_*) variables of the host, checks and normalises them on the control node, gets the CA of DTR,
-    and asks the Swarm about the nodes and the port that they name. Nothing is changed, except that
+  - Reads the C(dtr_cache_*) variables of the host, checks and normalises them on the control node, and compares them
+    with what the other hosts of the inventory's group C(dtr_caches) declare, also those that C(--limit) leaves out.
+    Gets the CA of DTR, and asks DTR whether the credentials are good and what the variables name is there. Asks the
+    Swarm about the nodes, the port, the reservations and the image. Nothing is changed, except that
     C(dtr_cache_install_requirements) installs packages on the manager.
   - Certificates and keys are judged on the control node; they are not sent anywhere.
   - Each role begins with this task and keeps the result as C(__dtr_cache). Asked again with the same variables it gives
@@ -22,15 +24,33 @@ options:
     description:
       - The parts of a deployment that must be complete. Variables of other parts are checked when they are set.
       - V(cache) is its name and address, V(registry) the DTR, V(certificate) the cache's certificate and key,
-        V(manager) a manager that can be used, V(swarm) the nodes and the port as well.
+        V(manager) a manager that can be used, V(swarm) the nodes, the port and the image as well.
       - V(address) is the DTR's address alone, V(port) the cache's port alone.
       - V(trust) is the DTR's address, and its CA unless C(dtr_cache_client_trust_state) is C(absent).
       - V(confirmation) is C(dtr_cache_confirm_removal), outside of check mode. V(verification) is an image to pull or a
         repository to prove with, V(warming) an image to warm, V(backup) the file of a backup.
+      - V(registration), V(assignment) and V(pull) are what DTR is asked about for V(registry) besides the credentials.
+        An administrator registers caches, and no other region of the DTR has a cache of the same name. Accounts, teams
+        and organisations of C(dtr_cache_assignments) are there, and no other region claims them as well.
+        C(dtr_cache_verify_image) and C(dtr_cache_verify_repository) are there, and the account that pulls may do so.
     type: list
     elements: str
-    choices: [cache, registry, certificate, manager, swarm, address, port, trust, confirmation, verification, warming,
-      backup]
+    choices:
+      - cache
+      - registry
+      - certificate
+      - manager
+      - swarm
+      - address
+      - port
+      - trust
+      - confirmation
+      - verification
+      - warming
+      - backup
+      - registration
+      - assignment
+      - pull
     required: true
   fail:
     description:
@@ -66,6 +86,24 @@ options:
   stack_name:
     description: Filled in on the control node. The stack that may hold the port already.
     type: str
+  image:
+    description: Filled in on the control node. The cache's image.
+    type: str
+  resolve_image:
+    description: Filled in on the control node. V(always), V(changed) or V(never).
+    type: str
+  with_registry_auth:
+    description: Filled in on the control node. Whether the manager's credentials for the image's registry are used.
+    type: bool
+    default: false
+  replicas:
+    description: Filled in on the control node. How many replicas the nodes have to take.
+    type: int
+    default: 1
+  reservations:
+    description: Filled in on the control node. What each replica reserves, C(cpus) and C(memory).
+    type: dict
+    default: {}
 extends_documentation_fragment:
   - dtr.cache.engine
   - dtr.cache.attributes
@@ -121,6 +159,13 @@ dtr_ca:
       V(ca), V(fingerprint) or V(first_use). Null where it was not needed or could not be had.
   returned: success
   type: dict
+others:
+  description:
+    - Whom other regions of the inventory claim at the same DTR, each with its C(host) and its C(claims), as
+      O(dtr.cache.cache_assignments#module:others) takes them. Empty unless O(needs) has V(assignment).
+  returned: success
+  type: list
+  elements: dict
 dtr_ca_problem:
   description: Why the CA could not be had, with O(fail=false).
   returned: success
@@ -131,19 +176,21 @@ fingerprint:
   type: str
 """
 
+from dataclasses import fields
+
 from ..module_utils.module.base import SentModule, run_to_end
 from ..module_utils.module.options import PREFLIGHT_ARGUMENT_SPEC
 from ..module_utils.swarm.engine import Engine
-from ..module_utils.swarm.prerequisites import preflight_problems
+from ..module_utils.swarm.prerequisites import WantedService, preflight_problems
 
 
 def main() -> None:
     """Check what only the Swarm knows; the action plugin of the same name has checked the rest."""
     module = SentModule(argument_spec=PREFLIGHT_ARGUMENT_SPEC, supports_check_mode=True)
     params = module.params
-    swarm = {key: params[key] for key in ("nodes", "port", "publish_mode", "stack_name")}
-    asked = swarm if "swarm" in params["needs"] else None
-    run_to_end(module, lambda: {"problems": preflight_problems(Engine(params), asked)})
+    wanted = {field.name: params[field.name] for field in fields(WantedService) if params[field.name] is not None}
+    asked = WantedService(**wanted) if "swarm" in params["needs"] else None
+    run_to_end(module, lambda: {"problems": preflight_problems(Engine(params), asked, module.warn)})
 
 
 if __name__ == "__main__":

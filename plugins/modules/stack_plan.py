@@ -75,6 +75,17 @@ options:
         type: str
         choices: [ingress, host]
         required: true
+      resolve_image:
+        description:
+          - When C(docker stack deploy) will ask the registry of the cache's image for it. Where it will, the registry
+            is asked now.
+        type: str
+        choices: [always, changed, never]
+        default: never
+      with_registry_auth:
+        description: Whether it will log in to that registry.
+        type: bool
+        default: false
   definition:
     description:
       - The stack's definition, the data of a C(docker-stack.yml), with Docker's short or long forms. Without one, no
@@ -168,6 +179,11 @@ stalled:
   returned: success
   type: list
   elements: str
+swarm:
+  description: The id of the Swarm.
+  returned: success
+  type: str
+  sample: x0g9lqdvc5b0iqbtpsjhi5uu4
 reason:
   description: Why it has settled or has not, in a few words.
   returned: success
@@ -239,6 +255,8 @@ MODULE = EngineModule(
                 "nodes": {"type": "list", "elements": "str", "required": True},
                 "port": {"type": "int", "required": True},
                 "publish_mode": {"type": "str", "choices": ["ingress", "host"], "required": True},
+                "resolve_image": {"type": "str", "choices": ["always", "changed", "never"], "default": "never"},
+                "with_registry_auth": {"type": "bool", "default": False},
             },
         },
         "definition": {"type": "dict", "default": {}},

@@ -196,6 +196,7 @@ class Play:
         playbook: str | list[dict[str, t.Any]],
         *options: str,
         env: dict[str, str] | None = None,
+        inventory: str = INVENTORY,
         **variables: t.Any,
     ) -> Run:
         """Run a playbook of the collection, or one given as data, with extra variables."""
@@ -207,7 +208,7 @@ class Play:
             extra = Path(folder) / "extra.json"
             extra.write_text(json.dumps(variables))
             result = subprocess.run(
-                ["ansible-playbook", "-i", INVENTORY, playbook, "-e", f"@{extra}", *options],
+                ["ansible-playbook", "-i", inventory, playbook, "-e", f"@{extra}", *options],
                 env={**self.environment, **(env or {})},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -216,18 +216,39 @@ def test_one_bad_region_does_not_keep_the_other_from_its_cache(clean_lab: Lab, p
     assert clean_lab.snapshot()["europe-1"]["services"]
 
 
-def test_bad_credentials_are_told_and_a_good_run_afterwards_removes_the_sensitive_files(
+ONLY = ("--limit", "region-europe")
+
+
+def test_what_would_fail_at_dtr_or_in_the_swarm_leaves_a_running_cache_alone(
     clean_lab: Lab, play: Play, sensitive: list[str]
 ) -> None:
-    run = play(DEPLOY, "--limit", "region-europe", dtr_cache_registry_password="wrong-password")
-    assert run.code != 0
-    assert "401" in run.output
-    assert "https://dtr.lab.test/api/v0/content_caches" in run.output
-    assert "wrong-password" not in run.output
-    finished = play(DEPLOY, "--limit", "region-europe", dtr_cache_source_files=sensitive)
-    assert finished.code == 0, finished.output
-    assert finished.regions()["region-europe"]["changed"] == "registered, 1 account assigned"
+    deployed = play(DEPLOY, *ONLY, dtr_cache_source_files=sensitive)
+    assert deployed.code == 0, deployed.output
     assert not any(Path(path).exists() for path in sensitive)
+    before = clean_lab.snapshot()
+
+    # With a change that would replace the service.
+    run = play(DEPLOY, *ONLY, dtr_cache_registry_password="wrong-password", dtr_cache_blob_ttl="48h")
+    assert run.regions()["region-europe"]["result"] == "failed at: Check the settings"
+    assert "dtr_cache_registry_password: GET https://dtr.lab.test/api/v0/meta/settings answered 401" in run.output
+    assert "have 1 problem;" in run.output
+    assert "wrong-password" not in run.output
+
+    # Another cache on the port of this one.
+    run = play(DEPLOY, *ONLY, "--check", dtr_cache_stack_name="second", dtr_cache_name="region-second")
+    assert "443 is in use on node europe-1 by service dtr-cache_cache of stack dtr-cache" in run.output
+    assert clean_lab.snapshot() == before, "the service has its version, its tasks have their ids"
+
+
+def test_the_report_has_what_docker_said(clean_lab: Lab, play: Play) -> None:
+    clean_lab.inside("europe-1", "docker", "network", "create", "dtr-cache_default")
+    try:
+        run = play(DEPLOY, *ONLY)
+    finally:
+        clean_lab.inside("europe-1", "docker", "network", "rm", "dtr-cache_default")
+    report = run.output.partition("\nregion ")[2].partition("PLAY RECAP")[0]
+    assert run.regions()["region-europe"]["result"] == "failed at: Deploy the stack"
+    assert "network with name dtr-cache_default already exists" in " ".join(report.split())
 
 
 def test_an_image_that_is_missing_gets_a_verdict_with_node_and_reason(clean_lab: Lab, play: Play) -> None:

@@ -150,12 +150,22 @@ def test_a_manager_that_does_not_lead_deploys_the_second_product(fleet: Lab, pla
 
 def test_an_update_that_paused_without_the_registrys_credentials_goes_on_with_them(fleet: Lab, play: Play) -> None:
     password = fleet.passwords["alice"]
+    asked: dict[str, t.Any]
     fleet.inside(OTHER, "docker", "login", "-u", "admin", "--password-stdin", REGISTRY, stdin=fleet.passwords["admin"])
     fleet.inside(OTHER, "docker", "tag", CACHE_IMAGE, PRIVATE_IMAGE)
     fleet.inside(OTHER, "docker", "push", "--quiet", PRIVATE_IMAGE)
     fleet.inside(OTHER, "docker", "logout", REGISTRY)
+    asked = {"dtr_cache_image": PRIVATE_IMAGE, "dtr_cache_resolve_image": "always"}
+    run = play(DEPLOY, *ONLY, "--check", **asked)
+    assert f"dtr_cache_image: the manager gets no {PRIVATE_IMAGE} from its registry, which says: " in run.output
+    assert "set dtr_cache_with_registry_auth" in run.output
     # The manager may pull it; the node that is to run it has neither the image nor a password.
     fleet.inside(MANAGER, "docker", "login", "-u", "alice", "--password-stdin", REGISTRY, stdin=password)
+    asked["dtr_cache_with_registry_auth"] = True
+    run = play(DEPLOY, *ONLY, "--check", **{**asked, "dtr_cache_image": f"{PRIVATE_IMAGE}.9"})
+    assert re.search(r"gets no \S+:1\.9 from its registry, which says: .*manifest unknown", run.output)
+    run = play(DEPLOY, *ONLY, "--check", **asked)
+    assert (run.code, "from its registry" in run.output) == (0, False), run.output
     variables: dict[str, t.Any] = {"dtr_cache_image": PRIVATE_IMAGE, "dtr_cache_update_config": PAUSES}
     paused = play(DEPLOY, *ONLY, **variables)
     assert paused.code != 0

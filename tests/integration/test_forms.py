@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 import subprocess
 import typing as t
@@ -18,6 +19,7 @@ import yaml
 from .authority import Authority
 from .conftest import INVENTORY, Lab, Play, until
 
+EXAMPLE = Path(__file__).resolve().parents[2] / "inventory" / "example"
 DEPLOY = "dtr.cache.deploy"
 ONLY = ("--limit", "region-asia")
 
@@ -270,3 +272,68 @@ def test_a_config_with_credentials_becomes_a_secret(clean_lab: Lab, play: Play) 
     (service,) = clean_lab.engine("asia-1").services.list()
     assert service.attrs["Spec"]["TaskTemplate"]["ContainerSpec"]["Env"] == ["PRICE=5$HOME ${HOME}"]
     assert play(DEPLOY, *ONLY, "--check", **variables).total("changed") == 0
+
+
+# What the examples name, and what the lab has in its place.
+IN_THE_LAB = {
+    "swarm-manager.asia.example.org": "asia-1.lab.test",
+    "manager-asia.example.org": "asia-1.lab.test",
+    "swarm-manager.brazil.example.org": "europe-1.lab.test",
+    "cache-asia.example.org": "cache-asia.lab.test",
+    "cache-brazil.example.org": "cache-europe.lab.test",
+    "dtr.example.org": "dtr.lab.test",
+    "worker-3": "asia-2",
+    "edge-1": "europe-1",
+    # Of engineering, and of no team or organisation that other regions claim.
+    "gabriela": "user00190",
+    "joao": "user00191",
+}
+
+
+def in_the_lab(text: str) -> str:
+    for name, ours in IN_THE_LAB.items():
+        text = text.replace(name, ours)
+    return text
+
+
+def lay_out(lab: Lab, folder: Path) -> dict[str, t.Any]:
+    """The inventories of the documentation and their certificates, in a folder. Returns what is vaulted elsewhere."""
+    for path in EXAMPLE.rglob("*.yml"):
+        place = folder / "example" / path.relative_to(EXAMPLE)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(in_the_lab(path.read_text()))
+    readme = (EXAMPLE.parents[1] / "README.md").read_text()
+    (folder / "inventory.yml").write_text(in_the_lab(readme.partition("```yaml\n")[2].partition("```")[0]))
+    certificates = folder / "certs"
+    certificates.mkdir()
+    hosts = {"region-asia": "cache-asia.lab.test", "region-brazil": "cache-europe.lab.test"}
+    for name, host in hosts.items():
+        (certificates / f"{name}.pem").write_text(lab.certificate(host))
+    (certificates / "cache-asia.pem").write_text(lab.certificate(hosts["region-asia"]))
+    (certificates / "ca.pem").write_text(Path(lab.status["certificates"]["ca"]).read_text())
+    keys = {name: lab.certificate(host, "key") for name, host in hosts.items()}
+    return {
+        "vault_dtr_cache_private_keys": keys,
+        "vault_cache_asia_key": keys["region-asia"],
+        "vault_dtr_token": lab.passwords["admin"],
+        "vault_dtr_password": lab.passwords["admin"],
+    }
+
+
+def test_the_inventories_of_the_documentation_deploy_as_they_stand(
+    lab: Lab, play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.clean()
+    secrets = lay_out(lab, tmp_path)
+    hosts = yaml.safe_load((Path(INVENTORY) / "hosts.yml").read_text())["dtr_caches"]["vars"]
+    # How the lab is reached, whose nodes have the image, and whose kernels may lack the routing mesh.
+    given = {**hosts, **secrets, "dtr_cache_resolve_image": "never", "dtr_cache_publish_mode": "host"}
+    # region-europe has its layers on NFS, of which the lab has none.
+    monkeypatch.chdir(tmp_path)
+    for inventory, limit in (("example", "!region-europe"), ("inventory.yml", "all")):
+        run = play(DEPLOY, "--limit", limit, inventory=str(tmp_path / inventory), **given)
+        assert run.code == 0, run.output
+        assert {row["result"] for row in run.regions().values()} == {"ok"}
+        assert not re.search(r"WARNING.*(parse|inventory)", run.output), run.output
+    names = [cache["name"] for cache in lab.control.state()["content_caches"]]
+    assert sorted(names) == ["region-asia", "region-brazil"]

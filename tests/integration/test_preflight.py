@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import re
 import socket
 import threading
 import typing as t
@@ -41,7 +42,9 @@ def refused(empty: dict[str, t.Any], lab: Lab, play: Play) -> t.Callable[..., st
     return run
 
 
-def test_problems_of_variables_files_and_swarm_are_told_together(refused: t.Callable[..., str], tmp_path: Path) -> None:
+def test_problems_of_variables_files_dtr_and_swarm_are_told_together(
+    refused: t.Callable[..., str], tmp_path: Path
+) -> None:
     missing = tmp_path / "missing.pem"
     output = refused(
         dtr_cache_name="local",
@@ -50,6 +53,9 @@ def test_problems_of_variables_files_and_swarm_are_told_together(refused: t.Call
         dtr_cache_nodes=["asia-2", "asia-9"],
         dtr_cache_private_key=str(missing),
         dtr_cache_replicsa=2,
+        dtr_cache_resources={"reservations": {"cpus": "640"}},
+        dtr_cache_assignments={"accounts": ["alice", "nobody-here"], "teams": ["engineering/none"]},
+        dtr_cache_verify_image="engineering/app:none",
     )
     assert str(missing) not in output, "it might be the key itself"
     for sentence in (
@@ -58,10 +64,43 @@ def test_problems_of_variables_files_and_swarm_are_told_together(refused: t.Call
         "dtr_cache_port: '0' is not a whole number from 1 to 65535",
         "dtr_cache_private_key: is neither PEM text nor a file of the control node that can be read",
         "dtr_cache_blob_ttl: 24 has no unit",
+        "dtr_cache_assignments: there is no account nobody-here; there is no team engineering/none",
+        "dtr_cache_verify_image: DTR has no image engineering/app:none.",
         "dtr_cache_nodes: the Swarm has no node asia-9; its nodes are asia-1, asia-2, asia-3",
+        "dtr_cache_resources: with reservations of 640 CPUs the nodes of dtr_cache_nodes have no room for a replica",
     ):
         assert sentence in output
-    assert "have 6 problems" in output
+    assert "have 9 problems" in output
+
+
+def test_regions_that_get_in_each_others_way_are_refused_with_both_names(
+    lab: Lab, play: Play, empty: dict[str, t.Any]
+) -> None:
+    run = play(DEPLOY, dtr_cache_host=HOST, dtr_cache_assignments={"accounts": ["alice"], "everyone": True})
+    assert run.code != 0
+    assert {host: counts["failed"] for host, counts in run.recap.items()} == {"region-asia": 1, "region-europe": 1}
+    for own, other in (("region-asia", "region-europe"), ("region-europe", "region-asia")):
+        assert f"dtr_cache_host: hosts {own} and {other} both have their cache at {HOST}:443" in run.output
+        assert f"dtr_cache_assignments: hosts {own} and {other} both claim account alice, everyone" in run.output
+    assert lab.snapshot() == empty
+
+
+def test_a_stack_that_two_regions_have_in_one_swarm_is_deployed_by_one_of_them(
+    lab: Lab, play: Play, empty: dict[str, t.Any]
+) -> None:
+    # Two names of one manager, so that only its Swarm shows that they are the same.
+    address = next(manager["ssh"]["host"] for manager in lab.status["managers"] if manager["name"] == "asia-1")
+    by_name = {"region-asia": "asia-1.lab.test", "region-europe": "198.18.57.21"}
+    assert address in ("asia-1.lab.test", "198.18.57.21")
+    run = play(
+        *(DEPLOY, "--check"),
+        ansible_host=f"{{{{ {by_name} [inventory_hostname] }}}}",
+        ansible_ssh_common_args="-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null",
+        dtr_cache_nodes=["asia-2"],
+    )
+    assert sorted(counts["failed"] for counts in run.recap.values()) == [0, 1], run.output
+    assert re.search(r"hosts region-\w+ and region-\w+ both deploy stack dtr-cache to the same Swarm", run.output)
+    assert lab.snapshot() == empty
 
 
 def test_relative_paths_lead_to_where_the_playbook_was_started(
@@ -141,8 +180,8 @@ def test_a_manager_that_does_not_answer_is_one_problem_among_others(refused: t.C
 def test_a_port_that_something_else_holds_is_named_with_its_node(refused: t.Callable[..., str], lab: Lab) -> None:
     # asia-3's own sshd is something that answers and is no cache.
     output = refused(dtr_cache_nodes=["asia-2", "asia-3"], dtr_cache_port=22)
-    assert "dtr_cache_port: 22 is in use on node asia-2 by something that is not this cache" in output
-    assert "dtr_cache_port: 22 is in use on node asia-3 by something that is not this cache" in output
+    for node in ("asia-2", "asia-3"):
+        assert f"dtr_cache_port: 22 is in use on node {node} by something that is not this cache and no serv" in output
 
 
 def test_a_drained_node_is_named_with_the_way_back(lab: Lab, play: Play, empty: dict[str, t.Any]) -> None:

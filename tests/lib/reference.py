@@ -45,6 +45,9 @@ REQUIRED_BY_STEPS = {
     "verification": (),
     "warming": ("warm_images",),
     "backup": ("backup_file",),
+    "registration": (),
+    "assignment": (),
+    "pull": (),
 }
 # Variables of which something else is made that roles use, by what it is called in the result of the preflight.
 BEHIND = {
@@ -60,6 +63,7 @@ BEHIND = {
     ),
     "engine": ("docker_host", "client_bundle"),
     "dtr_ca": ("registry_url", "registry_ca", "registry_ca_fingerprint"),
+    "others": ("assignments",),
 }
 # What roles call by its name, and the variables that it reads itself.
 READERS = {

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 from ..common.concurrency import fan_out
 from ..common.failure import Failure
 from ..common.progress import UNREPORTED, Progress
 from .api import DtrApi
-from .assignments_plan import Assignment, Change, Directory
+from .assignments_plan import Assignment, Change, Directory, claimed_by
 from .model import Account
 
 # Up to so many named accounts are read one by one; beyond that, reading the list of all accounts is cheaper.
@@ -28,6 +29,8 @@ def look_up(
     progress: Progress = UNREPORTED,
 ) -> Directory:
     """Read of DTR what the assignments need: the named accounts or all of them, and members of teams and organisations.
+
+    What DTR does not have is no failure: the directory has C(None) for it, or no such account.
 
     Raises:
         Failure: When anything of it cannot be read.
@@ -59,6 +62,15 @@ def look_up(
         looked_up(members_of_team, teams, "teams"),
         complete,
     )
+
+
+def claimed_elsewhere(
+    dtr: DtrApi, others: t.Sequence[Assignment], known: Directory, concurrency: int
+) -> dict[str, str]:
+    """The accounts that other assignments claim, with the caches that do. Names of accounts are not looked up again."""
+    unnamed = [assignment._replace(accounts=(), everyone=False) for assignment in others]
+    found = look_up(dtr, unnamed, False, concurrency)
+    return claimed_by(others, dataclasses.replace(found, accounts=known.accounts))
 
 
 def apply_changes(

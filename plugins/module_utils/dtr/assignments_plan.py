@@ -13,6 +13,7 @@ import collections
 import dataclasses
 import re
 import typing as t
+from types import MappingProxyType
 
 from ..common.concurrency import failed_accounts
 from ..common.failure import Failure
@@ -123,11 +124,19 @@ def problems_failure(code: str, problems: t.Sequence[str]) -> Failure:
 
 
 def resolve(
-    assignments: t.Sequence[Assignment], caches: t.Sequence[ContentCache], directory: Directory, exclusive: bool
+    assignments: t.Sequence[Assignment],
+    caches: t.Sequence[ContentCache],
+    directory: Directory,
+    exclusive: bool,
+    elsewhere: t.Mapping[str, str] = MappingProxyType({}),
 ) -> Claims:
     """The wanted cache of each account.
 
-    Inactive accounts and organisations are left out. With C(exclusive) every active user whom nobody claims is reset.
+    Inactive accounts and organisations are left out. C(everyone) is whom no other assignment claims. With C(exclusive)
+    every active user whom nobody claims is reset.
+
+    Args:
+        elsewhere: Accounts that assignments made by somebody else claim, with the caches that claim them.
 
     Raises:
         Failure: C(INVALID_ASSIGNMENTS) with every unknown cache, account, team and organisation, and every account
@@ -140,24 +149,61 @@ def resolve(
         # Named in other capitals or by an id, an account is known by that as well as by its own name.
         named = [directory.accounts[name] for name in assignment.accounts if name in directory.accounts]
         inactive.update(account.name for account in named if not account.is_active and not account.is_org)
-        for account in (*named, *_covered(assignment, directory)):
-            if account.is_active and not account.is_org:
+        for account in (*named, *_members(assignment, directory)):
+            if _is_user(account):
                 claims.setdefault(account.name, set()).add(_cache_key(assignment.cache))
-    problems += [
-        f"{account} is claimed by {' and '.join(sorted(names))}"
-        for account, names in sorted(claims.items())
-        if len(names) > 1
-    ]
+    for name in elsewhere.keys() & claims.keys():
+        claims[name].add(_cache_key(elsewhere[name]))
+    problems += [_contested(name, names) for name, names in sorted(claims.items()) if len(names) > 1]
+    defaults = sorted({_cache_key(assignment.cache) for assignment in assignments if assignment.everyone})
+    if len(defaults) > 1:
+        problems.append(_contested("everyone", defaults))
     if problems:
         raise problems_failure("INVALID_ASSIGNMENTS", problems)
     ids: dict[str, str | None] = {cache.name: cache.id for cache in caches}
     ids[LOCAL] = None
     wanted = {account: ids[name] for account, names in claims.items() for name in names}
-    if exclusive:
-        for account in directory.accounts.values():
-            if account.is_active and not account.is_org:
-                wanted.setdefault(account.name, None)
+    if exclusive or defaults:
+        default = ids[defaults[0]] if defaults else None
+        for account in filter(_is_user, directory.accounts.values()):
+            if account.name not in elsewhere:
+                wanted.setdefault(account.name, default)
     return Claims(wanted, sorted(inactive))
+
+
+def claimed_by(assignments: t.Iterable[Assignment], directory: Directory) -> dict[str, str]:
+    """The accounts that assignments claim, with the caches that do; who and what is unknown claims nothing.
+
+    C(everyone) claims nobody here: it is whom nobody else claims.
+    """
+    claimed: dict[str, str] = {}
+    for assignment in assignments:
+        named = (directory.accounts.get(name) or Account(name) for name in assignment.accounts)
+        for account in (*named, *_members(assignment, directory)):
+            if not account.is_org:
+                claimed[account.name] = assignment.cache
+    return claimed
+
+
+def contested(
+    changes: t.Iterable[Change], elsewhere: t.Mapping[str, str], caches: t.Iterable[ContentCache]
+) -> list[str]:
+    """The changes that an assignment made by somebody else would undo, as sentences."""
+    names = {cache.id: cache.name for cache in caches}
+    wanted = {change.account: cache_label(change.after, names) for change in changes}
+    return [
+        _contested(account, {cache, _cache_key(elsewhere[account])})
+        for account, cache in wanted.items()
+        if account in elsewhere and _cache_key(elsewhere[account]) != cache
+    ]
+
+
+def _contested(what: str, caches: t.Iterable[str]) -> str:
+    return f"{what} is claimed by {' and '.join(sorted(caches))}"
+
+
+def _is_user(account: Account) -> bool:
+    return account.is_active and not account.is_org
 
 
 def _cache_key(name: str) -> str:
@@ -176,6 +222,7 @@ def _unknown_caches(assignments: t.Iterable[Assignment], caches: t.Iterable[Cont
 
 
 def _unknown_accounts(assignments: t.Iterable[Assignment], directory: Directory) -> list[str]:
+    """Accounts, organisations and teams that DTR does not have, as sentences."""
     problems = []
     accounts = {name for assignment in assignments for name in assignment.accounts}
     for name in sorted(accounts):
@@ -191,14 +238,12 @@ def _unknown_accounts(assignments: t.Iterable[Assignment], directory: Directory)
     return problems
 
 
-def _covered(assignment: Assignment, directory: Directory) -> t.Iterator[Account]:
-    """The accounts that an assignment covers without naming them."""
+def _members(assignment: Assignment, directory: Directory) -> t.Iterator[Account]:
+    """The members of an assignment's teams and organisations."""
     for team in assignment.teams:
         yield from directory.teams.get(team) or ()
     for org in assignment.orgs:
         yield from directory.orgs.get(org) or ()
-    if assignment.everyone:
-        yield from directory.accounts.values()
 
 
 def plan_assignments(wanted: t.Mapping[str, str | None], settings: t.Mapping[str, str | None]) -> list[Change]:

@@ -11,14 +11,16 @@ from ..common.concurrency import failed_accounts
 from ..common.failure import Failure
 from ..common.progress import Progress
 from ..dtr.account_reads import read_account_settings
-from ..dtr.assignments_apply import apply_changes, look_up
+from ..dtr.assignments_apply import apply_changes, claimed_elsewhere, look_up
 from ..dtr.assignments_plan import (
     by_cache,
+    contested,
     covered,
     name_problems,
     parse_assignments,
     partial_failure,
     plan_assignments,
+    problems_failure,
     report,
     resolve,
     without_vanished,
@@ -33,16 +35,25 @@ def assign(module: Module) -> dict[str, t.Any]:
     params = module.params
     concurrency = params["concurrency"]
     assignments = parse_assignments(params["assignments"])
+    others = parse_assignments(params["others"])
     with DtrSession(module) as dtr, Progress(params["progress_path"]) as progress:
         caches = dtr.content_caches()
         if module.check_mode:
             caches += _planned(params["planned_caches"], caches)
         directory = look_up(dtr, assignments, params["exclusive"], concurrency, progress)
-        claims = resolve(assignments, caches, directory, params["exclusive"])
+        # Without it nobody is set who is not named, so that the others matter only where something is to be written.
+        by_default = params["exclusive"] or any(assignment.everyone for assignment in assignments)
+        elsewhere = claimed_elsewhere(dtr, others, directory, concurrency) if by_default else {}
+        claims = resolve(assignments, caches, directory, params["exclusive"], elsewhere)
         if claims.inactive:
             module.warn(f"Inactive accounts are left out: {', '.join(claims.inactive)}.")
         settings, failed = read_account_settings(dtr, claims.wanted, concurrency, progress)
         changes = plan_assignments(claims.wanted, settings)
+        if changes and others and not by_default:
+            elsewhere = claimed_elsewhere(dtr, others, directory, concurrency)
+            problems = contested(changes, elsewhere, caches)
+            if problems:
+                raise problems_failure("INVALID_ASSIGNMENTS", problems)
         if not module.check_mode:
             failed.update(apply_changes(dtr, changes, concurrency, progress))
             changes = [change for change in changes if change.account not in failed]

@@ -14,6 +14,8 @@ from ..swarm.engine import DOCKER_IMPORT_ERROR, Engine
 from .base import Module, SentModule, run_to_end
 from .options import ENGINE_ARGUMENT_SPEC
 
+Warn = t.Callable[[str], None]
+
 
 class EngineModule:
     """A module that reads a Swarm: its own options, and its work.
@@ -21,15 +23,15 @@ class EngineModule:
     Args:
         work: Does the module's work and returns its result, or raises C(Failure).
         argument_spec: The module's own options.
-        prevented_by: What stands against the work, as sentences; they are the result then. The Docker SDK need not be
-            there for that.
+        prevented_by: What stands against the work, as sentences; they are the result then. It gets the options and what
+            takes a warning. The Docker SDK need not be there for that.
     """
 
     def __init__(
         self,
         work: t.Callable[[Engine, Module], dict[str, t.Any]],
         argument_spec: t.Mapping[str, t.Any],
-        prevented_by: t.Callable[[t.Mapping[str, t.Any]], list[str]] = lambda _params: [],
+        prevented_by: t.Callable[[t.Mapping[str, t.Any], Warn], list[str]] = lambda _params, _warn: [],
     ) -> None:
         self._work = work
         self._argument_spec = argument_spec
@@ -40,7 +42,7 @@ class EngineModule:
         module = module_class(argument_spec={**self._argument_spec, **ENGINE_ARGUMENT_SPEC}, supports_check_mode=True)
 
         def checked_work() -> dict[str, t.Any]:
-            problems = self._prevented_by(module.params)
+            problems = self._prevented_by(module.params, module.warn)
             if problems:
                 return {"changed": False, "problems": problems}
             return connected(module, lambda engine: self._work(engine, module))

@@ -43,7 +43,7 @@ PREFLIGHT_ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
         "elements": "str",
         "choices": [
             *("cache", "registry", "certificate", "manager", "swarm", "address", "port", "trust"),
-            *("confirmation", "verification", "warming", "backup"),
+            *("confirmation", "verification", "warming", "backup", "registration", "assignment", "pull"),
         ],
         "required": True,
     },
@@ -54,5 +54,10 @@ PREFLIGHT_ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "port": {"type": "int"},
     "publish_mode": {"type": "str"},
     "stack_name": {"type": "str"},
+    "image": {"type": "str"},
+    "resolve_image": {"type": "str"},
+    "with_registry_auth": {"type": "bool", "default": False},
+    "replicas": {"type": "int", "default": 1},
+    "reservations": {"type": "dict", "default": {}},
     **ENGINE_ARGUMENT_SPEC,
 }

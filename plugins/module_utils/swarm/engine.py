@@ -14,6 +14,7 @@ import socket
 import time
 import traceback
 import typing as t
+from urllib.parse import quote
 
 from ..common.failure import Failure
 from .model import (
@@ -27,6 +28,7 @@ from .model import (
 
 try:
     import docker
+    import docker.auth
     import docker.errors
     import docker.tls
     import requests.adapters
@@ -44,6 +46,8 @@ SECONDS_OF_SILENCE = 10.0
 TIME_OUTS = (socket.timeout, TimeoutError)
 _NO_SOCKET = (errno.ENOENT, errno.ECONNREFUSED, errno.EACCES, errno.EPERM, errno.ENOTDIR)
 _LONGEST_ERROR = 2000
+# The Engine itself tries for longer where it has no way to the registry.
+SECONDS_FOR_REGISTRY = 15
 
 
 class Engine:
@@ -141,6 +145,34 @@ class Engine:
         """The Swarm's nodes by id."""
         with self._explained():
             return {node["ID"]: node for node in self._client.nodes()}
+
+    def all_tasks(self) -> list[dict[str, t.Any]]:
+        """The tasks of the whole Swarm that are to run."""
+        with self._explained():
+            return list(self._client.tasks(filters={"desired-state": "running"}))
+
+    def registry_says(self, image: str, *, with_auth: bool) -> tuple[int, str]:
+        """Status and words with which this Engine passes on what an image's registry says of it.
+
+        C(docker stack deploy) asks the same to resolve the image.
+
+        Args:
+            image: The image's reference.
+            with_auth: Whether to log in as Docker's command does, with C(--with-registry-auth).
+        """
+        address = f"{self._client.base_url}/v{self._client.api_version}/distribution/{quote(image)}/json"
+        with self._explained():
+            headers = {}
+            if with_auth:
+                registry, _name = docker.auth.resolve_repository_name(image)
+                credentials = docker.auth.get_config_header(self._client, registry)
+                headers = {"X-Registry-Auth": credentials} if credentials else {}
+            answer = self._client.get(address, headers=headers, timeout=SECONDS_FOR_REGISTRY)
+        try:
+            words = str(answer.json().get("message") or "")
+        except (ValueError, AttributeError):
+            words = answer.text[:500]
+        return int(answer.status_code), " ".join(words.split())
 
     def task_log(
         self, task_id: str, *, lines: int, seconds: float, since: int = 0, described: bool = False

@@ -14,20 +14,28 @@ from .compose import external_names
 from .engine import Engine
 from .model import Moment
 from .plan import WantedStack, plan, plan_removal
-from .prerequisites import preflight_problems
+from .prerequisites import SERVICE, WantedService, preflight_problems
 from .tasks import published_ports, running_services, stalled_services
 from .verdict import CONVERGED, judge
 
 # The service of a stack that is the cache.
-_CACHE = "cache"
 
 
-def prevented_by(options: t.Mapping[str, t.Any]) -> list[str]:
+def prevented_by(options: t.Mapping[str, t.Any], warn: t.Callable[[str], None]) -> list[str]:
     """What the option C(preflight) asks and finds wrong, as sentences. The Docker SDK need not be there."""
     if not options["preflight"]:
         return []
+    service = (options["definition"].get("services") or {}).get(SERVICE) or {}
+    deploy = service.get("deploy") or {}
+    wanted = WantedService(
+        **options["preflight"],
+        stack_name=options["name"],
+        image=service.get("image") or "",
+        replicas=deploy.get("replicas") or 1,
+        reservations=(deploy.get("resources") or {}).get("reservations") or {},
+    )
     try:
-        return preflight_problems(Engine(options), {**options["preflight"], "stack_name": options["name"]})
+        return preflight_problems(Engine(options), wanted, warn)
     except Failure as failure:
         return [f"the Swarm cannot be read: {failure.as_result()['msg']}"]
 
@@ -39,12 +47,12 @@ def planned(engine: Engine, options: t.Mapping[str, t.Any], *, check_mode: bool)
         Failure: The Swarm cannot be read, or there is no plan for what is wanted.
     """
     wanted = _wanted(options)
-    engine.require_manager()
+    info = engine.require_manager()
     make_plan = plan if options["state"] == "present" else plan_removal
     moment = engine.observe(wanted.name)
     live = {
         "services": running_services(moment),
-        "published_ports": published_ports(moment, _CACHE),
+        "published_ports": published_ports(moment, SERVICE),
         "node_addresses": _node_addresses(moment),
     }
     try:
@@ -60,6 +68,7 @@ def planned(engine: Engine, options: t.Mapping[str, t.Any], *, check_mode: bool)
         "settled": judgement.verdict == CONVERGED,
         "reason": judgement.reason,
         "stalled": stalled_services(moment),
+        "swarm": ((info["Swarm"].get("Cluster") or {}).get("ID")) or "",
         **live,
         "diff": made.diff(),
     }

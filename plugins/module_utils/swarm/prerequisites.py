@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import concurrent.futures
+import dataclasses
 import platform
+import re
 import socket
 import sys
 import time
@@ -15,8 +17,12 @@ from importlib.util import find_spec
 from shutil import which
 
 from ..common.failure import Failure
+from ..common.redaction import redacted
+from .compose import byte_size
+from .compose import image as shown_image
 from .engine import DOCKER_IMPORT_ERROR, Engine
 from .model import NAMESPACE_LABEL, Raw, by_host_name
+from .plan import IMAGE_LABEL
 from .tasks import ENDED, since_1970
 
 SECONDS_TO_CONNECT = 2
@@ -25,14 +31,50 @@ SECONDS_TO_LET_GO = 10
 # What the modules need on the host they run on, and the package of Debian and Ubuntu that brings it.
 MODULES_NEEDED = {"docker": "python3-docker", "jsondiff": "python3-jsondiff", "yaml": "python3-yaml (PyYAML)"}
 COMMAND_PACKAGE = "docker-ce-cli (Debian's own: docker-cli)"
+SERVICE = "cache"
+# What registries say of an image that is not theirs, or not for everybody.
+_REFUSED = re.compile(
+    r"manifest unknown|name unknown|no such manifest|repository \S+ not found|: not found\b|denied|unauthorized"
+    r"|no basic auth credentials",
+    re.IGNORECASE,
+)
+_NO_SUCH_QUESTION = "page not found"
 
 
-def preflight_problems(engine: Engine, swarm: t.Mapping[str, t.Any] | None) -> list[str]:
+@dataclasses.dataclass(frozen=True)
+class WantedService:
+    """What a deployment wants of its Swarm.
+
+    Args:
+        nodes: Host names of the nodes to dedicate.
+        port: The port to publish.
+        publish_mode: C(ingress) or C(host).
+        stack_name: The stack.
+        image: The cache's image.
+        resolve_image: When Docker asks the image's registry for it: C(always), C(changed) or C(never).
+        with_registry_auth: Whether it logs in there.
+        replicas: How many replicas the nodes have to take.
+        reservations: What each replica reserves, C(cpus) and C(memory).
+    """
+
+    nodes: t.Sequence[str] = ()
+    port: int = 0
+    publish_mode: str = ""
+    stack_name: str = ""
+    image: str = ""
+    resolve_image: str = "never"
+    with_registry_auth: bool = False
+    replicas: int = 1
+    reservations: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+
+
+def preflight_problems(engine: Engine, wanted: WantedService | None, warn: t.Callable[[str], None]) -> list[str]:
     """Everything that stands against a deployment from here: requirements, the manager, and the Swarm when it is asked.
 
     Args:
         engine: The Engine that is to be a manager's.
-        swarm: The arguments of C(swarm_problems), or C(None) where only the manager counts.
+        wanted: What is to be deployed, or C(None) where only the manager counts.
+        warn: Takes a sentence about what is only worth knowing.
     """
     problems = missing_requirements()
     if problems and DOCKER_IMPORT_ERROR:
@@ -42,22 +84,28 @@ def preflight_problems(engine: Engine, swarm: t.Mapping[str, t.Any] | None) -> l
         engine.require_manager()
     except Failure as failure:
         return [*problems, failure.as_result()["msg"]]
-    return problems + (swarm_problems(engine, **swarm) if swarm else [])
+    return problems + (swarm_problems(engine, wanted, warn) if wanted else [])
 
 
-def swarm_problems(engine: Engine, nodes: t.Sequence[str], port: int, publish_mode: str, stack_name: str) -> list[str]:
+def swarm_problems(engine: Engine, wanted: WantedService, warn: t.Callable[[str], None]) -> list[str]:
     """Everything in the Swarm that stands against a deployment."""
+    port, stack_name = wanted.port, wanted.stack_name
     present = by_host_name(engine.nodes().values())
     services = engine.all_services()
-    dedicated = {name: present[name] for name in nodes if name in present}
+    dedicated = {name: present[name] for name in wanted.nodes if name in present}
     own = _nodes_with_own_replica(services, engine.tasks_of(stack_name), port)
     unused = {name: node for name, node in dedicated.items() if node["ID"] not in own}
-    own_mesh = any(_stack_of(service) == stack_name and "ingress" in _modes_of(service, port) for service in services)
+    # Where a service has it in the mesh, every node answers: the cache itself, or one that is named anyway.
+    in_mesh = any("ingress" in _modes_of(service, port) for service in services)
+    taken = {} if in_mesh else nodes_in_use(unused, port)
+    others = [service for service in services if _stack_of(service) != stack_name]
     return [
-        *unknown_nodes(nodes, present),
+        *unknown_nodes(wanted.nodes, present),
         *nodes_not_ready(dedicated),
-        *port_holders(services, port, publish_mode, stack_name),
-        *([] if own_mesh else ports_in_use(unused, port)),
+        *too_large_reservations(dedicated, wanted.replicas, wanted.reservations),
+        *port_holders(others, port, wanted.publish_mode),
+        *(ports_in_use(taken, port, others, engine.all_tasks()) if taken else []),
+        *image_problems(engine, services, wanted, warn),
     ]
 
 
@@ -106,24 +154,116 @@ def nodes_not_ready(nodes: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[str]:
     return problems
 
 
-def port_holders(
-    services: t.Iterable[t.Mapping[str, t.Any]], port: int, publish_mode: str, stack_name: str
+def too_large_reservations(
+    nodes: t.Mapping[str, t.Mapping[str, t.Any]], replicas: int, reservations: t.Mapping[str, t.Any]
 ) -> list[str]:
+    """Reservations that leave some replica without a node, even if nothing else ran there."""
+    wanted = {
+        "NanoCPUs": int(float(reservations.get("cpus") or 0) * 10**9),
+        "MemoryBytes": byte_size(reservations.get("memory")) or 0,
+    }
+    asked = {name: amount for name, amount in wanted.items() if amount > 0}
+    offered = {name: node["Description"].get("Resources") or {} for name, node in nodes.items()}
+    # An Engine that does not say what a node has may have enough.
+    if not asked or not nodes or not all(set(asked) <= set(has) for has in offered.values()):
+        return []
+    places = sum(min(int(has[name]) // amount for name, amount in asked.items()) for has in offered.values())
+    if places >= replicas:
+        return []
+    room = f"have room for {places} of {replicas} replicas" if places else "have no room for a replica"
+    there = ", ".join(f"{name} has {_amounts(has, asked)}" for name, has in offered.items())
+    return [
+        f"dtr_cache_resources: with reservations of {_amounts(wanted, asked)} the nodes of dtr_cache_nodes {room} "
+        f"({there})"
+    ]
+
+
+def _amounts(amounts: t.Mapping[str, t.Any], names: t.Iterable[str]) -> str:
+    words = {
+        "NanoCPUs": f"{int(amounts.get('NanoCPUs') or 0) / 10**9:g} CPUs",
+        "MemoryBytes": f"{int(amounts.get('MemoryBytes') or 0) / 2**20:.0f} MiB of memory",
+    }
+    return " and ".join(words[name] for name in names)
+
+
+def image_problems(
+    engine: Engine, services: t.Iterable[Raw], wanted: WantedService, warn: t.Callable[[str], None]
+) -> list[str]:
+    """Why no node could pull the image. Its registry is asked only where Docker will ask it to change the image."""
+    if wanted.resolve_image == "never" or not wanted.image or _has_image(services, wanted):
+        return []
+    try:
+        status, words = engine.registry_says(wanted.image, with_auth=wanted.with_registry_auth)
+    except Failure as failure:
+        status, words = 0, failure.message
+    said = redacted(words).rstrip(".") or f"status {status}"
+    if status == 200 or (status == 404 and words == _NO_SUCH_QUESTION):
+        return []
+    if status in (401, 403, 404) or _REFUSED.search(words):
+        return [
+            f"dtr_cache_image: the manager gets no {wanted.image} from its registry, which says: {said}. Check "
+            "dtr_cache_image and dtr_cache_version. For a registry that asks for a log-in, log in on the manager and "
+            "set dtr_cache_with_registry_auth. Where each node has the image, set dtr_cache_resolve_image: never"
+        ]
+    warn(
+        f"The manager could not ask the registry of {wanted.image} for it ({said}). The deployment goes on, since the "
+        "nodes may have it already."
+    )
+    return []
+
+
+def _has_image(services: t.Iterable[Raw], wanted: WantedService) -> bool:
+    """Whether the cache's service runs with the image already, so that Docker leaves it as it is."""
+    name = f"{wanted.stack_name}_{SERVICE}"
+    spec: Raw = next((service["Spec"] for service in services if service["Spec"]["Name"] == name), {})
+    if not spec:
+        return False
+    noted = (spec.get("Labels") or {}).get(IMAGE_LABEL) or spec["TaskTemplate"]["ContainerSpec"]["Image"]
+    with_digest = "@" in wanted.image
+    return shown_image(noted, with_digest=with_digest) == shown_image(wanted.image, with_digest=with_digest)
+
+
+def port_holders(services: t.Iterable[Raw], port: int, publish_mode: str) -> list[str]:
     """Other services that publish the port: through the routing mesh a port is taken on every node."""
     problems = []
     for service in services:
         modes = _modes_of(service, port)
-        if _stack_of(service) != stack_name and ("ingress" in modes or (modes and publish_mode == "ingress")):
-            problems.append(f"dtr_cache_port: {port} is published by service {service['Spec']['Name']} already")
+        if "ingress" in modes or (modes and publish_mode == "ingress"):
+            problems.append(f"dtr_cache_port: {port} is published by {_named(service)} already")
     return problems
 
 
-def ports_in_use(nodes: t.Mapping[str, t.Mapping[str, t.Any]], port: int) -> list[str]:
-    """Nodes on which something answers at the port although no replica of the cache runs there."""
+def nodes_in_use(nodes: t.Mapping[str, t.Mapping[str, t.Any]], port: int) -> dict[str, t.Mapping[str, t.Any]]:
+    """Nodes on which something answers at the port, of those where no replica of the cache runs."""
     with concurrent.futures.ThreadPoolExecutor(max_workers=16) as pool:
         answers = pool.map(lambda node: _answers(str(node["Status"].get("Addr", "")), port), nodes.values())
-        taken = [name for name, answer in zip(nodes, answers) if answer]
-    return [f"dtr_cache_port: {port} is in use on node {name} by something that is not this cache" for name in taken]
+        return {name: node for (name, node), answer in zip(nodes.items(), answers) if answer}
+
+
+def ports_in_use(
+    nodes: t.Mapping[str, t.Mapping[str, t.Any]], port: int, services: t.Iterable[Raw], tasks: t.Iterable[Raw]
+) -> list[str]:
+    """What has the port on these nodes, where the Swarm knows it."""
+    by_id = {service["ID"]: service for service in services}
+    holders: dict[str, set[str]] = {}
+    for task in tasks:
+        service = by_id.get(task["ServiceID"])
+        if service and (port in _ports_of(task) or "host" in _modes_of(service, port)):
+            holders.setdefault(task.get("NodeID", ""), set()).add(_named(service))
+    problems = []
+    for name, node in nodes.items():
+        known = " and ".join(sorted(holders.get(node["ID"], ())))
+        what = known or (
+            "something that is not this cache and no service of the Swarm, such as a container or a program (there: "
+            f"docker ps --filter publish={port}; ss -ltnp 'sport = :{port}')"
+        )
+        problems.append(f"dtr_cache_port: {port} is in use on node {name} by {what}")
+    return problems
+
+
+def _named(service: Raw) -> str:
+    stack = _stack_of(service)
+    return f"service {service['Spec']['Name']}{f' of stack {stack}' if stack else ''}"
 
 
 def _nodes_with_own_replica(services: t.Sequence[Raw], tasks: t.Sequence[Raw], port: int) -> set[str]:

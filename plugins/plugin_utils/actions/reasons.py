@@ -22,7 +22,6 @@ _ANOTHER_RUN = (
     "when the other one has ended."
 )
 _NO_REASON = "no reason was given"
-_LONGEST_OUTPUT = 1000
 
 
 def reason_of(result: Result, manager: str) -> str:
@@ -61,8 +60,8 @@ def _reason(result: Result, manager: str) -> str:
     if crash:
         return f"A module crashed on {manager}: {crash.rstrip('.')}."
     said = str(result.get("msg") or "").strip()
-    output = str(result.get("stderr") or "").strip()
-    # A message that only names the command says nothing of its reason.
-    if output and output not in said:
-        said = f"{said.rstrip('.')}: {redacted(output, longest=_LONGEST_OUTPUT)}" if said else redacted(output)
+    # A message that only names the command says nothing of its reason, which is the last that Docker's command writes.
+    last = next((line.strip() for line in reversed(str(result.get("stderr") or "").splitlines()) if line.strip()), "")
+    if last and last not in said:
+        said = f"{said.rstrip('.')}: {redacted(last)}" if said else redacted(last)
     return f"{said.rstrip('.')}. {_ANOTHER_RUN}" if _CONFLICT.search(said) and _ANOTHER_RUN not in said else said

@@ -25,7 +25,7 @@ _KINDS: dict[str, values.Kind] = {
 
 def read_accounts(reader: Reader) -> dict[str, t.Any]:
     return {
-        "assignments": _read_assignments(reader),
+        "assignments": read_assignments(reader),
         "assignments_exclusive": reader.switch("assignments_exclusive"),
         "verify_image": reader.value("verify_image", _exact_image, None),
         "verify_repository": reader.value("verify_repository", _repository, None),
@@ -43,7 +43,7 @@ def read_warming(reader: Reader) -> dict[str, t.Any]:
     }
 
 
-def _read_assignments(reader: Reader) -> dict[str, t.Any]:
+def read_assignments(reader: Reader) -> dict[str, t.Any]:
     read = reader.known("assignments", reader.mapping("assignments"), _KINDS)
     wanted: dict[str, t.Any] = {kind: read.get(kind, []) for kind in ("accounts", "teams", "orgs")}
     for team in wanted["teams"]:

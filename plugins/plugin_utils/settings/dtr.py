@@ -23,19 +23,22 @@ CONNECTION = ("registry_url", "registry_username", "registry_password", "registr
 
 def read_connection(reader: Reader, needs: t.Collection[str]) -> dict[str, t.Any]:
     """How the DTR is reached."""
-    address = "the address of the DTR, such as https://dtr.example.org (or the environment's DTR_URL)"
     administrator = "an administrator of the DTR (or the environment's DTR_USERNAME)"
     password = "its password or an access token (or the environment's DTR_PASSWORD)"
     return {
-        "registry_url": reader.value(
-            "registry_url", https_url, "", address if REGISTRY in needs or ADDRESS in needs else ""
-        ),
+        "registry_url": read_url(reader, required=REGISTRY in needs or ADDRESS in needs),
         "registry_username": reader.value(
             "registry_username", _username, "", administrator if REGISTRY in needs else ""
         ),
         "registry_password": reader.value("registry_password", _password, "", password if REGISTRY in needs else ""),
         "validate_certs": reader.switch("registry_validate_certs"),
     }
+
+
+def read_url(reader: Reader, *, required: bool = False) -> str:
+    """The DTR's address."""
+    address = "the address of the DTR, such as https://dtr.example.org (or the environment's DTR_URL)"
+    return str(reader.value("registry_url", https_url, "", address if required else ""))
 
 
 def read_authority(reader: Reader, needs: t.Collection[str], now: datetime.datetime) -> dict[str, t.Any]:

@@ -42,12 +42,11 @@ def read_service(
 ) -> dict[str, t.Any]:
     nodes = _read_nodes(reader, SWARM in needs)
     publish_mode = reader.choice("publish_mode", ("ingress", "host"))
-    stack_name = values.matching(_STACK_NAME, "a stack's name: up to 30 letters, digits, - and _")
     return {
         "nodes": nodes,
         "publish_mode": publish_mode,
         "replicas": _read_replicas(reader, nodes, publish_mode),
-        "stack_name": reader.value("stack_name", stack_name, product.stack_name),
+        "stack_name": read_stack_name(reader, product),
         "environment": _read_environment(reader, layers, port),
         "resources": _read_resources(reader),
         "update_config": reader.known("update_config", reader.mapping("update_config"), _UPDATE),
@@ -67,6 +66,11 @@ def read_manager(reader: Reader) -> dict[str, t.Any]:
         "timeout": reader.whole("timeout", 1, 86400),
         "keep_versions": reader.whole("keep_versions", 0, 100),
     }
+
+
+def read_stack_name(reader: Reader, product: Product) -> str:
+    stack_name = values.matching(_STACK_NAME, "a stack's name: up to 30 letters, digits, - and _")
+    return str(reader.value("stack_name", stack_name, product.stack_name))
 
 
 def _read_nodes(reader: Reader, required: bool) -> tuple[str, ...]:

@@ -24,7 +24,8 @@ from ..actions.paths import control_path_of_host
 from .dtr import CONNECTION
 from .model import Settings
 from .read import IGNORED, ignored_names, read_connection, read_settings
-from .reader import FILE, FOLDER, MISSING, OTHER, PREFIX, ControlNode
+from .reader import FILE, FOLDER, MISSING, OTHER, PREFIX, ControlNode, Reader
+from .region import VARIABLES, Machine, Region, read_region
 from .structures import plain
 from .values import is_set
 
@@ -102,6 +103,25 @@ def dtr_connection(variables: t.Mapping[str, t.Any], templar: t.Any, loader: t.A
     }
 
 
+def declared_region(
+    variables: t.Mapping[str, t.Any], templar: t.Any, loader: t.Any, unknown: t.Collection[str]
+) -> Region:
+    """What of a host's region concerns the other regions, as far as its variables say.
+
+    Args:
+        unknown: Variables whose values here are not the host's own.
+    """
+    host = _Host(variables, templar, loader)
+    given = host.given(VARIABLES)
+    reader = Reader(given, host.defaults(given, VARIABLES), host.control_node)
+    return read_region(reader, variables["inventory_hostname"], host.machine(), {*unknown, *host.unread})
+
+
+def machine_of(variables: t.Mapping[str, t.Any], templar: t.Any, loader: t.Any) -> Machine | None:
+    """How a host is reached, where its variables say."""
+    return _Host(variables, templar, loader).machine()
+
+
 class _Host:
     """The variables of a host, each templated once, and the files that they name, each read once."""
 
@@ -128,17 +148,37 @@ class _Host:
         ignored = ignored_names(mine - set(vocabulary()), patterns.get(IGNORED))
         return {**patterns, **self._templated(self._templar, sorted(mine - ignored - {IGNORED}), self._variables)}
 
-    def defaults(self, given: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-        """The vocabulary. Of what the environment may give, only what is not given otherwise is worked out."""
+    def defaults(self, given: t.Mapping[str, t.Any], names: t.Collection[str] | None = None) -> dict[str, t.Any]:
+        """The vocabulary. Of what the environment may give, only what is not given otherwise is worked out.
+
+        Args:
+            names: The variables that are wanted, where it is not all of them.
+        """
         written = vocabulary()
         templates = [name for name, value in written.items() if _is_template(value) and not is_set(given.get(name))]
-        worked_out = self._templated(self._templar_of_defaults, templates, written)
+        wanted = templates if names is None else [name for name in templates if name in names]
+        worked_out = self._templated(self._templar_of_defaults, wanted, written)
         return {**written, **dict.fromkeys(templates), **worked_out}
 
     def problems(self, found: t.Sequence[str]) -> list[str]:
         """Those of the reading with those that kept variables from being read, one a variable."""
         unread = tuple(f"{name}: " for name in self._undefined)
         return [*self._undefined.values(), *(each for each in found if not each.startswith(unread))]
+
+    @property
+    def unread(self) -> t.Collection[str]:
+        """The variables that could not be templated."""
+        return self._undefined.keys()
+
+    def machine(self) -> Machine | None:
+        """How the host is reached."""
+        names = [name for name in ("ansible_connection", "ansible_host", "ansible_port") if name in self._variables]
+        found = self._templated(self._templar, names, self._variables)
+        if any(name in self._undefined for name in names):
+            return None
+        address = str(found.get("ansible_host") or self._variables["inventory_hostname"])
+        port = found.get("ansible_port")
+        return Machine(str(found.get("ansible_connection") or ""), f"{address}:{port}" if port else address)
 
     def fingerprint(self) -> str:
         """A mark of all that was worked out and read."""

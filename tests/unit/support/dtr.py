@@ -17,6 +17,8 @@ SETTINGS = re.compile(r"/api/v0/accounts/([^/]+)/settings")
 MEMBERS = re.compile(r"/enzi/v0/accounts/([^/]+)(?:/teams/([^/]+))?/members")
 ACCOUNT = re.compile(r"/enzi/v0/accounts/([^/]+)")
 CACHE = re.compile(r"/api/v0/content_caches/([^/]+)")
+ACCESS = re.compile(r"/api/v0/accounts/([^/]+)/repositoryAccess/(.+)")
+TAGS = re.compile(r"/api/v0/repositories/([^/]+/[^/]+)/tags")
 Fault = t.Callable[[Request, t.Callable[[], Reply]], t.Optional[Reply]]
 
 
@@ -88,6 +90,11 @@ class Dtr:
         self.answers_patch = False
         self.healthy = True
         self.is_admin = True
+        self.dtr_settings: dict[str, t.Any] = {"readOnlyRegistry": False}
+        self.version = "2.7.4"
+        self.repositories: set[str] = set()
+        #: What users may do with repositories, C(read-only) where nothing is said.
+        self.access: dict[tuple[str, str], str] = {}
         self.ca = ""
         for user in users:
             self.add_user(user)
@@ -152,6 +159,11 @@ class Dtr:
         if match := ACCOUNT.fullmatch(request.path):
             account = self.accounts.get(match.group(1))
             return reply_json(account) if account else error(404, "NO_SUCH_ACCOUNT")
+        if match := ACCESS.fullmatch(request.path):
+            level = self.access.get((match.group(1), match.group(2)), "read-only")
+            return error(404, level) if level.startswith("NO_SUCH") else reply_json({"accessLevel": level})
+        if (match := TAGS.fullmatch(request.path)) and request.method == "GET":
+            return reply_json([]) if match.group(1) in self.repositories else error(404, "NO_SUCH_REPOSITORY")
         if request.path.startswith("/api/v0/api_tokens"):
             return self._tokens(request)
         if request.path.startswith("/api/v0/repositories/"):
@@ -218,14 +230,14 @@ class Dtr:
         if path == "/api/v0/meta/features":
             return reply_json({"scanningEnabled": False, "db_version": 27})
         if path == "/api/v0/admin/version":
-            return reply_json({"version": "2.7.4"})
+            return reply_json({"version": self.version})
         if not self.is_admin:
             return error(403, "NOT_AUTHORIZED")
         if path == "/api/v0/meta/cluster_status":
             state = {"health": "OK", "readonly": False, "timestamp": "2020-06-01T12:00:00Z"}
             return reply_json({f"replica_{key}": {"f4c1e1a0b2d3": value} for key, value in state.items()})
         if path == "/api/v0/meta/settings":
-            return reply_json({"readOnlyRegistry": False})
+            return reply_json(self.dtr_settings)
         return error(404, "NO_SUCH_REF")
 
 

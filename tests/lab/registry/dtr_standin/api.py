@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import typing as t
 import uuid
 
@@ -40,6 +41,7 @@ class Api:
             ("DELETE", "/content_caches/{uuid}", admin, self.delete_content_cache),
             ("GET", "/accounts/{username}/settings", user, self.get_user_settings),
             ("PATCH", "/accounts/{username}/settings", user, self.update_user_settings),
+            ("GET", "/accounts/{username}/repositoryAccess/{namespace}/{reponame}", user, self.get_repository_access),
             ("GET", "/api_tokens", user, self.list_api_tokens),
             ("POST", "/api_tokens", user, self.create_api_token),
             ("DELETE", "/api_tokens", user, self.clean_up_api_tokens),
@@ -305,6 +307,20 @@ class Api:
         whole = request.query.get("includeManifests") == "true"
         shapes = [await self._repositories.tag_shape(repository, tag, whole) for tag in page.items]
         return json_response(shapes, headers=_page_headers(request, page))
+
+    async def get_repository_access(self, request: web.Request, caller: Account) -> web.Response:
+        name = request.match_info["username"]
+        if not caller.is_admin and caller.name != name:
+            raise ApiError("NOT_AUTHORIZED")
+        account = self._site.directory.find(name)
+        if account is None or account.is_org:
+            raise ApiError("NO_SUCH_USER")
+        repository = f"{request.match_info['namespace']}/{request.match_info['reponame']}"
+        actions = self._repositories.permitted(account, repository)
+        if not actions and self._site.behaviours.without_access == "hidden":
+            raise ApiError("NO_SUCH_REPOSITORY")
+        level = "" if not actions else "admin" if "delete" in actions else "read-only"
+        return json_response({"accessLevel": level, "user": json.loads(account.json)})
 
     async def delete_tag(self, request: web.Request, caller: Account) -> web.Response:
         repository = f"{request.match_info['namespace']}/{request.match_info['reponame']}"

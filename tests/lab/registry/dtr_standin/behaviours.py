@@ -44,6 +44,9 @@ class Behaviours:
     patch_answer: t.Literal["empty", "settings", "text"] = "empty"  # no body schema is documented
     organization_settings: bool = False  # True: an organisation's name is taken like a user's, not answered with 404
 
+    # What an administrator is told of a user who may not use a repository: that there is none, or no level
+    without_access: t.Literal["hidden", "empty"] = "hidden"
+
     # Account listings (2.2, 3.1, 10.7)
     paging_marker: t.Literal["body", "header", "both"] = "both"  # nextPageStart, X-Next-Page-Start
     page_limit: int = 0  # the longest page whatever limit is asked for; 0: none

@@ -14,7 +14,11 @@ from ansible import constants
 from ansible.errors import AnsibleConnectionFailure
 from ansible.playbook.play import Play
 from ansible_collections.dtr.cache.plugins.action import preflight
+from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.http import retries, transport
+from ansible_collections.dtr.cache.plugins.module_utils.module.of_dtr import DtrModule
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet import declared
+from ansible_collections.dtr.cache.plugins.plugin_utils.settings.variables import trust_as_template
 from ansible_collections.dtr.cache.tests.unit.support.actions import make_action
 from ansible_collections.dtr.cache.tests.unit.support.dtr import Dtr
 from ansible_collections.dtr.cache.tests.unit.support.settings import CA, CACHE, GOOD
@@ -26,6 +30,7 @@ BROKEN = {"dtr_cache_port": "many", "dtr_cache_blob_ttl": "24"}
 REGISTRY = ["cache", "registry"]
 DEPLOYMENT = [*REGISTRY, "certificate"]
 UNUSED = "https://127.0.0.1:1"
+UNDEFINED = trust_as_template("{{ not_defined }}")
 Result = dict[str, t.Any]
 
 
@@ -37,6 +42,15 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(f"DTR_{name}", raising=False)
     # The roles' variables see to that.
     monkeypatch.setattr(preflight.ActionModule, "_is_pipelining_enabled", lambda *_args: True)
+
+
+@pytest.fixture(autouse=True)
+def registry(monkeypatch: pytest.MonkeyPatch) -> mock.Mock:
+    """What is asked of DTR besides its CA, which finds nothing unless a test says otherwise. It gets the options."""
+    asked = mock.Mock(return_value={"problems": []})
+    declared = DtrModule(lambda module: asked(module.params), preflight.PREREQUISITES._argument_spec)
+    monkeypatch.setattr(preflight, "PREREQUISITES", declared)
+    return asked
 
 
 @pytest.fixture
@@ -226,6 +240,201 @@ class TestStrategy:
         assert not check(host(registry_ca="system"), REGISTRY, together=True, strategy=strategy).get("failed")
 
 
+class TestRegistry:
+    DEPLOY: t.ClassVar = [*DEPLOYMENT, "registration", "assignment", "pull"]
+
+    def test_it_is_asked_about_what_the_step_does(self, registry: mock.Mock) -> None:
+        claims = {"accounts": ["alice"], "teams": [], "orgs": [], "everyone": False}
+        variables = host(registry_ca=CA.pem, assignments=claims, verify_image="a/b:1", verify_account="carol")
+        result = check(variables, self.DEPLOY)
+        (asked,) = (call.args[0] for call in registry.call_args_list)
+        expected = {
+            "url": UNUSED,
+            "username": "admin",
+            "password": PASSWORD,
+            "ca_certificate": CA.pem,
+            "validate_certs": True,
+            "registers": True,
+            "assignments": claims,
+            "pulls_of": claims,
+            "pull_account": "carol",
+            "image": "a/b:1",
+            "repository": "",
+            "cache_image": result["settings"]["image"],
+        }
+        assert {name: asked[name] for name in expected} == expected
+
+    @pytest.mark.parametrize(
+        ("needs", "given"),
+        [
+            (REGISTRY, set()),
+            ([*REGISTRY, "registration"], {"registers"}),
+            ([*REGISTRY, "assignment"], {"assignments"}),
+            ([*REGISTRY, "pull"], {"pulls_of", "image"}),
+            ([*REGISTRY, "verification"], {"pulls_of", "image"}),
+            ([*REGISTRY, "warming"], {"pulls_of", "warms"}),
+            (DEPLOYMENT, {"cache_image"}),
+        ],
+    )
+    def test_no_step_is_asked_about_another(self, registry: mock.Mock, needs: list[str], given: set[str]) -> None:
+        images: Result = {"verify_image": "a/b:1", "warm_images": ["a/b:1"]}
+        check(host(registry_ca="system", assignments={"accounts": ["alice"]}, **images), needs)
+        (asked,) = (call.args[0] for call in registry.call_args_list)
+        own = ("registers", "assignments", "pulls_of", "warms", "image", "cache_image")
+        assert {name for name in own if asked[name]} == given
+
+    def test_its_problems_join_the_others(self, registry: mock.Mock, swarm: mock.Mock) -> None:
+        registry.return_value = {"problems": ["dtr_cache_registry_password: refused"]}
+        swarm.return_value = {"problems": ["The Swarm has no node worker-2."], "warnings": ["odd"]}
+        variables = {**host(registry_ca="system"), **BROKEN}
+        result = check(variables, [*self.DEPLOY, "swarm"], ask_swarm="to_complete")
+        assert [problem.partition(":")[0] for problem in listed(result)] == [
+            *BROKEN,
+            "dtr_cache_registry_password",
+            "The Swarm has no node worker-2.",
+        ]
+        assert result["warnings"] == ["odd"]
+
+    def test_nobody_is_sent_a_password_where_it_is_not_sure_who(self, registry: mock.Mock) -> None:
+        for wrong in ({"registry_url": "http://dtr"}, {"registry_ca": "/nowhere"}, {"registry_password": None}):
+            check(host(**wrong), self.DEPLOY)
+        assert registry.call_count == 0
+
+    @pytest.mark.parametrize(("needs", "options"), [(["address"], {}), (REGISTRY, {"fail": False}), ([], {})])
+    def test_who_asks_nothing(self, registry: mock.Mock, needs: list[str], options: Result) -> None:
+        check(host(registry_ca="system"), needs, **options)
+        assert registry.call_count == 0
+
+    def test_the_same_again_asks_only_for_what_is_new(self, registry: mock.Mock) -> None:
+        variables = host(registry_ca="system")
+        first = check(variables, [*REGISTRY, "registration"])
+        known = {**variables, "__dtr_cache": first}
+        check(known, REGISTRY)
+        check(known, [*REGISTRY, "registration"])
+        assert registry.call_count == 1
+        check(known, [*REGISTRY, "assignment"])
+        assert registry.call_count == 2
+
+    def test_claims_that_are_not_understood_are_not_asked_about(self, registry: mock.Mock) -> None:
+        variables = host(registry_ca="system", assignments={"accounts": ["alice"], "teams": ["core"]})
+        assert only_problem(check(variables, self.DEPLOY)).startswith("dtr_cache_assignments: ")
+        (asked,) = (call.args[0] for call in registry.call_args_list)
+        assert not any(asked["assignments"].get(kind) for kind in ("accounts", "teams", "orgs"))
+
+    def test_what_the_question_itself_fails_at_is_a_problem(self, registry: mock.Mock) -> None:
+        registry.side_effect = Failure("INVALID_INPUT", "That is no address.")
+        assert (
+            only_problem(check(host(registry_ca="system"), REGISTRY)) == "dtr_cache_registry_url: That is no address."
+        )
+
+
+class TestOtherRegions:
+    NEEDS: t.ClassVar = [*REGISTRY, "registration", "assignment", "swarm"]
+
+    @pytest.fixture(autouse=True)
+    def run(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(constants, "DEFAULT_LOCAL_TMP", str(tmp_path))
+
+    @staticmethod
+    def fleet(own: Result, others: dict[str, Result], playing: t.Collection[str] = ()) -> Result:
+        """The variables of a host beside others of the inventory, of which some are in the play."""
+        hosts = {"asia": own, **{name: {**own, "inventory_hostname": name, **given} for name, given in others.items()}}
+        around = {"groups": {"dtr_caches": list(hosts)}, "ansible_play_hosts_all": ["asia", *playing]}
+        return {**own, **around, "hostvars": hosts}
+
+    def check(self, others: dict[str, Result], *, playing: t.Collection[str] = (), **own: t.Any) -> t.Any:
+        variables = self.fleet(host(registry_ca="system", **own), others, playing)
+        return check(variables, self.NEEDS, ask_swarm="never")
+
+    EUROPE: t.ClassVar[Result] = {
+        "dtr_cache_name": trust_as_template("region-{{ 'eu' }}rope"),
+        "dtr_cache_host": "cache-europe.example.org",
+        "dtr_cache_assignments": "{accounts: bob}",
+    }
+
+    def test_one_of_its_own_is_no_problem(self) -> None:
+        result = self.check({"europe": self.EUROPE}, assignments={"accounts": ["alice"]})
+        assert (result.get("failed"), result["others"]) == (None, [self.claims(["bob"])])
+
+    @staticmethod
+    def claims(accounts: list[str]) -> Result:
+        kinds = {"accounts": accounts, "teams": [], "orgs": []}
+        return {"host": "europe", "claims": {**kinds, "cache": "region-europe"}}
+
+    @pytest.mark.parametrize("playing", [["europe"], []], ids=["in the play", "left out"])
+    @pytest.mark.parametrize(
+        ("theirs", "problem"),
+        [
+            (
+                {"dtr_cache_name": "region-asia", "dtr_cache_stack_name": "b"},
+                "dtr_cache_name: hosts asia and europe both",
+            ),
+            (
+                {"dtr_cache_host": "CACHE.example.org."},
+                "dtr_cache_host: hosts asia and europe both have their cache at c",
+            ),
+            ({"ansible_host": "asia"}, "dtr_cache_stack_name: hosts asia and europe both deploy stack dtr-cache"),
+            (
+                {"dtr_cache_assignments": "{accounts: 'carol, alice'}"},
+                "dtr_cache_assignments: hosts asia and europe both",
+            ),
+        ],
+    )
+    def test_what_they_share_is_a_problem(self, playing: list[str], theirs: Result, problem: str) -> None:
+        result = self.check({"europe": {**self.EUROPE, **theirs}}, playing=playing, assignments={"accounts": ["alice"]})
+        assert only_problem(result).startswith(problem)
+
+    @pytest.mark.parametrize(
+        "theirs",
+        [
+            {"dtr_cache_name": UNDEFINED},
+            {"dtr_cache_name": ["region-asia"]},
+            {"dtr_cache_stack_name": UNDEFINED, "ansible_host": "asia"},
+            {"dtr_cache_product": UNDEFINED, "ansible_host": "asia"},
+            {"ansible_host": UNDEFINED},
+            {"dtr_cache_docker_host": "tcp://asia"},
+            {"dtr_cache_port": "many", "dtr_cache_host": "cache.example.org"},
+            {"dtr_cache_assignments": "{accounts: alice, users: bob}"},
+            {"dtr_cache_registry_url": UNDEFINED, "dtr_cache_name": "region-asia"},
+        ],
+        ids=str,
+    )
+    def test_what_cannot_be_understood_there_is_passed_over(self, theirs: Result) -> None:
+        result = self.check({"europe": {**self.EUROPE, **theirs}}, assignments={"accounts": ["alice"]})
+        assert not result.get("failed"), result["msg"]
+
+    def test_a_host_that_declares_no_cache_is_no_region(self) -> None:
+        same = {"ansible_host": "asia", "dtr_cache_name": "", "dtr_cache_host": ""}
+        assert not self.check({"europe": same}, assignments={"accounts": ["alice"]}).get("failed")
+
+    def test_an_extra_variable_says_nothing_of_who_is_left_out(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(declared, "load_extra_vars", lambda _loader: {"dtr_cache_assignments": {}})
+        same = {**self.EUROPE, "dtr_cache_assignments": {"accounts": ["alice"]}}
+        assert not self.check({"europe": same}, assignments={"accounts": ["alice"]}).get("failed")
+        result = self.check({"europe": same}, playing=["europe"], assignments={"accounts": ["alice"]})
+        assert "both claim account alice" in only_problem(result)
+
+    def test_who_is_no_region_of_the_inventory_collides_with_none(self) -> None:
+        variables = self.fleet(host(registry_ca="system"), {"europe": {}})
+        variables["groups"] = {"dtr_caches": ["europe", "brazil"]}
+        assert not check(variables, self.NEEDS, ask_swarm="never").get("failed")
+
+    @pytest.mark.parametrize("needs", [[*REGISTRY, "confirmation", "registration"], REGISTRY, ["cache", "port"]])
+    def test_who_removes_or_only_observes_is_not_stopped(self, needs: list[str]) -> None:
+        variables = self.fleet(host(registry_ca="system", confirm_removal="region-asia"), {"europe": {}})
+        assert not check(variables, needs).get("failed")
+
+    def test_the_regions_are_read_once_for_all_hosts_of_a_task(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        others = {f"r{number}": {"dtr_cache_name": f"r{number}"} for number in range(5)}
+        variables = self.fleet(host(registry_ca="system"), others)
+        read = mock.Mock(side_effect=declared.declared_region)
+        monkeypatch.setattr(declared, "declared_region", read)
+        action = make_action("preflight", {"needs": self.NEEDS, "ask_swarm": "never"}, play=Play())
+        for name in ("asia", "r1", "r2"):
+            action.run(task_vars={**variables, "inventory_hostname": name})
+        assert read.call_count == 6
+
+
 class TestAuthority:
     def test_one_that_nothing_verifies_is_a_warning_with_the_pin(self, site: Site) -> None:
         result = check(host(site.url), REGISTRY)
@@ -265,11 +474,12 @@ class TestAuthority:
         assert names == [*BROKEN, "dtr_cache_registry_url"]
 
     def test_who_observes_does_not_wait_long_for_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        fetch = mock.Mock(return_value={"pem": CA.pem, "trusted_by": "ca", "certificates": []})
+        fetch = mock.Mock(return_value={"pem": CA.pem, "trusted_by": "ca", "certificates": [], "problems": []})
         monkeypatch.setattr(preflight, "run_here", fetch)
         for fail in (True, False):
             check(host(), REGISTRY, fail=fail)
-        patient, hasty = (call.args[1].arguments for call in fetch.call_args_list)
+        asked = [call.args[1].arguments for call in fetch.call_args_list if call.args[0] is preflight.REGISTRY_CA_INFO]
+        patient, hasty = asked
         assert patient == {"url": UNUSED, "validate_certs": True}
         assert hasty == {**patient, "timeout": 10, "retries": 1}
 
@@ -396,6 +606,11 @@ class TestSwarm:
             "port": 8443,
             "publish_mode": "host",
             "stack_name": result["settings"]["stack_name"],
+            "image": result["settings"]["image"],
+            "resolve_image": "always",
+            "with_registry_auth": False,
+            "replicas": 2,
+            "reservations": {},
         }
 
     @pytest.mark.parametrize("needs", [["cache"], ["cache", "manager"]])

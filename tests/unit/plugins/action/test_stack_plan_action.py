@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import typing as t
+from pathlib import Path
 from unittest import mock
 
 import pytest
+from ansible import constants
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action.normal import ActionModule as NormalAction
 from ansible_collections.dtr.cache.tests.unit.support.actions import make_action
@@ -62,6 +64,26 @@ def test_problems_are_one_failure_named_after_the_region(known: dict[str, t.Any]
 def test_what_failed_otherwise_stays_as_it_is() -> None:
     failed = {"failed": True, "msg": "The Engine has no Swarm."}
     assert plan(failed) == (failed, [])
+
+
+@pytest.mark.parametrize("state", ["deployed", "read only"])
+def test_a_stack_that_another_region_of_the_run_has_is_refused(
+    state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "DEFAULT_LOCAL_TMP", str(tmp_path))
+    planned = {**PLANNED, "swarm": "x0g9"}
+    args: dict[str, t.Any] = {"name": "dtr-cache", **({"preflight": UNASKED} if state == "deployed" else {})}
+    for _each in range(2):
+        assert plan(planned, **args)[0] == planned, "the first, also when it asks again"
+    assert plan({**planned, "swarm": "other"}, fact(name="region-europe"), **args)[0].get("failed") is None
+    second, _warnings = plan(planned, fact(name="region-europe"), **args)
+    if state == "deployed":
+        assert (
+            "dtr_cache_stack_name: hosts asia and asia both deploy stack dtr-cache to the same Swarm (x0g9)"
+            in second["msg"]
+        )
+    else:
+        assert second == planned
 
 
 @pytest.mark.parametrize("file", ["dtr.cert.pem", "msr.cert.pem"])

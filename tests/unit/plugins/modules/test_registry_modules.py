@@ -237,6 +237,33 @@ class TestCacheAssignments:
         lab.run("cache_assignments", assignments=[{"cache": "asia", "accounts": ["alice"]}], exclusive=True)
         assert lab.dtr.settings.keys() == {"alice", "dave"}
 
+    def test_everyone_but_whom_others_claim(self, lab: Lab) -> None:
+        lab.dtr.add_cache("asia", ASIA["host"], "alice", "bob")
+        lab.dtr.add_cache("europe", "https://europe.example.org:443")
+        region = {"cache": "asia", "accounts": ["bob"], "teams": ["engineering/core", "no/team"], "everyone": False}
+        wanted = {"assignments": [{"cache": "europe", "everyone": True}], "others": [region]}
+        result = lab.run("cache_assignments", **wanted)
+        assert [entry["name"] for entry in result["changed_accounts"]] == ["carol"]
+        assert (result["unchanged"], result["covered"]) == (0, {"europe": 1})
+        assert lab.run("cache_assignments", **wanted)["changed"] is False
+        together = [{**region, "teams": ["engineering/core"]}, {"cache": "europe", "everyone": True}]
+        assert lab.run("cache_assignments", assignments=together)["changed"] is False
+
+    def test_one_whom_others_claim_is_not_moved_to_and_fro(self, lab: Lab) -> None:
+        lab.dtr.add_cache("asia", ASIA["host"], "alice")
+        lab.dtr.add_cache("europe", "https://europe.example.org:443")
+        others = [{"cache": "asia", "teams": ["engineering/core"]}]
+        wanted = {"assignments": [{"cache": "europe", "accounts": ["alice", "carol"]}], "others": others}
+        result = lab.run("cache_assignments", **wanted)
+        assert result["problems"] == ["alice is claimed by asia and europe"]
+        assert lab.writes == 0
+
+    def test_others_cost_nothing_where_nothing_is_written(self, lab: Lab) -> None:
+        lab.dtr.add_cache("asia", ASIA["host"], "carol")
+        wanted = {"assignments": [{"cache": "asia", "accounts": ["carol"]}]}
+        lab.run("cache_assignments", **wanted, others=[{"cache": "europe", "teams": ["engineering/core"]}])
+        assert lab.site.count("GET", "/enzi/v0/accounts/engineering/teams/core/members") == 0
+
     def test_dangling_is_repaired(self, lab: Lab) -> None:
         lab.dtr.settings["alice"] = "gone-id"
         result = lab.run("cache_assignments", assignments=[{"cache": "local", "accounts": ["alice"]}])

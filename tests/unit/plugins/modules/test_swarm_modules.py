@@ -9,6 +9,7 @@ import ssl
 import time
 import typing as t
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.module import of_engine as engine_module
@@ -48,6 +49,7 @@ class Swarm:
             }
         ]
         self.logs: dict[str, bytes] = {}
+        self.registry = Reply(200, b"{}")
 
     def __call__(self, request: Request) -> Reply:
         path = request.path.rpartition("/v1.45/")[2] or request.path
@@ -76,6 +78,8 @@ class Swarm:
             if task not in self.logs:
                 return Reply(404, b'{"message": "task not found"}', {"Content-Type": "application/json"})
             return Reply(body=self.logs[task])
+        if path.startswith("distribution/"):
+            return self.registry
         return Reply(body=json.dumps(answers[path]).encode(), headers={"Content-Type": "application/json"})
 
 
@@ -155,6 +159,36 @@ def test_what_the_preflight_left_to_the_plan_comes_before_it(
     swarm.away = lambda path: path == "services"
     (problem,) = run_module("stack_plan", preflight=QUESTIONS, **options)["problems"]
     assert problem.startswith("the Swarm cannot be read: The Docker Engine at tcp://127.0.0.1")
+
+
+@pytest.mark.parametrize("logs_in", [True, False])
+def test_the_registry_of_another_image_is_asked_first_as_docker_will_ask_it(
+    site: Site, swarm: Swarm, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, logs_in: bool
+) -> None:
+    monkeypatch.setattr(prerequisites, "missing_requirements", list)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    (tmp_path / "config.json").write_text('{"auths": {"registry.example.org": {"auth": "dXNlcjpwYXNz"}}}')
+    image = "registry.example.org/team/cache:2"
+    options = {"name": "st", **engine(site), "definition": {"services": {"cache": {"image": image}}}}
+    asking = {**QUESTIONS, "resolve_image": "always", "with_registry_auth": logs_in}
+
+    def answered(status: int, body: bytes) -> t.Any:
+        swarm.registry = Reply(status, body)
+        return run_module("stack_plan", preflight=asking, **options)
+
+    assert "problems" not in answered(200, b"{}")
+    (problem,) = answered(404, b'{"message": "manifest unknown"}')["problems"]
+    assert problem.startswith(
+        f"dtr_cache_image: the manager gets no {image} from its registry, which says: manifest unkn"
+    )
+    warned = answered(500, b"no JSON: dial tcp: no such host")
+    assert "problems" not in warned
+    asked = [request for request in site.requests if "/distribution/" in request.path]
+    assert {unquote(request.path).rpartition("/distribution/")[2] for request in asked} == {f"{image}/json"}
+    assert {"X-Registry-Auth" in request.headers for request in asked} == {logs_in}
+    run_module("stack_plan", preflight={**asking, "resolve_image": "never"}, **options)
+    run_module("stack_plan", preflight=asking, **{**options, "definition": DEFINITION})
+    assert len([request for request in site.requests if "/distribution/" in request.path]) == 3
 
 
 @pytest.mark.parametrize(

@@ -496,6 +496,8 @@ METHODS: dict[str, t.Callable[[DtrApi, str], t.Any]] = {
     "ca": lambda registry, _cache: registry.ca(),
     "create_api_token": lambda registry, _cache: registry.create_api_token("alice", "label"),
     "api_tokens": lambda registry, _cache: registry.api_tokens("alice"),
+    "has_repository": lambda registry, _cache: registry.has_repository("engineering/app"),
+    "access": lambda registry, _cache: registry.access("alice", "engineering/app"),
     "delete_tag": lambda registry, _cache: registry.delete_tag("engineering/app", "a b"),
     "delete_api_token": lambda registry, _cache: registry.delete_api_token("hash-0"),
     "delete_content_cache": lambda registry, cache: registry.delete_content_cache(cache),

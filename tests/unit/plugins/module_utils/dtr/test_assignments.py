@@ -13,6 +13,8 @@ from ansible_collections.dtr.cache.plugins.module_utils.dtr.assignments_plan imp
     Change,
     Directory,
     by_cache,
+    claimed_by,
+    contested,
     parse_assignments,
     plan_assignments,
     problems_failure,
@@ -83,6 +85,61 @@ def test_everyone() -> None:
     claims = resolve([Assignment("europe", everyone=True)], CACHES, directory(), False)
     assert claims.wanted == {"alice": "2", "bob": "2", "carol": "2"}
     assert claims.inactive == []
+
+
+def test_everyone_is_whom_nobody_else_claims() -> None:
+    everyone, named = Assignment("europe", everyone=True), Assignment("asia", accounts=("alice",))
+    for assignments in ([everyone, named], [named, everyone]):
+        claims = resolve(assignments, CACHES, directory(), False)
+        assert claims.wanted == {"alice": "1", "bob": "2", "carol": "2"}
+
+
+def test_everyone_can_pull_from_one_cache_only() -> None:
+    twice = [Assignment("europe", everyone=True), Assignment("europe", everyone=True)]
+    assert resolve(twice, CACHES, directory(), False).wanted == {"alice": "2", "bob": "2", "carol": "2"}
+    with pytest.raises(Failure) as raised:
+        resolve([*twice, Assignment("asia", everyone=True)], CACHES, directory(), False)
+    assert raised.value.result["problems"] == ["everyone is claimed by asia and europe"]
+
+
+class TestOthers:
+    OTHERS: t.ClassVar = [
+        Assignment("asia", accounts=("bob", "unheard-of")),
+        Assignment("asia", teams=("engineering/core", "engineering/none"), orgs=("nowhere",)),
+    ]
+
+    def elsewhere(self) -> dict[str, str]:
+        known = directory(core=["alice"])
+        known.teams["engineering/none"] = known.orgs["nowhere"] = None
+        return claimed_by(self.OTHERS, known)
+
+    def test_whom_they_claim(self) -> None:
+        assert self.elsewhere() == {"bob": "asia", "unheard-of": "asia", "alice": "asia"}
+        assert claimed_by([Assignment("asia", everyone=True)], directory()) == {}
+
+    @pytest.mark.parametrize("exclusive", [True, False])
+    def test_they_are_no_part_of_everyone(self, exclusive: bool) -> None:
+        own = [Assignment("europe", everyone=True)]
+        assert resolve(own, CACHES, directory(), exclusive, self.elsewhere()).wanted == {"carol": "2"}
+
+    def test_nor_are_they_reset(self) -> None:
+        claims = resolve([Assignment("europe", accounts=("carol",))], CACHES, directory(), True, self.elsewhere())
+        assert claims.wanted == {"carol": "2"}
+
+    def test_who_is_named_here_as_well_is_a_problem(self) -> None:
+        own = [Assignment("europe", accounts=("bob",), everyone=True)]
+        with pytest.raises(Failure) as raised:
+            resolve(own, CACHES, directory(), False, self.elsewhere())
+        assert raised.value.result["problems"] == ["bob is claimed by asia and europe"]
+
+    def test_a_change_that_they_would_undo(self) -> None:
+        changes = [Change("alice", None, "2"), Change("bob", "2", None), Change("carol", None, "2")]
+        assert contested(changes, self.elsewhere(), CACHES) == [
+            "alice is claimed by asia and europe",
+            "bob is claimed by asia and local",
+        ]
+        assert contested([Change("alice", None, "1")], self.elsewhere(), CACHES) == []
+        assert contested([Change("alice", "1", None)], {"alice": "Local"}, CACHES) == []
 
 
 def test_exclusive_resets_the_others() -> None:

@@ -8,25 +8,32 @@ import datetime
 import typing as t
 
 import pytest
+from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.swarm import prerequisites
 from ansible_collections.dtr.cache.plugins.module_utils.swarm.model import by_host_name
 
 PORT = 443
 
 
-def node(name: str, state: str = "ready", availability: str = "active", node_id: str = "") -> dict[str, t.Any]:
+def node(
+    name: str, state: str = "ready", availability: str = "active", node_id: str = "", **resources: int
+) -> dict[str, t.Any]:
     return {
         "ID": node_id or name,
-        "Description": {"Hostname": name},
+        "Description": {"Hostname": name, "Resources": resources},
         "Status": {"State": state, "Addr": f"address-of-{name}"},
         "Spec": {"Availability": availability},
     }
 
 
-def service(name: str, stack: str = "", mode: str = "host", port: int = PORT) -> dict[str, t.Any]:
+def service(name: str, stack: str = "", mode: str = "host", port: int = PORT, image: str = "") -> dict[str, t.Any]:
     return {
         "ID": name,
-        "Spec": {"Name": name, "Labels": {"com.docker.stack.namespace": stack} if stack else None},
+        "Spec": {
+            "Name": name,
+            "Labels": {"com.docker.stack.namespace": stack} if stack else None,
+            "TaskTemplate": {"ContainerSpec": {"Image": image}},
+        },
         "Endpoint": {"Ports": [{"PublishedPort": port, "TargetPort": 443, "PublishMode": mode}]},
     }
 
@@ -39,8 +46,17 @@ def task(node: str, state: str = "running", service: str = "own", port: int | No
 class Engine:
     """What the checks ask of an Engine."""
 
-    def __init__(self, nodes: list[t.Any], services: t.Sequence[t.Any] = (), tasks: t.Sequence[t.Any] = ()) -> None:
-        self._nodes, self._services, self._tasks = nodes, services, tasks
+    def __init__(
+        self,
+        nodes: list[t.Any],
+        services: t.Sequence[t.Any] = (),
+        tasks: t.Sequence[t.Any] = (),
+        others: t.Sequence[t.Any] = (),
+        registry: tuple[int, str] | Failure = (200, ""),
+    ) -> None:
+        self._nodes, self._services, self._tasks, self._others = nodes, services, tasks, others
+        self._registry = registry
+        self.asked: list[tuple[str, bool]] = []
 
     def nodes(self) -> dict[str, t.Any]:
         return {node["ID"]: node for node in self._nodes}
@@ -51,6 +67,15 @@ class Engine:
     def tasks_of(self, stack: str) -> list[t.Any]:
         assert stack == "cache"
         return list(self._tasks)
+
+    def all_tasks(self) -> list[t.Any]:
+        return [*self._tasks, *self._others]
+
+    def registry_says(self, image: str, *, with_auth: bool) -> tuple[int, str]:
+        self.asked.append((image, with_auth))
+        if isinstance(self._registry, Failure):
+            raise self._registry
+        return self._registry
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +89,17 @@ def answering(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 def problems(
     nodes: list[t.Any], *, mode: str = "host", port: int = PORT, wanted: t.Sequence[str] = ("n1",), **swarm: t.Any
 ) -> list[str]:
-    return prerequisites.swarm_problems(t.cast(t.Any, Engine(nodes, **swarm)), wanted, port, mode, "cache")
+    found, warnings = asked(Engine(nodes, **swarm), nodes=wanted, port=port, publish_mode=mode)
+    assert warnings == []
+    return found
+
+
+def asked(engine: Engine, **wanted: t.Any) -> tuple[list[str], list[str]]:
+    """The problems and the warnings about what is wanted."""
+    usual = {"nodes": ["n1"], "port": PORT, "publish_mode": "host", "stack_name": "cache"}
+    service = prerequisites.WantedService(**{**usual, **wanted})
+    warnings: list[str] = []
+    return prerequisites.swarm_problems(t.cast(t.Any, engine), service, warnings.append), warnings
 
 
 def test_nothing_stands_against_a_sound_swarm() -> None:
@@ -96,12 +131,15 @@ def test_a_node_that_joined_again_is_not_hidden_by_what_it_was() -> None:
 )
 def test_a_port_through_the_mesh_is_taken_on_every_node(theirs: str, ours: str, in_the_way: bool) -> None:
     found = problems([node("n1")], mode=ours, services=[service("other", "other", theirs)])
-    assert found == (["dtr_cache_port: 443 is published by service other already"] if in_the_way else [])
+    assert found == (["dtr_cache_port: 443 is published by service other of stack other already"] if in_the_way else [])
     assert problems([node("n1")], mode=ours, services=[service("own", "cache", theirs)]) == []
     assert problems([node("n1")], mode=ours, services=[service("other", "other", theirs, port=80)]) == []
 
 
-IN_USE = ["dtr_cache_port: 443 is in use on node n1 by something that is not this cache"]
+IN_USE = [
+    "dtr_cache_port: 443 is in use on node n1 by something that is not this cache and no service of the Swarm, such as "
+    "a container or a program (there: docker ps --filter publish=443; ss -ltnp 'sport = :443')"
+]
 
 
 @pytest.mark.parametrize(
@@ -141,6 +179,130 @@ def test_a_replica_whose_node_lost_the_label_has_its_time_to_end(
     ended["Status"]["Err"] = "assigned node no longer meets constraints"
     ended["Spec"] = {"ContainerSpec": {"StopGracePeriod": 40 * 10**9}}
     assert problems([node("n1")], services=[service("own", "cache")], tasks=[ended]) == expected
+
+
+@pytest.mark.parametrize(
+    ("stack", "named"), [("web", "service other of stack web"), ("", "service other")], ids=["of a stack", "alone"]
+)
+@pytest.mark.parametrize("by_task", [True, False], ids=["of its task", "of its service"])
+def test_a_service_that_has_the_port_of_a_node_is_named(
+    answering: set[str], stack: str, named: str, by_task: bool
+) -> None:
+    answering.update(("address-of-n1", "address-of-n2"))
+    other = service("other", stack, port=80 if by_task else PORT)
+    found = problems(
+        [node("n1"), node("n2")],
+        wanted=["n1", "n2"],
+        services=[other],
+        others=[task("n1", service="other", port=PORT if by_task else None), task("n1", service="gone")],
+    )
+    assert found == [f"dtr_cache_port: 443 is in use on node n1 by {named}", IN_USE[0].replace("n1", "n2")]
+
+
+GIB = 2**30
+
+
+@pytest.mark.parametrize(
+    ("reservations", "replicas", "sentence"),
+    [
+        ({"cpus": "2", "memory": "4G"}, 1, None),
+        ({"cpus": "0.5"}, 8, None),
+        ({}, 100, None),
+        ({"cpus": "0", "memory": "0"}, 100, None),
+        ({"cpus": "4"}, 1, "of 4 CPUs the nodes of dtr_cache_nodes have no room for a replica (n1 has 2 CPUs, n2 has"),
+        (
+            {"memory": "5G"},
+            1,
+            "of 5120 MiB of memory the nodes of dtr_cache_nodes have no room for a replica (n1 has",
+        ),
+        ({"cpus": "1.5"}, 3, "of 1.5 CPUs the nodes of dtr_cache_nodes have room for 2 of 3 replicas (n1 has 2 CPUs,"),
+        (
+            {"cpus": "1", "memory": "3G"},
+            3,
+            "of 1 CPUs and 3072 MiB of memory the nodes of dtr_cache_nodes have room for",
+        ),
+    ],
+)
+def test_reservations_that_the_nodes_cannot_give(
+    reservations: dict[str, str], replicas: int, sentence: str | None
+) -> None:
+    nodes = [node(name, NanoCPUs=2 * 10**9, MemoryBytes=4 * GIB) for name in ("n1", "n2", "large")]
+    found, _warnings = asked(Engine(nodes), nodes=["n1", "n2"], replicas=replicas, reservations=reservations)
+    assert len(found) == (sentence is not None)
+    assert all(f"dtr_cache_resources: with reservations {sentence}" in each for each in found)
+
+
+def test_a_node_that_does_not_say_what_it_has_may_have_enough() -> None:
+    assert asked(Engine([node("n1")]), reservations={"cpus": "64"}) == ([], [])
+
+
+IMAGE = "registry.example.org/cache:2.7.6"
+
+
+class TestImage:
+    REFUSALS: t.ClassVar = [
+        (404, "manifest unknown: manifest unknown"),
+        (401, "unauthorized: authentication required"),
+        (403, "denied: requested access to the resource is denied"),
+        (500, "errors: denied: requested access to the resource is denied unauthorized: authentication required"),
+        (500, "registry.example.org/cache:2.7.6: not found"),
+    ]
+
+    @pytest.mark.parametrize("answer", REFUSALS)
+    def test_one_that_the_registry_does_not_give_is_a_problem(self, answer: tuple[int, str]) -> None:
+        found, warnings = asked(Engine([node("n1")], registry=answer), image=IMAGE, resolve_image="always")
+        assert warnings == []
+        (problem,) = found
+        assert problem.startswith(
+            f"dtr_cache_image: the manager gets no {IMAGE} from its registry, which says: {answer[1]}"
+        )
+        for way_out in ("dtr_cache_version", "dtr_cache_with_registry_auth", "dtr_cache_resolve_image: never"):
+            assert way_out in problem
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            (500, 'Get "https://registry.example.org/v2/": dial tcp: lookup registry.example.org: no such host'),
+            (500, "x509: certificate signed by unknown authority"),
+            (503, ""),
+            Failure("ENGINE_UNREACHABLE", "The Docker Engine cannot be reached: timed out"),
+        ],
+    )
+    def test_a_registry_that_was_not_reached_is_a_warning(self, answer: tuple[int, str] | Failure) -> None:
+        found, warnings = asked(Engine([node("n1")], registry=answer), image=IMAGE, resolve_image="always")
+        assert found == []
+        (warning,) = warnings
+        assert warning.startswith(f"The manager could not ask the registry of {IMAGE} for it (")
+
+    @pytest.mark.parametrize("answer", [(200, ""), (404, "page not found")])
+    def test_one_that_is_there_or_an_engine_that_cannot_say(self, answer: tuple[int, str]) -> None:
+        assert asked(Engine([node("n1")], registry=answer), image=IMAGE, resolve_image="changed") == ([], [])
+
+    @pytest.mark.parametrize(
+        ("live", "resolve", "is_asked"),
+        [
+            (None, "always", True),
+            (None, "never", False),
+            (IMAGE, "always", False),
+            (f"{IMAGE}@sha256:{'0' * 64}", "always", False),
+            ("registry.example.org/cache:2.7.5", "changed", True),
+            ("registry.example.org/cache:2.7.5", "never", False),
+        ],
+    )
+    def test_it_is_asked_only_where_docker_will_change_the_image(
+        self, live: str | None, resolve: str, is_asked: bool
+    ) -> None:
+        services = [] if live is None else [service("cache_cache", "cache", image=live)]
+        engine = Engine([node("n1")], services=services)
+        assert asked(engine, image=IMAGE, resolve_image=resolve, with_registry_auth=True) == ([], [])
+        assert engine.asked == [(IMAGE, True)] * is_asked
+
+    def test_what_docker_has_noted_counts_and_not_what_somebody_put_in(self) -> None:
+        live = service("cache_cache", "cache", image="by/hand:1")
+        live["Spec"]["Labels"]["com.docker.stack.image"] = IMAGE
+        engine = Engine([node("n1")], services=[live])
+        asked(engine, image=IMAGE, resolve_image="changed")
+        assert engine.asked == []
 
 
 def lacking(monkeypatch: pytest.MonkeyPatch, *modules: str, command: bool = False) -> None:

@@ -1,0 +1,51 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What only DTR can say of a run before anything is changed: a part of the preflight, on the control node."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..pulling.prerequisites import CONCURRENCY, Wanted, registry_findings
+from .base import Module
+from .of_dtr import DtrModule, DtrSession
+from .of_pulls import ACCOUNT_OF
+
+_TEXT = {"type": "str", "default": ""}
+_CLAIMS = {**ACCOUNT_OF["options"], "cache": {"type": "str", "required": True}}
+
+
+def find(module: Module) -> dict[str, t.Any]:
+    """Ask, and return what stands against the run."""
+    params = module.params
+    wanted = Wanted(
+        username=params["username"] or "",
+        registers=params["registers"],
+        assignments=params["assignments"] or {},
+        pulls_of=params["pulls_of"] or {},
+        **{
+            name: params[name]
+            for name in ("cache", "others", "pull_account", "warms", "image", "repository", "cache_image")
+        },
+    )
+    session = DtrSession(module, concurrency=CONCURRENCY)
+    with session as dtr:
+        findings = registry_findings(dtr, session.transport, wanted)
+    for warning in findings.warnings:
+        module.warn(warning)
+    return {"problems": findings.problems}
+
+
+PREREQUISITES = DtrModule(
+    find,
+    {
+        "registers": {"type": "bool", "default": False},
+        "assignments": ACCOUNT_OF,
+        "others": {"type": "list", "elements": "dict", "default": [], "options": _CLAIMS},
+        "pulls_of": ACCOUNT_OF,
+        "warms": {"type": "bool", "default": False},
+        **dict.fromkeys(("cache", "pull_account", "image", "repository", "cache_image"), _TEXT),
+    },
+)
+"""The questions, in the form of a module."""

@@ -1,0 +1,100 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Regions that get in each other's way, as their inventory declares them. Pure functions."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..settings.region import Region
+
+_SHOWN = 10
+_KINDS = {"accounts": "account", "teams": "team", "orgs": "organisation"}
+
+
+def collisions(own: Region, regions: t.Iterable[Region], needs: t.Collection[str]) -> list[str]:
+    """What of the other regions stands against a step at one of them, each with the other host.
+
+    Args:
+        own: The region.
+        regions: All regions of the inventory; it may be among them.
+        needs: What the step needs, as the preflight knows it.
+    """
+    others = [region for region in regions if region.host != own.host]
+    return [sentence for other in others for sentence in _collisions_of_two(own, other, needs)]
+
+
+def _collisions_of_two(own: Region, other: Region, needs: t.Collection[str]) -> list[str]:
+    same_dtr = _same(own.dtr, other.dtr)
+    same_stack = _same(own.swarm, other.swarm) and _same(own.stack_name, other.stack_name)
+    same_name = same_dtr and _same(own.name, other.name)
+    found = []
+    if same_name and same_stack and {"registration", "swarm"} & set(needs):
+        return [
+            f"dtr_cache_name: hosts {own.host} and {other.host} declare the same region, cache {own.name} of stack "
+            f"{own.stack_name}; a region is one host of the inventory, so take one of them out of the group"
+        ]
+    if same_name and "registration" in needs:
+        found.append(
+            f"dtr_cache_name: hosts {own.host} and {other.host} both name their cache {own.name} at the same DTR, and "
+            "each run would move its accounts from one to the other; give each cache a name of its own"
+        )
+    if same_stack and "swarm" in needs:
+        found.append(one_stack(own.host, other.host, own.stack_name, own.swarm))
+    if _same(own.address, other.address) and "swarm" in needs:
+        found.append(
+            f"dtr_cache_host: hosts {own.host} and {other.host} both have their cache at {own.address}; give one of "
+            "them another dtr_cache_host or dtr_cache_port"
+        )
+    if same_dtr and not same_name and "assignment" in needs:
+        found += _contested(own, other)
+    return found
+
+
+def one_stack(host: str, other: str, stack_name: str, swarm: str) -> str:
+    """That two regions have one stack."""
+    return (
+        f"dtr_cache_stack_name: hosts {host} and {other} both deploy stack {stack_name} to the same Swarm ({swarm}), "
+        "and one would replace the other; give each stack a name of its own"
+    )
+
+
+def _same(mine: str, theirs: str) -> bool:
+    return bool(mine) and mine == theirs
+
+
+def _contested(own: Region, other: Region) -> list[str]:
+    both = [
+        f"{word} {name}"
+        for kind, word in _KINDS.items()
+        for name in own.assignments.get(kind) or []
+        if name in (other.assignments.get(kind) or [])
+    ]
+    if own.assignments.get("everyone") and other.assignments.get("everyone"):
+        both.append("everyone")
+    if not both:
+        return []
+    more = f" and {len(both) - _SHOWN} more" if len(both) > _SHOWN else ""
+    return [
+        f"dtr_cache_assignments: hosts {own.host} and {other.host} both claim {', '.join(both[:_SHOWN])}{more}; an "
+        "account pulls from one cache only"
+    ]
+
+
+def claims_of_others(own: Region, regions: t.Iterable[Region]) -> list[dict[str, t.Any]]:
+    """Whom other regions of the same DTR claim, each with its host.
+
+    Of regions that take part in the play, only what can matter to this one: its accounts that are named one by one
+    cannot be among those that others name, since that is a collision.
+    """
+    by_group = any(own.assignments.get(kind) for kind in ("teams", "orgs", "everyone"))
+    found = []
+    for region in regions:
+        if region.host == own.host or not _same(own.dtr, region.dtr) or not region.name:
+            continue
+        kinds = [kind for kind in _KINDS if kind != "accounts" or by_group or not region.in_play]
+        claims = {kind: list(region.assignments.get(kind) or []) for kind in kinds}
+        if any(claims.values()):
+            found.append({"host": region.host, "claims": {**claims, "cache": region.name}})
+    return found

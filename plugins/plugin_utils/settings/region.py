@@ -1,0 +1,128 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What of a region concerns the other regions: its cache's name and address, its stack, its Swarm and its accounts."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ...module_utils.common.urls import ascii_name, canonical_server
+from . import accounts, cache, dtr, service
+from .addresses import read_engine
+from .model import Settings
+from .presets import PRODUCTS
+from .reader import PREFIX, Reader
+
+LOCAL_CONNECTION = "local"
+
+
+class Region(t.NamedTuple):
+    """One region as an inventory declares it. What is not known is empty, and is like nothing else.
+
+    Args:
+        host: The inventory's host.
+        name: The cache's name in DTR.
+        dtr: The DTR's address, in the one form in which equal ones are equal.
+        address: Host and port of the cache, in such a form as well.
+        swarm: By what the region's Swarm is reached.
+        stack_name: The stack.
+        assignments: C(accounts), C(teams), C(orgs) and C(everyone).
+        in_play: Whether the host takes part in the play.
+    """
+
+    host: str
+    name: str = ""
+    dtr: str = ""
+    address: str = ""
+    swarm: str = ""
+    stack_name: str = ""
+    assignments: t.Mapping[str, t.Any] = {}
+    in_play: bool = True
+
+
+class Machine(t.NamedTuple):
+    """How Ansible reaches the host of a region, as the inventory says; empty where that is not known."""
+
+    connection: str
+    address: str
+
+    def __str__(self) -> str:
+        return "the control node" if self.connection == LOCAL_CONNECTION else self.address
+
+
+VARIABLES = tuple(
+    PREFIX + name
+    for name in (
+        *("name", "host", "port", "product", "stack_name", "registry_url", "docker_host", "client_bundle"),
+        "assignments",
+    )
+)
+"""The variables that are read for it."""
+
+
+def read_region(reader: Reader, host: str, machine: Machine | None, unknown: t.Collection[str]) -> Region:
+    """A region of an inventory, as far as it can be understood.
+
+    Args:
+        reader: Its variables.
+        host: The inventory's host.
+        machine: How it is reached, where that is known.
+        unknown: Variables whose values cannot be known.
+    """
+    address = cache.read_address(reader, ())
+    product = PRODUCTS[reader.choice("product", PRODUCTS)]
+    stack_name = service.read_stack_name(reader, product)
+    url = dtr.read_url(reader)
+    engine = read_engine(reader)
+    bundle = reader.text("client_bundle")
+    assignments = accounts.read_assignments(reader)
+    wrong = {sentence.partition(":")[0] for sentence in reader.problems} | set(unknown)
+
+    def understood(*names: str) -> bool:
+        return not any(PREFIX + name in wrong for name in names)
+
+    if understood("name", "host") and not (address["name"] or address["host"]):
+        # What roles do there is said where they are used, and the defaults are nobody's.
+        return Region(host)
+    swarm = swarm_of(engine, reader.control_node.locate(bundle) if bundle else "", machine)
+    return Region(
+        host,
+        name=address["name"] if understood("name") else "",
+        dtr=canonical_server(url) if url and understood("registry_url") else "",
+        address=address_of(address["host"], address["port"]) if understood("host", "port") else "",
+        swarm=swarm if understood("docker_host", "client_bundle") else "",
+        stack_name=stack_name if understood("stack_name", "product") else "",
+        assignments=assignments if understood("assignments") else {},
+    )
+
+
+def region_as_read(settings: Settings, host: str, machine: Machine | None) -> Region:
+    """The region of settings that were read for a deployment."""
+    return Region(
+        host,
+        name=settings.name,
+        dtr=canonical_server(settings.registry_url) if settings.registry_url else "",
+        address=address_of(settings.host, settings.port),
+        swarm=swarm_of(settings.engine, settings.client_bundle, machine),
+        stack_name=settings.stack_name,
+        assignments=settings.assignments,
+    )
+
+
+def swarm_of(engine: t.Mapping[str, t.Any], bundle: str, machine: Machine | None) -> str:
+    """By what a Swarm is reached: two regions with the same are in one Swarm. Empty where that is not known."""
+    if bundle:
+        return f"client bundle {bundle}"
+    address = str(engine.get("docker_host") or "")
+    if address.startswith(("tcp://", "https://", "ssh://")):
+        return f"the Engine {address.lower()}"
+    return f"{address} on {machine}" if address and machine else ""
+
+
+def address_of(host: str, port: int | None) -> str:
+    """A cache's address, in the one form in which equal ones are equal."""
+    try:
+        return f"{ascii_name(host).lower().rstrip('.')}:{port}" if host and port else ""
+    except ValueError:
+        return ""

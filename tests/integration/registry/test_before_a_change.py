@@ -1,0 +1,142 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What DTR and the inventory say before anything is changed, and that deploy and assign come to the same accounts."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.dtr.cache.plugins.module_utils.dtr.api import DtrApi
+from ansible_collections.dtr.cache.plugins.module_utils.http.transport import Transport
+from ansible_collections.dtr.cache.plugins.module_utils.pulling.prerequisites import Findings, Wanted, registry_findings
+
+from ..forms import play_of
+from .conftest import Json, Registry
+from .test_ansible import ASIA, EUROPE, WRONG_PASSWORD, Ansible, fleet
+from .test_spellings import failure_of
+
+BRAZIL = "https://cache-brazil.example.org:443"
+CACHES = {"a1": ("region-asia", ASIA), "b1": ("region-brazil", BRAZIL), "e1": ("region-europe", EUROPE)}
+# As dtr.cache.deploy assigns, region by region.
+ROLE = [play_of("dtr_caches", {"roles": ["dtr.cache.assignments"]})]
+
+
+@pytest.fixture
+def ansible() -> t.Iterator[Ansible]:
+    with tempfile.TemporaryDirectory(prefix="dtr-") as folder:
+        yield Ansible(Path(folder))
+
+
+@pytest.fixture
+def three(registry: Registry) -> Registry:
+    """Three caches, from which nobody pulls yet but one account in the wrong region."""
+    registry.set_up(CACHES, {"carol": "a1"})
+    return registry
+
+
+def findings(registry: Registry, **wanted: t.Any) -> Findings:
+    """What stands against a run, from the real server."""
+    connection = {**registry.connection, **wanted.pop("connection", {})}
+    with contextlib.closing(Transport(**connection, concurrency=4)) as transport:
+        return registry_findings(DtrApi(transport), transport, Wanted("admin", **wanted))
+
+
+CLAIMS: Json = {"accounts": ["alice"], "teams": ["engineering/backend"], "orgs": ["research"]}
+
+
+@pytest.mark.parametrize("behaviour", [{}, {"enzi_unauthenticated": "redirected"}, {"unhealthy": "rethinkdb"}])
+def test_a_sound_run_writes_nothing_and_finds_nothing(registry: Registry, behaviour: Json) -> None:
+    registry.control.behave(**behaviour)
+    with registry.nothing_is_written():
+        found = findings(registry, registers=True, assignments=CLAIMS, cache_image="docker/dtr-content-cache:2.7.4")
+    assert found == Findings([], [])
+
+
+@pytest.mark.parametrize("behaviour", [{}, {"enzi_unauthenticated": "redirected"}])
+@pytest.mark.parametrize("hidden", [True, False], ids=["no settings", "with settings"])
+def test_a_wrong_password_is_tried_once(registry: Registry, behaviour: Json, hidden: bool) -> None:
+    registry.control.behave(**behaviour)
+    if hidden:
+        registry.control.fault("html", path="/meta/settings$", status=404)
+    found = findings(registry, registers=True, assignments=CLAIMS, connection={"password": WRONG_PASSWORD})
+    (problem,) = found.problems
+    assert problem.startswith("dtr_cache_registry_password: GET https://")
+    assert "401 Unauthorized" in problem
+    assert WRONG_PASSWORD not in problem
+    assert registry.control.count("GET", status=401) == 1
+
+
+@pytest.mark.parametrize(
+    ("action", "beginning"),
+    [
+        ("drop", "dtr_cache_registry_url: GET https://"),
+        ("cut_json", "dtr_cache_registry_url: GET https://"),
+        ("empty", "dtr_cache_registry_url: GET https://"),
+    ],
+)
+def test_a_dtr_that_misbehaves_is_one_problem(registry: Registry, action: str, beginning: str) -> None:
+    registry.control.fault(action, path="/(api|enzi)/")
+    (problem,) = findings(registry, registers=True, assignments=CLAIMS, connection={"retries": 1}).problems
+    assert problem.startswith(beginning)
+
+
+def test_who_is_no_administrator_and_a_mode_that_takes_no_push(registry: Registry) -> None:
+    registry.control.behave(read_only_registry=True)
+    connection = {"username": "alice", "password": registry.standin.passwords["alice"]}
+    found = findings(registry, registers=True, assignments=CLAIMS, connection=connection)
+    assert [problem.partition(":")[0] for problem in found.problems] == ["dtr_cache_registry_username"]
+    found = findings(registry, registers=True)
+    assert found.problems == []
+    assert [warning.partition(" ")[2] for warning in found.warnings] == [
+        "is in its read-only mode: nobody can push to it."
+    ]
+
+
+def test_region_by_region_and_all_at_once_come_to_the_same_accounts(three: Registry, ansible: Ansible) -> None:
+    claims: Json = {"brazil": {"teams": ["research/genomics"]}, "europe": {"orgs": ["engineering"]}}
+    inventory = fleet(three, asia={"everyone": True}, **claims)
+    twice = [*ROLE, *ROLE, {"ansible.builtin.import_playbook": "dtr.cache.assign"}]
+    run = ansible.run(twice, inventory=inventory)
+    assert run.code == 0, run.output
+    held = three.settings()
+    assert (held["alice"], held["carol"], held["erin"]) == ("region-europe", "region-europe", "region-brazil")
+    assert held["grace"] == "region-asia"
+    moved = [subject for what, subject, _detail in three.control.journal() if what in ("set", "unset")]
+    assert len(moved) == len(set(moved)), "nobody is moved to and fro"
+
+    # All at once, from the beginning.
+    three.set_up(CACHES, {"carol": "a1"})
+    run = ansible.run([{"ansible.builtin.import_playbook": "dtr.cache.assign"}, *ROLE], inventory=inventory)
+    assert run.code == 0, run.output
+    assert three.settings() == held
+
+    # Whom a region that is left out claims stays with it.
+    with three.nothing_is_written():
+        run = ansible.run("dtr.cache.assign", "--limit", "manager-asia", inventory=inventory)
+    assert run.code == 0, run.output
+
+
+def test_what_is_wrong_with_several_regions_is_all_said_before_anything_is_written(
+    three: Registry, ansible: Ansible
+) -> None:
+    inventory = fleet(
+        three,
+        asia={"accounts": ["alice", "nobody"], "everyone": True},
+        brazil={"teams": ["engineering/none"], "everyone": True},
+        europe={"accounts": ["alice"]},
+    )
+    with three.nothing_is_written():
+        run = ansible.run("dtr.cache.assign", "--limit", "manager-asia,manager-brazil", inventory=inventory)
+    asia, brazil = (failure_of(run, f"manager-{region}") for region in ("asia", "brazil"))
+    for sentence in (
+        "hosts manager-asia and manager-brazil both claim everyone;",
+        "hosts manager-asia and manager-europe both claim account alice;",
+        "dtr_cache_assignments: there is no account nobody",
+    ):
+        assert sentence in asia
+    assert "dtr_cache_assignments: there is no team engineering/none" in brazil
+    assert "have 3 problems" in asia

@@ -1,0 +1,136 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Regions that get in each other's way: each pair is named once, and what is not known is like nothing else."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.collisions import claims_of_others, collisions
+from ansible_collections.dtr.cache.plugins.plugin_utils.settings.region import Region
+
+DEPLOY = ("registration", "assignment", "swarm")
+ASIA = Region(
+    "manager-asia",
+    name="region-asia",
+    dtr="https://dtr.example.org",
+    address="cache-asia.example.org:443",
+    swarm="unix:///var/run/docker.sock on manager-asia",
+    stack_name="dtr-cache",
+    assignments={"accounts": ["alice", "carol"], "teams": ["engineering/core"], "orgs": ["sales"], "everyone": False},
+)
+EUROPE = Region(
+    "manager-europe",
+    name="region-europe",
+    dtr="https://dtr.example.org",
+    address="cache-europe.example.org:443",
+    swarm="unix:///var/run/docker.sock on manager-europe",
+    stack_name="dtr-cache",
+    assignments={"accounts": ["bob"], "teams": [], "orgs": [], "everyone": True},
+)
+
+
+def both(needs: t.Collection[str] = DEPLOY, **changes: t.Any) -> list[str]:
+    """What stands against Europe with some of it changed, beside Asia."""
+    return collisions(EUROPE._replace(**changes), [ASIA, EUROPE], needs)
+
+
+def test_regions_that_have_nothing_in_common() -> None:
+    assert both() == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "needs", "beginning"),
+    [
+        (
+            {"name": "region-asia"},
+            "registration",
+            "dtr_cache_name: hosts {both} both name their cache region-asia at the",
+        ),
+        (
+            {"swarm": ASIA.swarm},
+            "swarm",
+            "dtr_cache_stack_name: hosts {both} both deploy stack dtr-cache to the same Swarm "
+            "(unix:///var/run/docker.sock on manager-asia), and one would replace the other",
+        ),
+        (
+            {"address": ASIA.address},
+            "swarm",
+            "dtr_cache_host: hosts {both} both have their cache at cache-asia.example.o",
+        ),
+        (
+            {"assignments": {**ASIA.assignments, "accounts": ["carol", "dave"]}},
+            "assignment",
+            "dtr_cache_assignments: hosts {both} both claim account carol, team engineering/core, organisation sales;",
+        ),
+    ],
+)
+def test_what_two_regions_cannot_share(changes: dict[str, t.Any], needs: str, beginning: str) -> None:
+    (problem,) = both(**changes)
+    assert problem.startswith(beginning.format(both="manager-europe and manager-asia"))
+    assert both([needs], **changes) == [problem]
+    assert both([each for each in DEPLOY if each != needs], **changes) == [], "it matters to no other step"
+
+
+def test_everyone_can_stand_in_one_region_only() -> None:
+    twice = ASIA._replace(assignments={"everyone": True})
+    (problem,) = collisions(twice, [twice, EUROPE], DEPLOY)
+    assert "both claim everyone; an account pulls from one cache only" in problem
+
+
+@pytest.mark.parametrize("needs", ["registration", "swarm"])
+def test_the_same_region_twice_is_one_problem(needs: str) -> None:
+    (problem,) = collisions(ASIA._replace(host="another"), [ASIA], [needs, "assignment"])
+    assert problem.startswith(
+        "dtr_cache_name: hosts another and manager-asia declare the same region, cache region-asia"
+    )
+
+
+@pytest.mark.parametrize("unknown", ["name", "dtr", "address", "swarm", "stack_name"])
+def test_what_is_not_known_is_like_nothing_else(unknown: str) -> None:
+    twin = ASIA._replace(host="another", **{unknown: ""})
+    words = {"name": "name their", "dtr": "name their", "address": "their cache at", "swarm": "deploy stack"}
+    assert not any(words.get(unknown, "deploy stack") in each for each in collisions(twin, [twin, twin], DEPLOY))
+    assert collisions(twin, [ASIA], DEPLOY) == collisions(
+        ASIA._replace(host="another"), [ASIA._replace(**{unknown: ""})], DEPLOY
+    )
+
+
+def test_another_dtr_has_names_and_accounts_of_its_own() -> None:
+    other = ASIA._replace(host="another", dtr="https://other.example.org", address="c:443", swarm="s")
+    assert collisions(other, [ASIA], DEPLOY) == []
+
+
+def test_a_long_list_is_cut() -> None:
+    many = {"accounts": [f"user{number:02}" for number in range(15)]}
+    (problem,) = collisions(ASIA._replace(assignments=many), [EUROPE._replace(assignments=many)], ["assignment"])
+    assert "account user09 and 5 more; an account" in problem
+
+
+class TestClaimsOfOthers:
+    CAROL: t.ClassVar = {"accounts": ["carol"], "teams": [], "orgs": []}
+
+    def test_whoever_is_named_one_by_one_needs_only_their_groups(self) -> None:
+        own = ASIA._replace(assignments={"accounts": ["dave"]})
+        groups = {"teams": ["engineering/core"], "orgs": ["sales"], "cache": "region-asia"}
+        assert claims_of_others(EUROPE._replace(assignments={"accounts": ["dave"]}), [ASIA, EUROPE]) == [
+            {"host": "manager-asia", "claims": groups}
+        ]
+        assert claims_of_others(own, [ASIA, EUROPE]) == [], "whom nobody else claims is everyone's business"
+
+    @pytest.mark.parametrize("kind", ["teams", "orgs", "everyone"])
+    def test_groups_need_their_names_as_well(self, kind: str) -> None:
+        own = EUROPE._replace(assignments={kind: True if kind == "everyone" else ["x"]})
+        (other,) = claims_of_others(own, [ASIA, EUROPE])
+        assert other["claims"]["accounts"] == ["alice", "carol"]
+        assert "everyone" not in other["claims"]
+
+    def test_of_who_takes_no_part_all_is_needed(self) -> None:
+        own = EUROPE._replace(assignments={"accounts": ["dave"]})
+        (other,) = claims_of_others(own, [ASIA._replace(in_play=False), EUROPE])
+        assert other["claims"]["accounts"] == ["alice", "carol"]
+
+    @pytest.mark.parametrize("changes", [{"dtr": "https://other"}, {"dtr": ""}, {"name": ""}, {"assignments": {}}])
+    def test_who_does_not_matter(self, changes: dict[str, t.Any]) -> None:
+        assert claims_of_others(EUROPE, [ASIA._replace(**changes), EUROPE]) == []
