@@ -54,8 +54,11 @@ def _read_backup_file(reader: Reader) -> str:
     if "$" in path:
         reader.problem("backup_file", f"{values.quoted(path)} {_NO_VARIABLES}")
     place = reader.control_node.locate(path)
-    if path.endswith("/") or reader.control_node.kind(place) == FOLDER:
+    kind = reader.control_node.kind(place)
+    if path.endswith("/") or kind == FOLDER:
         reader.problem("backup_file", f"{values.quoted(path)} is a folder; name the file in it")
+    elif kind not in (FILE, MISSING):
+        reader.problem("backup_file", f"{values.quoted(path)} is not a regular file")
     return place
 
 

@@ -445,8 +445,6 @@ class TestConnection:
             ({"ca_path": "/nonexistent/ca.pem"}, "ca_path"),
             ({"ca_certificate": "junk"}, "ca_certificate"),
             ({"ca_path": "/a", "ca_certificate": "b"}, "mutually exclusive"),
-            ({"username": None}, "username and password are required together"),
-            ({"password": ""}, "username and password are required together"),
             ({"client_key": "/a"}, "client_cert"),
             ({"timeout": float("inf")}, "timeout: inf is more than a day"),
             ({"timeout": "nan"}, "timeout: nan is not a number of seconds above 0."),
@@ -462,6 +460,14 @@ class TestConnection:
         assert message in result["msg"]
         assert result["failure"]["code"] == "INVALID_INPUT"
         assert "Traceback" not in json.dumps(result)
+        assert lab.site.requests == []
+
+    @pytest.mark.parametrize("module", [name for name in ALL if name != "registry_ca_info"])
+    @pytest.mark.parametrize("missing", ["username", "password"])
+    def test_half_of_the_credentials(self, lab: Lab, module: str, missing: str) -> None:
+        result = lab.run(module, **{**REQUIRED.get(module, {}), missing: ""})
+        assert f"username and password are required together, and {missing} is missing" in result["msg"]
+        assert f"DTR_{missing.upper()}" in result["msg"]
         assert lab.site.requests == []
 
     def test_a_ca_that_is_given_wins_over_the_environment(
@@ -573,8 +579,16 @@ class TestRegistryCa:
         assert result["pem"] == self.AUTHORITY.pem
         assert result["trusted_by"] == "first_use"
         assert "taken on trust at first use" in str(result["warnings"])
-        pin = f"dtr_cache_registry_ca_fingerprint: {self.fingerprint(self.AUTHORITY).replace(':', '').lower()}"
+        pin = f"pin it with fingerprint: {self.fingerprint(self.AUTHORITY).replace(':', '').lower()}"
         assert pin in str(result["warnings"])
+
+    @pytest.mark.parametrize("half", ["DTR_USERNAME", "DTR_PASSWORD"])
+    def test_who_gives_no_credentials_may_have_half_of_them_in_the_environment(
+        self, lab: Lab, half: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv(half, "of-something-else")
+        result = lab.run("registry_ca_info", username=None, password=None)
+        assert not result.get("failed"), result
 
     def test_pinned(self, lab: Lab) -> None:
         result = lab.run("registry_ca_info", fingerprint=self.fingerprint(self.AUTHORITY))

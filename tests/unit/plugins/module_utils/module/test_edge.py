@@ -20,6 +20,7 @@ from ansible_collections.dtr.cache.tests.unit.support.modules import run_module
 FIELDS = {"code", "message", "http_status", "url", "hint"}
 CONNECTION = {"url": "https://127.0.0.1:9", "username": "admin", "password": "s3cret-of-the-test"}
 MODULES = (
+    "backup",
     "cache_assignments",
     "cache_assignments_info",
     "cache_health",
@@ -31,6 +32,7 @@ MODULES = (
     "preflight",
     "registry_ca_info",
     "registry_info",
+    "restore",
     "stack_converged",
     "stack_plan",
 )

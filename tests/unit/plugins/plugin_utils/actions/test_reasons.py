@@ -47,7 +47,7 @@ CASES: dict[str, tuple[dict[str, t.Any], str]] = {
         "run ended.",
     ),
     "docker's own words": (
-        {"msg": "docker stack up deploy command failed", "stderr": "Creating network x\n\ninvalid mount config\n\n", "rc": 1},
+        {"msg": "docker stack up deploy command failed", "stderr": "Creating x\n\ninvalid mount config\n\n", "rc": 1},
         "docker stack up deploy command failed: invalid mount config",
     ),
     "a service that somebody else changed": (
