@@ -207,6 +207,21 @@ def test_what_was_changed_in_dtr_and_settings_that_are_no_longer_sound(
     assert not any(check["ok"] is False for check in unsound["checks"])
 
 
+def test_a_dtr_that_does_not_trust_the_caches(look: t.Callable[..., Report], deployed: Lab) -> None:
+    """It has another CA than they: their clients trust them, and it serves the layers itself."""
+    deployed.control.behave(distrusted_cache="bypassed")
+    try:
+        report = look()
+    finally:
+        deployed.control.behave(distrusted_cache="accepted")
+    for region in REGIONS:
+        row = report.row(region)
+        assert row["cause"].startswith("DTR->cache, redirect: account "), row["cause"]
+        assert "is assigned to this cache, which answers from here, and DTR serves a layer" in row["cause"]
+        assert "Add the CA that signed that certificate to the CAs that DTR trusts" in row["hint"]
+    assert report.page.count("DTR to cache: fails, redirect") == len(REGIONS)
+
+
 def test_a_dtr_that_is_read_only_makes_no_cache_ill(look: t.Callable[..., Report], deployed: Lab) -> None:
     deployed.control.behave(read_only_registry=True)
     try:

@@ -14,7 +14,7 @@ _EDGES = (CLIENT_TO_CACHE, CLIENT_TO_DTR, DTR_TO_CACHE, CACHE_TO_DTR)
 # What each check says when it is right. tests/lib/reference.py makes the README's table of it.
 CHECKS: dict[str, str] = {
     "deployment": "The Swarm has a stack that publishes the port that clients use for the cache.",
-    "name_resolution": "The host name has an address, and where no cache answers, not DTR's, and one of a node.",
+    "name_resolution": "The host name has an address; where no cache answers, not DTR's, and one of the Swarm.",
     "tcp": "The port takes connections.",
     "tls": "The server speaks TLS 1.2 or newer, and does not require a client certificate.",
     "clock": "The server's clock is off by more than five minutes; only reported when it is.",

@@ -17,6 +17,26 @@ from ansible_collections.dtr.cache.tests.unit.support.web import make_identity
 
 # One mistake each, and what the operator reads.
 MISTAKES: list[tuple[dict[str, t.Any], str]] = [
+    (
+        {"config_extra": {"http": {"addr": ":80"}}},
+        "config_extra: http.addr belongs to the cache itself; set dtr_cache_port",
+    ),
+    (
+        {"config_extra": {"auth": {}}},
+        "dtr_cache_config_extra: auth belongs to the cache itself; a cache has none: it serves",
+    ),
+    ({"config_extra": {"storage": {"s3": {}}}}, "storage.s3 would be a second backend; set dtr_cache_storage instead"),
+    ({"config_extra": {"log": {"level": "loud"}}}, "log.level: 'loud' is none of error, warn, info, debug"),
+    ({"config_extra": {"htpp": {}}}, "htpp is no section of the registry's configuration; did you mean http?"),
+    (
+        {"upstreams": "https://cache.example.org:443"},
+        "https://cache.example.org:443 is the cache itself, which would ask",
+    ),
+    (
+        {"registry_url": "https://cache.example.org"},
+        "dtr_cache_host: is the address of the DTR itself; a cache has a host",
+    ),
+    ({"image": "registry:99999/a"}, "what stands before the first slash is no host[:port]"),
     ({"name": None}, "dtr_cache_name: is required"),
     ({"name": "LOCAL"}, "dtr_cache_name: 'local' is what DTR calls pulling without a cache"),
     ({"name": "region asia"}, "dtr_cache_name: 'region asia' is not a cache's name"),

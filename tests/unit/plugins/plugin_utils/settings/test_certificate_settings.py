@@ -50,6 +50,49 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
 ]
 
 
+INTERMEDIATE = make_identity("intermediate", CA, ca=True)
+BELOW = make_identity("cache", INTERMEDIATE, addresses=["cache.example.org"])
+SHORT = make_identity("cache", CA, addresses=["cache.example.org"], days=(-9, 5))
+SHORT_ENDS = SHORT.certificate.not_valid_after_utc
+
+
+@pytest.mark.parametrize(
+    ("chain", "given", "sentence"),
+    [
+        (
+            [BELOW],
+            {"ca_certificate": CA.pem},
+            "dtr_cache_ca_certificate: did not sign CN=cache: CN=intermediate did. If that is an intermediate, append "
+            "its certificate to dtr_cache_certificate; if it is the CA itself, give it here",
+        ),
+        (
+            [BELOW, INTERMEDIATE],
+            {"ca_certificate": make_identity("ca", ca=True).pem},
+            "dtr_cache_ca_certificate: did not sign CN=intermediate: another CA of the same name did. Give the one "
+            "that signed it",
+        ),
+        (
+            [BELOW, INTERMEDIATE],
+            {"ca_certificate": None},
+            "dtr_cache_ca_certificate: is needed: CN=ca, which issued CN=intermediate, is no CA that this control node "
+            "trusts; give the CA here. If CN=ca is an intermediate of a CA that is trusted, append it to "
+            "dtr_cache_certificate instead",
+        ),
+        (
+            [SHORT],
+            {"ca_certificate": CA.pem},
+            f"dtr_cache_certificate: CN=cache expires in 4 day(s), on {SHORT_ENDS:%Y-%m-%d}, "
+            "and dtr_cache_min_days asks for 14; have it renewed, or set dtr_cache_min_days lower",
+        ),
+    ],
+)
+def test_what_is_missing_is_named_with_where_it_belongs(
+    chain: list[web.Identity], given: dict[str, t.Any], sentence: str
+) -> None:
+    certificate = "".join(each.pem for each in chain)
+    assert only_problem(certificate=certificate, private_key=chain[0].key_pem, **given) == sentence
+
+
 @pytest.mark.parametrize(("changes", "sentence"), MISTAKES, ids=[sentence[:60] for _changes, sentence in MISTAKES])
 def test_one_mistake_gives_one_clear_sentence(changes: dict[str, t.Any], sentence: str) -> None:
     assert sentence in only_problem(**changes)

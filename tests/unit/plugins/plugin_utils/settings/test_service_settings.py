@@ -14,6 +14,14 @@ from ansible_collections.dtr.cache.tests.unit.support.settings import (
 
 # One mistake each, and what the operator reads.
 MISTAKES: list[tuple[dict[str, t.Any], str]] = [
+    ({"environment": {"REGISTRY_HTTP_ADDR": ":80"}}, "REGISTRY_HTTP_ADDR: http.addr belongs to the cache itself; set"),
+    ({"environment": "A: no"}, "dtr_cache_environment: has no without quotes, which YAML changes to true or false"),
+    ({"resources": {"limits": {"memory": "5M"}}}, "limits.memory: 5M is less than 6M, the least that Docker takes"),
+    (
+        {"resources": {"limits": {"cpus": 1}, "reservations": {"cpus": 2}}},
+        "dtr_cache_resources: reservations.cpus: 2 is more than limits.cpus, 1",
+    ),
+    ({"update_config": {"delay": "9999999h"}}, "delay: '9999999h' is longer than 292 years"),
     ({"docker_host": "http://manager:2375"}, "dtr_cache_docker_host: 'http://manager:2375' is not an Engine's address"),
     ({"nodes": []}, "dtr_cache_nodes: is required"),
     ({"nodes": {"a": 1}}, "dtr_cache_nodes: must be a list"),
