@@ -11,6 +11,7 @@ from ..module_utils.common.failure import Failure
 from ..module_utils.module.of_dtr import DtrModule
 from ..modules import cache_assignments_info, cache_health, content_caches_info, registry_info
 from ..plugin_utils.actions.of_dtr import DtrAction
+from ..plugin_utils.actions.plays import play_of, with_play
 from ..plugin_utils.actions.words import speak_as_called
 from ..plugin_utils.fleet.facts import HostFacts
 from ..plugin_utils.fleet.observing.fleets import (
@@ -48,14 +49,15 @@ class ActionModule(DtrAction):
         result: dict[str, t.Any] = super(DtrAction, self).run(tmp, variables)
         _validation, options = self.validate_argument_spec(argument_spec=ARGUMENT_SPEC)
         limits = Limits(**options)
-        hosts = [HostFacts(variables["hostvars"][name]) for name in variables["ansible_play_batch"]]
+        play = play_of(self._task)
+        hosts = [HostFacts(variables["hostvars"][name], play) for name in variables["ansible_play_batch"]]
         warnings: list[str] = []
         found = [(fleet, observe(fleet, self._ask(fleet, variables, warnings), limits)) for fleet in fleets_of(hosts)]
         regions = region_rows(found, hosts)
         result.update(changed=False, regions=regions, registries=registry_rows(found, regions))
         if warnings:
             result["warnings"] = list(dict.fromkeys(warnings))
-        return result
+        return with_play(result, self._task)
 
     def _ask(self, fleet: Fleet, variables: dict[str, t.Any], warnings: list[str]) -> Ask:
         """Questions to the DTR of hosts, with the credentials of the first of them."""

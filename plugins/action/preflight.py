@@ -26,6 +26,7 @@ from ..plugin_utils.actions.forks import SharedByForks
 from ..plugin_utils.actions.in_process import Task, run_here
 from ..plugin_utils.actions.keep_alive import keep_alive
 from ..plugin_utils.actions.paths import control_path_of_host
+from ..plugin_utils.actions.plays import play_of
 from ..plugin_utils.actions.problems import manager_out_of_reach, problems_as_result
 from ..plugin_utils.actions.reasons import reason_of
 from ..plugin_utils.actions.words import speak_of_variables
@@ -71,6 +72,11 @@ class ActionModule(SharedByForks, ActionBase):
     _supports_async = False
 
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        # Of check mode Ansible's own variable knows only what the command line says.
+        of_task = {"play": play_of(self._task), "check_mode": bool(self._task.check_mode)}
+        return {**self._run(tmp, task_vars), **of_task}
+
+    def _run(self, tmp: t.Any, task_vars: dict[str, t.Any] | None) -> dict[str, t.Any]:
         speak_of_variables(self._task)
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         keep_alive(self._connection)
@@ -79,7 +85,7 @@ class ActionModule(SharedByForks, ActionBase):
         reading = read_host(variables, self._templar, self._loader, _read_as(options["needs"]))
         fingerprint = self._fingerprint(reading, variables)
         # Also of those who only observe: without the others' results they would report what is not so.
-        if apart := self._strategy_problems(options["together"]):
+        if apart := self._apart_problems(options["together"]):
             return {**result, **problems_as_result(variables["inventory_hostname"], apart), "changed": False}
         missing = list(_missing_parts(reading.settings, options["needs"], self._task.check_mode))
         # In a loop, the results of the items before stand there in another form.
@@ -90,14 +96,21 @@ class ActionModule(SharedByForks, ActionBase):
         result.update(self._checked(reading, missing, options, variables))
         return {"changed": False, **result, **({} if result.get("failed") else {"fingerprint": fingerprint})}
 
-    def _strategy_problems(self, together: bool) -> list[str]:
+    def _apart_problems(self, together: bool) -> list[str]:
+        """How the play would treat hosts that does not go with results of all of them."""
+        problems = []
         strategy = str(self._task.get_play().strategy)
-        if not together or not strategy.endswith(STRATEGIES_APART):
-            return []
-        return [
-            f"strategy {strategy} lets a host run on without the others, whose results are needed here; use strategy "
-            "linear (ANSIBLE_STRATEGY, or strategy in ansible.cfg)"
-        ]
+        if together and strategy.endswith(STRATEGIES_APART):
+            problems.append(
+                f"strategy {strategy} lets a host run on without the others, whose results are needed here; use "
+                "strategy linear (ANSIBLE_STRATEGY, or strategy in ansible.cfg)"
+            )
+        if together and self._task.any_errors_fatal:
+            problems.append(
+                "any_errors_fatal makes Ansible treat the failure of one host as one of all others; leave it out here "
+                "(ANSIBLE_ANY_ERRORS_FATAL, any_errors_fatal in ansible.cfg or of the play)"
+            )
+        return problems
 
     def _fingerprint(self, reading: Reading, variables: t.Mapping[str, t.Any]) -> str:
         """Of all that decides the answer: the variables, and where the Swarm is asked."""
@@ -241,8 +254,8 @@ class ActionModule(SharedByForks, ActionBase):
         if "certificate" in needs and not self._is_pipelining_enabled("new"):
             return [
                 f"the private key would be written to the disk of {variables['inventory_hostname']}, as its connection "
-                "does not pipeline; leave out ansible_pipelining and ansible_ssh_pipelining, and use no become method "
-                "that cannot (su) nor a terminal (RequestTTY)"
+                "does not pipeline; set ansible_pipelining and ansible_ssh_pipelining to true (the roles do), and "
+                "use no become method that cannot (su) nor a terminal (RequestTTY)"
             ]
         return []
 
@@ -307,7 +320,9 @@ def _answers(known: t.Mapping[str, t.Any], options: t.Mapping[str, t.Any]) -> bo
 def _missing_parts(settings: Settings, needs: t.Collection[str], check_mode: bool) -> t.Iterator[str]:
     """What the step that follows needs, and no single variable can say."""
     name = settings.name
-    if "confirmation" in needs and name and settings.confirm_removal != name and not check_mode:
+    # What is not confirmed at all can be previewed; what is confirmed wrongly is a mistake in check mode as well.
+    previewed = check_mode and not settings.confirm_removal
+    if "confirmation" in needs and name and settings.confirm_removal != name and not previewed:
         yield (
             f"dtr_cache_confirm_removal: cache {name} would be removed with all that belongs to it; if that is meant, "
             f"set dtr_cache_confirm_removal={name}"

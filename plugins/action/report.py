@@ -11,6 +11,7 @@ import typing as t
 from ansible.plugins.action import ActionBase
 
 from ..plugin_utils.actions.forks import SharedByForks
+from ..plugin_utils.actions.plays import play_of
 from ..plugin_utils.actions.progress_lines import read_by_people
 from ..plugin_utils.actions.terminal import terminal_width
 from ..plugin_utils.fleet.facts import HostFacts
@@ -33,9 +34,12 @@ class ActionModule(SharedByForks, ActionBase):
         variables = task_vars or {}
         _validation, options = self.validate_argument_spec(argument_spec=ARGUMENT_SPEC)
         report = REPORTS[options["of"]]
-        # Only a batch of the same play has the same one.
-        play = str(self._task.get_play()._uuid)
-        hosts = [HostFacts(variables["hostvars"][name]) for name in variables["ansible_play_hosts_all"]]
+        play = play_of(self._task)
+        reached = set(variables["ansible_play_hosts"])
+        hosts = [
+            HostFacts(variables["hostvars"][name], play, is_reached=name in reached)
+            for name in variables["ansible_play_hosts_all"]
+        ]
         part = part_of(hosts, variables["ansible_play_hosts"], variables["ansible_play_batch"], play)
         own = next(host for host in hosts if host.host == variables["inventory_hostname"])
         troubles = report.troubles(own, part.new)

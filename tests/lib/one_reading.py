@@ -1,9 +1,12 @@
 # Copyright: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Find raw variables C(dtr_cache_*) that roles and playbooks read, and fail when there are any.
+"""Find raw variables C(dtr_cache_*) that roles and playbooks read, and variables of their own that a user may have too.
 
 Role C(settings) reads them, once; all others use what that reading gave (C(__dtr_cache.settings)). A variable's name in
 a comment, in a quoted text or in a message for the user is no reading.
+
+A variable that a task or a block sets for itself begins with C(__dtr_cache_): what the user registers, sets as a fact
+or gives as an extra variable would win over it.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ _COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
 _BRACES = re.compile(rf"""\{{\{{((?:{_TEXT}|(?!\}}\}}).)*)\}}\}}|\{{%((?:{_TEXT}|(?!%\}}).)*)%\}}""", re.DOTALL)
 _QUOTED = re.compile(_TEXT, re.DOTALL)
 _RAW = re.compile(r"(?<!\w)dtr_cache_\w+")
+_OWN = re.compile(r"__dtr_cache_|ansible_")
 # Quoted names that are readings all the same: hostvars[x]['NAME'], vars.get('NAME'), lookup('vars', 'NAME').
 _NAMED = re.compile(
     r"""(?:[\w\])]\s*\[\s*|\.get\(\s*|(?:lookup|query|q)\(\s*['"](?:ansible\.builtin\.)?(?:vars|varnames)['"]\s*,[^)]*?)"""
@@ -100,6 +104,29 @@ def readings(project: Path) -> list[Reading]:
     return found
 
 
+def shared_names(project: Path) -> list[tuple[Path, int, str]]:
+    """Every variable of a task, a block or a play whose name a user may use as well."""
+    found = []
+    for path in files_of(project):
+        if path.suffix in (".yml", ".yaml"):
+            documents = yaml.compose_all(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+            names = (each for document in documents if document is not None for each in _set_in(document))
+            found += [(path.relative_to(project), line + 1, name) for line, name in names]
+    return found
+
+
+def _set_in(node: yaml.Node) -> t.Iterator[tuple[int, str]]:
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _set_in(item)
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == "vars" and isinstance(value, yaml.MappingNode):
+                names = (name for name, _value in value.value if not _OWN.match(name.value))
+                yield from ((name.start_mark.line, name.value) for name in names)
+            yield from _set_in(value)
+
+
 def main() -> int:
     """Print each reading; the exit code says whether there is one."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -107,7 +134,10 @@ def main() -> int:
     found = readings(parser.parse_args().project)
     for path, line, variable in found:
         print(f"{path}:{line}: reads {variable}; use what role settings gave, __dtr_cache.settings")
-    return 1 if found else 0
+    names = shared_names(parser.parse_args().project)
+    for path, line, variable in names:
+        print(f"{path}:{line}: sets {variable}, which a user may set as well; begin it with __dtr_cache_")
+    return 1 if found or names else 0
 
 
 if __name__ == "__main__":

@@ -102,3 +102,14 @@ def test_every_place_is_searched(
     (project / name).write_text(text, encoding="utf-8")
     assert check() == 1
     assert capsys.readouterr().out.startswith(f"{name}:1: reads dtr_cache_name;")
+
+
+@pytest.mark.parametrize("name", ["roles/stack/tasks/main.yml", "playbooks/deploy.yml"])
+def test_names_that_a_user_may_have_are_found(
+    project: Path, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["one_reading", str(project)])
+    (project / name).parent.mkdir(parents=True, exist_ok=True)
+    (project / name).write_text("- block:\n    - debug:\n      vars:\n        __dtr_cache_x: 1\n        status: 2\n")
+    assert one_reading.main() == 1
+    assert capsys.readouterr().out.startswith(f"{name}:5: sets status,")

@@ -17,6 +17,7 @@ from ansible.utils.vars import merge_hash
 from ...module_utils.module.of_dtr import DtrModule
 from .forks import SharedByForks
 from .in_process import Task, run_here
+from .plays import with_play
 from .progress_lines import progress_shown, read_by_people
 from .words import speak_as_called
 
@@ -42,7 +43,7 @@ class DtrAction(SharedByForks, ActionBase):
         with self._progress_path(variables) as path:
             arguments = {**self._task.args, **({"progress_path": path} if path else {})}
             answer = self._run_module(self._name, self.module, arguments, variables)
-        return t.cast("dict[str, t.Any]", merge_hash(result, answer))
+        return with_play(merge_hash(result, answer), self._task)
 
     @property
     def _name(self) -> str:

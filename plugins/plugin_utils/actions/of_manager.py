@@ -13,6 +13,7 @@ from ansible.plugins.action.normal import ActionModule as NormalAction
 from ...module_utils.common.failure import Failure
 from .forks import SharedByForks
 from .keep_alive import keep_alive
+from .plays import with_play
 from .reasons import crash_of
 from .words import speak_as_called
 
@@ -28,6 +29,9 @@ class OnManager(SharedByForks, NormalAction):
     """
 
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        return with_play(self._run(tmp, task_vars), self._task)
+
+    def _run(self, tmp: t.Any, task_vars: dict[str, t.Any] | None) -> dict[str, t.Any]:
         speak_as_called(self._task)
         keep_alive(self._connection)
         variables = task_vars or {}

@@ -19,11 +19,16 @@ def speak_as_called(task: t.Any) -> None:
     What runs in this process, which is the task's own, knows it from its environment; a module that is sent gets the
     same by the task's.
     """
-    role = task._role
-    if role is None or not role.get_name().startswith(f"{_COLLECTION}."):
-        os.environ.pop(VARIABLE, None)
-    else:
+    if is_of_collection(task):
         speak_of_variables(task)
+    else:
+        os.environ.pop(VARIABLE, None)
+
+
+def is_of_collection(task: t.Any) -> bool:
+    """Whether a task stands in one of the collection's roles."""
+    role = task._role
+    return role is not None and str(role.get_name()).startswith(f"{_COLLECTION}.")
 
 
 def speak_of_variables(task: t.Any) -> None:

@@ -10,7 +10,7 @@ fact                       registered by                             content
 ========================== ========================================= ==================================================
 __dtr_cache                the first task of each role and playbook  result of M(dtr.cache.preflight)
 __dtr_cache_plan           stack, node_label, removal, observation   result of M(dtr.cache.stack_plan)
-__dtr_cache_steps          set by stack and removal                  the steps that were done, or would be in check mode
+__dtr_cache_steps          set by stack and removal                  C(steps) that were done, or would be in check mode
 __dtr_cache_converged      stack                                     result of M(dtr.cache.stack_converged)
 __dtr_cache_health         verification                              result of M(dtr.cache.cache_health)
 __dtr_cache_registration   registration, removal                     result of M(dtr.cache.content_caches)
@@ -19,14 +19,14 @@ __dtr_cache_pulled         verification                              result of M
 __dtr_cache_warmed         warming                                   result of M(dtr.cache.cache_pull)
 __dtr_cache_backup         assignments                               result of M(dtr.cache.backup)
 __dtr_cache_restore        assignments                               result of M(dtr.cache.restore)
-__dtr_cache_cleaned        cleanup                                   result of the removal of files
 __dtr_cache_logs           observation, verification                 result of M(dtr.cache.cache_logs_info)
 __dtr_cache_observed       observation                               result of M(dtr.cache.fleet_info)
 __dtr_cache_failure        set by the rescue of a playbook           C(task) that failed, and the C(reason)
 __dtr_cache_report         the last task of a playbook               result of M(dtr.cache.report)
 ========================== ========================================= ==================================================
 
-A task that failed or was skipped has registered a result as well. Nothing here is a secret.
+A task that failed or was skipped has registered a result as well. What has a C(play) is a fact of that play only: in a
+later play of the run, a failure that was rescued or a step that was done is none any more. Nothing here is a secret.
 """
 
 from __future__ import annotations
@@ -48,10 +48,14 @@ class HostFacts:
 
     Args:
         variables: All variables of the host.
+        play: The play that the facts have to be of. Those of an earlier one in the same run say what was true then.
+        is_reached: Whether the host is still in the play, so that the run came to the end there.
     """
 
-    def __init__(self, variables: t.Mapping[str, t.Any]) -> None:
+    def __init__(self, variables: t.Mapping[str, t.Any], play: str = "", *, is_reached: bool = True) -> None:
         self._variables = variables
+        self._play = play
+        self.is_reached = is_reached
 
     @property
     def host(self) -> str:
@@ -96,7 +100,7 @@ class HostFacts:
     @property
     def steps(self) -> t.Sequence[t.Mapping[str, str]]:
         """The steps that were done in the Swarm."""
-        return self._variables.get("__dtr_cache_steps") or []
+        return self._result("__dtr_cache_steps").get("steps") or []
 
     @property
     def gap_seconds(self) -> float | None:
@@ -149,11 +153,6 @@ class HostFacts:
         return self._result("__dtr_cache_restore")
 
     @property
-    def is_cleaned(self) -> bool:
-        """Whether the run came to the clean-up, which is its last step."""
-        return "__dtr_cache_cleaned" in self._variables
-
-    @property
     def logs(self) -> Result:
         """What the cache's logs have."""
         return self._result("__dtr_cache_logs")
@@ -177,13 +176,14 @@ class HostFacts:
 
     def reported_hosts(self, play: str) -> t.Sequence[str]:
         """The hosts that an earlier batch of the same play has reported, as far as this host knows."""
-        report = self._result("__dtr_cache_report")
+        report = self._variables.get("__dtr_cache_report") or {}
         return report.get("hosts") or [] if report.get("play") == play else []
 
     def failed_before(self, play: str) -> bool:
         """Whether this host has failed in an earlier play of the run, and so takes no part in this one."""
-        report = self._result("__dtr_cache_report")
+        report = self._variables.get("__dtr_cache_report") or {}
         return report.get("play", play) != play and not report.get("succeeded", True)
 
     def _result(self, name: str) -> Result:
-        return self._variables.get(name) or {}
+        found: Result = self._variables.get(name) or {}
+        return found if found.get("play", self._play) == self._play else {}

@@ -41,7 +41,7 @@ def _row(host: HostFacts, gap: t.Mapping[str, str | None]) -> dict[str, t.Any]:
         "pulled": pulled(_pulls(host)),
         **gap,
         "changed": _changed(host),
-        "result": result_of(host, host.is_cleaned),
+        "result": result_of(host, host.is_reached),
     }
 
 
