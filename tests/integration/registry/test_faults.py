@@ -184,12 +184,11 @@ def test_two_first_registrations_at_once_leave_one_entry(registry: Registry, lat
     assert [result.get("failed", False) for result in results] == [False, False], results
     assert registry.control.count("POST") == 2, "each has read the list before the other wrote"
     (entry,) = registry.settled()["content_caches"]
-    created = [[cache["id"] for cache in result["created"]] for result in results]
-    assert created[-1] == [entry["id"]]
+    # The later one sees both entries; the other one may have been through before.
+    assert entry["id"] in [cache["id"] for result in results for cache in result["created"]]
     if late == "one":
+        assert [cache["id"] for cache in results[-1]["created"]] == [entry["id"]]
         assert registry.settings() == {"alice": "region-asia"}
-    else:
-        assert created[0] == created[-1]
     with registry.nothing_is_written():
         assert registry.run("content_caches", **host)["changed"] is False
 
