@@ -9,7 +9,10 @@ all others share (C(ControlPersist)), also those of community.docker's modules, 
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
+
+from ansible.errors import AnsibleError
 
 SECONDS_BETWEEN = 10
 MOST_UNANSWERED = 3
@@ -21,6 +24,8 @@ def keep_alive(connection: t.Any) -> None:
     """Let an SSH connection end when its other end does not answer any more, unless the user has said when."""
     if getattr(connection, "transport", "") != "ssh":
         return
-    given = [str(connection.get_option(name) or "") for name in _GIVEN_AS]
-    if "serveraliveinterval" not in " ".join(given).lower():
-        connection.set_option(_GIVEN_AS[-1], f"{given[-1]} {_ARGUMENTS}".strip())
+    # Others that speak SSH, such as Mitogen's, may have no such options.
+    with contextlib.suppress(AnsibleError, KeyError, AttributeError):
+        given = [str(connection.get_option(name) or "") for name in _GIVEN_AS]
+        if "serveraliveinterval" not in " ".join(given).lower():
+            connection.set_option(_GIVEN_AS[-1], f"{given[-1]} {_ARGUMENTS}".strip())

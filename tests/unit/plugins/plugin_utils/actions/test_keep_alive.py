@@ -35,3 +35,5 @@ def test_what_the_user_has_set_is_kept(variables: dict[str, str], arguments: str
 def test_other_connections_are_left_alone() -> None:
     connection = connection_loader.get("local", PlayContext(), "/dev/null")
     keep_alive(connection)
+    connection.transport = "ssh"
+    keep_alive(connection)
