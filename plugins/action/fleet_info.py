@@ -84,6 +84,13 @@ class ActionModule(DtrAction):
         of_host = variables if own in {host.host for host in fleet.hosts} else raw(head.host)
         try:
             options = settings_variables.dtr_connection(of_host, self._templar, self._loader)
+            if of_host is not variables and settings_variables.connection_mark(**options) != head.connection:
+                raise Failure(
+                    "OF_ONE_HOST_ALONE",
+                    f"what the inventory says of {head.host} leads to another DTR than this play, or with other "
+                    "credentials, and what stands at a play, a task or an include is known of one host alone; set "
+                    "dtr_cache_registry_* in the inventory, or observe the host in a play of its own",
+                )
         except Failure as failure:
             # Not those of the environment either: they may be of another DTR.
             return {"url": "", "username": "", "password": ""}, failure

@@ -37,7 +37,7 @@ from ..plugin_utils.fleet.declared import regions_of
 from ..plugin_utils.settings.model import Settings
 from ..plugin_utils.settings.public import public_settings
 from ..plugin_utils.settings.region import region_as_read
-from ..plugin_utils.settings.variables import Reading, machine_of, read_host
+from ..plugin_utils.settings.variables import Reading, connection_mark, machine_of, read_host
 
 MODULE = "dtr.cache.preflight"
 FACT = "__dtr_cache"
@@ -55,6 +55,7 @@ ANSWER = (
     "dtr_ca",
     "dtr_ca_problem",
     "others",
+    "connection",
     "problems",
     "checked",
     "judged",
@@ -148,6 +149,9 @@ class ActionModule(SharedByForks, ActionBase):
             changed = answer.get("changed", False)
             failed = problems_as_result(settings.name or variables["inventory_hostname"], problems, installed=changed)
             return {**failed, "changed": changed, "warnings": answer["warnings"]}
+        answer["connection"] = connection_mark(
+            settings.registry_url, settings.registry_username, settings.registry_password, settings.validate_certs
+        )
         answer["settings"] = public_settings(settings, datetime.datetime.now(datetime.timezone.utc))
         answer["deployment"] = _deployment(settings, answer["dtr_ca"]) if not reading.problems else None
         judged = {*needs, *(["address", "trust"] if "registry" in needs else [])}

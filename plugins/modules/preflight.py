@@ -170,6 +170,18 @@ dtr_ca_problem:
   description: Why the CA could not be had, with O(fail=false).
   returned: success
   type: str
+connection:
+  description: A mark of the connection to DTR that the variables describe. Of use in one run only.
+  returned: success
+  type: str
+play:
+  description: The play that the answer is of.
+  returned: always
+  type: str
+check_mode:
+  description: Whether the task runs in check mode, which C(ansible_check_mode) does not say of a keyword.
+  returned: always
+  type: bool
 fingerprint:
   description: Changes with the variables and the files that they name. Of use in one run only.
   returned: success

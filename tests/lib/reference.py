@@ -21,6 +21,7 @@ from pathlib import Path
 import yaml
 
 PROJECT = Path(__file__).resolve().parents[2]
+UNUSED = "Has no effect on this role."
 SPECS = Path("meta") / "argument_specs.yml"
 PAGES = ("README.md", "docs/variables.md")
 LICENCE = """<!--
@@ -152,7 +153,11 @@ def role_specs(role: Path) -> str:
     names = {f"dtr_cache_{name}" for part in role_variables(role) for name in part}
     described = re.findall(r"^      (\w+):\n((?:^        .*\n?|^\n)+)", vocabulary, re.MULTILINE)
     chosen = "".join(f"      {name}:\n{text}" for name, text in described if name in names)
-    return f"{head}{options}\n{chosen}"
+    # As variables they would do no harm either.
+    others = "".join(
+        f"      {name}: {{type: raw, description: {UNUSED}}}\n" for name, _text in described if name not in names
+    )
+    return f"{head}{options}\n{chosen}{others}"
 
 
 def _needs(role: Path) -> list[str]:

@@ -83,6 +83,11 @@ class HostFacts:
         return str((self._result("__dtr_cache").get("dtr_ca") or {}).get("pem") or "")
 
     @property
+    def connection(self) -> str | None:
+        """The mark of the connection to DTR that the settings describe."""
+        return self._result("__dtr_cache").get("connection")
+
+    @property
     def dtr_ca_problem(self) -> str | None:
         """Why the CA of DTR could not be fetched."""
         return self._result("__dtr_cache").get("dtr_ca_problem") or None

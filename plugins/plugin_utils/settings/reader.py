@@ -169,7 +169,8 @@ class Reader:
                 content = self.control_node.read(values.line(value))
             except Failure as failure:
                 # What is no path may be the key itself in another notation, such as base64.
-                if name == "private_key" or not value.isprintable() or not may_be_shown(value):
+                is_file = value.isprintable() and self.control_node.kind(self.control_node.locate(value)) == FILE
+                if not is_file and (name == "private_key" or not value.isprintable() or not may_be_shown(value)):
                     self.problem(name, "is neither PEM text nor a file of the control node that can be read")
                 else:
                     self.problem(name, f"{value} cannot be read on the control node: {failure.message}")

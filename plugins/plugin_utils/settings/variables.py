@@ -44,6 +44,7 @@ except ImportError:  # before ansible-core 2.19, which templates any text and ha
 _DEFAULTS = pathlib.Path(__file__).parents[3] / "roles" / "settings" / "defaults" / "main.yml"
 # What is secret, or may have secrets in it: no part of it is shown, nor of the template that it may be.
 _SECRET = re.compile("password|private_key|http_secret|storage|config_extra|environment|volume")
+_UNDEFINED = re.compile(r"'([A-Za-z_][A-Za-z0-9_]*)' is undefined")
 # Made before Ansible forks its workers, and known to nobody else: what is secret cannot be guessed from a fingerprint.
 _FINGERPRINT_KEY = os.urandom(32)
 
@@ -101,6 +102,12 @@ def dtr_connection(variables: t.Mapping[str, t.Any], templar: t.Any, loader: t.A
         "password": read["registry_password"],
         "validate_certs": read["validate_certs"],
     }
+
+
+def connection_mark(url: str, username: str, password: str, validate_certs: bool) -> str:
+    """The same in one run for the same connection to a DTR; nobody can guess a password from it."""
+    content = repr((url, username, password, validate_certs))
+    return hmac.new(_FINGERPRINT_KEY, content.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
 
 def declared_region(
@@ -225,10 +232,15 @@ class _Host:
 def _reason(name: str, written: t.Any, error: Exception) -> str:
     """Why a variable has no value, without the text that is written in it, which ansible-core 2.17 repeats."""
     if isinstance(error, AnsibleUndefinedVariable):
-        hidden = "cannot be templated: something that it refers to is undefined"
+        missing = _UNDEFINED.search(str(error))
+        what = f"{missing[1]}, which it refers to," if missing else "something that it refers to"
+        hidden = f"cannot be templated: {what} is undefined"
+    elif _is_of_vault(error):
+        # Whose words name neither the secret nor the password.
+        return "cannot be decrypted: the password of the vault is missing or another one (--vault-password-file)"
     else:
         hidden = "cannot be templated; write it as a template of Jinja, or mark it !unsafe where it is none"
-    if _SECRET.search(name) and not isinstance(error, AnsibleVaultError):
+    if _SECRET.search(name):
         return hidden
     text = next(iter(str(error).partition("String:")[0].splitlines()), "").strip()
     for part in filter(None, map(str.strip, [written, *written.splitlines()] if isinstance(written, str) else [])):
@@ -236,6 +248,15 @@ def _reason(name: str, written: t.Any, error: Exception) -> str:
     if not isinstance(error, AnsibleError):
         text = f"cannot be templated: {text or type(error).__name__}"
     return text or hidden
+
+
+def _is_of_vault(error: BaseException | None) -> bool:
+    """Whether a vaulted value could not be opened; templating may raise an error of its own because of that."""
+    while error is not None:
+        if isinstance(error, AnsibleVaultError) or "Decryption failed" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _without_omitted(value: t.Any, placeholder: t.Any) -> t.Any:
@@ -262,8 +283,13 @@ def _is_template(value: t.Any) -> bool:
 
 
 def _kind(path: str) -> str:
-    if not os.path.lexists(path):
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
         return MISSING
+    except OSError:
+        # In a folder that this user may not read: it may be there.
+        return OTHER
     if os.path.isdir(path):
         return FOLDER
     # A link to a file is another thing than the file: whoever removes it has removed nothing of the file.
