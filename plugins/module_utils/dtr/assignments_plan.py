@@ -85,7 +85,7 @@ def parse_assignments(options: t.Iterable[t.Mapping[str, t.Any]]) -> list[Assign
 
 
 def parse_others(options: t.Iterable[t.Mapping[str, t.Any]]) -> list[Assignment]:
-    """The assignments that somebody else declares. What cannot be a name there claims nobody, and is theirs to correct."""
+    """The assignments that somebody else declares. What cannot be a name there claims nobody."""
     return [
         assignment._replace(
             accounts=tuple(filter(_can_be_a_name, assignment.accounts)),
