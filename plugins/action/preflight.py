@@ -129,7 +129,7 @@ class ActionModule(SharedByForks, ActionBase):
         answer["dtr_ca_problem"] = trouble
         answer["others"] = []
         if options["fail"]:
-            problems += self._collisions(settings, needs, answer, variables)
+            problems += self._collisions(reading, needs, answer, variables)
             problems += [trouble] if trouble else self._registry_problems(reading, needs, answer)
         # Nobody is to ask another Engine than the one that was meant.
         answer["engine"] = {} if settings.client_bundle else dict(settings.engine)
@@ -219,7 +219,7 @@ class ActionModule(SharedByForks, ActionBase):
         return result
 
     def _collisions(
-        self, settings: Settings, needs: t.Collection[str], answer: dict[str, t.Any], variables: t.Mapping[str, t.Any]
+        self, reading: Reading, needs: t.Collection[str], answer: dict[str, t.Any], variables: t.Mapping[str, t.Any]
     ) -> list[str]:
         """What of the other regions of the inventory stands against this one."""
         if not set(SHARED_NEEDS) & set(needs):
@@ -229,7 +229,7 @@ class ActionModule(SharedByForks, ActionBase):
             return []
         # Who is delegated to is another machine than the inventory says.
         machine = None if self._task.delegate_to else machine_of(variables, self._templar, self._loader)
-        own = region_as_read(settings, variables["inventory_hostname"], machine)
+        own = region_as_read(reading.settings, reading.problems, variables["inventory_hostname"], machine)
         if "assignment" in needs:
             answer["others"] = claims_of_others(own, regions)
         # Whoever is removed cannot get in the way any more.

@@ -72,28 +72,38 @@ def parse_assignments(options: t.Iterable[t.Mapping[str, t.Any]]) -> list[Assign
     Raises:
         Failure: C(INVALID_INPUT) with all problems at once.
     """
-    assignments = []
+    assignments = [_assignment(option) for option in options]
     problems = []
-    for option in options:
-        assignment = Assignment(
-            (option["cache"] or "").strip(),
-            _names(option.get("accounts")),
-            _names(option.get("teams")),
-            _names(option.get("orgs")),
-            bool(option.get("everyone")),
-        )
+    for assignment in assignments:
         if not assignment.cache:
             problems.append("an assignment names no cache")
-        problems += [
-            f"'{team}' is not a team: write org/team"
-            for team in assignment.teams
-            if team.count("/") != 1 or not all(map(_can_be_a_name, team.split("/")))
-        ]
+        problems += [f"'{team}' is not a team: write org/team" for team in assignment.teams if not _can_be_a_team(team)]
         problems += name_problems((*assignment.accounts, *assignment.orgs))
-        assignments.append(assignment)
     if problems:
         raise problems_failure("INVALID_INPUT", problems)
     return assignments
+
+
+def parse_others(options: t.Iterable[t.Mapping[str, t.Any]]) -> list[Assignment]:
+    """The assignments that somebody else declares. What cannot be a name there claims nobody."""
+    return [
+        assignment._replace(
+            accounts=tuple(filter(_can_be_a_name, assignment.accounts)),
+            teams=tuple(filter(_can_be_a_team, assignment.teams)),
+            orgs=tuple(filter(_can_be_a_name, assignment.orgs)),
+        )
+        for assignment in map(_assignment, options)
+    ]
+
+
+def _assignment(option: t.Mapping[str, t.Any]) -> Assignment:
+    return Assignment(
+        (option["cache"] or "").strip(),
+        _names(option.get("accounts")),
+        _names(option.get("teams")),
+        _names(option.get("orgs")),
+        bool(option.get("everyone")),
+    )
 
 
 def name_problems(names: t.Iterable[str]) -> list[str]:
@@ -104,6 +114,10 @@ def name_problems(names: t.Iterable[str]) -> list[str]:
 def _can_be_a_name(name: str) -> bool:
     """Whether a path of the API can hold the name without leading elsewhere."""
     return bool(name.strip()) and "/" not in name and name not in (".", "..")
+
+
+def _can_be_a_team(team: str) -> bool:
+    return team.count("/") == 1 and all(map(_can_be_a_name, team.split("/")))
 
 
 def _names(values: t.Iterable[t.Any] | None) -> tuple[str, ...]:

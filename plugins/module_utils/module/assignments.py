@@ -18,6 +18,7 @@ from ..dtr.assignments_plan import (
     covered,
     name_problems,
     parse_assignments,
+    parse_others,
     partial_failure,
     plan_assignments,
     problems_failure,
@@ -35,7 +36,7 @@ def assign(module: Module) -> dict[str, t.Any]:
     params = module.params
     concurrency = params["concurrency"]
     assignments = parse_assignments(params["assignments"])
-    others = parse_assignments(params["others"])
+    others = parse_others(params["others"])
     with DtrSession(module) as dtr, Progress(params["progress_path"]) as progress:
         caches = dtr.content_caches()
         if module.check_mode:

@@ -16,7 +16,7 @@ from ..common.failure import Failure
 from ..common.side_by_side import side_by_side
 from ..dtr.api import DtrApi
 from ..dtr.assignments_apply import claimed_elsewhere, look_up
-from ..dtr.assignments_plan import parse_assignments, resolve
+from ..dtr.assignments_plan import parse_assignments, parse_others, resolve
 from ..dtr.images import parse_name
 from ..dtr.model import ContentCache
 from ..dtr.resources import Json
@@ -172,7 +172,7 @@ class _Answers:
         try:
             own = [each._replace(everyone=False) for each in parse_assignments([_claims(wanted)])]
             directory = look_up(self._dtr, own, False, CONCURRENCY)
-            others = parse_assignments(wanted.others)
+            others = parse_others(wanted.others)
             groups = sum(len(each.teams) + len(each.orgs) for each in others)
             # Where there are more, they are read when somebody is to be set whom they may claim.
             known = others if groups <= MOST_GROUPS else [each._replace(teams=(), orgs=()) for each in others]

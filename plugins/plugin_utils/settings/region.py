@@ -60,6 +60,15 @@ VARIABLES = tuple(
 )
 """The variables that are read for it."""
 
+_MADE_OF = {
+    "name": ("name",),
+    "dtr": ("registry_url",),
+    "address": ("host", "port"),
+    "swarm": ("docker_host", "client_bundle"),
+    "stack_name": ("stack_name", "product"),
+    "assignments": ("assignments",),
+}
+
 
 def read_region(reader: Reader, host: str, machine: Machine | None, unknown: t.Collection[str]) -> Region:
     """A region of an inventory, as far as it can be understood.
@@ -78,28 +87,24 @@ def read_region(reader: Reader, host: str, machine: Machine | None, unknown: t.C
     bundle = reader.text("client_bundle")
     assignments = accounts.read_assignments(reader)
     wrong = {sentence.partition(":")[0] for sentence in reader.problems} | set(unknown)
-
-    def understood(*names: str) -> bool:
-        return not any(PREFIX + name in wrong for name in names)
-
-    if understood("name", "host") and not (address["name"] or address["host"]):
+    if not (address["name"] or address["host"] or {f"{PREFIX}name", f"{PREFIX}host"} & wrong):
         # What roles do there is said where they are used, and the defaults are nobody's.
         return Region(host)
-    swarm = swarm_of(engine, reader.control_node.locate(bundle) if bundle else "", machine)
-    return Region(
+    region = Region(
         host,
-        name=address["name"] if understood("name") else "",
-        dtr=canonical_server(url) if url and understood("registry_url") else "",
-        address=address_of(address["host"], address["port"]) if understood("host", "port") else "",
-        swarm=swarm if understood("docker_host", "client_bundle") else "",
-        stack_name=stack_name if understood("stack_name", "product") else "",
-        assignments=assignments if understood("assignments") else {},
+        name=address["name"],
+        dtr=canonical_server(url) if url else "",
+        address=address_of(address["host"], address["port"]),
+        swarm=swarm_of(engine, reader.control_node.locate(bundle) if bundle else "", machine),
+        stack_name=stack_name,
+        assignments=assignments,
     )
+    return _understood(region, wrong)
 
 
-def region_as_read(settings: Settings, host: str, machine: Machine | None) -> Region:
-    """The region of settings that were read for a deployment."""
-    return Region(
+def region_as_read(settings: Settings, problems: t.Iterable[str], host: str, machine: Machine | None) -> Region:
+    """The region of settings that were read for a deployment, without what the reading found to be wrong."""
+    region = Region(
         host,
         name=settings.name,
         dtr=canonical_server(settings.registry_url) if settings.registry_url else "",
@@ -108,6 +113,14 @@ def region_as_read(settings: Settings, host: str, machine: Machine | None) -> Re
         stack_name=settings.stack_name,
         assignments=settings.assignments,
     )
+    return _understood(region, {problem.partition(":")[0] for problem in problems})
+
+
+def _understood(region: Region, wrong: t.Collection[str]) -> Region:
+    """The region without what wrong variables are a part of: in their place there are defaults, which nobody meant."""
+    nothing = Region(region.host)
+    doubtful = [name for name, parts in _MADE_OF.items() if any(PREFIX + part in wrong for part in parts)]
+    return region._replace(**{name: getattr(nothing, name) for name in doubtful})
 
 
 def swarm_of(engine: t.Mapping[str, t.Any], bundle: str, machine: Machine | None) -> str:

@@ -210,3 +210,17 @@ def test_wrong_behaviours_are_refused_as_a_whole(admin: Client) -> None:
     behave(admin, lists_local=True)
     control.reset()
     assert control.request("GET", "/behaviours") == dataclasses.asdict(Behaviours())
+
+
+def test_what_an_administrator_is_told_of_an_accounts_right(admin: Client, alice: Client) -> None:
+    def level(client: Client, account: str, repository: str) -> t.Any:
+        answer = client("GET", f"/api/v0/accounts/{account}/repositoryAccess/{repository}")
+        return answer.json()["accessLevel"] if answer.status_code == 200 else code(answer)
+
+    assert level(admin, "alice", "engineering/app") == "admin"
+    assert level(admin, "bob", "engineering/app") == "read-only"
+    assert level(admin, "bob", "research/app") == (404, "NO_SUCH_REPOSITORY")
+    behave(admin, without_access="empty")
+    assert level(admin, "bob", "research/app") == ""
+    assert level(admin, "nobody", "engineering/app") == (404, "NO_SUCH_USER")
+    assert level(alice, "bob", "engineering/app") == (403, "NOT_AUTHORIZED")

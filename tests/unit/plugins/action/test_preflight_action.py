@@ -403,6 +403,20 @@ class TestOtherRegions:
         result = self.check({"europe": {**self.EUROPE, **theirs}}, assignments={"accounts": ["alice"]})
         assert not result.get("failed"), result["msg"]
 
+    @pytest.mark.parametrize(
+        ("wrong", "value", "theirs"),
+        [
+            ("port", "none", {"dtr_cache_host": "cache.example.org"}),
+            ("stack_name", "a b", {"ansible_host": "asia"}),
+            ("assignments", {"accounts": ["bob"], "users": ["x"]}, {}),
+        ],
+    )
+    def test_nor_is_the_default_in_the_place_of_what_is_wrong_here(
+        self, wrong: str, value: t.Any, theirs: Result
+    ) -> None:
+        result = self.check({"europe": {**self.EUROPE, **theirs}}, **{wrong: value})
+        assert only_problem(result).startswith(f"dtr_cache_{wrong}: ")
+
     def test_a_host_that_declares_no_cache_is_no_region(self) -> None:
         same = {"ansible_host": "asia", "dtr_cache_name": "", "dtr_cache_host": ""}
         assert not self.check({"europe": same}, assignments={"accounts": ["alice"]}).get("failed")

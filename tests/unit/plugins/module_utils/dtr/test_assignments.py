@@ -16,6 +16,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.dtr.assignments_plan imp
     claimed_by,
     contested,
     parse_assignments,
+    parse_others,
     plan_assignments,
     problems_failure,
     report,
@@ -112,6 +113,10 @@ class TestOthers:
         known = directory(core=["alice"])
         known.teams["engineering/none"] = known.orgs["nowhere"] = None
         return claimed_by(self.OTHERS, known)
+
+    def test_what_cannot_be_a_name_there_claims_nobody(self) -> None:
+        given = {"cache": "asia", "accounts": ["a/b", "bob", "."], "teams": ["core", "x/core"], "orgs": ["..", "x"]}
+        assert parse_others([given]) == [Assignment("asia", ("bob",), ("x/core",), ("x",))]
 
     def test_whom_they_claim(self) -> None:
         assert self.elsewhere() == {"bob": "asia", "unheard-of": "asia", "alice": "asia"}
