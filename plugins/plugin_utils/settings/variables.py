@@ -44,7 +44,8 @@ except ImportError:  # before ansible-core 2.19, which templates any text and ha
 _DEFAULTS = pathlib.Path(__file__).parents[3] / "roles" / "settings" / "defaults" / "main.yml"
 # What is secret, or may have secrets in it: no part of it is shown, nor of the template that it may be.
 _SECRET = re.compile("password|private_key|http_secret|storage|config_extra|environment|volume")
-_UNDEFINED = re.compile(r"'([A-Za-z_][A-Za-z0-9_]*)' is undefined")
+# A name of several words, such as vault_dtr_password; a single one might be a password that somebody put into braces.
+_UNDEFINED = re.compile(r"'([a-z][a-z0-9]*(?:_[a-z0-9]+)+)' is undefined")
 # Made before Ansible forks its workers, and known to nobody else: what is secret cannot be guessed from a fingerprint.
 _FINGERPRINT_KEY = os.urandom(32)
 
@@ -252,9 +253,11 @@ def _reason(name: str, written: t.Any, error: Exception) -> str:
 
 def _is_of_vault(error: BaseException | None) -> bool:
     """Whether a vaulted value could not be opened; templating may raise an error of its own because of that."""
-    while error is not None:
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
         if isinstance(error, AnsibleVaultError) or "Decryption failed" in str(error):
             return True
+        seen.append(error)
         error = error.__cause__ or error.__context__
     return False
 

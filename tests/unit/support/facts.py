@@ -8,12 +8,16 @@ import typing as t
 
 from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.facts import HostFacts
 
+PLAY = "this play"
 
-def host(name: str = "region-asia", settings: dict[str, t.Any] | None = None, **facts: t.Any) -> HostFacts:
-    """A host with facts, C(steps) for C(__dtr_cache_steps); without settings it was not reached."""
+
+def host(
+    name: str = "region-asia", settings: dict[str, t.Any] | None = None, *, is_reached: bool = True, **facts: t.Any
+) -> HostFacts:
+    """A host with facts, C(plan) for C(__dtr_cache_plan); without settings it was not reached."""
     known = {f"__dtr_cache_{fact}": value for fact, value in facts.items()}
     checked = {} if settings is None else {"__dtr_cache": {"settings": settings}}
-    return HostFacts({"inventory_hostname": name, **checked, **known})
+    return HostFacts({"inventory_hostname": name, **checked, **known}, PLAY, is_reached=is_reached)
 
 
 FAILED = {"task": "Deploy the stack", "reason": "The Swarm has no node worker-3."}

@@ -14,6 +14,11 @@ from unittest import mock
 from ansible.module_utils import basic
 from ansible.module_utils.common import warnings
 
+try:
+    from ansible.module_utils import _internal
+except ImportError:  # before ansible-core 2.19
+    _internal = None
+
 
 def run_module(module_name: str, *, check: bool = False, **options: t.Any) -> dict[str, t.Any]:
     """The result of the module C(dtr.cache.MODULE_NAME) with these options."""
@@ -25,6 +30,8 @@ def run_module(module_name: str, *, check: bool = False, **options: t.Any) -> di
         mock.patch.object(basic, "_ANSIBLE_ARGS", arguments),
         mock.patch.object(basic, "_ANSIBLE_PROFILE", "legacy", create=True),
         mock.patch.object(warnings, "_global_warnings", type(warnings._global_warnings)()),
+        # Where a test has loaded what runs on the control node, warnings would go to the terminal instead.
+        mock.patch.object(_internal, "is_controller", False) if _internal else contextlib.nullcontext(),
         contextlib.redirect_stdout(output),
         contextlib.suppress(SystemExit),
     ):

@@ -27,8 +27,7 @@ class Run:
             name: {
                 "inventory_hostname": name,
                 "__dtr_cache": {"settings": {"name": name, "url": f"https://{name}.example.org", "dtr": DTR}},
-                "__dtr_cache_steps": [{"kind": "secret", "action": "create"}],
-                "__dtr_cache_cleaned": {},
+                "__dtr_cache_steps": {"steps": [{"kind": "secret", "action": "create"}]},
                 **facts.get(name, {}),
             }
             for name in NAMES

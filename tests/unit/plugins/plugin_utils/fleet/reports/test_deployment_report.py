@@ -15,7 +15,7 @@ from ansible_collections.dtr.cache.tests.unit.support import facts as known
 def host(gap: float | None, *steps: tuple[str, str], **facts: t.Any) -> HostFacts:
     return known.host(
         settings={"name": "region-asia", "url": "https://cache-asia.example.org:443"},
-        steps=[{"kind": kind, "action": action} for kind, action in steps],
+        steps={"steps": [{"kind": kind, "action": action} for kind, action in steps]},
         **{"converged": {"changed": False} if gap is None else {"gap_seconds": gap}, **facts},
     )
 
@@ -57,7 +57,9 @@ def test_the_gap_of_an_earlier_update_is_not_told(steps: list[tuple[str, str]]) 
 
 FAILED = {"failure": known.FAILED}
 SETTINGS = {"settings": {"name": "region-asia"}}
-CLEANED = {"cleaned": {"changed": False}}
+LOST = {"is_reached": False}
+# As an earlier play of the same run left it.
+EARLIER = {"failure": {**known.FAILED, "play": "an earlier play"}}
 
 
 @pytest.mark.parametrize(
@@ -65,10 +67,12 @@ CLEANED = {"cleaned": {"changed": False}}
     [
         ({}, "not reached"),
         (FAILED, "failed at: Deploy the stack"),
-        (SETTINGS, "did not finish"),
+        ({**SETTINGS, **LOST}, "did not finish"),
+        ({**SETTINGS, **LOST, **FAILED}, "failed at: Deploy the stack"),
         ({**SETTINGS, **FAILED}, "failed at: Deploy the stack"),
-        ({**SETTINGS, **CLEANED, **FAILED}, "failed at: Deploy the stack"),
-        ({**SETTINGS, **CLEANED}, "ok"),
+        ({**SETTINGS, "failure": {**known.FAILED, "play": known.PLAY}}, "failed at: Deploy the stack"),
+        ({**SETTINGS, **EARLIER}, "ok"),
+        (SETTINGS, "ok"),
     ],
 )
 def test_a_region_is_well_when_its_run_came_to_the_end(facts: dict[str, t.Any], result: str) -> None:
@@ -112,7 +116,7 @@ def test_what_was_changed_is_counted() -> None:
     assert row["accounts"] == 4
 
 
-NOTHING_TO_DO = [host(None, cleaned={"changed": False}), host(None, cleaned={"changed": False})]
+NOTHING_TO_DO = [host(None), host(None)]
 
 
 @pytest.mark.parametrize("width", [40, 80, 120, 200])
@@ -126,7 +130,7 @@ def test_with_nothing_to_do_there_is_a_line_for_each_region(width: int) -> None:
 @pytest.mark.parametrize("width", [40, 80, 200])
 @pytest.mark.parametrize("check_mode", [False, True])
 def test_each_region_shows_what_changed_and_why_it_failed_once(width: int, check_mode: bool) -> None:
-    hosts = [host(None, ("service", "create"), **FAILED), host(None, ("secret", "create"), **CLEANED)]
+    hosts = [host(None, ("service", "create"), **FAILED), host(None, ("secret", "create"))]
     lines = deployment.table(hosts, check_mode).lines(width)
     text = " ".join(" ".join(lines).split())
     assert max(map(len, lines)) <= width
@@ -135,3 +139,10 @@ def test_each_region_shows_what_changed_and_why_it_failed_once(width: int, check
     assert text.count("1 service") == text.count("1 secret") == 1
     assert ("would change" in text) is check_mode
     assert ("changed" in text) is not check_mode
+
+
+def test_what_an_earlier_play_of_the_run_did_is_not_reported() -> None:
+    earlier = {"play": "an earlier play"}
+    facts = {"steps": {"steps": [{"kind": "service", "action": "update"}], **earlier}, "pulled": {**PULLED, **earlier}}
+    (row,) = deployment.rows([known.host("manager-asia", {"name": "region-asia"}, **facts)])
+    assert (row["changed"], row["pulled"], row["result"]) == ("nothing", None, "ok")
