@@ -717,7 +717,7 @@ def test_an_account_that_two_regions_claim_is_found(two_regions: Registry, ansib
         run = ansible.run("dtr.cache.assign", inventory=inventory)
     assert run.code != 0
     assert "carol is claimed by region-asia and region-europe" in run.stdout
-    failed = "failed at: Let the accounts of all regions pull from their caches"
+    failed = "failed at: Check the settings"
     assert [row[-1] for row in rows(run)[1:]] == [failed, failed]
 
 
