@@ -51,7 +51,7 @@ options:
       certificate:
         description:
           - The certificate that the cache should have, as PEM text or by its SHA-256 fingerprint in any usual notation.
-          - Replicas that still run with an older secret are found with it. Without it any certificate is right that
+          - Replicas that still run with another secret are found with it. Without it any certificate is right that
             clients accept.
         type: str
       published_ports:

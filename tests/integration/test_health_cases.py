@@ -271,7 +271,7 @@ def cases(world: World) -> dict[str, Case]:
         "other-certificate": Case(
             [(TO_CACHE, "certificate")],
             "the server has another certificate than the wanted one",
-            "The replicas run with an older secret",
+            "The replicas run with another secret",
             identity(),
             serve,
             {"certificate": good.certificate},

@@ -32,7 +32,7 @@ def cache_advice() -> Advice:
         renew="Renew the cache's certificate, and let the cache take it up (playbook dtr.cache.rotate).",
         name="Use a host name that the certificate covers, or have the cache's certificate issued for this one.",
         other_certificate=(
-            "The replicas run with an older secret, or something else answers at this address: run dtr.cache.deploy or "
+            "The replicas run with another secret, or something else answers at this address: run dtr.cache.deploy or "
             "dtr.cache.rotate with the certificate that is wanted, and check what stands before the cache."
         ),
         client_certificate="Take clientcas out of the cache's configuration (http.tls): Docker clients send it none.",

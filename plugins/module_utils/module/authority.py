@@ -37,7 +37,7 @@ def fetch_authority(module: Module) -> dict[str, t.Any]:
     described = [certificates.describe(certificate) for certificate in bundle]
     if trusted_by == "first_use":
         module.warn(
-            f"The CA of {module.params['url']} was taken on trust at first use. "
+            f"Nothing verifies the CA of {module.params['url']}: it is trusted as it came. "
             f"Compare it, and pin it with {word('pin')}: {described[0]['fingerprint']}"
         )
     return {"pem": pem, "certificates": described, "trusted_by": trusted_by}

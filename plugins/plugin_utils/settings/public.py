@@ -83,7 +83,7 @@ def _probe(settings: Settings, certificate: dict[str, t.Any] | None) -> dict[str
         "url": settings.url,
         "ca_certificate": settings.ca_certificate,
         "min_days": settings.min_days,
-        # Replicas that still run with an older secret are not what was deployed.
+        # Replicas that still run with another secret are not what was deployed.
         "certificate": certificate["fingerprint"] if certificate else "",
         "publish_mode": settings.publish_mode,
         "image": settings.verify_image or "",

@@ -45,6 +45,8 @@ def pulled(pulls: t.Sequence[Result]) -> str | None:
     if not pulls:
         return None
     size = sum(pull["bytes"] for pull in pulls)
+    if not size:
+        return None
     # The image of a proof is smaller than a tenth of a megabyte.
     shown = megabytes(size) if size >= _MEGABYTE / 10 else f"{size / 1000:.1f} kB"
     return f"{shown} in {sum(pull['seconds'] for pull in pulls):.1f} s"

@@ -578,7 +578,7 @@ class TestRegistryCa:
         result = lab.run("registry_ca_info")
         assert result["pem"] == self.AUTHORITY.pem
         assert result["trusted_by"] == "first_use"
-        assert "taken on trust at first use" in str(result["warnings"])
+        assert "it is trusted as it came" in str(result["warnings"])
         pin = f"pin it with fingerprint: {self.fingerprint(self.AUTHORITY).replace(':', '').lower()}"
         assert pin in str(result["warnings"])
 
