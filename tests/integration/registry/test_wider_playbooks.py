@@ -1,0 +1,118 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Roles and playbooks inside of somebody else's: other plays before them, names and keywords of the user's own."""
+
+from __future__ import annotations
+
+import tempfile
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from .conftest import Json, Registry
+from .test_ansible import ASIA, EUROPE, LOCALLY, Ansible, fleet, rows
+
+ROLE = "ansible.builtin.include_role"
+WRONG = {"dtr_cache_registry_password": "another-password-of-the-test"}
+
+
+@pytest.fixture
+def ansible() -> t.Iterator[Ansible]:
+    with tempfile.TemporaryDirectory(prefix="dtr-") as folder:
+        yield Ansible(Path(folder))
+
+
+@pytest.fixture
+def two_regions(registry: Registry) -> Registry:
+    caches = {"a1": ("region-asia", ASIA), "e1": ("region-europe", EUROPE)}
+    registry.set_up(caches, {"alice": "e1", "heidi": "a1", "ivan": "a1"})
+    return registry
+
+
+def use(role: str, **more: object) -> Json:
+    return {ROLE: {"name": f"dtr.cache.{role}"}, **more}
+
+
+def play(*tasks: Json, **keywords: object) -> Json:
+    return {"hosts": "dtr_caches", "gather_facts": False, "tasks": list(tasks), **keywords}
+
+
+def test_a_failure_that_was_rescued_in_another_play_is_none_of_this_one(
+    two_regions: Registry,
+    ansible: Ansible,
+) -> None:
+    inventory = fleet(two_regions, asia={"accounts": ["alice"]}, europe={})
+    rescued = {"block": [use("assignments", vars=WRONG)], "rescue": [{"ansible.builtin.debug": {"msg": "rescued"}}]}
+    run = ansible.run([play(rescued), {"import_playbook": "dtr.cache.assign"}], inventory=inventory)
+    assert run.code == 0, run.output
+    assert [row[-1] for row in rows(run)[1:3]] == ["ok", "ok"], run.stdout
+    assert two_regions.settings()["alice"] == "region-asia"
+
+
+def test_check_mode_as_a_keyword_is_check_mode(two_regions: Registry, ansible: Ansible) -> None:
+    new = {
+        "dtr_cache_name": "region-oz",
+        "dtr_cache_host": "cache-oz.example.org",
+        "dtr_cache_assignments": {"accounts": ["bob"]},
+    }
+    hosts = {"dtr_caches": {"hosts": {"here": {**LOCALLY, **new}}, "vars": fleet(two_regions)["dtr_caches"]["vars"]}}
+    with two_regions.nothing_is_written():
+        run = ansible.run([play(use("registration"), use("assignments"), check_mode=True)], inventory=hosts)
+    assert run.code == 0, run.output
+    assert "changed=2" in run.stdout
+
+
+@pytest.mark.parametrize(
+    "names",
+    [{"reason": "survey-ticket", "before": "prod", "failed": "none", "changes": 7, "status": "x", "said": "y"}],
+)
+def test_names_of_the_users_own_do_no_harm(
+    two_regions: Registry,
+    ansible: Ansible,
+    names: Json,
+) -> None:
+    inventory = fleet(two_regions, asia={"users": ["alice"]}, europe={})
+    run = ansible.run("dtr.cache.assign", inventory=inventory, **names)
+    assert run.code != 0
+    assert "dtr_cache_assignments: users is unknown" in run.stdout
+    assert "survey-ticket" not in run.stdout
+
+
+def test_errors_that_are_fatal_for_all_hosts_are_refused(
+    two_regions: Registry,
+    ansible: Ansible,
+) -> None:
+    inventory = fleet(two_regions, asia={"accounts": ["alice"]}, europe={})
+    with two_regions.nothing_is_written():
+        run = ansible.run("dtr.cache.assign", inventory=inventory, env={"ANSIBLE_ANY_ERRORS_FATAL": "1"})
+    assert run.code != 0
+    assert "ANSIBLE_ANY_ERRORS_FATAL" in run.stdout
+
+
+@pytest.mark.parametrize("half", ["DTR_USERNAME", "DTR_PASSWORD"])
+def test_half_of_other_credentials_in_the_environment(
+    two_regions: Registry,
+    ansible: Ansible,
+    half: str,
+) -> None:
+    inventory = fleet(two_regions, asia={"accounts": ["alice"]}, europe={})
+    del inventory["dtr_caches"]["vars"]["dtr_cache_registry_ca"]
+    run = ansible.run("dtr.cache.assign", inventory=inventory, env={half: "of-something-else"})
+    assert run.code == 0, run.output
+
+
+def test_another_hosts_connection_is_the_inventorys_or_none(
+    two_regions: Registry,
+    ansible: Ansible,
+) -> None:
+    """What a play says of a host cannot be seen from another one; the inventory's credentials are of another DTR."""
+    inventory = fleet(two_regions, asia={}, europe={})
+    hosts = inventory["dtr_caches"]["hosts"]
+    for name, host in hosts.items():
+        host.update({**LOCALLY, "dtr_cache_host": f"cache-{name}.example.org", "dtr_cache_docker_host": "unix:///none"})
+    hosts["manager-europe"]["other"] = two_regions.standin.url.replace("127.0.0.1", "localhost")
+    shown = {"ansible.builtin.debug": {"msg": "{{ __dtr_cache_observed.registries | map(attribute='cause') | list }}"}}
+    variables = {"dtr_cache_registry_url": "{{ other | default('" + two_regions.standin.url + "') }}"}
+    run = ansible.run([play(use("observation"), shown, vars=variables)], inventory=inventory)
+    assert "what stands at a play, a task or an include is known of one host alone" in run.stdout, run.output
