@@ -9,6 +9,7 @@ intermediate CA or the server's own certificate.
 
 from __future__ import annotations
 
+import collections
 import datetime
 import typing as t
 
@@ -87,8 +88,10 @@ def authority_fault(certificate: x509.Certificate, now: datetime.datetime) -> st
 def _search(chain: t.Sequence[x509.Certificate], anchors: t.Sequence[x509.Certificate], fits: Fits) -> Path:
     """Breadth first: what limits the length of a path accepts the shortest one, if any."""
     known = [chain[0]]
-    ways: list[tuple[x509.Certificate, ...]] = [(chain[0],)]
-    for way in ways:  # grows meanwhile
+    way: tuple[x509.Certificate, ...] = (chain[0],)
+    pending = collections.deque([way])
+    while pending:
+        way = pending.popleft()
         if way[-1] in anchors:
             return Path(way, True)
         for candidate in (*anchors, *chain[1:]):
@@ -99,8 +102,8 @@ def _search(chain: t.Sequence[x509.Certificate], anchors: t.Sequence[x509.Certif
                 and _has_issued(candidate, way[-1])
             ):
                 known.append(candidate)
-                ways.append((*way, candidate))
-    return Path(ways[-1], False)
+                pending.append((*way, candidate))
+    return Path(way, False)
 
 
 def _has_issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:

@@ -90,6 +90,13 @@ def openssl_accepts(chain: t.Sequence[Identity], trusted: t.Sequence[Identity], 
     return ends[0].version() is not None
 
 
+SIGNER_OF_SERVERS = ca("s", ROOT, more=[key_usage("key_cert_sign"), SERVER])
+LAST_SIGNER = ca("s", ROOT, path_length=0)
+ROOT_OF_NAMES = ca("s", more=[x509.NameConstraints([x509.DNSName("example.org")], None)])
+ED25519_ROOT = ca("s", key=ed25519.Ed25519PrivateKey.generate(), algorithm=None)
+SHA384_ROOT = ca("s", algorithm=hashes.SHA384)
+
+
 @pytest.mark.parametrize(
     ("chain", "trusted"),
     [
@@ -113,14 +120,14 @@ def openssl_accepts(chain: t.Sequence[Identity], trusted: t.Sequence[Identity], 
         ([leaf(ROOT, more=[x509.ExtendedKeyUsage([*SERVER, *CLIENT])])], [ROOT]),
         ([leaf(ROOT, more=[key_usage("digital_signature")])], [ROOT]),
         ([leaf(ROOT, key=RSA_KEY, more=[key_usage("key_encipherment")])], [ROOT]),
-        ([leaf(signer := ca("s", ROOT, more=[key_usage("key_cert_sign"), SERVER])), signer], [ROOT]),
-        ([leaf(signer := ca("s", ROOT, path_length=0)), signer], [ROOT]),
-        ([leaf(signer := ca("s", more=[x509.NameConstraints([x509.DNSName("example.org")], None)]))], [signer]),
+        ([leaf(SIGNER_OF_SERVERS), SIGNER_OF_SERVERS], [ROOT]),
+        ([leaf(LAST_SIGNER), LAST_SIGNER], [ROOT]),
+        ([leaf(ROOT_OF_NAMES)], [ROOT_OF_NAMES]),
         # Kinds of keys and signatures.
         ([leaf(RSA_ROOT, algorithm=hashes.SHA512)], [RSA_ROOT]),
         ([leaf(RSA_ROOT, padding=PSS)], [RSA_ROOT]),
-        ([leaf(signer := ca("s", key=ed25519.Ed25519PrivateKey.generate(), algorithm=None), algorithm=None)], [signer]),
-        ([leaf(signer := ca("s", algorithm=hashes.SHA384))], [signer]),
+        ([leaf(ED25519_ROOT, algorithm=None)], [ED25519_ROOT]),
+        ([leaf(SHA384_ROOT)], [SHA384_ROOT]),
     ],
 )
 def test_what_clients_accept_is_accepted(chain: list[Identity], trusted: list[Identity], tmp_path: Path) -> None:
