@@ -13,6 +13,7 @@ import subprocess
 import time
 import typing as t
 
+import docker.errors
 import pytest
 
 from .conftest import INVENTORY, Lab, Play
@@ -82,6 +83,14 @@ def killed(play: Play, playbook: str, moment: Moment, *options: str) -> str:
     return "".join(seen)
 
 
+def running(service: t.Any) -> int:
+    """How many of its tasks run; none of a service that Swarm removes at this very moment."""
+    try:
+        return sum(task["Status"]["State"] == "running" for task in service.tasks())
+    except docker.errors.NotFound:
+        return 0
+
+
 def state_of(lab: Lab) -> dict[str, t.Any]:
     """What a deployment makes, without what is another one each time: ids and version counters."""
     snapshot = lab.snapshot()
@@ -96,7 +105,7 @@ def state_of(lab: Lab) -> dict[str, t.Any]:
                 kind: sorted(item[key] for item in service.attrs["Spec"]["TaskTemplate"]["ContainerSpec"][kind])
                 for kind, key in (("Secrets", "SecretName"), ("Configs", "ConfigName"))
             },
-            "running": sum(task["Status"]["State"] == "running" for task in service.tasks()),
+            "running": running(service),
         }
         for service in client.services.list()
     }
