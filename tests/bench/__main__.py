@@ -150,7 +150,10 @@ def memory(bench: Bench) -> Row:
 
 
 def many_caches(bench: Bench) -> Row:
-    """Requests, which can be told exactly: a list, and a write for each difference."""
+    """Requests, which can be told exactly: a list, a write for each difference, and a list once more after a new entry.
+
+    Another run may have made the same entries at the same moment.
+    """
     caches = [{"name": f"region-{number}", "host": f"https://cache-{number}.example.org"} for number in range(CACHES)]
     bench.control.reset(data=True)
     counts = []
@@ -159,9 +162,9 @@ def many_caches(bench: Bench) -> Row:
         bench.module("content_caches", {**bench.connection, "caches": declared, "reassign": False})
         counts.append((bench.requests("GET"), bench.requests("POST"), bench.requests("DELETE")))
     figures = ", ".join("{} GET {} POST {} DELETE".format(*count) for count in counts)
-    wanted = [(1, CACHES, 0), (1, 0, 0), (1, 0, 1)]
+    wanted = [(2, CACHES, 0), (1, 0, 0), (1, 0, 1)]
     what = f"{CACHES} caches: new, unchanged, one less"
-    return Row(what, figures, "1 list, 1 write a difference", counts == wanted, timed=False)
+    return Row(what, figures, "a list, 1 write a difference", counts == wanted, timed=False)
 
 
 def playbook(bench: Bench, task: Json) -> None:
