@@ -83,6 +83,11 @@ def written_folder(tmp_path: Path) -> Path:
 def test_commands_can_be_typed_as_they_stand(command: str, written_folder: Path) -> None:
     program, *arguments = shlex.split(command)
     if program == "ansible-playbook":
+        playbooks = [name for name in arguments if name.startswith("dtr.cache.")]
+        assert all((PROJECT / "playbooks" / f"{name.removeprefix('dtr.cache.')}.yml").exists() for name in playbooks)
+        # What the playbooks themselves need, such as community.docker, is not everywhere where units run.
+        (written_folder / "any.yml").write_text("- {hosts: dtr_caches, gather_facts: false}\n")
+        arguments = ["any.yml" if name in playbooks else name for name in arguments]
         # What the options are for is seen on the lab; here, that Ansible takes them and finds what they name.
         result = subprocess.run(
             [program, *arguments, "--list-hosts"],

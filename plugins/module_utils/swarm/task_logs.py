@@ -81,7 +81,7 @@ class LastWords(t.NamedTuple):
 
 
 def log_of_failure(read: t.Callable[..., t.Iterable[bytes]], moment: Moment, lines: int, seconds: float) -> LastWords:
-    """The end of the log of the newest failed task that wrote one.
+    """The end of the longest log of the failed tasks; of those as long, the newest.
 
     Args:
         read: C(Engine.task_log).
@@ -97,8 +97,9 @@ def log_of_failure(read: t.Callable[..., t.Iterable[bytes]], moment: Moment, lin
         return [text for _stream, text in messages(read(task_id, lines=lines, seconds=seconds))][-lines:]
 
     found, unread = read_logs(logs, moment, last_lines, seconds)
-    newest: list[str] = next((found[task["ID"]] for task in logs.tasks if found.get(task["ID"])), [])
-    return LastWords(newest, unread)
+    # The log of the newest one may still lack its last lines, which those before it have.
+    whole: list[str] = max((found.get(task["ID"], []) for task in logs.tasks), key=len, default=[])
+    return LastWords(whole, unread)
 
 
 def _has_failed(task: Raw) -> bool:
