@@ -13,14 +13,18 @@ _SHOWN = 10
 _KINDS = {"accounts": "account", "teams": "team", "orgs": "organisation"}
 
 
-def collisions(own: Region, regions: t.Iterable[Region], needs: t.Collection[str]) -> list[str]:
+def collisions(own: Region, regions: t.Sequence[Region], needs: t.Collection[str]) -> list[str]:
     """What of the other regions stands against a step at one of them, each with the other host.
+
+    With another name than the inventory gives it, a host acts for another region, such as in a loop over all of them.
 
     Args:
         own: The region.
         regions: All regions of the inventory; it may be among them.
         needs: What the step needs, as the preflight knows it.
     """
+    if any(region.host == own.host and region.name not in ("", own.name) for region in regions):
+        return []
     others = [region for region in regions if region.host != own.host]
     return [sentence for other in others for sentence in _collisions_of_two(own, other, needs)]
 
