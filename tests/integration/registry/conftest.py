@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+import tempfile
 import time
 import typing as t
 from pathlib import Path
@@ -19,6 +20,9 @@ from unittest import mock
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.http import retries
 from ansible_collections.dtr.cache.tests.unit.support.modules import run_module
+
+from .playbook_runs import ASIA, EUROPE, Ansible
+from .served_image import CONTENT, IMAGE, push
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "lab" / "registry"))
 import standin_harness as harness
@@ -119,6 +123,18 @@ def registry(_running: Registry) -> Registry:
     return _running
 
 
+@pytest.fixture(scope="module")
+def _with_image(
+    tmp_path_factory: pytest.TempPathFactory, ca: harness.Issued, admin_certificate: harness.Issued
+) -> t.Iterator[Registry]:
+    """A stand-in with a real registry behind it, in which an image lies."""
+    folder = tmp_path_factory.mktemp("serving")
+    with harness.docker_registry(folder) as upstream:
+        push(upstream, IMAGE, CONTENT)
+        with harness.running(folder, upstream, accounts=ACCOUNTS, ca=ca, client_ca=ca) as standin:
+            yield Registry(standin, admin_certificate)
+
+
 @pytest.fixture(scope="session")
 def large_registry(
     tmp_path_factory: pytest.TempPathFactory, ca: harness.Issued, admin_certificate: harness.Issued
@@ -167,3 +183,17 @@ class Moments:
 
     def _dangle(self) -> set[str]:
         return {account for account, held in self.settings.items() if held not in self.names}
+
+
+@pytest.fixture
+def ansible() -> t.Iterator[Ansible]:
+    # Ansible's sockets lie in here, and the path of a socket has to be short.
+    with tempfile.TemporaryDirectory(prefix="dtr-") as folder:
+        yield Ansible(Path(folder))
+
+
+@pytest.fixture
+def two_regions(registry: Registry) -> Registry:
+    caches = {"a1": ("region-asia", ASIA), "e1": ("region-europe", EUROPE)}
+    registry.set_up(caches, {"alice": "e1", "heidi": "a1", "ivan": "a1"})
+    return registry

@@ -5,9 +5,7 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 import typing as t
-from pathlib import Path
 
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.dtr.api import DtrApi
@@ -16,19 +14,13 @@ from ansible_collections.dtr.cache.plugins.module_utils.pulling.prerequisites im
 
 from ..forms import play_of
 from .conftest import Json, Registry
-from .test_ansible import ASIA, EUROPE, WRONG_PASSWORD, Ansible, fleet
+from .playbook_runs import ASIA, EUROPE, WRONG_PASSWORD, Ansible, fleet
 from .test_spellings import failure_of
 
 BRAZIL = "https://cache-brazil.example.org:443"
 CACHES = {"a1": ("region-asia", ASIA), "b1": ("region-brazil", BRAZIL), "e1": ("region-europe", EUROPE)}
 # As dtr.cache.deploy assigns, region by region.
 ROLE = [play_of("dtr_caches", {"roles": ["dtr.cache.assignments"]})]
-
-
-@pytest.fixture
-def ansible() -> t.Iterator[Ansible]:
-    with tempfile.TemporaryDirectory(prefix="dtr-") as folder:
-        yield Ansible(Path(folder))
 
 
 @pytest.fixture

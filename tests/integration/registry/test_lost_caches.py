@@ -12,48 +12,23 @@ import typing as t
 from pathlib import Path
 
 import pytest
-import requests
 from ansible_collections.dtr.cache.plugins.module_utils.dtr import images
-from ansible_collections.dtr.cache.plugins.module_utils.pulling import tiny_image
 
-from .conftest import ACCOUNTS, DANGLING, Json, Registry, harness
+from .conftest import DANGLING, Json, Registry, harness
+from .served_image import CONTENT, IMAGE
 
 from fake_cache import FakeCache, fake_cache  # isort: skip (conftest puts it into the path)
 
-IMAGE = "engineering/app:1.0"
-CONTENT = tiny_image.tiny_image(b"what is pulled")
 BLOBS = {images.digest_of(blob) for blob in (CONTENT.config, CONTENT.layer)}
 GONE = "https://127.0.0.1:9"
 ANEW = "Account bob is assigned to a cache that no longer exists (id old): assign it anew with"
 
 
-def push(upstream: str, name: str, image: tiny_image.TinyImage) -> None:
-    """Put an image into the registry behind the stand-in."""
-    repository, _colon, tag = name.partition(":")
-    base = f"{upstream}/v2/{repository}"
-    for blob in (image.config, image.layer):
-        place = requests.post(f"{base}/blobs/uploads/", timeout=10).headers["Location"]
-        requests.put(place, params={"digest": images.digest_of(blob)}, data=blob, timeout=10).raise_for_status()
-    headers = {"Content-Type": tiny_image.MANIFEST_TYPE}
-    requests.put(f"{base}/manifests/{tag}", data=image.manifest, headers=headers, timeout=10).raise_for_status()
-
-
-@pytest.fixture(scope="module")
-def _serving(
-    tmp_path_factory: pytest.TempPathFactory, ca: harness.Issued, admin_certificate: harness.Issued
-) -> t.Iterator[Registry]:
-    folder = tmp_path_factory.mktemp("serving")
-    with harness.docker_registry(folder) as upstream:
-        push(upstream, IMAGE, CONTENT)
-        with harness.running(folder, upstream, accounts=ACCOUNTS, ca=ca, client_ca=ca) as standin:
-            yield Registry(standin, admin_certificate)
-
-
 @pytest.fixture
-def registry(_serving: Registry) -> Registry:
+def registry(_with_image: Registry) -> Registry:
     """A stand-in with an image, as seeded."""
-    _serving.control.reset(data=True)
-    return _serving
+    _with_image.control.reset(data=True)
+    return _with_image
 
 
 @pytest.fixture

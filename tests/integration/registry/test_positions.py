@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import ACCOUNTS, Json, Registry, harness
-from .test_lost_caches import CONTENT, IMAGE, push
+from .conftest import Json, Registry, harness
+from .served_image import IMAGE
 
 from fake_cache import FakeCache, fake_cache  # isort: skip (conftest puts it into the path)
 
@@ -44,21 +44,10 @@ class Position(t.NamedTuple):
 POSITIONS = [Position(*each) for each in itertools.product(BOTH, BOTH, BOTH)]
 
 
-@pytest.fixture(scope="module")
-def _serving(
-    tmp_path_factory: pytest.TempPathFactory, ca: harness.Issued, admin_certificate: harness.Issued
-) -> t.Iterator[Registry]:
-    folder = tmp_path_factory.mktemp("positions")
-    with harness.docker_registry(folder) as upstream:
-        push(upstream, IMAGE, CONTENT)
-        with harness.running(folder, upstream, accounts=ACCOUNTS, ca=ca, client_ca=ca) as standin:
-            yield Registry(standin, admin_certificate)
-
-
 @pytest.fixture
-def registry(_serving: Registry) -> Registry:
-    _serving.control.reset(data=True)
-    return _serving
+def registry(_with_image: Registry) -> Registry:
+    _with_image.control.reset(data=True)
+    return _with_image
 
 
 @pytest.fixture(scope="module")

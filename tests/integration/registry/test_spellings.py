@@ -12,7 +12,6 @@ import contextlib
 import re
 import socket
 import ssl
-import tempfile
 import threading
 import typing as t
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,18 +23,12 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 
 from ..forms import play_of
 from .conftest import ACCOUNTS, Json, Registry, harness
-from .test_ansible import ASIA, EUROPE, LOCALLY, SENT, Ansible, Run, finished, fleet
+from .playbook_runs import ASIA, EUROPE, LOCALLY, SENT, Ansible, Run, finished, fleet
 
 EVERYBODY_PULLS_FROM_EUROPE = {"a1": ("region-asia", ASIA), "e1": ("region-europe", EUROPE)}
 HELD = {"alice": "e1", "bob": "e1", "heidi": "e1"}
 HELD_BY_NAME = dict.fromkeys(HELD, "region-europe")
 NO_SWARM = {"dtr_cache_docker_host": "unix:///nonexistent/docker.sock"}
-
-
-@pytest.fixture
-def ansible() -> t.Iterator[Ansible]:
-    with tempfile.TemporaryDirectory(prefix="dtr-") as folder:
-        yield Ansible(Path(folder))
 
 
 @pytest.fixture

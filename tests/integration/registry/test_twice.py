@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives import hashes
 
 from ..forms import FORMS, play_of, uses
 from .conftest import ACCOUNTS, Json, Registry, harness
-from .test_ansible import LOCALLY, Ansible, Run
-from .test_lost_caches import CONTENT, IMAGE, push
+from .playbook_runs import LOCALLY, Ansible, Run
+from .served_image import CONTENT, IMAGE, push
 
 from fake_cache import FakeCache, fake_cache  # isort: skip (conftest puts it into the path)
 

@@ -4,30 +4,13 @@
 
 from __future__ import annotations
 
-import tempfile
-import typing as t
-from pathlib import Path
-
 import pytest
 
 from .conftest import Json, Registry
-from .test_ansible import ASIA, EUROPE, LOCALLY, Ansible, fleet, rows
+from .playbook_runs import LOCALLY, Ansible, fleet, rows
 
 ROLE = "ansible.builtin.include_role"
 WRONG = {"dtr_cache_registry_password": "another-password-of-the-test"}
-
-
-@pytest.fixture
-def ansible() -> t.Iterator[Ansible]:
-    with tempfile.TemporaryDirectory(prefix="dtr-") as folder:
-        yield Ansible(Path(folder))
-
-
-@pytest.fixture
-def two_regions(registry: Registry) -> Registry:
-    caches = {"a1": ("region-asia", ASIA), "e1": ("region-europe", EUROPE)}
-    registry.set_up(caches, {"alice": "e1", "heidi": "a1", "ivan": "a1"})
-    return registry
 
 
 def use(role: str, **more: object) -> Json:

@@ -18,6 +18,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.swarm import engine as e
 from ansible_collections.dtr.cache.plugins.module_utils.swarm.engine import Engine
 from ansible_collections.dtr.cache.tests.unit.support.web import Reply, Request, serve
 
+NOBODY = 65534
 VERSION = Reply(200, b'{"ApiVersion": "1.45"}', {"Content-Type": "application/json"})
 
 
@@ -46,10 +47,16 @@ def test_a_socket_that_nobody_listens_to(tmp_path: Path) -> None:
     assert (found.code, found.message.rpartition(": ")[2]) == ("NO_ENGINE", "connection refused.")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
 def test_a_socket_that_is_not_for_this_user(tmp_path: Path) -> None:
     (tmp_path / "closed").mkdir(mode=0)
-    assert failure(engine(f"unix://{tmp_path}/closed/docker.sock")).code == "NO_ENGINE"
+    # Nothing is forbidden to root, so for a moment this is nobody.
+    user = os.geteuid()
+    os.seteuid(user or NOBODY)
+    try:
+        found = failure(engine(f"unix://{tmp_path}/closed/docker.sock"))
+    finally:
+        os.seteuid(user)
+    assert (found.code, found.message.rpartition(": ")[2]) == ("NO_ENGINE", "permission denied.")
 
 
 def test_an_engine_of_another_machine_may_be_starting_again() -> None:
