@@ -15,7 +15,7 @@ import random
 import shutil
 import tarfile
 import typing as t
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -109,9 +109,18 @@ def push_all(folders: Folders) -> bool:
             if wanted and all(pool.map(lambda name: client.digest_of(name) == wanted[name], wanted)):
                 return False
             images = all_images()
-            list(pool.map(client.push, images.keys(), images.values()))
+            # One repository's images one after the other: the registry answers 500 for a layer whose link in the
+            # repository is being written by another push.
+            list(pool.map(lambda names: [client.push(name, images[name]) for name in names], _by_repository(images)))
     write_file(noted, json.dumps({name: digest(image.manifest) for name, image in images.items()}, indent=2) + "\n")
     return True
+
+
+def _by_repository(names: Iterable[str]) -> list[list[str]]:
+    grouped: dict[str, list[str]] = {}
+    for name in names:
+        grouped.setdefault(name.partition(":")[0], []).append(name)
+    return list(grouped.values())
 
 
 def push(folders: Folders, wanted: Mapping[str, Image]) -> None:
