@@ -26,6 +26,7 @@ from ..plugin_utils.actions.forks import SharedByForks
 from ..plugin_utils.actions.in_process import Task, run_here
 from ..plugin_utils.actions.keep_alive import keep_alive
 from ..plugin_utils.actions.paths import control_path_of_host
+from ..plugin_utils.actions.play_problems import apart_problems, failed_before, variables_of_play
 from ..plugin_utils.actions.plays import play_of
 from ..plugin_utils.actions.problems import manager_out_of_reach, problems_as_result
 from ..plugin_utils.actions.reasons import reason_of
@@ -34,6 +35,7 @@ from ..plugin_utils.deployment.client_bundle import open_bundle
 from ..plugin_utils.deployment.definition import describe_deployment
 from ..plugin_utils.fleet.collisions import claims_of_others, collisions
 from ..plugin_utils.fleet.declared import regions_of
+from ..plugin_utils.settings.hosts import given_too_late
 from ..plugin_utils.settings.model import Settings
 from ..plugin_utils.settings.public import public_settings
 from ..plugin_utils.settings.region import region_as_read
@@ -41,8 +43,6 @@ from ..plugin_utils.settings.variables import Reading, connection_mark, machine_
 
 MODULE = "dtr.cache.preflight"
 FACT = "__dtr_cache"
-# Without them a run at one host does not wait for the others, whose results it needs.
-STRATEGIES_APART = ("free", "host_pinned")
 # What is judged here, and no part of the variables' reading.
 STEP_NEEDS = ("confirmation", "verification", "warming", "backup", "registration", "assignment", "pull")
 # Steps that other regions can get in the way of.
@@ -85,9 +85,8 @@ class ActionModule(SharedByForks, ActionBase):
         _validation, options = self.validate_argument_spec(argument_spec=PREFLIGHT_ARGUMENT_SPEC)
         reading = read_host(variables, self._templar, self._loader, _read_as(options["needs"]))
         fingerprint = self._fingerprint(reading, variables)
-        # Also of those who only observe: without the others' results they would report what is not so.
-        if apart := self._apart_problems(options["together"]):
-            return {**result, **problems_as_result(variables["inventory_hostname"], apart), "changed": False}
+        if of_play := self._play_problems(options, variables):
+            return {**result, **problems_as_result(variables["inventory_hostname"], of_play), "changed": False}
         missing = list(_missing_parts(reading.settings, options["needs"], self._task.check_mode))
         # In a loop, the results of the items before stand there in another form.
         given = variables.get(FACT)
@@ -97,20 +96,14 @@ class ActionModule(SharedByForks, ActionBase):
         result.update(self._checked(reading, missing, options, variables))
         return {"changed": False, **result, **({} if result.get("failed") else {"fingerprint": fingerprint})}
 
-    def _apart_problems(self, together: bool) -> list[str]:
-        """How the play would treat hosts that does not go with results of all of them."""
-        problems = []
-        strategy = str(self._task.get_play().strategy)
-        if together and strategy.endswith(STRATEGIES_APART):
-            problems.append(
-                f"strategy {strategy} lets a host run on without the others, whose results are needed here; use "
-                "strategy linear (ANSIBLE_STRATEGY, or strategy in ansible.cfg)"
-            )
-        if together and self._task.any_errors_fatal:
-            problems.append(
-                "any_errors_fatal makes Ansible treat the failure of one host as one of all others; leave it out here "
-                "(ANSIBLE_ANY_ERRORS_FATAL, any_errors_fatal in ansible.cfg or of the play)"
-            )
+    def _play_problems(self, options: t.Mapping[str, t.Any], variables: dict[str, t.Any]) -> list[str]:
+        """What of the play stands against this step."""
+        problems = given_too_late(variables, variables_of_play(self._task, self._loader))
+        # Also of those who only observe: without the others' results they would report what is not so.
+        if options["together"]:
+            problems += apart_problems(self._task)
+        if options["together"] and options["fail"] and not problems:
+            problems += failed_before(self._task, variables, FACT)
         return problems
 
     def _fingerprint(self, reading: Reading, variables: t.Mapping[str, t.Any]) -> str:

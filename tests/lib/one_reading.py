@@ -5,6 +5,9 @@
 Role C(settings) reads them, once; all others use what that reading gave (C(__dtr_cache.settings)). A variable's name in
 a comment, in a quoted text or in a message for the user is no reading.
 
+A play's hosts and its serial come before any reading: Ansible asks for them before it knows the variables of a host.
+Playbooks have them in one form only, and their filters read them like the preflight.
+
 A variable that a task or a block sets for itself begins with C(__dtr_cache_): what the user registers, sets as a fact
 or gives as an extra variable would win over it.
 """
@@ -25,6 +28,10 @@ FOLDERS = ("tasks", "handlers", "vars", "defaults", "templates", "files")
 
 # What Ansible evaluates without braces.
 EXPRESSIONS = re.compile(r"when|that|until|changed_when|failed_when|break_when|loop|var|with_\w+")
+OF_PLAY = {
+    "hosts": "{{ dtr_cache_hosts | default('') | dtr.cache.play_hosts(groups) }}",
+    "serial": "{{ dtr_cache_serial | default('') | dtr.cache.play_serial }}",
+}
 _TEXT = r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\""""
 _COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
 _BRACES = re.compile(rf"""\{{\{{((?:{_TEXT}|(?!\}}\}}).)*)\}}\}}|\{{%((?:{_TEXT}|(?!%\}}).)*)%\}}""", re.DOTALL)
@@ -78,6 +85,8 @@ def _in_node(node: yaml.Node, key: str) -> t.Iterator[tuple[int, str]]:
         below = "" if key == "loop" or key.startswith("with_") else key
         for item in node.value:
             yield from _in_node(item, below)
+    elif node.value == OF_PLAY.get(key):
+        return
     elif EXPRESSIONS.fullmatch(key) and "{{" not in node.value:
         yield from ((node.start_mark.line, name) for name in in_expression(node.value))
     else:

@@ -87,6 +87,7 @@ def project(tmp_path: Path) -> Path:
         ("roles/stack/meta/main.yml", "dependencies: [{role: a, when: dtr_cache_name}]\n"),
         ("roles/stack/templates/a.j2", "{{ dtr_cache_name }}\n"),
         ("playbooks/deploy.yml", "- hosts: '{{ dtr_cache_name }}'\n"),
+        ("playbooks/deploy.yml", "- hosts: '{{ dtr_cache_name | dtr.cache.play_hosts(groups) }}'\n"),
         ("playbooks/tasks/end.yml", "- when: dtr_cache_name\n"),
     ],
 )

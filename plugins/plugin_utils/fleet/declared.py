@@ -10,10 +10,10 @@ import typing as t
 from ansible.utils.vars import load_extra_vars
 
 from ..actions.shared import made_once
+from ..settings.hosts import GROUP, HOSTS
 from ..settings.region import VARIABLES, Region
+from ..settings.values import is_set
 from ..settings.variables import declared_region
-
-GROUP = "dtr_caches"
 
 
 def regions_of(variables: t.Mapping[str, t.Any], templar: t.Any, loader: t.Any, task: str) -> list[Region]:
@@ -27,7 +27,10 @@ def regions_of(variables: t.Mapping[str, t.Any], templar: t.Any, loader: t.Any, 
         loader: Ansible's loader of files.
         task: What tells this task from all others of the run.
     """
-    hosts = (variables.get("groups") or {}).get(GROUP) or []
+    hosts = list((variables.get("groups") or {}).get(GROUP) or [])
+    if is_set(variables.get(HOSTS)):
+        # Those of a pattern need not be in the group.
+        hosts += [host for host in variables.get("ansible_play_hosts_all") or () if host not in hosts]
     if variables["inventory_hostname"] not in hosts or len(hosts) == 1:
         return []
 

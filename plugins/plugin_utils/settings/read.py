@@ -14,7 +14,7 @@ import fnmatch
 import typing as t
 
 from ...module_utils.common.failure import Failure
-from . import accounts, cache, certificate, clients, dtr, run, service, storage, values
+from . import accounts, cache, certificate, clients, dtr, hosts, run, service, storage, values
 from .model import REGISTRY, Settings
 from .reader import PREFIX, ControlNode, Reader
 
@@ -47,6 +47,8 @@ def read_settings(
     """
     reader = Reader(variables, defaults, control_node)
     _check_names(reader, variables, defaults)
+    hosts.read_hosts(reader)
+    hosts.read_serial(reader)
     product, image = cache.read_software(reader)
     address = cache.read_address(reader, needs)
     connection = dtr.read_connection(reader, needs)

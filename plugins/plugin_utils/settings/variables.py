@@ -50,6 +50,9 @@ _UNDEFINED = re.compile(r"'([a-z][a-z0-9]*(?:_[a-z0-9]+)+)' is undefined")
 _FINGERPRINT_KEY = os.urandom(32)
 
 
+_Read = t.TypeVar("_Read")
+
+
 class Reading(t.NamedTuple):
     """What a host's variables say."""
 
@@ -82,6 +85,19 @@ def read_host(variables: t.Mapping[str, t.Any], templar: t.Any, loader: t.Any, n
         now=datetime.datetime.now(datetime.timezone.utc),
     )
     return Reading(settings, host.problems(problems), host.fingerprint())
+
+
+def read_single(name: str, value: t.Any, read: t.Callable[[Reader], _Read]) -> _Read:
+    """A variable that is read without a host.
+
+    Raises:
+        AnsibleError: It is wrong; all problems are named.
+    """
+    reader = Reader({PREFIX + name: value}, vocabulary(), _NO_FILES)
+    found = read(reader)
+    if reader.problems:
+        raise AnsibleError("; ".join(reader.problems))
+    return found
 
 
 def dtr_connection(variables: t.Mapping[str, t.Any], templar: t.Any, loader: t.Any) -> dict[str, t.Any]:
@@ -283,6 +299,13 @@ def _without_omitted(value: t.Any, placeholder: t.Any) -> t.Any:
 
 def _is_template(value: t.Any) -> bool:
     return isinstance(value, str) and "{{" in value
+
+
+def _no_file(path: str) -> t.NoReturn:
+    raise Failure("UNREADABLE_FILE", f"{path} is not read here")
+
+
+_NO_FILES = ControlNode(read=_no_file, locate=_no_file, kind=_no_file, trusted=tuple)
 
 
 def _kind(path: str) -> str:

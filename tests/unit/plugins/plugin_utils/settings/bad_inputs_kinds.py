@@ -22,6 +22,7 @@ SWITCHES = ("registry_validate_certs", "with_registry_auth", "install_requiremen
 LISTS = (
     *("nodes", "upstreams", "upstream_cas", "requirements", "warm_images", "warm_platforms", "source_files"),
     *("allowed_networks", "client_registries", "client_runtimes", "client_cas", "ignore_variables"),
+    *("hosts", "serial"),
 )
 MAPPINGS = ("storage", "config_extra", "environment", "resources", "update_config", "assignments")
 

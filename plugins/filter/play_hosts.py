@@ -1,0 +1,54 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: play_hosts
+short_description: Whom a playbook of the collection runs on
+version_added: 0.1.0
+author: Contributors to the dtr.cache project (@dtr-cache)
+description:
+  - Reads C(dtr_cache_hosts) for the keyword C(hosts) of a play, like any other variable of the collection.
+  - A name that the inventory does not have is an error. Ansible would run on nobody, and succeed.
+options:
+  _input:
+    description: The value of C(dtr_cache_hosts), or nothing.
+    type: raw
+    required: true
+  groups:
+    description: The groups of the inventory, Ansible's own variable of this name.
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Show whom the playbooks would run on
+  ansible.builtin.debug:
+    msg: "{{ dtr_cache_hosts | default('') | dtr.cache.play_hosts(groups) }}"
+"""
+
+RETURN = r"""
+_value:
+  description: Patterns for hosts.
+  type: list
+  elements: str
+"""
+
+import typing as t
+
+from ..plugin_utils.settings.hosts import read_hosts
+from ..plugin_utils.settings.variables import read_single
+
+
+def _play_hosts(value: t.Any, groups: t.Mapping[str, t.Sequence[str]]) -> list[str]:
+    return read_single("hosts", value, lambda reader: read_hosts(reader, groups))
+
+
+class FilterModule:
+    """Filters of the collection."""
+
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        """Names and functions."""
+        return {"play_hosts": _play_hosts}

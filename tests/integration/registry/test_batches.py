@@ -1,0 +1,98 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whom the playbooks run on, and how many of them at a time."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from .conftest import Json, Registry
+from .playbook_runs import WRONG_PASSWORD, Ansible, fleet
+
+
+def declared(registry: Registry, **more: Json) -> Json:
+    return fleet(registry, **{"asia": {"accounts": ["alice"]}, "europe": {"accounts": ["bob"]}, **more})
+
+
+def pulled_from(registry: Registry) -> tuple[str | None, str | None]:
+    settings = registry.settings()
+    return settings.get("alice"), settings.get("bob")
+
+
+@pytest.mark.parametrize("hosts", ["manager-asia", " manager-asia ", '["manager-asia"]', "dtr_caches:!manager-europe"])
+def test_only_the_hosts_that_are_named(two_regions: Registry, ansible: Ansible, hosts: str) -> None:
+    run = ansible.run("dtr.cache.assign", inventory=declared(two_regions), dtr_cache_hosts=hosts)
+    assert run.code == 0, run.output
+    assert pulled_from(two_regions) == ("region-asia", None)
+
+
+def test_by_the_variables_of_import_playbook(two_regions: Registry, ansible: Ansible) -> None:
+    book = [{"import_playbook": "dtr.cache.assign", "vars": {"dtr_cache_hosts": ["manager-europe"]}}]
+    before, _bob = pulled_from(two_regions)
+    run = ansible.run(book, inventory=declared(two_regions, asia={"accounts": ["alice"]}))
+    assert run.code == 0, run.output
+    assert pulled_from(two_regions) == (before, "region-europe")
+    assert before != "region-asia"
+
+
+def test_in_the_inventory_it_would_have_no_effect(two_regions: Registry, ansible: Ansible) -> None:
+    inventory = declared(two_regions)
+    inventory["dtr_caches"]["vars"].update(dtr_cache_hosts="manager-asia", dtr_cache_serial=1)
+    with two_regions.nothing_is_written():
+        run = ansible.run("dtr.cache.assign", inventory=inventory)
+    assert run.code != 0
+    for name in ("dtr_cache_hosts", "dtr_cache_serial"):
+        assert f"{name}: Ansible chooses the hosts before it reads the inventory" in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"dtr_cache_hosts": "manager-azia"}, "dtr_cache_hosts: the inventory has no group and no host of the name"),
+        ({"dtr_cache_hosts": {"a": 1}}, "dtr_cache_hosts: must be a list of texts"),
+        ({"dtr_cache_serial": "0"}, "dtr_cache_serial: '0' is neither a number of regions from 1 nor a share"),
+        ({"dtr_cache_serial": "one"}, "dtr_cache_serial: 'one' is neither a number of regions from 1 nor a share"),
+        ({"dtr_cache_serial": [1, "150%"]}, "dtr_cache_serial: '150%' is neither a number of regions from 1"),
+    ],
+)
+def test_what_is_not_understood_is_an_error(
+    two_regions: Registry, ansible: Ansible, variables: Json, sentence: str
+) -> None:
+    with two_regions.nothing_is_written():
+        run = ansible.run("dtr.cache.assign", inventory=declared(two_regions), **variables)
+    assert run.code != 0
+    assert sentence in " ".join(run.output.split()), run.output
+    assert "Traceback" not in run.output
+
+
+@pytest.mark.parametrize("serial", [1, "1, 100%", "50%", '[1, "100%"]'])
+def test_one_after_the_other(two_regions: Registry, ansible: Ansible, serial: object) -> None:
+    run = ansible.run("dtr.cache.assign", inventory=declared(two_regions), dtr_cache_serial=serial)
+    assert run.code == 0, run.output
+    assert re.findall(r"^region-\w+", run.stdout, re.MULTILINE) == ["region-asia", "region-europe"]
+    assert pulled_from(two_regions) == ("region-asia", "region-europe")
+
+
+def test_a_failed_batch_stops_those_after_it(two_regions: Registry, ansible: Ansible) -> None:
+    """Also where a region of the same batch succeeded; Ansible by itself goes on then."""
+    inventory = declared(two_regions, brazil={"accounts": ["carol"]})
+    inventory["dtr_caches"]["hosts"]["manager-asia"]["dtr_cache_registry_password"] = WRONG_PASSWORD
+    saved = ansible.folder / "caches.json"
+    run = ansible.run("dtr.cache.backup", inventory=inventory, dtr_cache_serial=2, dtr_cache_backup_file=str(saved))
+    assert saved.exists()
+    assert run.code != 0
+    assert "- manager-asia failed in an earlier batch (dtr_cache_serial), so nothing is done here" in run.stdout, (
+        run.stdout
+    )
+
+
+def test_exclusive_needs_all_regions_at_once(two_regions: Registry, ansible: Ansible) -> None:
+    inventory = declared(two_regions)
+    inventory["dtr_caches"]["vars"]["dtr_cache_assignments_exclusive"] = True
+    for variables in ({"dtr_cache_serial": 1}, {"dtr_cache_hosts": "manager-asia"}):
+        with two_regions.nothing_is_written():
+            run = ansible.run("dtr.cache.assign", inventory=inventory, **variables)
+        assert run.code != 0
+        assert "all of them have to take part at once" in " ".join(run.stdout.split())
