@@ -50,12 +50,13 @@ _value:
 
 import typing as t
 
-from ..plugin_utils.fleet.metrics import render_metrics
-from ..plugin_utils.fleet.status import read_fleet, read_registries, read_time
-
 
 def status_metrics(rows: t.Any, time: t.Any, registries: t.Any = ()) -> str:
     """The text of the metrics."""
+    # Loaded where it is used: Ansible loads all filters of a collection together.
+    from ..plugin_utils.fleet.metrics import render_metrics
+    from ..plugin_utils.fleet.status import read_fleet, read_registries, read_time
+
     moment = read_time(time)
     return render_metrics(read_fleet(rows, moment), read_registries(registries), moment)
 

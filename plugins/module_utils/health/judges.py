@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import json
+import typing as t
 
 from ..common.vocabulary import word
 from ..http.responses import status_text
-from ..logs import causes
 from .checks import CACHE_TO_DTR, CLIENT_TO_CACHE, CLIENT_TO_DTR, Check, bad, not_known
 from .endpoint import ProbeAnswer
+
+if t.TYPE_CHECKING:
+    from ..logs.catalogue.cause import Cause
 
 _REFUSALS = (401, 403, 404)
 
@@ -89,7 +92,7 @@ def _without_refusal(asked: str, seen: ProbeAnswer | str) -> Check:
         )
     answer = f"{asked}, the cache answers {status_text(seen.status)}"
     # The registry writes into some of its answers what else is only in its log.
-    cause = causes.of_line(seen.body.decode("utf-8", "replace"), fatal=False) if seen.status >= 500 else None
+    cause = _cause_in(seen.body) if seen.status >= 500 else None
     if cause is not None:
         return bad(CACHE_TO_DTR, "upstream", f"{answer}: {cause.summary}", cause.hint)
     if seen.status in (502, 503, 504):
@@ -105,6 +108,13 @@ def _without_refusal(asked: str, seen: ProbeAnswer | str) -> Check:
     return bad(
         CACHE_TO_DTR, "upstream", f"{answer}, as no content cache does", "Check that the URL is a content cache's."
     )
+
+
+def _cause_in(body: bytes) -> Cause | None:
+    """The cause that an answer points to. The catalogue of them is loaded where one is wanted."""
+    from ..logs import causes
+
+    return causes.of_line(body.decode("utf-8", "replace"), fatal=False)
 
 
 def judge_ping(seen: ProbeAnswer | str) -> Check:

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import importlib
 import typing as t
 
 from ..facts import HostFacts
-from . import assignment, backups, deployment, status, verdicts, verification, warming
+from . import deployment
 from .table import Table
 
 Hosts = t.Sequence[HostFacts]
@@ -39,6 +40,16 @@ class Report(t.NamedTuple):
     troubles: t.Callable[[HostFacts, Hosts], list[str]]
 
 
+class _Late:
+    """A kind of report that is loaded when it is made. Most runs deploy, and pay for no other."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, function: str) -> t.Callable[..., t.Any]:
+        return lambda *arguments: getattr(importlib.import_module(f".{self._name}", __package__), function)(*arguments)
+
+
 def _of_run(statistic: str, rows: t.Callable[[Hosts], t.Any], table: t.Callable[[Hosts, bool], Table]) -> Report:
     return Report(
         statistic,
@@ -52,6 +63,10 @@ def _of_run(statistic: str, rows: t.Callable[[Hosts], t.Any], table: t.Callable[
 def _run_troubles(host: HostFacts, _hosts: Hosts) -> list[str]:
     return [f"{host.region} failed at: {host.failure.task}."] if host.failure else []
 
+
+assignment, backups, status, verdicts, verification, warming = map(
+    _Late, ("assignment", "backups", "status", "verdicts", "verification", "warming")
+)
 
 REPORTS = {
     "deployment": _of_run("dtr_cache_regions", deployment.rows, deployment.table),
