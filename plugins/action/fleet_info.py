@@ -59,6 +59,10 @@ class ActionModule(DtrAction):
             result["warnings"] = list(dict.fromkeys(warnings))
         return with_play(result, self._task)
 
+    @property
+    def _verbosity(self) -> int:
+        return 1
+
     def _ask(self, fleet: Fleet, variables: dict[str, t.Any], warnings: list[str]) -> Ask:
         """Questions to the DTR of hosts, with the credentials of the first of them."""
         options, failed = self._connection_options(fleet, variables)

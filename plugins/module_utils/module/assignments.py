@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ..common.amounts import named
 from ..common.concurrency import failed_accounts
 from ..common.failure import Failure
 from ..common.progress import Progress
@@ -47,7 +48,7 @@ def assign(module: Module) -> dict[str, t.Any]:
         elsewhere = claimed_elsewhere(dtr, others, directory, concurrency) if by_default else {}
         claims = resolve(assignments, caches, directory, params["exclusive"], elsewhere)
         if claims.inactive:
-            module.warn(f"Inactive accounts are left out: {', '.join(claims.inactive)}.")
+            module.warn(f"Inactive accounts are left out: {named(claims.inactive)}.")
         settings, failed = read_account_settings(dtr, claims.wanted, concurrency, progress)
         changes = plan_assignments(claims.wanted, settings)
         if changes and others and not by_default:
@@ -58,14 +59,14 @@ def assign(module: Module) -> dict[str, t.Any]:
         if not module.check_mode:
             failed.update(apply_changes(dtr, changes, concurrency, progress))
             changes = [change for change in changes if change.account not in failed]
-    named = {directory.accounts[name].name for assignment in assignments for name in assignment.accounts}
-    counting = without_vanished(failed, named)
+    declared = {directory.accounts[name].name for assignment in assignments for name in assignment.accounts}
+    counting = without_vanished(failed, declared)
     vanished = failed.keys() - counting.keys()
     if vanished:
-        module.warn(f"Accounts that were deleted while this task ran are left out: {', '.join(sorted(vanished))}.")
+        module.warn(f"Accounts that were deleted while this task ran are left out: {named(sorted(vanished))}.")
     wanted = {account: cache for account, cache in claims.wanted.items() if account not in vanished}
     failed = counting
-    result = report(changes, failed, caches, len(wanted), diff=module._diff)
+    result = report(changes, failed, caches, len(wanted), diff=module._diff, whole=module.is_verbose)
     result["covered"] = covered(wanted, caches)
     result["inactive"] = claims.inactive
     if failed:

@@ -21,10 +21,11 @@ from . import compose
 from .model import Raw, Swarm
 from .objects import CERTIFICATES_LABEL, CONFIG_FILE, CONTENT_LABEL
 
+yaml: t.Any
 try:
     import yaml
 except ImportError:  # only what is shown needs it
-    yaml = None  # type: ignore[assignment]
+    yaml = None
 
 UNKNOWN = "not known: Docker does not give the content of a secret\n"
 UNREADABLE = "not shown: this is no YAML\n"
@@ -146,8 +147,8 @@ def _in_order_of(model: t.Any, value: t.Any) -> t.Any:
     """The value with its keys in the order of the model's, so that only differences differ."""
     if not isinstance(model, dict) or not isinstance(value, dict):
         return value
-    known = [key for key in model if key in value]
-    return {key: _in_order_of(model.get(key), value[key]) for key in [*known, *(key for key in value if key not in model)]}
+    order = [*(key for key in model if key in value), *(key for key in value if key not in model)]
+    return {key: _in_order_of(model.get(key), value[key]) for key in order}
 
 
 def _parsed(text: str) -> t.Any:

@@ -145,9 +145,9 @@ def different(before: View, after: View) -> list[str]:
 
 
 def shown_sides(before: View | None, after: View | None) -> tuple[View, View]:
-    """What a diff shows of two views: what differs, and of a service that comes or goes what is no default of Docker."""
+    """What a diff shows of two views: what differs; of a service that comes or goes, what is no default of Docker."""
     if before is None or after is None:
-        return tuple(_beyond_defaults(view or {}) for view in (before, after))  # type: ignore[return-value]
+        return _beyond_defaults(before or {}), _beyond_defaults(after or {})
     return _difference(before, after)
 
 

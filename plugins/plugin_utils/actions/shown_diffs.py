@@ -20,9 +20,9 @@ def as_ansible_shows(diffs: t.Iterable[Diff]) -> str:
 
 
 def _lines(diff: Diff) -> t.Iterator[str]:
-    sides = [diff[side].splitlines(keepends=True) for side in ("before", "after")]
-    headers = [f"{side}: {diff[f'{side}_header']}" for side in ("before", "after")]
-    for line in difflib.unified_diff(*sides, *headers, n=constants.DIFF_CONTEXT):
+    before, after = (diff[side].splitlines(keepends=True) for side in ("before", "after"))
+    of_before, of_after = (f"{side}: {diff[f'{side}_header']}" for side in ("before", "after"))
+    for line in difflib.unified_diff(before, after, of_before, of_after, n=constants.DIFF_CONTEXT):
         text = line.rstrip("\n")
         colour = next((found for mark, found in _colours().items() if text.startswith(mark)), None)
         yield (stringc(text, colour) if colour else text) + "\n"

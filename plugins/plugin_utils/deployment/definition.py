@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from ...module_utils.swarm.compose import duration
 from ...module_utils.common.credentials import blanked, comparable
 from ...module_utils.common.failure import Failure
+from ...module_utils.swarm.compose import duration
 from ...module_utils.swarm.objects import (
     CERTIFICATES_LABEL,
     CONFIG_FILE,

@@ -19,11 +19,11 @@ def readable(diff: t.Mapping[str, t.Any], stack: str) -> list[Diff]:
         diff: What the module returns.
         stack: The stack's name.
     """
-    sides = [_text(diff.get(side) or {}) for side in ("before", "after")]
-    found = [_diff(f"stack {stack}", f"stack {stack}", *sides)] if sides[0] != sides[1] else []
+    before, after = (_text(diff.get(side) or {}) for side in ("before", "after"))
+    found = [_diff(f"stack {stack}", f"stack {stack}", before, after)] if before != after else []
     for each in diff.get("files") or []:
-        names = (each["before_name"] or "none", each["after_name"])
-        found.append(_diff(*(f"{each['file']} ({name})" for name in names), each["before"], each["after"]))
+        old, new = (f"{each['file']} ({name})" for name in (each["before_name"] or "none", each["after_name"]))
+        found.append(_diff(old, new, each["before"], each["after"]))
     return found
 
 
