@@ -353,6 +353,16 @@ def by_cache(settings: t.Mapping[str, str | None], caches: t.Iterable[ContentCac
     return {"accounts": accounts, "by_cache": groups, "dangling": dangling}
 
 
+def amounts(found: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The numbers of what C(by_cache) gives."""
+    numbers: dict[str, t.Any] = {
+        "total": len(found["accounts"]),
+        "counts": {name: len(accounts) for name, accounts in found["by_cache"].items()},
+        "dangling_count": len(found["dangling"]),
+    }
+    return {**numbers, **({"inactive_count": len(found["inactive"])} if "inactive" in found else {})}
+
+
 def without_vanished(failed: t.Mapping[str, Failure], named: t.Collection[str]) -> dict[str, Failure]:
     """The failures that count: who was deleted after the lists were read is none, unless somebody named them."""
     return {name: failure for name, failure in failed.items() if name in named or not is_vanished(failure)}

@@ -14,6 +14,7 @@ from ..common.progress import Progress
 from ..dtr.account_reads import read_account_settings
 from ..dtr.assignments_apply import apply_changes, claimed_elsewhere, look_up
 from ..dtr.assignments_plan import (
+    amounts,
     by_cache,
     contested,
     covered,
@@ -92,8 +93,13 @@ def assigned(module: Module) -> dict[str, t.Any]:
         names = [account.name for account in users] if named is None else list(dict.fromkeys(named))
         settings, failed = read_account_settings(dtr, names, module.params["concurrency"])
     failed = without_vanished(failed, named or ())
-    inactive = {"inactive": [account.name for account in users if not account.is_active]} if named is None else {}
-    result = {**by_cache(settings, caches), **inactive}
+    found = by_cache(settings, caches)
+    if named is None:
+        found["inactive"] = [account.name for account in users if not account.is_active]
+    result = amounts(found)
+    # Who names accounts wants to know of each of them.
+    if module.params["names"] or named is not None:
+        result.update(found)
     if failed:
         raise partial_failure(failed, "read", {**result, "failed_accounts": failed_accounts(failed)})
     return result

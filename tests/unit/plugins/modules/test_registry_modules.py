@@ -357,9 +357,19 @@ class TestInfo:
     def test_assignments(self, lab: Lab) -> None:
         lab.dtr.add_cache("asia", ASIA["host"], "alice", "dave")
         lab.dtr.settings["bob"] = "gone"
-        result = lab.run("cache_assignments_info")
-        assert result["by_cache"] == {"asia": ["alice", "dave"], "local": ["carol"]}
-        assert result["dangling"] == ["bob"]
+        lab.dtr.add_user("erin", isActive=False)
+        counted = lab.run("cache_assignments_info")
+        numbers = {
+            "total": 5,
+            "counts": {"asia": 2, "local": 2},
+            "dangling_count": 1,
+            "inactive_count": 2,
+        }
+        assert {key: value for key, value in counted.items() if key not in ("changed", "invocation")} == numbers
+        result = lab.run("cache_assignments_info", names=True)
+        assert {key: result[key] for key in numbers} == numbers
+        assert result["by_cache"] == {"asia": ["alice", "dave"], "local": ["carol", "erin"]}
+        assert (result["dangling"], result["inactive"]) == (["bob"], ["dave", "erin"])
         assert lab.run("cache_assignments_info", accounts=["alice"])["by_cache"]["asia"] == ["alice"]
 
     def test_assignments_of_unknown_accounts(self, lab: Lab) -> None:
