@@ -22,6 +22,7 @@ from ..plugin_utils.fleet.observing.fleets import (
     observe,
     region_rows,
     registry_rows,
+    without_names,
 )
 from ..plugin_utils.settings import variables as settings_variables
 
@@ -29,6 +30,7 @@ ARGUMENT_SPEC = {
     "timeout": {"type": "float", "default": 10},
     "retries": {"type": "int", "default": 1},
     "probe_timeout": {"type": "float", "default": 60},
+    "names": {"type": "bool", "default": False},
 }
 MODULES: dict[str, DtrModule] = {
     "registry_info": registry_info.MODULE,
@@ -48,16 +50,26 @@ class ActionModule(DtrAction):
         speak_as_called(self._task)
         result: dict[str, t.Any] = super(DtrAction, self).run(tmp, variables)
         _validation, options = self.validate_argument_spec(argument_spec=ARGUMENT_SPEC)
+        names = options.pop("names")
         limits = Limits(**options)
         play = play_of(self._task)
         hosts = [HostFacts(variables["hostvars"][name], play) for name in variables["ansible_play_batch"]]
         warnings: list[str] = []
         found = [(fleet, observe(fleet, self._ask(fleet, variables, warnings), limits)) for fleet in fleets_of(hosts)]
         regions = region_rows(found, hosts)
-        result.update(changed=False, regions=regions, registries=registry_rows(found, regions))
+        registries = registry_rows(found, regions)
+        result.update(
+            changed=False,
+            regions=without_names(regions, names=names),
+            registries=without_names(registries, names=names),
+        )
         if warnings:
             result["warnings"] = list(dict.fromkeys(warnings))
         return with_play(result, self._task)
+
+    @property
+    def _verbosity(self) -> int:
+        return 1
 
     def _ask(self, fleet: Fleet, variables: dict[str, t.Any], warnings: list[str]) -> Ask:
         """Questions to the DTR of hosts, with the credentials of the first of them."""

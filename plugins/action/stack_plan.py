@@ -11,8 +11,11 @@ from ansible.errors import AnsibleConnectionFailure
 
 from ..plugin_utils.actions.of_manager import OnManager
 from ..plugin_utils.actions.problems import manager_out_of_reach, problems_as_result
+from ..plugin_utils.actions.progress_lines import read_by_people
 from ..plugin_utils.actions.shared import first_claim
+from ..plugin_utils.actions.shown_diffs import as_ansible_shows
 from ..plugin_utils.deployment.definition import changed_authorities
+from ..plugin_utils.deployment.plan_diff import readable
 from ..plugin_utils.fleet.collisions import one_stack
 
 
@@ -30,6 +33,23 @@ class ActionModule(OnManager):
         if problems:
             region = (preflight.get("settings") or {}).get("name") or variables["inventory_hostname"]
             return {**problems_as_result(region, problems), "changed": False}
+        self._warn_of_authorities(result, preflight, variables)
+        return self._with_readable_diff(result, variables)
+
+    def _with_readable_diff(self, result: dict[str, t.Any], variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+        """The result with its diff as people read it; Ansible shows it only of tasks that change something."""
+        diff = result.get("diff")
+        if not self._task.diff or not isinstance(diff, dict):
+            return result
+        diffs = readable(diff, str(self._task.args.get("name") or ""))
+        if diffs and not result.get("changed") and not self._task.check_mode and read_by_people():
+            title = f"What changes in the Swarm of {variables['inventory_hostname']}:"
+            self._display.display(f"{title}\n{as_ansible_shows(diffs)}\n")
+        return {**result, "diff": diffs}
+
+    def _warn_of_authorities(
+        self, result: t.Mapping[str, t.Any], preflight: t.Mapping[str, t.Any], variables: t.Mapping[str, t.Any]
+    ) -> None:
         fetched = preflight.get("dtr_ca") or {}
         if fetched.get("trusted_by") == "first_use":
             for old, new in changed_authorities(result.get("diff") or {}):
@@ -39,7 +59,6 @@ class ActionModule(OnManager):
                     "place and gets the administrator's password next: stop, and ask who runs DTR. Pin the right one "
                     f"with dtr_cache_registry_ca_fingerprint: {fetched['certificates'][0]['fingerprint']}"
                 )
-        return result
 
     def _taken_stack(self, result: t.Mapping[str, t.Any], preflight: t.Mapping[str, t.Any], host: str) -> list[str]:
         """That another region of this run has the same stack in the same Swarm, whatever its manager is called."""

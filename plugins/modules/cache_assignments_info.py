@@ -11,12 +11,17 @@ short_description: Get which accounts pull from which content cache
 version_added: 0.1.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
-  - Reads the settings of all users, active or not, and groups the users by cache.
+  - Reads the settings of all users, active or not, and counts the users of each cache.
+  - With O(names), or where O(accounts) names some, the users themselves are in the result as well.
 options:
   accounts:
     description: Only these users, instead of all.
     type: list
     elements: str
+  names:
+    description: Whether the result has the names of the users, of whom there may be many thousands.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - dtr.cache.registry
   - dtr.cache.registry.concurrency
@@ -27,22 +32,54 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Who pulls from where?
+- name: How many pull from where?
   dtr.cache.cache_assignments_info:
     url: https://dtr.example.org
     username: admin
     password: "{{ vault_dtr_token }}"
   register: assigned
 
+- name: Show the numbers
+  ansible.builtin.debug:
+    var: assigned.counts
+
+- name: Who pulls from where?
+  dtr.cache.cache_assignments_info:
+    url: https://dtr.example.org
+    username: admin
+    password: "{{ vault_dtr_token }}"
+    names: true
+  register: named
+
 - name: Show the accounts whose cache no longer exists
   ansible.builtin.debug:
-    var: assigned.dangling
+    var: named.dangling
 """
 
 RETURN = r"""
+total:
+  description: How many users were read.
+  returned: success
+  type: int
+  sample: 10011
+counts:
+  description: How many users each cache and V(local) has.
+  returned: success
+  type: dict
+  sample: {region-asia: 1200, local: 8800}
+dangling_count:
+  description: How many users have a cache that no longer exists.
+  returned: success
+  type: int
+  sample: 11
+inactive_count:
+  description: How many users are not active, and so pull from nowhere.
+  returned: success, when all users were read
+  type: int
+  sample: 3
 accounts:
   description: The users, ordered by name.
-  returned: success
+  returned: success, with O(names) or O(accounts)
   type: list
   elements: dict
   contains:
@@ -60,7 +97,7 @@ accounts:
       sample: 9f5d0c5e-7d1b-4a35-8f0c-0d6f2b1c8f11
 by_cache:
   description: The users of each cache and of V(local), as a dictionary of lists of names.
-  returned: success
+  returned: success, with O(names) or O(accounts)
   type: dict
   sample:
     region-asia: [alice]
@@ -72,12 +109,12 @@ problems:
   elements: str
 dangling:
   description: The users whose cache no longer exists.
-  returned: success
+  returned: success, with O(names) or O(accounts)
   type: list
   elements: str
 inactive:
   description: The users that are not active, and so pull from nowhere.
-  returned: success, when all users were read
+  returned: success, with O(names), when all users were read
   type: list
   elements: str
 """
@@ -89,6 +126,7 @@ from ..module_utils.module.of_dtr import DtrModule, concurrency_argument_spec
 
 ARGUMENT_SPEC: dict[str, t.Any] = {
     "accounts": {"type": "list", "elements": "str"},
+    "names": {"type": "bool", "default": False},
     **concurrency_argument_spec(),
 }
 

@@ -32,6 +32,10 @@ options:
     description: Seconds for probing the caches of one DTR.
     type: float
     default: 60
+  names:
+    description: Whether accounts are named as well where they are counted. There may be many thousands.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - dtr.cache.attributes
   - dtr.cache.attributes.info_module
@@ -93,9 +97,10 @@ regions:
     days_left: {description: Days until the first certificate of its chain expires., type: int, sample: 312}
     accounts: {description: How many accounts pull from it., type: int, sample: 120}
     dangling:
-      description: Accounts of this region's C(dtr_cache_assignments) whose cache no longer exists.
-      type: list
-      elements: str
+      description: How many accounts of this region's C(dtr_cache_assignments) have a cache that no longer exists.
+      type: int
+      sample: 0
+    dangling_accounts: {description: "These accounts, only with O(names).", type: list, elements: str}
     registered: {description: Whether DTR sends to it., type: bool, sample: true}
     drift:
       description: What a deployment would do, as RV(dtr.cache.stack_plan#module:steps).
@@ -129,9 +134,11 @@ registries:
       type: bool
       sample: false
     dangling:
-      description: Accounts whose cache no longer exists, and that no region names in C(dtr_cache_assignments).
-      type: list
-      elements: str
+      description:
+        - How many accounts have a cache that no longer exists, and are named by no region in C(dtr_cache_assignments).
+      type: int
+      sample: 0
+    dangling_accounts: {description: "These accounts, only with O(names).", type: list, elements: str}
     undeclared:
       description:
         - The caches that it has registered and that no region declares, with C(name), C(url), the number of their

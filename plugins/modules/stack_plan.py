@@ -16,6 +16,9 @@ description:
     entrypoint and command, environment, ports and their modes, mounts, configs and secrets, C(stop_grace_period), and
     of C(deploy) the mode, replicas, placement (constraints and replicas a node), C(restart_policy), C(update_config),
     C(rollback_config) and C(resources). A part of O(definition) that is not named here is deployed, but not compared.
+  - The diff has the parts that differ, of a new service those that are not Docker's defaults, and with O(objects) what
+    changes in C(config.yml) and in certificates. In a real run the task shows it as well, although other tasks do what
+    it shows.
   - In check mode the task reports changed when there are steps, since the tasks that would do them cannot (
     M(community.docker.docker_stack) knows no check mode). In a real run the tasks that do them report it.
 options:
@@ -49,6 +52,31 @@ options:
     type: list
     elements: str
     default: []
+  objects:
+    description:
+      - What the configs and secrets of O(definition) are, for the diff of their contents. Docker does not give the
+        content of a secret, so that what certificates say is read from labels, of both sides.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The object's name in the Swarm.
+        type: str
+        required: true
+      file:
+        description: The file that it is in the container.
+        type: str
+        required: true
+      labels:
+        description: The labels that it gets, or has.
+        type: dict
+        default: {}
+  config:
+    description:
+      - The wanted content of the object whose file is C(config.yml). With C(--diff) it is compared with the live one;
+        a word stands in the place of each credential.
+    type: str
   keep_versions:
     description:
       - How many superseded configs and secrets of each file of the deployment stay for a rollback.
@@ -241,13 +269,24 @@ from ..module_utils.module.of_engine import EngineModule
 from ..module_utils.swarm.planning import planned, prevented_by
 
 MODULE = EngineModule(
-    lambda engine, module: planned(engine, module.params, check_mode=module.check_mode),
+    lambda engine, module: planned(engine, module.params, check_mode=module.check_mode, diff=module._diff),
     {
         "name": {"type": "str", "required": True},
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         "node_labels": {"type": "dict", "default": {}},
         "configs": {"type": "list", "elements": "str", "default": []},
         "secrets": {"type": "list", "elements": "str", "no_log": False, "default": []},
+        "objects": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "options": {
+                "name": {"type": "str", "required": True},
+                "file": {"type": "str", "required": True},
+                "labels": {"type": "dict", "default": {}},
+            },
+        },
+        "config": {"type": "str", "no_log": True},
         "keep_versions": {"type": "int", "default": 2},
         "preflight": {
             "type": "dict",

@@ -67,7 +67,7 @@ def healthy(
         },
         "days_left": days,
         "accounts": accounts,
-        "dangling": [],
+        "dangling": 0,
         "registered": True,
         "drift": [],
         "serves": True,
@@ -114,7 +114,7 @@ def untrusted(region: str = "region-europe", days: int = 9, accounts: int = 230)
             {"cause": "the Swarm is not as declared: update service (limits).", "hint": None},
         ],
         "replicas": {"wanted": 2, "running": 1},
-        "dangling": ["carol", "dave"],
+        "dangling": 2,
         "drift": drift,
         "nodes": ["worker-1", "worker-2"],
     }
@@ -150,7 +150,7 @@ def unknown(region: str = "region-oceania") -> Row:
         "state": "unknown",
         "cause": "The manager of the Swarm cannot be reached: Connection timed out.",
         "hint": "Check the host's address and that SSH is let through.",
-        "dangling": [],
+        "dangling": 0,
         "checks": [],
         "seconds": {"client->cache": None, "cache->DTR": None, "client->DTR": None},
     }

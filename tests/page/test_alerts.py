@@ -19,7 +19,7 @@ from .fleets import DTR, Row, check, closed, healthy, unknown
 ALERTS = Path(__file__).parents[2] / "docs" / "alerts.yml"
 # The clock of such a test begins in 1970; two hours are longer than any rule waits.
 REPORT, AFTER = "1970-01-01T01:30:00Z", "2h"
-WELL: Row = {"url": DTR, "healthy": True, "read_only": False, "dangling": [], "undeclared": [], "cause": None}
+WELL: Row = {"url": DTR, "healthy": True, "read_only": False, "dangling": 0, "undeclared": [], "cause": None}
 
 
 def unhealthy(name: str = "client->cache clock", *, days: int = 200, **changes: t.Any) -> Row:
@@ -58,12 +58,12 @@ CASES: dict[str, tuple[list[Row], Row, list[str]]] = {
     "one of two": ([unhealthy("", replicas={"wanted": 2, "running": 1})], WELL, ["DtrCacheReplicaMissing"]),
     "not registered": ([unhealthy("client->DTR registration", registered=False)], WELL, ["DtrCacheNotRegistered"]),
     "drift": ([unhealthy("", drift=DRIFT)], WELL, ["DtrCacheDrift"]),
-    "lost accounts of a region": ([unhealthy("", dangling=["zoe"])], WELL, ["DtrCacheDanglingAccounts"]),
+    "lost accounts of a region": ([unhealthy("", dangling=1)], WELL, ["DtrCacheDanglingAccounts"]),
     "slow": ([healthy("region-far", seconds=(3.0, 3.1, 0.1))], WELL, ["DtrCacheSlow"]),
     "not to be seen": ([unknown()], WELL, ["DtrCacheNotObserved"]),
     "DTR down": ([unhealthy(UPSTREAM, registered=None)], dtr(healthy=None), ["DtrCacheRegistryUnhealthy"]),
     "DTR read only": ([], dtr(read_only=True), ["DtrCacheRegistryReadOnly"]),
-    "lost accounts of nobody": ([], dtr(dangling=["zoe"]), ["DtrCacheDanglingAccounts"]),
+    "lost accounts of nobody": ([], dtr(dangling=1), ["DtrCacheDanglingAccounts"]),
     "a lost cache": ([], dtr(undeclared=LOST), ["DtrCacheLost"]),
     "DTR's certificate ends": ([], dtr(), ["DtrCacheRegistryNotWell"]),
 }

@@ -19,6 +19,7 @@ from ..common.concurrency import failed_accounts
 from ..common.failure import Failure
 from ..common.vocabulary import word
 from .model import LOCAL, Account, ContentCache, is_local, is_vanished
+from .shown_changes import Way, accounts_diff
 
 _SHOWN_PROBLEMS = 50
 
@@ -131,7 +132,7 @@ def problems_failure(code: str, problems: t.Sequence[str]) -> Failure:
     more = len(problems) - _SHOWN_PROBLEMS
     return Failure(
         code,
-        f"assignments: {shown}{f'; and {more} more' if more > 0 else ''}.",
+        f"assignments: {shown}{f'; and {more:,} more' if more > 0 else ''}.",
         hint="Nothing was changed.",
         problems=list(problems),
     )
@@ -288,6 +289,7 @@ def report(
     considered: int,
     *,
     diff: bool,
+    whole: bool = False,
 ) -> dict[str, t.Any]:
     """The module's result.
 
@@ -296,8 +298,8 @@ def report(
         failed: The accounts that could not be read or changed.
         caches: The caches, for their names.
         considered: How many accounts the assignments concern.
-        diff: Whether somebody wants to see one. ansible-core searches all of a result for secrets, and two more
-            entries an account take it half a second for ten thousand.
+        diff: Whether somebody wants to see one.
+        whole: Whether it names each account.
     """
     names = {cache.id: cache.name for cache in caches}
     changed = [
@@ -315,8 +317,13 @@ def report(
         "failed_accounts": failed_accounts(failed),
     }
     if diff:
-        result["diff"] = {side: {entry["name"]: entry[side] for entry in changed} for side in ("before", "after")}
+        result["diff"] = accounts_diff(ways(changed), whole=whole)
     return result
+
+
+def ways(changed: t.Iterable[t.Mapping[str, str]]) -> dict[str, Way]:
+    """Which way each of the changed accounts goes."""
+    return {entry["name"]: Way(entry["before"], entry["after"]) for entry in changed}
 
 
 def covered(wanted: t.Mapping[str, str | None], caches: t.Iterable[ContentCache]) -> dict[str, int]:
@@ -344,6 +351,16 @@ def by_cache(settings: t.Mapping[str, str | None], caches: t.Iterable[ContentCac
         else:
             groups[name].append(account)
     return {"accounts": accounts, "by_cache": groups, "dangling": dangling}
+
+
+def amounts(found: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The numbers of what C(by_cache) gives."""
+    numbers: dict[str, t.Any] = {
+        "total": len(found["accounts"]),
+        "counts": {name: len(accounts) for name, accounts in found["by_cache"].items()},
+        "dangling_count": len(found["dangling"]),
+    }
+    return {**numbers, **({"inactive_count": len(found["inactive"])} if "inactive" in found else {})}
 
 
 def without_vanished(failed: t.Mapping[str, Failure], named: t.Collection[str]) -> dict[str, Failure]:

@@ -15,7 +15,9 @@ from ..common.failure import Failure
 from .assignments_plan import cache_label, name_problems
 from .caches_plan import WantedCache, duplicate_names, parse_caches
 from .model import LOCAL, ContentCache, is_local
+from .shown_changes import Diff, Way, accounts_diff, caches_diff
 
+_ABSENT = "not in the file"
 FORMAT = 1
 _KIND = "dtr.cache backup"
 _SHOWN_PROBLEMS = 10
@@ -91,6 +93,17 @@ def as_text(backup: Backup, moment: str) -> str:
         "accounts": backup.accounts,
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def difference(before: Backup | None, after: Backup) -> list[Diff]:
+    """The diff of two backups, of which the first may not be there: one that names no account but a few."""
+    held = before.accounts if before else {}
+    ways = {
+        account: Way(held.get(account, _ABSENT), after.accounts.get(account, _ABSENT))
+        for account in held.keys() | after.accounts.keys()
+    }
+    changed = {account: way for account, way in ways.items() if way.before != way.after}
+    return [*caches_diff(before.caches if before else (), after.caches), *accounts_diff(changed, whole=False)]
 
 
 def read_backup(text: str, path: str) -> Backup:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from ..common.failure import Failure
 from ..common.urls import DEFAULT_PORTS, canonical_host
 from .model import LOCAL, ContentCache, is_local
+from .shown_changes import Way, accounts_diff, caches_diff
 
 
 class WantedCache(t.NamedTuple):
@@ -177,8 +178,17 @@ def _ordered(caches: t.Iterable[ContentCache]) -> list[ContentCache]:
     return sorted(caches, key=lambda cache: (cache.name, cache.host, cache.id))
 
 
-def report(current: t.Sequence[ContentCache], steps: t.Iterable[CacheStep], done: Done) -> dict[str, t.Any]:
-    """The module's result with its diff, from what was there and what was done."""
+def report(
+    current: t.Sequence[ContentCache], steps: t.Iterable[CacheStep], done: Done, *, whole: bool = False
+) -> dict[str, t.Any]:
+    """The module's result with its diff, from what was there and what was done.
+
+    Args:
+        current: The caches that DTR knew.
+        steps: The plan.
+        done: What of it is done.
+        whole: Whether the diff names each account.
+    """
     replaced = {}
     for step in steps:
         new = done.created.get(step.name)
@@ -196,11 +206,19 @@ def report(current: t.Sequence[ContentCache], steps: t.Iterable[CacheStep], done
         "replaced": sorted(replaced.values(), key=lambda entry: str(entry["name"])),
         "deleted": [_shown(cache) for cache in _ordered(done.deleted) if cache.id not in replaced],
         "reassigned": [_reassigned(move) for move in moved],
-        "diff": {
-            "before": _diff_side(current, {move.account: move.before for move in moved}),
-            "after": _diff_side(after, {move.account: _target(move.step) for move in moved}),
-        },
+        "diff": [*caches_diff(current, after), *accounts_diff(ways(done), whole=whole)],
     }
+
+
+def ways(done: Done) -> dict[str, Way]:
+    """Which way each of the moved accounts goes."""
+    return {
+        account: Way(_place(move.before), _place(_target(move.step))) for account, move in sorted(done.moved.items())
+    }
+
+
+def _place(cache: ContentCache | None) -> str:
+    return f"{cache.name} ({cache.host})" if cache else LOCAL
 
 
 def _shown(cache: ContentCache) -> dict[str, str]:
@@ -219,17 +237,6 @@ def _reassigned(move: Move) -> dict[str, t.Any]:
         "before_host": move.before.host,
         "after": target.name if target else LOCAL,
         "after_host": target.host if target else None,
-    }
-
-
-def _diff_side(caches: t.Iterable[ContentCache], accounts: t.Mapping[str, ContentCache | None]) -> dict[str, t.Any]:
-    """One side of the diff. Ids are left out: those of new caches are not known before the run."""
-    ordered = sorted(caches, key=lambda cache: (cache.name, cache.host))
-    return {
-        "content_caches": [{"name": cache.name, "host": cache.host} for cache in ordered],
-        "accounts": {
-            account: f"{cache.name} ({cache.host})" if cache else LOCAL for account, cache in sorted(accounts.items())
-        },
     }
 
 

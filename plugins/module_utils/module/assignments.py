@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import typing as t
 
+from ..common.amounts import named
 from ..common.concurrency import failed_accounts
 from ..common.failure import Failure
 from ..common.progress import Progress
 from ..dtr.account_reads import read_account_settings
 from ..dtr.assignments_apply import apply_changes, claimed_elsewhere, look_up
 from ..dtr.assignments_plan import (
+    amounts,
     by_cache,
     contested,
     covered,
@@ -47,7 +49,7 @@ def assign(module: Module) -> dict[str, t.Any]:
         elsewhere = claimed_elsewhere(dtr, others, directory, concurrency) if by_default else {}
         claims = resolve(assignments, caches, directory, params["exclusive"], elsewhere)
         if claims.inactive:
-            module.warn(f"Inactive accounts are left out: {', '.join(claims.inactive)}.")
+            module.warn(f"Inactive accounts are left out: {named(claims.inactive)}.")
         settings, failed = read_account_settings(dtr, claims.wanted, concurrency, progress)
         changes = plan_assignments(claims.wanted, settings)
         if changes and others and not by_default:
@@ -58,14 +60,14 @@ def assign(module: Module) -> dict[str, t.Any]:
         if not module.check_mode:
             failed.update(apply_changes(dtr, changes, concurrency, progress))
             changes = [change for change in changes if change.account not in failed]
-    named = {directory.accounts[name].name for assignment in assignments for name in assignment.accounts}
-    counting = without_vanished(failed, named)
+    declared = {directory.accounts[name].name for assignment in assignments for name in assignment.accounts}
+    counting = without_vanished(failed, declared)
     vanished = failed.keys() - counting.keys()
     if vanished:
-        module.warn(f"Accounts that were deleted while this task ran are left out: {', '.join(sorted(vanished))}.")
+        module.warn(f"Accounts that were deleted while this task ran are left out: {named(sorted(vanished))}.")
     wanted = {account: cache for account, cache in claims.wanted.items() if account not in vanished}
     failed = counting
-    result = report(changes, failed, caches, len(wanted), diff=module._diff)
+    result = report(changes, failed, caches, len(wanted), diff=module._diff, whole=module.is_verbose)
     result["covered"] = covered(wanted, caches)
     result["inactive"] = claims.inactive
     if failed:
@@ -91,8 +93,13 @@ def assigned(module: Module) -> dict[str, t.Any]:
         names = [account.name for account in users] if named is None else list(dict.fromkeys(named))
         settings, failed = read_account_settings(dtr, names, module.params["concurrency"])
     failed = without_vanished(failed, named or ())
-    inactive = {"inactive": [account.name for account in users if not account.is_active]} if named is None else {}
-    result = {**by_cache(settings, caches), **inactive}
+    found = by_cache(settings, caches)
+    if named is None:
+        found["inactive"] = [account.name for account in users if not account.is_active]
+    result = amounts(found)
+    # Who names accounts wants to know of each of them.
+    if module.params["names"] or named is not None:
+        result.update(found)
     if failed:
         raise partial_failure(failed, "read", {**result, "failed_accounts": failed_accounts(failed)})
     return result

@@ -11,6 +11,7 @@ import os
 import tempfile
 import typing as t
 
+from ..common.amounts import named
 from ..common.failure import Failure
 from ..common.progress import Progress
 from ..common.urls import canonical_server
@@ -20,16 +21,18 @@ from ..dtr.api import DtrApi
 from ..dtr.assignments_apply import apply_changes
 from ..dtr.assignments_plan import partial_failure, plan_assignments
 from ..dtr.assignments_plan import report as assignments_report
+from ..dtr.assignments_plan import ways as given_ways
 from ..dtr.caches_apply import CacheChanger
 from ..dtr.caches_plan import CacheStep, Done, Move, caches_after, foreseen, plan_caches, plan_moves
 from ..dtr.caches_plan import report as caches_report
+from ..dtr.caches_plan import ways as moved_ways
 from ..dtr.model import ContentCache
+from ..dtr.shown_changes import Way, accounts_diff, caches_diff
 from .base import Module
 from .of_dtr import DtrSession
 
 # A file of ten thousand accounts has half a megabyte.
 _LARGEST_FILE = 256 * 1024 * 1024
-_NAMED = 10
 
 
 def back_up(module: Module) -> dict[str, t.Any]:
@@ -41,7 +44,7 @@ def back_up(module: Module) -> dict[str, t.Any]:
         settings = read_all_account_settings(dtr, params["concurrency"], progress, so="no backup was made")
     backup, dangling = backups.backup_of(params["url"], caches, settings)
     if dangling:
-        module.warn(f"Left out, as their cache is gone: {_named(dangling)}.")
+        module.warn(f"Left out, as their cache is gone: {named(dangling)}.")
     before = _content(path) if os.path.lexists(path) else None
     known = None if before is None else _replaceable(before, path, params["url"])
     changed = known is None or known._replace(dtr=backup.dtr) != backup
@@ -56,8 +59,10 @@ def back_up(module: Module) -> dict[str, t.Any]:
         "accounts": len(backup.accounts),
         "dangling": dangling,
     }
-    if changed:
+    if changed and module.is_verbose:
         result["diff"] = {"before_header": path, "after_header": path, "before": before or "", "after": text}
+    elif changed:
+        result["diff"] = backups.difference(known, backup)
     return result
 
 
@@ -71,7 +76,7 @@ def restore(module: Module) -> dict[str, t.Any]:
         settings = read_all_account_settings(dtr, concurrency, progress)
         missing = sorted(backup.accounts.keys() - settings.keys())
         if missing:
-            module.warn(f"Left out, as DTR has no such account: {_named(missing)}.")
+            module.warn(f"Left out, as DTR has no such account: {named(missing)}.")
         steps = plan_caches(current, backup.caches)
         moves = plan_moves(steps, settings)
         done = foreseen(steps, moves) if module.check_mode else _changed(dtr, params, current, steps, moves, progress)
@@ -85,13 +90,17 @@ def restore(module: Module) -> dict[str, t.Any]:
         failed = {} if module.check_mode else apply_changes(dtr, changes, concurrency, progress)
     of_caches = caches_report(current, steps, done)
     changes = [change for change in changes if change.account not in failed]
-    of_accounts = assignments_report(changes, failed, after, len(wanted), diff=module._diff)
+    of_accounts = assignments_report(changes, failed, after, len(wanted), diff=False)
+    ways = _joined(moved_ways(done), given_ways(of_accounts["changed_accounts"]))
     result = {
         **of_caches,
         **of_accounts,
         "changed": of_caches["changed"] or of_accounts["changed"],
         "missing_accounts": missing,
-        "diff": _merged(of_caches["diff"], of_accounts.get("diff", {})),
+        "diff": [
+            *caches_diff(current, caches_after(current, done)),
+            *accounts_diff(ways, whole=module.is_verbose),
+        ],
     }
     if failed:
         raise partial_failure(failed, "restored", result)
@@ -116,19 +125,11 @@ def _changed(
     return changer.done
 
 
-def _merged(of_caches: dict[str, t.Any], of_accounts: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """One diff: an account's move to the new entry of its cache, and its assignment after that, are one change."""
-    moved = {side: of_caches[side]["accounts"] for side in ("before", "after")}
-    given = {side: of_accounts.get(side, {}) for side in ("before", "after")}
-    return {
-        "before": {**of_caches["before"], "accounts": {**given["before"], **moved["before"]}},
-        "after": {**of_caches["after"], "accounts": {**moved["after"], **given["after"]}},
-    }
-
-
-def _named(names: t.Sequence[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+def _joined(moved: t.Mapping[str, Way], given: t.Mapping[str, Way]) -> dict[str, Way]:
+    """An account's move to the new entry of its cache, and its assignment after that, are one way."""
+    ways = {**given, **moved}
+    both = moved.keys() & given.keys()
+    return {**ways, **{account: Way(moved[account].before, given[account].after) for account in both}}
 
 
 def _content(path: str) -> str:

@@ -12,6 +12,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..common.amounts import bounded
 from ..common.failure import Failure
 from ..common.redaction import printable, writable
 
@@ -31,6 +32,12 @@ class Module:
     check_mode: bool
     no_log_values: set[str]
     _diff: bool
+    _verbosity: int
+
+    @property
+    def is_verbose(self) -> bool:
+        """Whether somebody wants to see long lists whole."""
+        return self._verbosity > 0
 
     def fail_json(self, msg: str, **result: t.Any) -> None:
         """End in failure. What ansible-core calls this with is about the options."""
@@ -79,7 +86,9 @@ def run_to_end(module: Module, work: t.Callable[[], dict[str, t.Any]]) -> None:
     try:
         result = work()
     except Failure as failure:
-        module.fail_json(**failure.as_result())
+        result = failure.as_result()
+        # Ansible shows all of it, where nobody could find the sentence among ten thousand accounts.
+        module.fail_json(**(result if module.is_verbose else bounded(result)))
     except Exception as error:  # noqa: BLE001 (nobody below foresaw it, and an operator is not to see a traceback)
         module.fail_json(**unforeseen(error).as_result())
     module.exit_json(**result)

@@ -30,7 +30,7 @@ def declare(module: Module) -> dict[str, t.Any]:
         if params["reassign"] and any(step.retired for step in steps):
             moves = plan_moves(steps, read_all_account_settings(dtr, params["concurrency"], progress))
         if module.check_mode:
-            return report(current, steps, foreseen(steps, moves))
+            return report(current, steps, foreseen(steps, moves), whole=module.is_verbose)
         changer = CacheChanger(dtr, current, params["concurrency"], reassign=params["reassign"], progress=progress)
         try:
             changer.run(steps, moves)
@@ -42,7 +42,7 @@ def declare(module: Module) -> dict[str, t.Any]:
         finally:
             for name in changer.doubles:
                 module.warn(f"Another run registered {name} at the same moment; one of the two entries was left.")
-        return report(current, steps, changer.done)
+        return report(current, steps, changer.done, whole=module.is_verbose)
 
 
 def listed(module: Module) -> dict[str, t.Any]:

@@ -12,6 +12,12 @@ from .model import NAMESPACE_LABEL, Raw, Swarm
 # The labels by which configs and secrets of a stack are known, and which file of the deployment each one is.
 STACK_LABEL = "dtr.cache.stack"
 FILE_LABEL = "dtr.cache.file"
+# What Docker does not give of a secret afterwards, as far as everybody may know it: what certificates say, and a
+# configuration without its credentials.
+CERTIFICATES_LABEL = "dtr.cache.certificates"
+CONTENT_LABEL = "dtr.cache.content"
+
+CONFIG_FILE = "config.yml"
 
 
 def used_objects(service: Raw, *, previous: bool = True) -> set[str]:

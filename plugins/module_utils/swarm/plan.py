@@ -11,7 +11,7 @@ import typing as t
 from ..common.failure import Failure
 from .model import Raw, Swarm
 from .objects import superseded, used_by_others, used_objects
-from .views import View, different, live_service, two_views
+from .views import View, different, live_service, shown_sides, two_views
 
 # Where docker stack deploy notes the image of the definition.
 IMAGE_LABEL = "com.docker.stack.image"
@@ -159,6 +159,6 @@ def _plan_service(result: Plan, name: str, before: View | None, after: View | No
     action = "update" if before and after else "create" if after else "remove"
     detail = ", ".join(differing) if action == "update" else ""
     result.steps.append({"kind": "service", "action": action, "name": name, "detail": detail})
-    for side, view in ((result.before, before), (result.after, after)):
-        shown = {key: view.get(key) for key in differing} if view else "absent"
-        side.setdefault("services", {})[name] = shown
+    sides = shown_sides(before or None, after or None)
+    for side, view, shown in zip((result.before, result.after), (before, after), sides):
+        side.setdefault("services", {})[name] = shown if view else "absent"

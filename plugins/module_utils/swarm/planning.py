@@ -11,8 +11,10 @@ import typing as t
 
 from ..common.failure import Failure
 from .compose import external_names
+from .contents import WantedObject, file_diffs
 from .engine import Engine
-from .model import Moment
+from .model import Moment, Swarm
+from .objects import CONFIG_FILE
 from .plan import WantedStack, plan, plan_removal
 from .prerequisites import SERVICE, WantedService, preflight_problems
 from .tasks import published_ports, running_services, stalled_services
@@ -40,8 +42,16 @@ def prevented_by(options: t.Mapping[str, t.Any], warn: t.Callable[[str], None]) 
         return [f"the Swarm cannot be read: {failure.as_result()['msg']}"]
 
 
-def planned(engine: Engine, options: t.Mapping[str, t.Any], *, check_mode: bool) -> dict[str, t.Any]:
+def planned(
+    engine: Engine, options: t.Mapping[str, t.Any], *, check_mode: bool, diff: bool = False
+) -> dict[str, t.Any]:
     """The plan for the stack that the options describe, and what its services do now.
+
+    Args:
+        engine: The manager's Engine.
+        options: The module's options.
+        check_mode: Whether nothing is going to be changed.
+        diff: Whether somebody wants to see what changes in the files of the services.
 
     Raises:
         Failure: The Swarm cannot be read, or there is no plan for what is wanted.
@@ -56,7 +66,8 @@ def planned(engine: Engine, options: t.Mapping[str, t.Any], *, check_mode: bool)
         "node_addresses": _node_addresses(moment),
     }
     try:
-        made = make_plan(engine.read_swarm(wanted.name), wanted)
+        swarm = engine.read_swarm(wanted.name)
+        made = make_plan(swarm, wanted)
     except Failure as failure:
         failure.result.update(live)
         raise
@@ -70,8 +81,16 @@ def planned(engine: Engine, options: t.Mapping[str, t.Any], *, check_mode: bool)
         "stalled": stalled_services(moment),
         "swarm": ((info["Swarm"].get("Cluster") or {}).get("ID")) or "",
         **live,
-        "diff": made.diff(),
+        "diff": {**made.diff(), **({"files": _files(swarm, wanted, options)} if diff else {})},
     }
+
+
+def _files(swarm: Swarm, wanted: WantedStack, options: t.Mapping[str, t.Any]) -> list[dict[str, str]]:
+    objects = {
+        given["name"]: WantedObject(given["labels"], options["config"] if given["file"] == CONFIG_FILE else None)
+        for given in options["objects"]
+    }
+    return [each._asdict() for each in file_diffs(wanted.name, swarm, wanted.definition, objects)]
 
 
 def _node_addresses(moment: Moment) -> list[str]:

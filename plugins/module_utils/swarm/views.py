@@ -144,6 +144,34 @@ def different(before: View, after: View) -> list[str]:
     return [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
 
 
+def shown_sides(before: View | None, after: View | None) -> tuple[View, View]:
+    """What a diff shows of two views: what differs; of a service that comes or goes, what is no default of Docker."""
+    if before is None or after is None:
+        return _beyond_defaults(before or {}), _beyond_defaults(after or {})
+    return _difference(before, after)
+
+
+def _beyond_defaults(view: View) -> View:
+    return _said(
+        **{
+            key: _difference(value, DEFAULTS[key])[0] if isinstance(value, dict) and key in DEFAULTS else value
+            for key, value in view.items()
+            if value != DEFAULTS.get(key)
+        }
+    )
+
+
+def _difference(before: View, after: View) -> tuple[View, View]:
+    sides: tuple[View, View] = {}, {}
+    for key in different(before, after):
+        values = (before.get(key), after.get(key))
+        if all(isinstance(value, dict) for value in values):
+            values = _difference(*values)  # type: ignore[arg-type]
+        for side, value in zip(sides, values):
+            side[key] = value
+    return sides
+
+
 def _number(value: t.Any, default: int) -> int:
     return default if value is None else int(value)
 
@@ -244,3 +272,12 @@ def _live_mount(mount: Raw) -> compose.Mount:
         driver.get("Name") or "",
         driver.get("Options") or ({"size": size} if size else {}),
     )
+
+
+# Whose parts nobody has to see where they are as Docker has them anyway.
+DEFAULTS: View = {
+    "stop_grace_period": _seconds(None, GRACE_PERIOD),
+    "restart_policy": _restart_view(None, None, None, None),
+    "update_config": _wanted_update({}),
+    "rollback_config": _wanted_update({}),
+}

@@ -46,6 +46,7 @@ class Task(t.NamedTuple):
         check_mode: Whether nothing may be changed.
         diff: Whether the result has a diff.
         invocation: Whether the result says how the module was called.
+        verbosity: How much Ansible is to show.
         environment: Environment variables for as long as the module runs. They are the whole process's, so modules
             that run side by side in threads get none.
     """
@@ -55,6 +56,7 @@ class Task(t.NamedTuple):
     check_mode: bool = False
     diff: bool = False
     invocation: bool = False
+    verbosity: int = 0
     environment: t.Mapping[str, str] = {}
 
 
@@ -80,6 +82,7 @@ class _Here:
         self.check_mode = task.check_mode
         self.no_log_values: set[str] = set()
         self._diff = task.diff
+        self._verbosity = task.verbosity
         self._invocation = task.invocation
         self._warnings: list[str] = []
         self._deprecations: list[dict[str, t.Any]] = []

@@ -49,6 +49,11 @@ class DtrAction(SharedByForks, ActionBase):
     def _name(self) -> str:
         return type(self).__module__.rpartition(".")[2]
 
+    @property
+    def _verbosity(self) -> int:
+        """How much to show; results that are read on in this process are whole."""
+        return int(self._display.verbosity)
+
     def _progress_path(self, variables: t.Mapping[str, t.Any]) -> contextlib.AbstractContextManager[str | None]:
         title = f"{self._name} ({variables.get('inventory_hostname', '')})"
         return progress_shown(title, self.reports_progress and read_by_people() and not self._task.async_val)
@@ -71,6 +76,7 @@ class DtrAction(SharedByForks, ActionBase):
             check_mode=bool(self._task.check_mode),
             diff=bool(self._task.diff),
             invocation=_shows_invocation(variables),
+            verbosity=self._verbosity,
             environment={name: str(value) for name, value in environment.items()},
         )
         return run_here(declaration, task)

@@ -12,21 +12,30 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import hmac
+import json
 import typing as t
 from urllib.parse import urlsplit
 
 import yaml
 
+from ...module_utils.common.credentials import blanked, comparable
+from ...module_utils.common.failure import Failure
 from ...module_utils.swarm.compose import duration
-from ...module_utils.swarm.objects import FILE_LABEL, STACK_LABEL
-from ..settings.credentials import blanked, carries_credentials
+from ...module_utils.swarm.objects import (
+    CERTIFICATES_LABEL,
+    CONFIG_FILE,
+    CONTENT_LABEL,
+    FILE_LABEL,
+    STACK_LABEL,
+)
+from ...module_utils.x509 import certificates
+from ..settings.credentials import carries_credentials
 from ..settings.model import Settings
 from ..settings.presets import PRODUCTS
 
 CONFIG = "config"
 SECRET = "secret"
 
-CONFIG_FILE = "config.yml"
 CERTIFICATE_FILE = "cache.cert.pem"
 KEY_FILE = "cache.key.pem"
 SECRETS_FOLDER = "/run/secrets"
@@ -36,6 +45,8 @@ SECRETS_FOLDER = "/run/secrets"
 DRAIN_TIMEOUT = "30s"
 # The Engine kills a container that has not ended this long after the last request had to be finished.
 SECONDS_TO_END = 10
+# Of a bundle of CAs, that many certificates are described.
+_DESCRIBED = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,10 +131,24 @@ def swarm_objects(settings: Settings, registry_ca: str | None) -> list[SwarmObje
             file=file,
             name=f"{settings.stack_name}_{file}_{content_mark(data)}",
             data=data,
-            labels={STACK_LABEL: settings.stack_name, FILE_LABEL: file},
+            labels={STACK_LABEL: settings.stack_name, FILE_LABEL: file, **_description(settings, kind, file, data)},
         )
         for kind, file, data in contents
     ]
+
+
+def _description(settings: Settings, kind: str, file: str, data: str) -> dict[str, str]:
+    """Labels with what everybody may know of a secret, for the next run to show what changes."""
+    if kind != SECRET or file == KEY_FILE:
+        return {}
+    if file == CONFIG_FILE:
+        shown = comparable(registry_config(settings))
+        return {CONTENT_LABEL: yaml.safe_dump(shown, sort_keys=False, default_flow_style=False)}
+    try:
+        described = [certificates.describe(each) for each in certificates.load_certificates(data)[:_DESCRIBED]]
+    except Failure:  # of settings that were refused
+        return {}
+    return {CERTIFICATES_LABEL: json.dumps(described)}
 
 
 def describe_deployment(settings: Settings, registry_ca: str | None) -> dict[str, t.Any]:

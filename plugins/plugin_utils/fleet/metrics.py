@@ -65,7 +65,7 @@ METRICS = (
     Metric(
         "dtr_cache_dangling_accounts",
         "Accounts whose cache no longer exists.",
-        _one(lambda cache: None if cache.accounts is None else len(cache.dangling)),
+        _one(lambda cache: None if cache.accounts is None else cache.dangling),
     ),
     Metric("dtr_cache_registered", "Whether DTR sends to the cache's URL.", _one(lambda cache: cache.registered)),
     Metric(
@@ -92,7 +92,7 @@ REGISTRY_METRICS: tuple[tuple[str, str, t.Callable[[RegistryStatus], float | Non
     (
         "dtr_cache_registry_dangling_accounts",
         "Accounts whose cache no longer exists and that no region declares.",
-        lambda registry: len(registry.dangling),
+        lambda registry: registry.dangling,
     ),
     (
         "dtr_cache_registry_lost_caches",

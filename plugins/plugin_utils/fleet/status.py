@@ -73,7 +73,7 @@ class RegistryStatus(t.NamedTuple):
     healthy: bool | None
     read_only: bool | None
     version: str
-    dangling: t.Sequence[str]
+    dangling: int
     lost: int
     cause: str
     hint: str
@@ -101,7 +101,7 @@ class CacheStatus:
     expires: datetime.datetime | None
     declared_until: datetime.datetime | None
     accounts: int | None
-    dangling: t.Sequence[str]
+    dangling: int
     registered: bool | None
     drift: t.Sequence[Step] | None
     serves: bool | None
@@ -135,7 +135,7 @@ def read_registries(rows: t.Any) -> list[RegistryStatus]:
             row.get("healthy"),
             row.get("read_only"),
             clean(row.get("version")),
-            [clean(account) for account in row.get("dangling") or []],
+            int(row.get("dangling") or 0),
             sum(each.get("answers") is False and each.get("accounts") != 0 for each in row.get("undeclared") or []),
             clean(row.get("cause")),
             clean(row.get("hint")),
@@ -219,7 +219,7 @@ def _cache(row: t.Mapping[str, t.Any], moment: datetime.datetime) -> CacheStatus
         expires=_expires(not_after, days_left, moment),
         declared_until=declared_until,
         accounts=row.get("accounts"),
-        dangling=[clean(account) for account in row.get("dangling") or []],
+        dangling=int(row.get("dangling") or 0),
         registered=row.get("registered"),
         drift=None if drift is None else [_step(step) for step in drift],
         serves=row.get("serves"),

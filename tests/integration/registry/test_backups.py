@@ -54,7 +54,11 @@ def test_the_same_again_leaves_the_file_alone(registry: Registry, saved: Json, p
 def test_check_mode_writes_no_file(registry: Registry, path: Path) -> None:
     registry.set_up({"a1": ASIA}, {"alice": "a1"})
     result = registry.run("backup", check=True, path=str(path))
-    assert result["changed"] and '"alice": "region-asia"' in result["diff"]["after"]
+    of_caches, of_accounts = result["diff"]
+    assert of_caches["after"] == f"{': '.join(ASIA)}\n"
+    assert "not in the file -> region-asia: alice" in of_accounts["prepared"]
+    whole = registry.run("backup", check=True, path=str(path), _ansible_verbosity=1)
+    assert result["changed"] and '"alice": "region-asia"' in whole["diff"]["after"]
     assert not path.exists() and list(path.parent.iterdir()) == []
 
 
@@ -102,12 +106,15 @@ def test_what_changed_since_goes_back(registry: Registry, saved: Json, path: Pat
     assert saved["changed"]
     assert registry.caches() == sorted([further, ASIA, EUROPE])
     assert registry.settings() == BY_NAME
-    assert result["diff"]["before"]["accounts"]["alice"] == f"region-asia ({moved[1]})"
-    assert {name: cache for name, cache in result["diff"]["after"]["accounts"].items() if name != "alice"} == {
-        "bob": "region-europe",
-        "carol": "region-asia",
-        "dave": "local",
-    }
+    old, new = f"region-asia ({moved[1]})", f"region-asia ({ASIA[1]})"
+    (of_accounts,) = (diff["prepared"] for diff in result["diff"] if "prepared" in diff)
+    assert of_accounts.strip().removeprefix("accounts: ").split("; ") == [
+        "local -> region-asia: carol",
+        "region-africa -> local: dave",
+        f"{old} -> region-asia ({ASIA[1]}): alice",
+        f"{old} -> region-europe: bob",
+    ]
+    assert new in of_accounts
     assert not registry.run("restore", path=str(path))["changed"]
 
 

@@ -162,7 +162,7 @@ def test_the_info_modules_tell_the_truth(registry: Registry, behaviour: Json) ->
     registry.control.behave(**behaviour)
     with registry.nothing_is_written():
         caches = registry.run("content_caches_info")
-        assignments = registry.run("cache_assignments_info")
+        assignments = registry.run("cache_assignments_info", names=True)
         state = registry.run("registry_info")
         authority = registry.run("registry_ca_info")
     assert [(cache["name"], cache["host"]) for cache in caches["content_caches"]] == registry.caches()
@@ -170,6 +170,8 @@ def test_the_info_modules_tell_the_truth(registry: Registry, behaviour: Json) ->
         account: None if cache == "dangling" else cache for account, cache in registry.settings().items()
     }
     assert len(assignments["accounts"]) == len(NAMED_USERS) + 1 + ACCOUNTS
+    assert assignments["total"] == sum(assignments["counts"].values()) + assignments["dangling_count"]
+    assert assignments["counts"]["region-asia"] == 3
     assert assignments["dangling"] == ["carol", "dave", "erin"]
     assert assignments["by_cache"]["region-asia"] == ["alice", "ivan", "user00001"]
     unhealthy = behaviour.get("unhealthy", "")

@@ -70,7 +70,7 @@ def test_one_question_for_all_hosts_of_a_dtr(site: Site) -> None:
     asked: list[str] = []
     hosts = {"asia": facts("asia", site.url), "europe": facts("europe", site.url), "new": {"inventory_hostname": "new"}}
     result = observe(hosts, credentials(asked, site.url))
-    assert asked == ["asia"]
+    assert asked[0] == "asia" and len(asked) == 1
     assert [(row["region"], row["state"]) for row in result["regions"]] == [
         ("asia", "unhealthy"),
         ("europe", "unhealthy"),
@@ -80,6 +80,10 @@ def test_one_question_for_all_hosts_of_a_dtr(site: Site) -> None:
     assert "port 1 refuses connections" in result["regions"][0]["cause"]
     (registry,) = result["registries"]
     assert (registry["url"], registry["healthy"], registry["cause"]) == (site.url, True, None)
+    assert [row["dangling"] for row in (*result["regions"], registry)] == [0, 0, 0]
+    assert "dangling_accounts" not in registry
+    named = observe(hosts, credentials(asked, site.url), {"names": True})
+    assert named["registries"][0]["dangling_accounts"] == []
     assert not result["changed"]
     assert not result.get("failed")
     assert PASSWORD not in str(result)

@@ -9,7 +9,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from ansible import constants
+from ansible import constants, context
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action.normal import ActionModule as NormalAction
 from ansible_collections.dtr.cache.tests.unit.support.actions import make_action
@@ -131,3 +131,58 @@ def test_and_a_failure_of_its_own_later() -> None:
     result, _warnings = plan(AnsibleConnectionFailure("no route to host"))
     assert (result["failure"]["code"], result["failed"]) == ("MANAGER_UNREACHABLE", True)
     assert result["msg"].startswith("The manager asia cannot be reached any more: no route to host")
+
+
+CHANGED: dict[str, t.Any] = {
+    "before": {"services": {"st_cache": {"image": "a:1"}}},
+    "after": {"services": {"st_cache": {"image": "a:2"}}},
+    "files": [
+        {"file": "config.yml", "before_name": "one", "after_name": "two", "before": "ttl: 1h\n", "after": "ttl: 2h\n"}
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("asked", "check_mode", "reader", "shown"),
+    [
+        (True, False, "default", True),
+        (True, False, "ansible.posix.json", False),
+        (True, True, "default", False),  # Ansible shows it, as the task is a change then
+        (False, False, "default", False),
+    ],
+)
+def test_what_changes_is_shown_in_a_real_run_as_well(
+    asked: bool, check_mode: bool, reader: str, shown: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "DEFAULT_STDOUT_CALLBACK", reader)
+    monkeypatch.setattr(context, "CLIARGS", {})
+    display = mock.Mock()
+    action = make_action("stack_plan", {"name": "st"}, display=display, check_mode=check_mode)
+    action._task.diff = asked
+    answer = {"changed": check_mode, "steps": ["update"], "diff": CHANGED}
+    with mock.patch.object(NormalAction, "run", return_value=answer):
+        result = action.run(task_vars={"inventory_hostname": "asia", "__dtr_cache": fact()})
+    lines = [line for call in display.display.call_args_list for line in call.args[0].splitlines()]
+    assert bool(lines) == shown
+    if shown:
+        assert lines[0] == "What changes in the Swarm of asia:"
+        assert {"--- before: stack st", "-    image: a:1", "+    image: a:2", "-ttl: 1h", "+ttl: 2h"} <= set(lines)
+        assert {"--- before: config.yml (one)", "+++ after: config.yml (two)"} <= set(lines)
+    assert result["diff"] == (
+        [
+            {
+                "before_header": "stack st",
+                "after_header": "stack st",
+                "before": "services:\n  st_cache:\n    image: a:1\n",
+                "after": "services:\n  st_cache:\n    image: a:2\n",
+            },
+            {
+                "before_header": "config.yml (one)",
+                "after_header": "config.yml (two)",
+                "before": "ttl: 1h\n",
+                "after": "ttl: 2h\n",
+            },
+        ]
+        if asked
+        else CHANGED
+    )

@@ -87,12 +87,20 @@ class TestContentCaches:
     def test_the_diff_is_given_when_asked_for(self, lab: Lab) -> None:
         lab.dtr.add_cache("asia", "https://old.example.org", "alice")
         assert "diff" not in lab.run("content_caches", caches=[ASIA], check=True)
-        diff = lab.run("content_caches", caches=[ASIA], check=True, _ansible_diff=True)["diff"]
-        assert diff["before"]["accounts"] == {"alice": "asia (https://old.example.org)"}
-        assert diff["after"] == {
-            "content_caches": [ASIA],
-            "accounts": {"alice": "asia (https://asia.example.org:443)"},
-        }
+        lab.dtr.add_cache("europe", "https://europe.example.org")
+        shown: dict[str, t.Any] = {"caches": [ASIA], "check": True, "_ansible_diff": True}
+        of_caches, of_accounts = lab.run("content_caches", **shown)["diff"]
+        assert (of_caches["before"], of_caches["after"]) == (
+            "asia: https://old.example.org\n",
+            f"asia: {ASIA['host']}\n",
+        )
+        way = f"asia (https://old.example.org) -> asia ({ASIA['host']})"
+        assert of_accounts == {"prepared": f"accounts: {way}: alice\n"}
+        each = lab.run("content_caches", **shown, _ansible_verbosity=1)["diff"][2]
+        assert (each["before"], each["after"]) == (
+            "alice: asia (https://old.example.org)\n",
+            f"alice: asia ({ASIA['host']})\n",
+        )
 
     def test_one_list_and_one_write_a_difference(self, lab: Lab) -> None:
         fleet = [{"name": f"cache-{number}", "host": f"https://cache-{number}.example.org"} for number in range(100)]
@@ -292,7 +300,8 @@ class TestCacheAssignments:
             lab.dtr.add_user(f"user{number:03}")
         lab.dtr.add_cache("asia", ASIA["host"])
         lab.dtr.fault = lambda request, _act: reply if request.method == "PATCH" else None
-        result = lab.run("cache_assignments", assignments=[{"cache": "asia", "everyone": True}], concurrency=4)
+        assignments = [{"cache": "asia", "everyone": True}]
+        result = lab.run("cache_assignments", assignments=assignments, concurrency=4, _ansible_verbosity=1)
         assert len(result["failed_accounts"]) == 203
         assert lab.site.count("PATCH") <= 8
 
@@ -348,9 +357,19 @@ class TestInfo:
     def test_assignments(self, lab: Lab) -> None:
         lab.dtr.add_cache("asia", ASIA["host"], "alice", "dave")
         lab.dtr.settings["bob"] = "gone"
-        result = lab.run("cache_assignments_info")
-        assert result["by_cache"] == {"asia": ["alice", "dave"], "local": ["carol"]}
-        assert result["dangling"] == ["bob"]
+        lab.dtr.add_user("erin", isActive=False)
+        counted = lab.run("cache_assignments_info")
+        numbers = {
+            "total": 5,
+            "counts": {"asia": 2, "local": 2},
+            "dangling_count": 1,
+            "inactive_count": 2,
+        }
+        assert {key: value for key, value in counted.items() if key not in ("changed", "invocation")} == numbers
+        result = lab.run("cache_assignments_info", names=True)
+        assert {key: result[key] for key in numbers} == numbers
+        assert result["by_cache"] == {"asia": ["alice", "dave"], "local": ["carol", "erin"]}
+        assert (result["dangling"], result["inactive"]) == (["bob"], ["dave", "erin"])
         assert lab.run("cache_assignments_info", accounts=["alice"])["by_cache"]["asia"] == ["alice"]
 
     def test_assignments_of_unknown_accounts(self, lab: Lab) -> None:

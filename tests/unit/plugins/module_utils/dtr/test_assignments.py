@@ -235,10 +235,7 @@ def test_dangling_ids_are_shown_and_repaired() -> None:
         {"name": "alice", "before": "gone (dangling)", "after": "asia"},
         {"name": "bob", "before": "gone (dangling)", "after": "local"},
     ]
-    assert result["diff"] == {
-        "before": {"alice": "gone (dangling)", "bob": "gone (dangling)"},
-        "after": {"alice": "asia", "bob": "local"},
-    }
+    assert result["diff"] == [{"prepared": "accounts: gone (dangling) -> asia: alice; gone (dangling) -> local: bob\n"}]
     assert "diff" not in report(changes, {}, CACHES, 2, diff=False)
     assert changes == [Change("alice", "gone", "1"), Change("bob", "gone", None)]
 

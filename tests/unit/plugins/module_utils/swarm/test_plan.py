@@ -359,3 +359,17 @@ def test_what_docker_would_not_take_is_a_failure_and_no_crash(definition: dict[s
     with pytest.raises(Failure) as caught:
         plan(swarm(LIVE_SPEC), wanted(definition=definition))
     assert caught.value.code == "INVALID_INPUT"
+
+
+def test_of_a_new_service_only_what_is_no_default_of_docker_is_shown() -> None:
+    (shown,) = plan(swarm(None, configs={}, secrets={}), wanted()).after["services"].values()
+    assert shown["restart_policy"] == {"condition": "on-failure"}
+    assert shown["update_config"] == {"delay": "5s", "failure_action": "rollback", "monitor": "10s"}
+    assert "rollback_config" not in shown
+    assert shown["image"] == "docker/dtr-content-cache:2.7.4"
+
+
+def test_of_a_part_only_what_differs_in_it_is_shown() -> None:
+    result = plan(swarm(change("UpdateConfig.FailureAction", "pause")), wanted())
+    assert result.before["services"] == {"dtr-cache_cache": {"update_config": {"failure_action": "pause"}}}
+    assert result.after["services"] == {"dtr-cache_cache": {"update_config": {"failure_action": "rollback"}}}

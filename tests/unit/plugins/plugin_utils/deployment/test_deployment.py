@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
 
 import pytest
 import yaml
+from ansible_collections.dtr.cache.plugins.module_utils.x509 import certificates
 from ansible_collections.dtr.cache.plugins.plugin_utils.deployment import definition as deployment
 from ansible_collections.dtr.cache.plugins.plugin_utils.settings.model import Settings
 from ansible_collections.dtr.cache.tests.unit.support.settings import CA, CACHE, read
@@ -332,3 +334,21 @@ def test_another_ca_of_dtr_is_seen_in_the_plan() -> None:
     assert deployment.changed_authorities({"before": services(dtr="same"), "after": services(dtr="same")}) == []
     first = {"before": {"services": {"dtr-cache_cache": "absent"}}, "after": after}
     assert deployment.changed_authorities(first) == deployment.changed_authorities({}) == []
+
+
+def test_labels_say_what_everybody_may_know_of_a_secret() -> None:
+    objects = {item.file: item for item in deployment.swarm_objects(settings_with(), CA.pem)}
+    (described,) = json.loads(objects["cache.cert.pem"].labels["dtr.cache.certificates"])
+    assert described == dict(certificates.describe(CACHE.certificate))
+    assert json.loads(objects["dtr.cert.pem"].labels["dtr.cache.certificates"])[0]["subject"] == "CN=ca"
+    for file in ("cache.key.pem", "config.yml"):
+        assert set(objects[file].labels) == {"dtr.cache.stack", "dtr.cache.file"}
+
+
+def test_so_they_do_of_a_config_that_is_a_secret() -> None:
+    storage = {"s3": {"bucket": "layers", "region": "eu", "accesskey": "hush", "secretkey": "hush"}}
+    objects = deployment.swarm_objects(settings_with(storage=storage, http_secret="hush" * 8), CA.pem)
+    (config,) = [item for item in objects if item.file == "config.yml"]
+    assert (config.kind, "hush" in config.data) == ("secret", True)
+    shown = config.labels["dtr.cache.content"]
+    assert "hush" not in shown and yaml.safe_load(shown)["storage"]["s3"]["bucket"] == "layers"

@@ -517,7 +517,7 @@ def test_a_dtr_is_asked_once_for_all_its_caches() -> None:
     assert dtr.asked["registry_info"] == dtr.asked["content_caches_info"] == {"timeout": 10, "retries": 1}
     assert [cache["name"] for cache in dtr.asked["cache_health"]["caches"]] == ["asia", "europe", "old"]
     assert dtr.asked["cache_health"]["timeout"] == 60
-    assert dtr.asked["cache_assignments_info"] == {"timeout": 30, "retries": 1}
+    assert dtr.asked["cache_assignments_info"] == {"timeout": 30, "retries": 1, "names": True}
     assert (results.probed, results.ca_problem) == ([], None)
 
 
