@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
 import hashlib
 import os
@@ -34,6 +35,8 @@ from ..plugin_utils.deployment.client_bundle import open_bundle
 from ..plugin_utils.deployment.definition import describe_deployment
 from ..plugin_utils.fleet.collisions import claims_of_others, collisions
 from ..plugin_utils.fleet.declared import regions_of
+from ..plugin_utils.fleet.observing.problems import SERVICE
+from ..plugin_utils.settings.dtr_image import with_image_of_dtr
 from ..plugin_utils.settings.model import Settings
 from ..plugin_utils.settings.public import public_settings
 from ..plugin_utils.settings.region import region_as_read
@@ -44,7 +47,7 @@ FACT = "__dtr_cache"
 # Without them a run at one host does not wait for the others, whose results it needs.
 STRATEGIES_APART = ("free", "host_pinned")
 # What is judged here, and no part of the variables' reading.
-STEP_NEEDS = ("confirmation", "verification", "warming", "backup", "registration", "assignment", "pull")
+STEP_NEEDS = ("confirmation", "rotation", "verification", "warming", "backup", "registration", "assignment", "pull")
 # Steps that other regions can get in the way of.
 SHARED_NEEDS = ("registration", "assignment", "swarm")
 # What an answer consists of, besides warnings.
@@ -128,15 +131,22 @@ class ActionModule(SharedByForks, ActionBase):
         # An observation reports it beside what else DTR says.
         answer["dtr_ca_problem"] = trouble
         answer["others"] = []
+        without_image: list[str] = []
         if options["fail"]:
             problems += self._collisions(reading, needs, answer, variables)
-            problems += [trouble] if trouble else self._registry_problems(reading, needs, answer)
+            found, version = ([trouble], None) if trouble else self._asked_of_dtr(reading, needs, answer)
+            problems += found
+            settings, without_image = with_image_of_dtr(settings, version, problems)
+            problems += without_image if "rotation" not in needs else []
         # Nobody is to ask another Engine than the one that was meant.
         answer["engine"] = {} if settings.client_bundle else dict(settings.engine)
         checked = list(needs)
         if {"swarm", "manager"} & set(needs):
             try:
                 answer["engine"] = self._engine(settings, variables)
+                if without_image and "rotation" in needs:
+                    settings = self._with_running_image(settings, answer, variables)
+                    problems += [] if settings.image else without_image
                 if not problems and options["ask_swarm"] != "never":
                     answer["changed"] = self._installed(settings, variables)
                 if options["ask_swarm"] == "always" or (options["ask_swarm"] == "to_complete" and problems):
@@ -182,16 +192,20 @@ class ActionModule(SharedByForks, ActionBase):
             return None, f"dtr_cache_registry_url: {fetched['msg']}"
         return {key: fetched[key] for key in ("pem", "trusted_by", "certificates")}, None
 
-    def _registry_problems(
+    def _asked_of_dtr(
         self, reading: Reading, needs: t.Collection[str], answer: t.Mapping[str, t.Any]
-    ) -> list[str]:
-        """What only DTR knows, where all is known that it takes to ask it."""
+    ) -> tuple[list[str], str | None]:
+        """What only DTR knows, where all is known that it takes to ask it: problems, and its version.
+
+        The version is empty where DTR does not say, and C(None) where it was not asked or did not answer.
+        """
         settings, authority = reading.settings, answer["dtr_ca"]
         if "registry" not in needs or authority is None or _mentions(reading.problems, "dtr_cache_registry_"):
-            return []
+            return [], None
         options = {
             **_connection(settings, authority),
             "registers": "registration" in needs,
+            "asks_version": "certificate" in needs,
             "cache_image": settings.image if "certificate" in needs else "",
         }
         assignments = {} if _mentions(reading.problems, "dtr_cache_assignments") else settings.assignments
@@ -204,8 +218,8 @@ class ActionModule(SharedByForks, ActionBase):
             options.update(image=settings.verify_image or "", repository=settings.verify_repository or "")
         asked = self._asked(PREREQUISITES, options, answer)
         if asked.get("failed"):
-            return [f"dtr_cache_registry_url: {asked['msg']}"]
-        return list(asked["problems"])
+            return [f"dtr_cache_registry_url: {asked['msg']}"], None
+        return list(asked["problems"]), asked.get("version")
 
     def _asked(
         self, module: DtrModule, options: t.Mapping[str, t.Any], answer: t.Mapping[str, t.Any]
@@ -287,6 +301,24 @@ class ActionModule(SharedByForks, ActionBase):
                 )
             return bool(result.get("changed"))
         return False
+
+    def _with_running_image(
+        self, settings: Settings, answer: t.Mapping[str, t.Any], variables: dict[str, t.Any]
+    ) -> Settings:
+        """The settings with the image that the cache has in the Swarm, which a rotation leaves as it is."""
+        arguments = {**answer["engine"], "name": settings.stack_name}
+        with contextlib.suppress(AnsibleConnectionFailure):
+            found = self._execute_module(module_name="dtr.cache.stack_plan", module_args=arguments, task_vars=variables)
+            running = {each["name"]: each["image"] for each in found.get("services") or []}
+            image = running.get(SERVICE) or ""
+            # One that goes by its digest alone has no tag by which it could be named again.
+            if ":" in image.rpartition("/")[2]:
+                answer["warnings"].append(
+                    f"The version of the DTR does not say which image its caches have, so the cache keeps {image}. Set "
+                    "dtr_cache_version, or dtr_cache_image, for the next deployment."
+                )
+                return dataclasses.replace(settings, image=image)
+        return settings
 
     def _swarm_problems(
         self, settings: Settings, engine: t.Mapping[str, t.Any], variables: dict[str, t.Any], warnings: list[str]

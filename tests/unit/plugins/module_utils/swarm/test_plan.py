@@ -359,3 +359,14 @@ def test_what_docker_would_not_take_is_a_failure_and_no_crash(definition: dict[s
     with pytest.raises(Failure) as caught:
         plan(swarm(LIVE_SPEC), wanted(definition=definition))
     assert caught.value.code == "INVALID_INPUT"
+
+
+@pytest.mark.parametrize("environment", [{}, {"A": "1"}])
+def test_an_image_that_is_not_known_is_not_compared(
+    vendors_file: dict[str, t.Any], environment: dict[str, str]
+) -> None:
+    service = {**vendors_file["services"]["cache"], "image": "", "environment": environment}
+    definition = {**vendors_file, "services": {"cache": service}}
+    steps = plan(swarm(LIVE_SPEC), wanted(definition=definition)).steps
+    assert ["image" in step["detail"] for step in steps if step["kind"] == "service"] == [False]
+    assert undeclared_parts("dtr-cache", "cache", {"Spec": LIVE_SPEC}, definition).count("image") == 0
