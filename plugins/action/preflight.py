@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import datetime
 import hashlib
 import os
@@ -18,6 +17,7 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
 from ..module_utils.common.failure import Failure
+from ..module_utils.module.authority import given_authority
 from ..module_utils.module.of_dtr import DtrModule
 from ..module_utils.module.options import PREFLIGHT_ARGUMENT_SPEC
 from ..module_utils.module.prerequisites import PREREQUISITES
@@ -35,8 +35,7 @@ from ..plugin_utils.deployment.client_bundle import open_bundle
 from ..plugin_utils.deployment.definition import describe_deployment
 from ..plugin_utils.fleet.collisions import claims_of_others, collisions
 from ..plugin_utils.fleet.declared import regions_of
-from ..plugin_utils.fleet.observing.problems import SERVICE
-from ..plugin_utils.settings.dtr_image import with_image_of_dtr
+from ..plugin_utils.settings.dtr_image import with_image_of_dtr, with_running_image
 from ..plugin_utils.settings.model import Settings
 from ..plugin_utils.settings.public import public_settings
 from ..plugin_utils.settings.region import region_as_read
@@ -145,7 +144,8 @@ class ActionModule(SharedByForks, ActionBase):
             try:
                 answer["engine"] = self._engine(settings, variables)
                 if without_image and "rotation" in needs:
-                    settings = self._with_running_image(settings, answer, variables)
+                    running = self._running(settings, answer["engine"], variables)
+                    settings = with_running_image(settings, running, answer["warnings"].append)
                     problems += [] if settings.image else without_image
                 if not problems and options["ask_swarm"] != "never":
                     answer["changed"] = self._installed(settings, variables)
@@ -178,7 +178,7 @@ class ActionModule(SharedByForks, ActionBase):
         if settings.registry_ca == "system":
             return {"pem": "", "trusted_by": "system", "certificates": []}, None
         if settings.registry_ca != "fetch":
-            return _given_authority(settings.registry_ca)
+            return given_authority(settings.registry_ca), None
         forgets = "trust" in needs and settings.client_trust_state == "absent"
         if not settings.registry_url or forgets or not {"registry", "address", "trust"} & set(needs):
             return None, None
@@ -195,10 +195,7 @@ class ActionModule(SharedByForks, ActionBase):
     def _asked_of_dtr(
         self, reading: Reading, needs: t.Collection[str], answer: t.Mapping[str, t.Any]
     ) -> tuple[list[str], str | None]:
-        """What only DTR knows, where all is known that it takes to ask it: problems, and its version.
-
-        The version is empty where DTR does not say, and C(None) where it was not asked or did not answer.
-        """
+        """Problems that only DTR knows, and its version; empty where it does not say, C(None) where it is not asked."""
         settings, authority = reading.settings, answer["dtr_ca"]
         if "registry" not in needs or authority is None or _mentions(reading.problems, "dtr_cache_registry_"):
             return [], None
@@ -302,23 +299,12 @@ class ActionModule(SharedByForks, ActionBase):
             return bool(result.get("changed"))
         return False
 
-    def _with_running_image(
-        self, settings: Settings, answer: t.Mapping[str, t.Any], variables: dict[str, t.Any]
-    ) -> Settings:
-        """The settings with the image that the cache has in the Swarm, which a rotation leaves as it is."""
-        arguments = {**answer["engine"], "name": settings.stack_name}
+    def _running(self, settings: Settings, engine: t.Mapping[str, t.Any], variables: dict[str, t.Any]) -> t.Any:
+        """What the Swarm has of the cache, as M(dtr.cache.stack_plan) says it; nothing where it cannot be asked."""
+        arguments = {**engine, "name": settings.stack_name}
         with contextlib.suppress(AnsibleConnectionFailure):
-            found = self._execute_module(module_name="dtr.cache.stack_plan", module_args=arguments, task_vars=variables)
-            running = {each["name"]: each["image"] for each in found.get("services") or []}
-            image = running.get(SERVICE) or ""
-            # One that goes by its digest alone has no tag by which it could be named again.
-            if ":" in image.rpartition("/")[2]:
-                answer["warnings"].append(
-                    f"The version of the DTR does not say which image its caches have, so the cache keeps {image}. Set "
-                    "dtr_cache_version, or dtr_cache_image, for the next deployment."
-                )
-                return dataclasses.replace(settings, image=image)
-        return settings
+            return self._execute_module("dtr.cache.stack_plan", module_args=arguments, task_vars=variables)
+        return {}
 
     def _swarm_problems(
         self, settings: Settings, engine: t.Mapping[str, t.Any], variables: dict[str, t.Any], warnings: list[str]
@@ -404,15 +390,6 @@ def _connection(settings: Settings, authority: t.Mapping[str, t.Any]) -> dict[st
         "validate_certs": settings.validate_certs,
         **({"ca_certificate": authority["pem"]} if authority["pem"] else {}),
     }
-
-
-def _given_authority(pem: str) -> tuple[dict[str, t.Any] | None, None]:
-    """A CA of the variables; one that cannot be read is a problem that the reading has reported."""
-    try:
-        described = [certificates.describe(each) for each in certificates.load_certificates(pem)]
-    except Failure:
-        return None, None
-    return {"pem": pem, "trusted_by": "given", "certificates": described}, None
 
 
 def _deployment(settings: Settings, authority: t.Mapping[str, t.Any] | None) -> dict[str, t.Any] | None:

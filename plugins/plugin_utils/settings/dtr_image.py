@@ -12,6 +12,7 @@ from ...module_utils.common.failure import Failure
 from .model import Settings
 from .presets import image_of_dtr
 
+SERVICE = "cache"
 # What decides the image.
 _OF_IMAGE = ("dtr_cache_version:", "dtr_cache_image:", "dtr_cache_product:")
 
@@ -35,3 +36,20 @@ def with_image_of_dtr(settings: Settings, version: str | None, problems: t.Itera
         return dataclasses.replace(settings, image=image_of_dtr(settings.product, version)), []
     except Failure as failure:
         return settings, [failure.message]
+
+
+def with_running_image(settings: Settings, running: t.Mapping[str, t.Any], warn: t.Callable[[str], None]) -> Settings:
+    """The settings with the image that the cache has in the Swarm, which a rotation leaves as it is.
+
+    Args:
+        running: What M(dtr.cache.stack_plan) says of the stack.
+    """
+    image = next((each["image"] for each in running.get("services") or [] if each["name"] == SERVICE), None) or ""
+    # One that goes by its digest alone has no tag by which it could be named again.
+    if ":" not in image.rpartition("/")[2]:
+        return settings
+    warn(
+        f"The version of the DTR does not say which image its caches have, so the cache keeps {image}. Set "
+        "dtr_cache_version, or dtr_cache_image, for the next deployment."
+    )
+    return dataclasses.replace(settings, image=image)

@@ -653,7 +653,7 @@ class TestVersion:
         swarm.return_value = {"services": [{"name": "cache", "image": "cache:2.7.4"}]}
         result = check(host(**self.OURS), [*DEPLOYMENT, "manager", "rotation"], ask_swarm="to_complete")
         assert result["settings"]["image"] == "cache:2.7.4"
-        assert [call.kwargs["module_name"] for call in swarm.call_args_list] == ["dtr.cache.stack_plan"]
+        assert [call.args for call in swarm.call_args_list] == [("dtr.cache.stack_plan",)]
         assert any("the cache keeps cache:2.7.4" in warning for warning in result["warnings"])
 
     @pytest.mark.parametrize("image", [None, "cache"])
