@@ -17,10 +17,10 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
 from ..module_utils.common.failure import Failure
+from ..module_utils.module.authority import given_authority
 from ..module_utils.module.of_dtr import DtrModule
 from ..module_utils.module.options import PREFLIGHT_ARGUMENT_SPEC
 from ..module_utils.module.prerequisites import PREREQUISITES
-from ..module_utils.x509 import certificates
 from ..modules.registry_ca_info import MODULE as REGISTRY_CA_INFO
 from ..plugin_utils.actions.forks import SharedByForks
 from ..plugin_utils.actions.in_process import Task, run_here
@@ -35,6 +35,7 @@ from ..plugin_utils.deployment.client_bundle import open_bundle
 from ..plugin_utils.deployment.definition import describe_deployment
 from ..plugin_utils.fleet.collisions import claims_of_others, collisions
 from ..plugin_utils.fleet.declared import regions_of
+from ..plugin_utils.settings.dtr_image import with_image_of_dtr, with_running_image
 from ..plugin_utils.settings.hosts import given_too_late
 from ..plugin_utils.settings.model import Settings
 from ..plugin_utils.settings.public import public_settings
@@ -44,7 +45,7 @@ from ..plugin_utils.settings.variables import Reading, connection_mark, machine_
 MODULE = "dtr.cache.preflight"
 FACT = "__dtr_cache"
 # What is judged here, and no part of the variables' reading.
-STEP_NEEDS = ("confirmation", "verification", "warming", "backup", "registration", "assignment", "pull")
+STEP_NEEDS = ("confirmation", "rotation", "verification", "warming", "backup", "registration", "assignment", "pull")
 # Steps that other regions can get in the way of.
 SHARED_NEEDS = ("registration", "assignment", "swarm")
 # What an answer consists of, besides warnings.
@@ -121,15 +122,23 @@ class ActionModule(SharedByForks, ActionBase):
         # An observation reports it beside what else DTR says.
         answer["dtr_ca_problem"] = trouble
         answer["others"] = []
+        without_image: list[str] = []
         if options["fail"]:
             problems += self._collisions(reading, needs, answer, variables)
-            problems += [trouble] if trouble else self._registry_problems(reading, needs, answer)
+            found, version = ([trouble], None) if trouble else self._asked_of_dtr(reading, needs, answer)
+            problems += found
+            settings, without_image = with_image_of_dtr(settings, version, problems)
+            problems += without_image if "rotation" not in needs else []
         # Nobody is to ask another Engine than the one that was meant.
         answer["engine"] = {} if settings.client_bundle else dict(settings.engine)
         checked = list(needs)
         if {"swarm", "manager"} & set(needs):
             try:
                 answer["engine"] = self._engine(settings, variables)
+                if without_image and "rotation" in needs:
+                    running = self._running(settings, answer["engine"], variables)
+                    settings = with_running_image(settings, running, answer["warnings"].append)
+                    problems += [] if settings.image else without_image
                 if not problems and options["ask_swarm"] != "never":
                     answer["changed"] = self._installed(settings, variables)
                 if options["ask_swarm"] == "always" or (options["ask_swarm"] == "to_complete" and problems):
@@ -161,7 +170,7 @@ class ActionModule(SharedByForks, ActionBase):
         if settings.registry_ca == "system":
             return {"pem": "", "trusted_by": "system", "certificates": []}, None
         if settings.registry_ca != "fetch":
-            return _given_authority(settings.registry_ca)
+            return given_authority(settings.registry_ca), None
         forgets = "trust" in needs and settings.client_trust_state == "absent"
         if not settings.registry_url or forgets or not {"registry", "address", "trust"} & set(needs):
             return None, None
@@ -175,16 +184,17 @@ class ActionModule(SharedByForks, ActionBase):
             return None, f"dtr_cache_registry_url: {fetched['msg']}"
         return {key: fetched[key] for key in ("pem", "trusted_by", "certificates")}, None
 
-    def _registry_problems(
+    def _asked_of_dtr(
         self, reading: Reading, needs: t.Collection[str], answer: t.Mapping[str, t.Any]
-    ) -> list[str]:
-        """What only DTR knows, where all is known that it takes to ask it."""
+    ) -> tuple[list[str], str | None]:
+        """Problems that only DTR knows, and its version; empty where it does not say, C(None) where it is not asked."""
         settings, authority = reading.settings, answer["dtr_ca"]
         if "registry" not in needs or authority is None or _mentions(reading.problems, "dtr_cache_registry_"):
-            return []
+            return [], None
         options = {
             **_connection(settings, authority),
             "registers": "registration" in needs,
+            "asks_version": "certificate" in needs,
             "cache_image": settings.image if "certificate" in needs else "",
         }
         assignments = {} if _mentions(reading.problems, "dtr_cache_assignments") else settings.assignments
@@ -197,8 +207,8 @@ class ActionModule(SharedByForks, ActionBase):
             options.update(image=settings.verify_image or "", repository=settings.verify_repository or "")
         asked = self._asked(PREREQUISITES, options, answer)
         if asked.get("failed"):
-            return [f"dtr_cache_registry_url: {asked['msg']}"]
-        return list(asked["problems"])
+            return [f"dtr_cache_registry_url: {asked['msg']}"], None
+        return list(asked["problems"]), asked.get("version")
 
     def _asked(
         self, module: DtrModule, options: t.Mapping[str, t.Any], answer: t.Mapping[str, t.Any]
@@ -280,6 +290,13 @@ class ActionModule(SharedByForks, ActionBase):
                 )
             return bool(result.get("changed"))
         return False
+
+    def _running(self, settings: Settings, engine: t.Mapping[str, t.Any], variables: dict[str, t.Any]) -> t.Any:
+        """What the Swarm has of the cache, as M(dtr.cache.stack_plan) says it; nothing where it cannot be asked."""
+        arguments = {**engine, "name": settings.stack_name}
+        with contextlib.suppress(AnsibleConnectionFailure):
+            return self._execute_module("dtr.cache.stack_plan", module_args=arguments, task_vars=variables)
+        return {}
 
     def _swarm_problems(
         self, settings: Settings, engine: t.Mapping[str, t.Any], variables: dict[str, t.Any], warnings: list[str]
@@ -365,15 +382,6 @@ def _connection(settings: Settings, authority: t.Mapping[str, t.Any]) -> dict[st
         "validate_certs": settings.validate_certs,
         **({"ca_certificate": authority["pem"]} if authority["pem"] else {}),
     }
-
-
-def _given_authority(pem: str) -> tuple[dict[str, t.Any] | None, None]:
-    """A CA of the variables; one that cannot be read is a problem that the reading has reported."""
-    try:
-        described = [certificates.describe(each) for each in certificates.load_certificates(pem)]
-    except Failure:
-        return None, None
-    return {"pem": pem, "trusted_by": "given", "certificates": described}, None
 
 
 def _deployment(settings: Settings, authority: t.Mapping[str, t.Any] | None) -> dict[str, t.Any] | None:

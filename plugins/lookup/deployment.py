@@ -23,6 +23,9 @@ options:
   registry_ca:
     description: The CA of the DTR in PEM, where the cache needs it and the variables do not hold it.
     type: str
+  image:
+    description: The cache's image, where the variables leave its version to the DTR, which is not asked here.
+    type: str
 """
 
 EXAMPLES = r"""
@@ -42,6 +45,7 @@ _raw:
   elements: raw
 """
 
+import dataclasses
 import typing as t
 
 from ansible.errors import AnsibleLookupError
@@ -61,8 +65,14 @@ class LookupModule(LookupBase):
         if problems:
             raise AnsibleLookupError("The cache's settings are not sound: " + "; ".join(problems))
         registry_ca = self.get_option("registry_ca")
+        settings = dataclasses.replace(settings, image=settings.image or self.get_option("image") or "")
         objects = swarm_objects(settings, registry_ca)
         if not terms:
+            if not settings.image:
+                raise AnsibleLookupError(
+                    "The variables leave the version of the cache to the DTR, which is not asked here; set "
+                    "dtr_cache_version, or give the option image."
+                )
             return [{**describe_deployment(settings, registry_ca), "review": files_for_review(settings, objects)}]
         contents = {item.file: item.data for item in objects}
         unknown = [term for term in terms if term not in contents]

@@ -88,6 +88,10 @@ regions:
         topic: {description: "What it is about, such as the edge and the name of a check.", type: list, elements: str}
     image: {description: The image of the live service., type: str, sample: "docker/dtr-content-cache:2.7.6"}
     version: {description: Its tag., type: str, sample: 2.7.6}
+    registry_version:
+      description: The version of the DTR, which the vendor wants the cache to have as well.
+      type: str
+      sample: 2.7.6
     replicas: {description: How many are C(wanted) and C(running)., type: dict, sample: {wanted: 2, running: 2}}
     certificate:
       description:

@@ -27,8 +27,9 @@ options:
         V(manager) a manager that can be used, V(swarm) the nodes, the port and the image as well.
       - V(address) is the DTR's address alone, V(port) the cache's port alone.
       - V(trust) is the DTR's address, and its CA unless C(dtr_cache_client_trust_state) is C(absent).
-      - V(confirmation) is C(dtr_cache_confirm_removal), outside of check mode. V(verification) is an image to pull or a
-        repository to prove with, V(warming) an image to warm, V(backup) the file of a backup.
+      - V(confirmation) is C(dtr_cache_confirm_removal), outside of check mode. V(rotation) keeps the running image
+        where neither the variables nor DTR say which one is wanted. V(verification) is an image to pull or a repository
+        to prove with, V(warming) an image to warm, V(backup) the file of a backup.
       - V(registration), V(assignment) and V(pull) are what DTR is asked about for V(registry) besides the credentials.
         An administrator registers caches, and no other region of the DTR has a cache of the same name. Accounts, teams
         and organisations of C(dtr_cache_assignments) are there, and no other region claims them as well.
@@ -45,6 +46,7 @@ options:
       - port
       - trust
       - confirmation
+      - rotation
       - verification
       - warming
       - backup

@@ -21,13 +21,15 @@ ASSIGN = "dtr.cache.assign"
 ONLY = ("--limit", "region-asia")
 MANAGER, SECOND, OTHER = "asia-1", "asia-2", "asia-3"
 CACHE_IMAGE = "docker/dtr-content-cache:2.7.4"
+UPGRADED_IMAGE = "docker/dtr-content-cache:2.7.6"
 MSR2_IMAGE = "mirantis/dtr-content-cache:2.8.2"
 MSR3_IMAGE = "registry.mirantis.com/msr/msr-content-cache:3.0.7"
 REGISTRY = "dtr.lab.test"
 PRIVATE_IMAGE = f"{REGISTRY}/engineering/content-cache:1"
 # The Engine pauses where it would roll back by default; the rest of the policy is the collection's.
 PAUSES = {"parallelism": 1, "failure_action": "pause", "monitor": "3s"}
-MSR2: dict[str, t.Any] = {"dtr_cache_product": "msr2", "dtr_cache_version": ""}
+MSR2: dict[str, t.Any] = {"dtr_cache_product": "msr2"}
+MSR2_VERSION, MSR3_VERSION = "2.8.2", "3.0.7"
 
 
 @pytest.fixture(scope="module")
@@ -70,14 +72,35 @@ def diff_lines(run: Run) -> list[str]:
     return [line for line in run.output.splitlines() if re.match(r"[-+](?![-+]{2})", line)]
 
 
-def test_a_new_version_is_the_only_thing_that_its_diff_shows(fleet: Lab, play: Play) -> None:
-    run = play(DEPLOY, *ONLY, "--check", "--diff", dtr_cache_version="2.7.6")
+def test_an_upgraded_dtr_takes_its_cache_along(fleet: Lab, play: Play) -> None:
+    fleet.control.behave(version="2.7.6")
+    status = play("dtr.cache.status", *ONLY).output
+    assert "2.7.4 (DTR 2.7.6)" in status
+    assert "update service (image)" in status
+    # It is the only thing that the diff shows.
+    run = play(DEPLOY, *ONLY, "--check", "--diff")
     assert run.code == 0, run.output
     removed, added = diff_lines(run)
     assert (removed[0], added[0]) == ("-", "+")
     assert "docker/dtr-content-cache:2.7.4" in removed
     assert removed[1:].replace("2.7.4", "2.7.6") == added[1:]
     assert service_spec(fleet)["TaskTemplate"]["ContainerSpec"]["Image"] == CACHE_IMAGE
+    run = play(DEPLOY, *ONLY)
+    assert run.code == 0, run.output
+    assert run.regions()["region-asia"]["changed"] == "1 service"
+    assert running_images(fleet, "dtr-cache_cache") == [UPGRADED_IMAGE]
+    assert play(DEPLOY, *ONLY).total("changed") == 0
+
+
+def test_a_dtr_that_does_not_say_its_version_stops_deployments_alone(fleet: Lab, play: Play) -> None:
+    fleet.control.behave(states_version=False)
+    run = play(DEPLOY, *ONLY, "--check")
+    assert run.code != 0
+    assert "dtr_cache_version: the DTR does not say which version it has" in run.output
+    run = play("dtr.cache.rotate", *ONLY, "--check")
+    assert (run.code, run.total("changed")) == (0, 0), run.output
+    assert f"the cache keeps {UPGRADED_IMAGE}" in run.output
+    fleet.control.behave(states_version=True)
 
 
 def test_a_second_cache_in_the_same_swarm_leaves_the_first_alone(fleet: Lab, play: Play) -> None:
@@ -130,6 +153,7 @@ def test_assignments_of_the_fleet_are_announced_made_and_left_alone(fleet: Lab, 
 
 
 def test_a_manager_that_does_not_lead_deploys_the_second_product(fleet: Lab, play: Play) -> None:
+    fleet.control.behave(version=MSR2_VERSION)
     fleet.inside(SECOND, "docker", "tag", CACHE_IMAGE, MSR2_IMAGE)
     fleet.inside(MANAGER, "docker", "node", "promote", SECOND)
     deadline = time.monotonic() + 30
@@ -180,12 +204,12 @@ def test_an_update_that_paused_without_the_registrys_credentials_goes_on_with_th
 
 
 def test_the_third_product_has_names_of_its_own(fleet: Lab, play: Play) -> None:
+    fleet.control.behave(version=MSR3_VERSION)
     fleet.inside(OTHER, "docker", "tag", CACHE_IMAGE, MSR3_IMAGE)
     run = play(
         DEPLOY,
         *ONLY,
         dtr_cache_product="msr3",
-        dtr_cache_version="",
         dtr_cache_nodes=[OTHER],
         dtr_cache_port=8443,
         dtr_cache_verify_image="",

@@ -43,6 +43,15 @@ def fetch_authority(module: Module) -> dict[str, t.Any]:
     return {"pem": pem, "certificates": described, "trusted_by": trusted_by}
 
 
+def given_authority(pem: str) -> dict[str, t.Any] | None:
+    """The same of a CA that is there; C(None) for one that cannot be read."""
+    try:
+        described = [certificates.describe(each) for each in certificates.load_certificates(pem)]
+    except Failure:
+        return None
+    return {"pem": pem, "trusted_by": "given", "certificates": described}
+
+
 def _fetch(module: Module) -> tuple[str, str]:
     """What C(/ca) says, and what verifies it."""
     if module.params["validate_certs"]:

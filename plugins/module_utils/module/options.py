@@ -43,7 +43,7 @@ PREFLIGHT_ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
         "elements": "str",
         "choices": [
             *("cache", "registry", "certificate", "manager", "swarm", "address", "port", "trust"),
-            *("confirmation", "verification", "warming", "backup", "registration", "assignment", "pull"),
+            *("confirmation", "rotation", "verification", "warming", "backup", "registration", "assignment", "pull"),
         ],
         "required": True,
     },

@@ -26,7 +26,10 @@ def find(module: Module) -> dict[str, t.Any]:
         pulls_of=params["pulls_of"] or {},
         **{
             name: params[name]
-            for name in ("cache", "others", "pull_account", "warms", "image", "repository", "cache_image")
+            for name in (
+                *("cache", "others", "pull_account", "warms", "image", "repository"),
+                *("asks_version", "cache_image"),
+            )
         },
     )
     session = DtrSession(module, concurrency=CONCURRENCY)
@@ -34,13 +37,14 @@ def find(module: Module) -> dict[str, t.Any]:
         findings = registry_findings(dtr, session.transport, wanted)
     for warning in findings.warnings:
         module.warn(warning)
-    return {"problems": findings.problems}
+    return {"problems": findings.problems, "version": findings.version}
 
 
 PREREQUISITES = DtrModule(
     find,
     {
         "registers": {"type": "bool", "default": False},
+        "asks_version": {"type": "bool", "default": False},
         "assignments": ACCOUNT_OF,
         "others": {"type": "list", "elements": "dict", "default": [], "options": _CLAIMS},
         "pulls_of": ACCOUNT_OF,

@@ -9,11 +9,11 @@ Only reads. What a DTR cannot be asked, such as an older one, is nothing against
 from __future__ import annotations
 
 import dataclasses
-import re
 import typing as t
 
 from ..common.failure import Failure
 from ..common.side_by_side import side_by_side
+from ..dtr import versions
 from ..dtr.api import DtrApi
 from ..dtr.assignments_apply import claimed_elsewhere, look_up
 from ..dtr.assignments_plan import parse_assignments, parse_others, resolve
@@ -30,7 +30,6 @@ MOST_GROUPS = 16
 _SHOWN = 50
 _NO_SUCH_QUESTION = (404, 405, 406)
 _NO_ACCESS = ("", "none")
-_VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +47,8 @@ class Wanted:
         warms: Whether it pulls images that are not looked up first.
         image: The image that is pulled as a proof.
         repository: The repository that a new image is pushed to.
-        cache_image: The reference of the cache's own image, where it is deployed.
+        asks_version: Whether DTR's own version matters, as a cache is deployed.
+        cache_image: The reference of that cache's image, where it is known before.
     """
 
     username: str
@@ -61,6 +61,7 @@ class Wanted:
     warms: bool = False
     image: str = ""
     repository: str = ""
+    asks_version: bool = False
     cache_image: str = ""
 
     @property
@@ -69,10 +70,14 @@ class Wanted:
 
 
 class Findings(t.NamedTuple):
-    """What stands against the run, and what is only worth knowing."""
+    """What stands against the run, and what is only worth knowing.
+
+    C(version) is DTR's own where that was asked: empty where DTR does not say, and C(None) where it did not answer.
+    """
 
     problems: list[str]
     warnings: list[str]
+    version: str | None = None
 
 
 def registry_findings(dtr: DtrApi, transport: Transport, wanted: Wanted) -> Findings:
@@ -93,7 +98,7 @@ def registry_findings(dtr: DtrApi, transport: Transport, wanted: Wanted) -> Find
     warnings = _about_version(wanted, answers.version)
     if standing.settings.get("readOnlyRegistry"):
         warnings.append(f"{transport.base_url} is in its read-only mode: nobody can push to it.")
-    return Findings(problems, warnings)
+    return Findings(problems, warnings, answers.version)
 
 
 class _Standing(t.NamedTuple):
@@ -136,7 +141,7 @@ class _Answers:
             questions["image"] = self._about_image
         if self._wanted.repository:
             questions["repository"] = self._ask_repository
-        if self._wanted.cache_image:
+        if self._wanted.asks_version:
             questions["version"] = self._ask_version
         self._ask_all(questions)
         # Whose right is asked depends on who is there, and means something only where the image is.
@@ -203,11 +208,12 @@ class _Answers:
 
     def _ask_version(self) -> list[str]:
         try:
-            self.version = self._dtr.version()
+            self.version = self._dtr.version() or ""
         except Failure as failure:
-            # No run needs it.
+            # Who has chosen a version needs it not.
             if _is_out_of_reach(failure):
                 raise
+            self.version = ""
         return []
 
     def _about_right(self) -> list[str]:
@@ -266,14 +272,10 @@ def _about_repository(wanted: Wanted, exists: bool | None, settings: Json) -> li
 
 
 def _about_version(wanted: Wanted, version: str | None) -> list[str]:
-    tag = _VERSION.match(wanted.cache_image.partition("@")[0].rpartition("/")[2].rpartition(":")[2])
-    of_dtr = _VERSION.match(version or "")
-    if not tag or not of_dtr or tag[0] == of_dtr[0]:
+    tag = versions.tag_of(wanted.cache_image)
+    if versions.are_same(tag, version) is not False:
         return []
-    return [
-        f"The cache's image has version {tag[0]} and DTR has {of_dtr[0]}. The vendor wants both the same, as a "
-        "difference gives authentication errors: set dtr_cache_version."
-    ]
+    return [f"{versions.difference(tag, version or '')} Leave out dtr_cache_version, or set it, or dtr_cache_image."]
 
 
 def _without_right(wanted: Wanted, transport: Transport) -> list[str]:

@@ -80,7 +80,7 @@ def plan(swarm: Swarm, wanted: WantedStack) -> Plan:
         live = swarm.services.get(name)
         before, after = two_views(wanted.name, name, live, wanted.definition)
         _plan_service(result, f"{wanted.name}_{name}", before, after)
-        if live and before["image"] != after["image"] and _noted_image(live) == service["image"]:
+        if live and before.get("image") != after.get("image") and _noted_image(live) == service["image"]:
             result.kept_images.append(name)
     if wanted.configs or wanted.secrets:
         updated = {step["name"] for step in result.steps if step["kind"] == "service"}

@@ -47,7 +47,8 @@ def _wanted_view(stack: str, service: Raw, definition: Raw) -> View:
     placement = deploy.get("placement") or {}
     restart = compose.restart_policy(service)
     return _said(
-        image=compose.image(service["image"], with_digest=True),
+        # Where it is empty it is not known which one is wanted, and that which runs is no difference.
+        image=service["image"] and compose.image(service["image"], with_digest=True),
         entrypoint=compose.words(service.get("entrypoint")),
         command=compose.words(service.get("command")),
         replicas="one on each node" if deploy.get("mode") == "global" else _number(deploy.get("replicas"), 1),
@@ -119,8 +120,9 @@ def live_ports(spec: Raw) -> list[compose.Port]:
 
 def undeclared_parts(stack: str, name: str, live: Raw, definition: Raw) -> list[str]:
     """What of a live service is not as a stack's definition declares it, ordered by name."""
-    wanted = wanted_service(stack, name, definition)
-    return different(live_service(live["Spec"], with_digest="@" in wanted["image"]), wanted)
+    before, wanted = two_views(stack, name, live, definition)
+    before.pop("update", None)
+    return different(before, wanted)
 
 
 def two_views(stack: str, name: str, live: Raw | None, definition: Raw) -> tuple[View, View]:
@@ -128,7 +130,9 @@ def two_views(stack: str, name: str, live: Raw | None, definition: Raw) -> tuple
     wanted = wanted_service(stack, name, definition)
     if live is None:
         return {}, wanted
-    view = live_service(live["Spec"], with_digest="@" in wanted["image"])
+    view = live_service(live["Spec"], with_digest="@" in wanted.get("image", ""))
+    if "image" not in wanted:
+        del view["image"]
     if (live.get("UpdateStatus") or {}).get("State") in ("paused", "rollback_paused"):
         # A difference, which deploying again sets going.
         view["update"] = "paused"

@@ -24,8 +24,9 @@ from ...module_utils.health.checks import (
 from ...module_utils.logs.catalogue.cause import START, STORAGE
 from ...module_utils.logs.causes import VAGUE
 from .facts import HostFacts, Result
-from .observing.problems import REPLICAS
+from .observing.problems import REPLICAS, VERSION
 from .observing.regions import HEALTHY, UNHEALTHY, reported_row
+from .observing.versions import difference, differs
 
 Finding = t.Mapping[str, t.Any]
 Topic = tuple[str, str]
@@ -150,8 +151,15 @@ def verdict(row: Result, findings: t.Sequence[Finding], unread: t.Sequence[str] 
         "verdict": first.headline if first else None,
         "fix": first.fix if first else None,
         "causes": [cause.row() for cause in causes],
-        "notes": [*notes, *_unknown(row), *unread],
+        "notes": [*notes, *_other_version(row), *_unknown(row), *unread],
     }
+
+
+def _other_version(row: Result) -> list[str]:
+    """That the cache has another version than its DTR, where that is no problem of the row."""
+    if not differs(row) or any(tuple(problem["topic"]) == VERSION for problem in row["problems"]):
+        return []
+    return [f"{difference(row)} dtr_cache_version or dtr_cache_image say so."]
 
 
 def _unknown(row: Result) -> list[str]:

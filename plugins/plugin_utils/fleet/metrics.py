@@ -69,6 +69,11 @@ METRICS = (
     ),
     Metric("dtr_cache_registered", "Whether DTR sends to the cache's URL.", _one(lambda cache: cache.registered)),
     Metric(
+        "dtr_cache_version_matches",
+        "Whether the cache has the version of its DTR.",
+        _one(lambda cache: cache.same_version),
+    ),
+    Metric(
         "dtr_cache_drift_steps",
         "What a deployment would change.",
         _one(lambda cache: None if cache.drift is None else len(cache.drift)),

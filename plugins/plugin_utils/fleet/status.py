@@ -16,6 +16,7 @@ import typing as t
 from ansible.errors import AnsibleFilterError
 
 from ...module_utils.common.edges import EDGES
+from ...module_utils.dtr.versions import are_same
 
 # Worst first.
 STATES = ("unhealthy", "unknown", "healthy")
@@ -94,6 +95,7 @@ class CacheStatus:
     others: t.Sequence[Problem]
     image: str
     version: str
+    registry_version: str
     wanted: int | None
     running: int | None
     days_left: int | None
@@ -106,6 +108,11 @@ class CacheStatus:
     drift: t.Sequence[Step] | None
     serves: bool | None
     edges: t.Sequence[Edge]
+
+    @property
+    def same_version(self) -> bool | None:
+        """Whether the cache has the version of its DTR, as the vendor wants it."""
+        return are_same(self.version, self.registry_version)
 
     @property
     def checks(self) -> list[Check]:
@@ -212,6 +219,7 @@ def _cache(row: t.Mapping[str, t.Any], moment: datetime.datetime) -> CacheStatus
         others=[_problem(problem) for problem in (row.get("problems") or [])[1:]],
         image=clean(row.get("image")),
         version=clean(row.get("version")),
+        registry_version=clean(row.get("registry_version")),
         wanted=replicas.get("wanted"),
         running=replicas.get("running"),
         days_left=days_left,

@@ -11,6 +11,7 @@ import hmac
 import re
 import typing as t
 
+from ...module_utils.common.failure import Failure
 from ...module_utils.common.urls import canonical_server
 from . import values
 from .addresses import https_url, is_host
@@ -18,7 +19,7 @@ from .certificate import read_authorities
 from .config_extra import config_problems
 from .image import TAG, reference
 from .model import CACHE, REGISTRY
-from .presets import PRODUCTS, Product
+from .presets import PRODUCTS, Product, image_of_version
 from .reader import Reader
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -34,11 +35,18 @@ def read_address(reader: Reader, needs: t.Collection[str]) -> dict[str, t.Any]:
 
 
 def read_software(reader: Reader) -> tuple[Product, str]:
-    """The line of products, and the image."""
+    """The line of products, and the image; empty where its version is to be that of the DTR."""
     product = PRODUCTS[reader.choice("product", PRODUCTS)]
-    version = reader.value("version", values.matching(TAG, "a version such as 2.7.6"), product.version)
-    image = reader.value("image", reference, "")
-    return product, image or f"{product.image}:{version}"
+    version = reader.value("version", values.matching(TAG, "a version such as 2.7.6"), "")
+    image = str(reader.value("image", reference, ""))
+    if image or not version or reader.is_reported("product"):
+        return product, image
+    try:
+        return product, image_of_version(product, version)
+    except Failure as failure:
+        variable, _colon, sentence = failure.message.partition(": ")
+        reader.problem(variable, sentence)
+        return product, ""
 
 
 def read_configuration(

@@ -33,7 +33,7 @@ class Settings:
     host: str
     port: int
     product: Product
-    image: str
+    image: str  # empty: that of the DTR's own version
     # The DTR
     registry_url: str
     registry_username: str

@@ -11,6 +11,8 @@ import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.dtr.api import DtrApi
 from ansible_collections.dtr.cache.plugins.module_utils.http.transport import Transport
 from ansible_collections.dtr.cache.plugins.module_utils.pulling.prerequisites import Findings, Wanted, registry_findings
+from ansible_collections.dtr.cache.plugins.plugin_utils.settings.dtr_image import with_image_of_dtr
+from ansible_collections.dtr.cache.tests.unit.support.settings import read
 
 from ..forms import play_of
 from .conftest import Json, Registry
@@ -44,8 +46,44 @@ CLAIMS: Json = {"accounts": ["alice"], "teams": ["engineering/backend"], "orgs":
 def test_a_sound_run_writes_nothing_and_finds_nothing(registry: Registry, behaviour: Json) -> None:
     registry.control.behave(**behaviour)
     with registry.nothing_is_written():
-        found = findings(registry, registers=True, assignments=CLAIMS, cache_image="docker/dtr-content-cache:2.7.4")
-    assert found == Findings([], [])
+        found = findings(
+            registry,
+            registers=True,
+            assignments=CLAIMS,
+            asks_version=True,
+            cache_image="docker/dtr-content-cache:2.7.4",
+        )
+    assert found == Findings([], [], "2.7.4")
+
+
+@pytest.mark.parametrize(
+    ("product", "version", "image"),
+    [
+        ("dtr", "2.5.16", "docker/dtr-content-cache:2.5.16"),
+        ("dtr", "2.6.12", "docker/dtr-content-cache:2.6.12"),
+        ("dtr", "2.7.6", "docker/dtr-content-cache:2.7.6"),
+        ("msr2", "2.8.2", "mirantis/dtr-content-cache:2.8.2"),
+        ("msr2", "2.9.4", "mirantis/dtr-content-cache:2.9.4"),
+        ("msr2", "2.10.0", "dtr_cache_image: no document of the vendor names"),
+        ("msr3", "3.0.7", "registry.mirantis.com/msr/msr-content-cache:3.0.7"),
+        ("msr3", "3.1.0", "registry.mirantis.com/msr/msr-content-cache:3.1.0"),
+        ("msr3", None, "dtr_cache_version: the DTR does not say which version it has"),
+    ],
+)
+def test_each_version_of_a_dtr_has_its_image_or_asks_for_it(
+    registry: Registry, product: str, version: str | None, image: str
+) -> None:
+    registry.control.behave(**({"version": version} if version else {"states_version": False}))
+    found = findings(registry, registers=True, asks_version=True)
+    assert (found.problems, found.warnings) == ([], [])
+    settings, problems = with_image_of_dtr(read(product=product, version=None)[0], found.version, [])
+    assert " ".join([settings.image, *problems]).strip().startswith(image)
+
+
+def test_a_cache_of_another_version_is_a_warning(registry: Registry) -> None:
+    registry.control.behave(version="2.9.4")
+    (warning,) = findings(registry, asks_version=True, cache_image="docker/dtr-content-cache:2.7.6").warnings
+    assert warning.startswith("The cache has version 2.7.6 and its DTR has 2.9.4.")
 
 
 @pytest.mark.parametrize("behaviour", [{}, {"enzi_unauthenticated": "redirected"}])

@@ -9,7 +9,7 @@ from pathlib import Path
 from . import certificates, registry, ssh
 from .files import write_file
 from .folders import PROJECT, Folders
-from .topology import ASIA, CACHE_VERSIONS, EUROPE, REGIONS, REGISTRY_URL, Region
+from .topology import ASIA, EUROPE, REGIONS, REGISTRY_URL, Region
 
 INVENTORY = PROJECT / "inventory" / "lab"
 
@@ -81,8 +81,6 @@ dtr_cache_registry_password: >-
   {{{{ (lookup('ansible.builtin.file', lab_passwords) | from_json)['{registry.ADMIN}'] }}}}
 lab_passwords: "{{{{ lab_state }}}}/{_in(folders, registry.passwords_file(folders))}"
 
-# The cache's version should be DTR's.
-dtr_cache_version: "{CACHE_VERSIONS[0]}"
 # The image lies on each node; no registry has it to say which digest it has.
 dtr_cache_resolve_image: never
 # The routing mesh needs IPVS in the kernel, which not every machine has:

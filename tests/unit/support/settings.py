@@ -29,6 +29,7 @@ GOOD: dict[str, t.Any] = {
     "dtr_cache_registry_url": "https://dtr.example.org/",
     "dtr_cache_registry_username": "admin",
     "dtr_cache_registry_password": "a password",
+    "dtr_cache_version": "2.7.6",
     "dtr_cache_nodes": ["worker-1", "worker-2"],
     "dtr_cache_certificate": CACHE.pem,
     "dtr_cache_private_key": CACHE.key_pem,

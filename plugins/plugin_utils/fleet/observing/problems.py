@@ -11,12 +11,14 @@ from types import MappingProxyType
 from ....module_utils.common.urls import canonical_server, without_secrets
 from ....module_utils.health.checks import CLIENT_TO_CACHE, CLIENT_TO_DTR, Check, by_likelihood
 from ..facts import HostFacts, Result
+from . import versions
 
 Row = dict[str, t.Any]
 
 SERVICE = "cache"
 REPLICAS = ("swarm", "replicas")
 DRIFT = ("swarm", "drift")
+VERSION = ("swarm", "version")
 _NAMED = 5
 # What may be wrong with a DTR that answers, and is no reason for any of its caches to be unhealthy.
 _OF_THE_DTR = ("clock", "validity", "read_only")
@@ -93,6 +95,12 @@ def region_problems(row: Row, checks: t.Sequence[Check], host: HostFacts, dtr: D
     if few and replicas["running"] > 0:
         yield from few
     yield from _observation_problems(row, checks, host, dtr)
+    if (
+        row["drift"]
+        and versions.differs(row)
+        and versions.image_of_next_deployment(host.settings, dtr.registry.get("version"))
+    ):
+        yield Problem(versions.difference(row), "dtr.cache.deploy gives the cache the version of the DTR.", VERSION)
     if row["drift"]:
         yield Problem(
             f"the Swarm is not as declared: {', '.join(step_words(row['drift']))}.",

@@ -8,9 +8,11 @@ from __future__ import annotations
 import typing as t
 
 from ....module_utils.common.edges import MEASURED
+from ....module_utils.dtr.versions import tag_of
 from ....module_utils.health.checks import Check
 from ..facts import HostFacts, Result
 from .problems import SERVICE, DtrResults, Problem, Row, checks_of, region_problems, registry_url, sentence
+from .versions import image_of_next_deployment, with_image
 
 HEALTHY = "healthy"
 UNHEALTHY = "unhealthy"
@@ -29,7 +31,11 @@ def region_row(host: HostFacts, dtr: DtrResults) -> Row:
     services = {each["name"]: each for each in plan.get("services") or []}
     service: Result = services.get(SERVICE) or {}
     image = service.get("image")
-    drift = list(plan["steps"]) if "steps" in plan and host.is_deployment else None
+    version = dtr.registry.get("version")
+    drift = None
+    if "steps" in plan and host.is_deployment:
+        wanted = image_of_next_deployment(settings, version)
+        drift = with_image(plan["steps"], service, f"{settings.get('stack_name')}_{SERVICE}", wanted)
     name = settings.get("name") or ""
     row: Row = {
         "region": host.host,
@@ -38,7 +44,8 @@ def region_row(host: HostFacts, dtr: DtrResults) -> Row:
         "registry_url": registry_url(settings),
         "nodes": sorted(settings.get("node_labels") or []),
         "image": image,
-        "version": _tag(image),
+        "version": tag_of(image) or None,
+        "registry_version": version,
         "replicas": _replicas(settings, plan, service, drift),
         "certificate": _certificate(probed, settings),
         "days_left": (probed or {}).get("days_left"),
@@ -112,8 +119,3 @@ def _claimed(settings: Result, dangling: t.Sequence[str]) -> list[str]:
     if assignments.get("everyone"):
         return sorted(dangling)
     return sorted(set(assignments.get("accounts") or []) & set(dangling))
-
-
-def _tag(image: str | None) -> str | None:
-    tag = (image or "").partition("@")[0].rpartition("/")[2].partition(":")[2]
-    return tag or None

@@ -10,6 +10,7 @@ import typing as t
 from ..facts import HostFacts, Result
 from ..observing.problems import registry_url, step_words
 from ..observing.regions import HEALTHY, reported_row
+from ..observing.versions import differs
 from .table import Table, wrapped
 
 
@@ -51,7 +52,7 @@ def summary(regions: t.Iterable[Result]) -> list[dict[str, t.Any]]:
             "region": row["region"],
             "url": row["url"] or None,
             "state": row["state"],
-            "version": row["version"],
+            "version": f"{row['version']} (DTR {row['registry_version']})" if differs(row) else row["version"],
             "replicas": f"{row['replicas']['running']}/{row['replicas']['wanted']}" if row["replicas"] else None,
             "days left": row["days_left"],
             "accounts": row["accounts"],

@@ -280,6 +280,8 @@ class Api:
         )
 
     async def get_version(self, _request: web.Request, _caller: Account) -> web.Response:
+        if not self._site.behaviours.states_version:
+            raise ApiError("NOT_FOUND")
         return json_response({"version": self._site.behaviours.version})
 
     async def get_language(self, _request: web.Request) -> web.Response:

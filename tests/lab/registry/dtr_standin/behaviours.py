@@ -78,6 +78,7 @@ class Behaviours:
 
     # The registry's state (4.1)
     version: str = "2.7.4"
+    states_version: bool = True  # False: /admin/version is not there; no swagger has it (4.1, 5.4)
     read_only_registry: bool = False
     states_read_only: bool = True  # False: neither the settings nor the replicas say so, as in MSR 3 (11)
     unhealthy: str = ""  # the Error that /_ping and /health answer 503 with

@@ -278,14 +278,14 @@ class TestRegistry:
             ([*REGISTRY, "pull"], {"pulls_of", "image"}),
             ([*REGISTRY, "verification"], {"pulls_of", "image"}),
             ([*REGISTRY, "warming"], {"pulls_of", "warms"}),
-            (DEPLOYMENT, {"cache_image"}),
+            (DEPLOYMENT, {"cache_image", "asks_version"}),
         ],
     )
     def test_no_step_is_asked_about_another(self, registry: mock.Mock, needs: list[str], given: set[str]) -> None:
         images: Result = {"verify_image": "a/b:1", "warm_images": ["a/b:1"]}
         check(host(registry_ca="system", assignments={"accounts": ["alice"]}, **images), needs)
         (asked,) = (call.args[0] for call in registry.call_args_list)
-        own = ("registers", "assignments", "pulls_of", "warms", "image", "cache_image")
+        own = ("registers", "assignments", "pulls_of", "warms", "image", "cache_image", "asks_version")
         assert {name for name in own if asked[name]} == given
 
     def test_its_problems_join_the_others(self, registry: mock.Mock, swarm: mock.Mock) -> None:
@@ -608,6 +608,66 @@ class TestDeployment:
         assert "PRIVATE KEY" not in shown
         for secret in (PASSWORD, HTTP_SECRET, body, body[:40]):
             assert secret not in shown
+
+
+class TestVersion:
+    """The version of the cache, where the variables leave it to DTR."""
+
+    OURS: t.ClassVar[Result] = {"registry_ca": "system", "version": None}
+
+    def test_it_is_that_of_dtr(self, registry: mock.Mock) -> None:
+        registry.return_value = {"problems": [], "version": "2.7.4"}
+        result = check(host(**self.OURS), DEPLOYMENT)
+        image = "docker/dtr-content-cache:2.7.4"
+        assert result["settings"]["image"] == image
+        assert result["deployment"]["compose"]["services"]["cache"]["image"] == image
+
+    @pytest.mark.parametrize(
+        ("version", "variable"),
+        [("", "dtr_cache_version"), ("2.9.1", "dtr_cache_product"), ("4.0.0", "dtr_cache_image")],
+    )
+    def test_one_that_does_not_say_which_image_is_a_problem_among_the_others(
+        self, registry: mock.Mock, version: str, variable: str
+    ) -> None:
+        registry.return_value = {"problems": ["dtr_cache_verify_image: gone"], "version": version}
+        found = listed(check({**host(**self.OURS), **BROKEN}, DEPLOYMENT))
+        assert [each.partition(":")[0] for each in found] == [*BROKEN, "dtr_cache_verify_image", variable]
+
+    def test_one_that_does_not_answer_is_one_problem(self, registry: mock.Mock) -> None:
+        registry.return_value = {"problems": ["dtr_cache_registry_url: silent"], "version": None}
+        assert only_problem(check(host(**self.OURS), DEPLOYMENT)) == "dtr_cache_registry_url: silent"
+
+    @pytest.mark.parametrize("needs", [REGISTRY, [*REGISTRY, "confirmation"], [*REGISTRY, "verification"]])
+    def test_steps_without_the_image_do_not_need_it(self, registry: mock.Mock, needs: list[str]) -> None:
+        variables = host(**self.OURS, confirm_removal="region-asia", verify_image="a/b:1")
+        assert not check(variables, needs).get("failed")
+        assert not registry.call_args.args[0]["asks_version"]
+
+    def test_who_observes_compares_all_but_the_image(self) -> None:
+        result = check(host(**self.OURS), [*REGISTRY, "manager"], fail=False, ask_swarm="never")
+        assert result["deployment"]["definition"]["services"]["cache"]["image"] == ""
+
+    @pytest.mark.parametrize("version", ["", "2.10.0"])
+    def test_a_rotation_keeps_the_image_that_runs(self, registry: mock.Mock, swarm: mock.Mock, version: str) -> None:
+        registry.return_value = {"problems": [], "version": version}
+        swarm.return_value = {"services": [{"name": "cache", "image": "cache:2.7.4"}]}
+        result = check(host(**self.OURS), [*DEPLOYMENT, "manager", "rotation"], ask_swarm="to_complete")
+        assert result["settings"]["image"] == "cache:2.7.4"
+        assert [call.args for call in swarm.call_args_list] == [("dtr.cache.stack_plan",)]
+        assert any("the cache keeps cache:2.7.4" in warning for warning in result["warnings"])
+
+    @pytest.mark.parametrize("image", [None, "cache"])
+    def test_unless_it_has_none(self, registry: mock.Mock, swarm: mock.Mock, image: str | None) -> None:
+        registry.return_value = {"problems": [], "version": ""}
+        swarm.return_value = {"services": [{"name": "cache", "image": image}] if image else [], "problems": []}
+        result = check(host(**self.OURS), [*DEPLOYMENT, "manager", "rotation"], ask_swarm="to_complete")
+        assert only_problem(result).startswith("dtr_cache_version: the DTR does not say")
+
+    def test_a_rotation_takes_the_version_of_dtr_as_well(self, registry: mock.Mock, swarm: mock.Mock) -> None:
+        registry.return_value = {"problems": [], "version": "2.7.4"}
+        result = check(host(**self.OURS), [*DEPLOYMENT, "manager", "rotation"], ask_swarm="to_complete")
+        assert result["settings"]["image"] == "docker/dtr-content-cache:2.7.4"
+        assert swarm.call_args_list == []
 
 
 class TestSwarm:

@@ -31,6 +31,15 @@ def described(**changes: t.Any) -> t.Any:
     return description
 
 
+def test_a_version_that_is_left_to_dtr_has_to_be_given() -> None:
+    with pytest.raises(AnsibleLookupError, match="dtr_cache_version, or give the option image"):
+        look_up(version=None)
+    variables = {**GOOD, "dtr_cache_version": None}
+    (given,) = run_lookup(deployment, (), variables, registry_ca=CA.pem, image="cache:1")
+    assert given["definition"]["services"]["cache"]["image"] == "cache:1"
+    assert look_up("cache.cert.pem", version=None) == [CACHE.pem]
+
+
 def names(description: dict[str, t.Any]) -> dict[str, str]:
     """The names of configs and secrets by the file that each is."""
     return {item["file"]: item["name"] for kind in ("configs", "secrets") for item in description[kind]}

@@ -76,6 +76,7 @@ DEPLOYMENT: dict[str, t.Any] = {
     "assignments": {"accounts": ["alice"]},
     "pulls_of": {"accounts": ["alice"]},
     "image": APP,
+    "asks_version": True,
     "cache_image": "docker/dtr-content-cache:2.7.4",
 }
 
@@ -298,6 +299,29 @@ class TestWhoPulls:
 )
 def test_another_version_than_dtrs_is_a_warning(dtr: Registry, image: str, version: str, warned: bool) -> None:
     dtr.version = version
-    findings = found(dtr, cache_image=image)
-    assert findings.problems == []
-    assert [warning.partition(".")[0] for warning in findings.warnings] == ["The cache's image has version 2"] * warned
+    findings = found(dtr, asks_version=True, cache_image=image)
+    assert (findings.problems, findings.version) == ([], version)
+    assert [warning.partition(".")[0] for warning in findings.warnings] == ["The cache has version 2"] * warned
+
+
+@pytest.mark.parametrize(
+    ("reply", "version"),
+    [
+        (None, "2.7.4"),
+        (error(404, "NOT_FOUND"), ""),
+        (error(403, "NOT_AUTHORIZED"), ""),
+        (reply_json({}), ""),
+        (reply_json({"version": None}), ""),
+        (Reply(302, headers={"Location": "/login"}), ""),
+        (Reply(200, b"<html>"), ""),
+    ],
+)
+def test_the_version_of_dtr_is_an_answer_or_none(dtr: Registry, reply: Reply | None, version: str) -> None:
+    dtr.fault = lambda request, act: reply if reply and request.path == "/api/v0/admin/version" else act()
+    findings = found(dtr, asks_version=True)
+    assert findings == Findings([], [], version)
+
+
+def test_a_version_that_nobody_wants_is_not_asked(dtr: Registry) -> None:
+    assert found(dtr).version is None
+    assert "/api/v0/admin/version" not in [request.path for request in dtr.site.requests]

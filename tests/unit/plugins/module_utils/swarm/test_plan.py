@@ -373,3 +373,14 @@ def test_of_a_part_only_what_differs_in_it_is_shown() -> None:
     result = plan(swarm(change("UpdateConfig.FailureAction", "pause")), wanted())
     assert result.before["services"] == {"dtr-cache_cache": {"update_config": {"failure_action": "pause"}}}
     assert result.after["services"] == {"dtr-cache_cache": {"update_config": {"failure_action": "rollback"}}}
+
+
+@pytest.mark.parametrize("environment", [{}, {"A": "1"}])
+def test_an_image_that_is_not_known_is_not_compared(
+    vendors_file: dict[str, t.Any], environment: dict[str, str]
+) -> None:
+    service = {**vendors_file["services"]["cache"], "image": "", "environment": environment}
+    definition = {**vendors_file, "services": {"cache": service}}
+    steps = plan(swarm(LIVE_SPEC), wanted(definition=definition)).steps
+    assert ["image" in step["detail"] for step in steps if step["kind"] == "service"] == [False]
+    assert undeclared_parts("dtr-cache", "cache", {"Spec": LIVE_SPEC}, definition).count("image") == 0

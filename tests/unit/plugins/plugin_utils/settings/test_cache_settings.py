@@ -75,6 +75,11 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ({"port": [443]}, "dtr_cache_port: must be text"),
     ({"version": 2.1}, "dtr_cache_version: is a number, which may have lost a zero at its end; put it in quotes"),
     ({"version": "2.7.6 beta"}, "dtr_cache_version: '2.7.6 beta' is not a version such as 2.7.6"),
+    ({"version": "2.9.3"}, "dtr_cache_version: 2.9.3 is of msr2 (2.8 to 2.9), and dtr_cache_product is dtr; set dtr_"),
+    (
+        {"version": "2.10.1", "product": "msr2"},
+        "dtr_cache_image: no document of the vendor names the repository of the cache's image for version 2.10.1; ask",
+    ),
     ({"image": "docker/DTR-content-cache"}, "dtr_cache_image: 'docker/DTR-content-cache' is not the reference of"),
     ({"upstreams": {"a": 1}}, "dtr_cache_upstreams: must be a list of texts"),
     ({"config_extra": {"log": {1: "a"}}}, "dtr_cache_config_extra: has the key 1, which is not text"),
@@ -90,16 +95,23 @@ def test_one_mistake_gives_one_clear_sentence(changes: dict[str, t.Any], sentenc
 
 
 @pytest.mark.parametrize(
-    ("product", "image", "label", "stack"),
+    ("product", "label", "secret", "stack"),
     [
-        ("msr2", "mirantis/dtr-content-cache:2.8.2", "dtr.cache", "dtr-cache"),
-        ("msr3", "registry.mirantis.com/msr/msr-content-cache:3.0.7", "msr.cache", "msr-cache"),
+        ("dtr", "dtr.cache", "dtr.cert.pem", "dtr-cache"),
+        ("msr2", "dtr.cache", "dtr.cert.pem", "dtr-cache"),
+        ("msr3", "msr.cache", "msr.cert.pem", "msr-cache"),
     ],
 )
-def test_each_product_has_the_names_of_its_documents(product: str, image: str, label: str, stack: str) -> None:
-    settings, problems = read(product=product)
+def test_each_product_has_the_names_of_its_documents(product: str, label: str, secret: str, stack: str) -> None:
+    settings, problems = read(product=product, version="")
     assert problems == []
-    assert (settings.image, settings.product.node_label, settings.stack_name) == (image, label, stack)
+    assert (settings.image, settings.product) == ("", (product, label, secret, stack))
+    assert settings.stack_name == stack
+
+
+def test_a_whole_reference_goes_before_any_version() -> None:
+    settings, problems = read(product="msr3", version="2.7.6", image="registry.example.org/cache:1")
+    assert (settings.image, problems) == ("registry.example.org/cache:1", [])
 
 
 @pytest.mark.parametrize("host", ["2001:db8::1", "[2001:db8::1]"])

@@ -135,6 +135,7 @@ def test_all_is_well() -> None:
         "problems": [],
         "image": "a.example:5000/cache:2.7.6",
         "version": "2.7.6",
+        "registry_version": "2.7.4",
         "replicas": {"wanted": 2, "running": 2},
         "certificate": {"subject": "CN=x", "issuer": "CN=y", "not_before": "a", "not_after": "b", "seen": True},
         "days_left": 300,
