@@ -15,7 +15,7 @@ import random
 import shutil
 import tarfile
 import typing as t
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -111,15 +111,15 @@ def push_all(folders: Folders) -> bool:
             images = all_images()
             # One repository's images one after the other: the registry answers 500 for a layer whose link in the
             # repository is being written by another push.
-            list(pool.map(lambda names: [client.push(name, images[name]) for name in names], _by_repository(images)))
+            list(pool.map(client.push_each, _by_repository(images)))
     write_file(noted, json.dumps({name: digest(image.manifest) for name, image in images.items()}, indent=2) + "\n")
     return True
 
 
-def _by_repository(names: Iterable[str]) -> list[list[str]]:
-    grouped: dict[str, list[str]] = {}
-    for name in names:
-        grouped.setdefault(name.partition(":")[0], []).append(name)
+def _by_repository(images: Mapping[str, Image]) -> list[dict[str, Image]]:
+    grouped: dict[str, dict[str, Image]] = {}
+    for name, image in images.items():
+        grouped.setdefault(name.partition(":")[0], {})[name] = image
     return list(grouped.values())
 
 
@@ -127,8 +127,7 @@ def push(folders: Folders, wanted: Mapping[str, Image]) -> None:
     """Push images of one's own under their names and tags."""
     with _scratch(folders) as scratch:
         client = _Client(folders, scratch)
-        for name, image in wanted.items():
-            client.push(name, image)
+        client.push_each(wanted)
 
 
 @contextmanager
@@ -185,6 +184,10 @@ class _Client:
         folder = self._scratch / name.replace("/", "_")
         write_folder(folder, image)
         self._skopeo("copy", "--quiet", "--all", "--preserve-digests", f"dir:{folder}", _reference(name))
+
+    def push_each(self, images: Mapping[str, Image]) -> None:
+        for name, image in images.items():
+            self.push(name, image)
 
 
 def _reference(name: str) -> str:
