@@ -88,6 +88,12 @@ options:
     description: Whether active users whom no assignment covers are reset to no cache.
     type: bool
     default: false
+  max_resets:
+    description:
+      - How many accounts O(exclusive) may reset at the most. When it would be more, the task fails with their number,
+        in check mode as well, and nothing is changed. A list that was filtered or cut short looks like a small fleet.
+      - Without it, any number may be reset. Accounts of an assignment to V(local) do not count.
+    type: int
   planned_caches:
     description:
       - Names of caches that an earlier task of the same play registers. In check mode they count as registered although
@@ -140,6 +146,7 @@ EXAMPLES = r"""
       - cache: region-asia
         accounts: [alice, bob]
     exclusive: true
+    max_resets: 20
 
 - name: Nobody pulls from any cache
   dtr.cache.cache_assignments:
@@ -172,6 +179,15 @@ changed_accounts:
       description: Name of the cache that it pulls from now, V(local) for none.
       type: str
       sample: region-asia
+ways:
+  description: How many accounts changed from which cache to which, the most first.
+  returned: success, and after a partial failure
+  type: list
+  elements: dict
+  contains:
+    before: {description: "Name of the cache that they pulled from, V(local) for none.", type: str, sample: local}
+    after: {description: "Name of the cache that they pull from now, V(local) for none.", type: str, sample: asia}
+    count: {description: How many accounts., type: int, sample: 122}
 unchanged:
   description: How many of the accounts concerned had the right setting already.
   returned: success, and after a partial failure
@@ -199,6 +215,13 @@ failed_accounts:
     message:
       description: The reason in words.
       type: str
+left_out:
+  description:
+    - How many entries are missing in which of the other lists. Of a task that failed, Ansible shows the whole result,
+      so that each list has 50 entries at most. With C(-v) nothing is left out.
+  returned: failure with longer lists
+  type: dict
+  sample: {failed_accounts: 9880}
 inactive:
   description: The accounts that are named one by one and left out because they are inactive.
   returned: success, and after a partial failure
@@ -234,6 +257,7 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
     "assignments": {**_ASSIGNMENTS, "required": True},
     "others": {**_ASSIGNMENTS, "default": []},
     "exclusive": {"type": "bool", "default": False},
+    "max_resets": {"type": "int"},
     "planned_caches": _NAMES,
     "progress_path": {"type": "path"},
     **concurrency_argument_spec(),

@@ -102,6 +102,13 @@ by_cache:
   sample:
     region-asia: [alice]
     local: [bob]
+left_out:
+  description:
+    - How many entries are missing in which of the other lists. Of a task that failed, Ansible shows the whole result,
+      so that each list has 50 entries at most. With C(-v) nothing is left out.
+  returned: failure with longer lists
+  type: dict
+  sample: {failed_accounts: 9880}
 problems:
   description: Everything that is wrong with O(accounts).
   returned: when an account cannot have that name

@@ -176,6 +176,13 @@ reassigned:
       description: Host of that cache, or none.
       type: str
       sample: https://cache-asia.example.org:443
+left_out:
+  description:
+    - How many entries are missing in which of the other lists. Of a task that failed, Ansible shows the whole result,
+      so that each list has 50 entries at most. With C(-v) nothing is left out.
+  returned: failure with longer lists
+  type: dict
+  sample: {failed_accounts: 9880}
 failed_accounts:
   description:
     - The accounts that could not be read or moved, each with C(name), C(code) and C(message).

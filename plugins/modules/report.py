@@ -68,14 +68,17 @@ message:
 rows:
   description:
     - One row a region. With O(of=deployment) and O(of=removal) they have C(region), C(url), C(nodes), C(days left),
-      C(accounts), C(pulled), C(gap) (only where replicas were replaced in any region, the time in which none of them
-      took requests), C(changed) and C(result).
-    - With O(of=verification) they have C(region), C(url), C(healthy), C(registered), C(days left), C(pulled), C(proof)
-      and C(result).
+      C(accounts), C(pulled) (C(bytes) and C(seconds)), C(gap_seconds) (the time in which no replica took requests while
+      they were exchanged, null where none was), C(cut_off) as RV(dtr.cache.stack_converged#module:cut_off), C(changed)
+      (a list of V(node_label), V(config), V(secret), V(service), V(network), V(registration) and V(accounts)) and
+      C(result).
+    - With O(of=verification) they have C(region), C(url), C(healthy), C(wrong) (a list of the checks that failed),
+      C(registered), C(days left), C(pulled) (C(bytes) and C(seconds)), C(proof) (C(cold_seconds), C(warm_seconds) and
+      C(hit)) and C(result).
     - With O(of=assignment) they have C(region), C(accounts), C(arrived), C(left) and C(result). For each DTR a row
       V(local) follows when accounts were reset to no cache or came from there.
-    - With O(of=warming) they have C(region), C(images), C(size), C(already there), C(brought), C(seconds) and
-      C(result). In check mode C(brought) is what a real run would bring.
+    - With O(of=warming) they have C(region), C(images), C(size), C(already there) and C(brought) in bytes, C(seconds)
+      and C(result). In check mode C(brought) is what a real run would bring.
     - With O(of=backup) and O(of=restore) there is one row a DTR, with C(dtr), C(caches), C(accounts), C(file) and
       C(result). With O(of=restore) caches and accounts are those that were changed.
     - With O(of=diagnosis) they have C(region), C(cache), C(url), C(state) (V(healthy), V(unhealthy) or V(unknown)),

@@ -82,6 +82,15 @@ changed_accounts:
   returned: success
   type: list
   elements: dict
+ways:
+  description: As RV(dtr.cache.cache_assignments#module:ways), with the accounts that followed a cache to its new entry.
+  returned: success, and after a partial failure
+  type: list
+  elements: dict
+left_out:
+  description: As RV(dtr.cache.cache_assignments#module:left_out).
+  returned: failure with longer lists
+  type: dict
 unchanged:
   description: How many accounts of the file had the right cache already.
   returned: success

@@ -104,20 +104,22 @@ log:
   elements: str
 gap_seconds:
   description:
-    - For how many seconds no replica took requests during the last update of the stack, by the Engine's own times;
-      V(0) when one replica always did.
+    - For how many seconds no replica took requests while replicas were exchanged, by the Engine's own times; V(0)
+      when one replica always did.
+    - With O(known_tasks) that is every exchange since then, also one that no update made, such as the move of a
+      replica to another node. Without, it is the last update of the stack.
     - A replica that only finishes the requests which it has does not count. The clocks of the nodes should agree.
     - Where RV(cut_off) has an exit code of 137, that replica may have taken requests until it was killed; the gap is
       shorter then.
-  returned: when the stack was updated since it was created
+  returned: when replicas were exchanged
   type: float
   sample: 1.2
 cut_off:
   description:
-    - The replicas of the last update that did not end by themselves when they were told to, so that the requests which
+    - The replicas that were exchanged and did not end by themselves when they were told to, so that the requests which
       they had were cut off. An exit code of 137 says that one was killed after its C(stop_grace_period).
     - Of a replica that ended with 0 it is not known whether its requests were finished.
-  returned: when the stack was updated since it was created
+  returned: when replicas were exchanged
   type: list
   elements: dict
   contains:
@@ -134,6 +136,7 @@ MODULE = EngineModule(
         "name": {"type": "str", "required": True},
         "timeout": {"type": "int", "default": 300},
         "definition": {"type": "dict", "default": {}},
+        "known_tasks": {"type": "dict"},
     },
 )
 

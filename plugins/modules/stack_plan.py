@@ -207,6 +207,13 @@ stalled:
   returned: success
   type: list
   elements: str
+known_tasks:
+  description:
+    - The tasks that the stack has now, by id, and whether each one runs. With them, M(dtr.cache.stack_converged) knows
+      what was exchanged since.
+  returned: success
+  type: dict
+  sample: {kq8yizf0x4b2h1ndp7w3: true}
 swarm:
   description: The id of the Swarm.
   returned: success

@@ -38,6 +38,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "assign": ("dtr.cache.cache_assignments", "dtr.cache.assign"),
     "see assignments": ("dtr.cache.cache_assignments_info", "dtr.cache.status"),
     "read the log": ("dtr.cache.cache_logs_info", "dtr.cache.diagnose"),
+    "max_resets": ("max_resets", "dtr_cache_max_resets"),
     "wait": ("timeout", "dtr_cache_timeout"),
     "again": ("Run the task again", "Run the playbook again"),
     "more time": ("Raise timeout", "Run the playbook again"),

@@ -15,11 +15,12 @@ import re
 import typing as t
 from types import MappingProxyType
 
+from ..common.amounts import named
 from ..common.concurrency import failed_accounts
 from ..common.failure import Failure
 from ..common.vocabulary import word
 from .model import LOCAL, Account, ContentCache, is_local, is_vanished
-from .shown_changes import Way, accounts_diff
+from .shown_changes import Way, accounts_diff, numbers
 
 _SHOWN_PROBLEMS = 50
 
@@ -49,10 +50,11 @@ class Directory:
 
 
 class Claims(t.NamedTuple):
-    """The wanted cache of each account: a cache's id, or C(None); and who was named but is inactive."""
+    """The wanted cache of each account: a cache's id, or C(None); who was named but is inactive; whom nobody claims."""
 
     wanted: dict[str, str | None]
     inactive: list[str]
+    unclaimed: frozenset[str] = frozenset()
 
 
 class Change(t.NamedTuple):
@@ -178,12 +180,45 @@ def resolve(
     ids: dict[str, str | None] = {cache.name: cache.id for cache in caches}
     ids[LOCAL] = None
     wanted = {account: ids[name] for account, names in claims.items() for name in names}
+    unclaimed: frozenset[str] = frozenset()
     if exclusive or defaults:
         default = ids[defaults[0]] if defaults else None
-        for account in filter(_is_user, directory.accounts.values()):
-            if account.name not in elsewhere:
-                wanted.setdefault(account.name, default)
-    return Claims(wanted, sorted(inactive))
+        users = {account.name for account in filter(_is_user, directory.accounts.values())}
+        others = users - elsewhere.keys() - wanted.keys()
+        wanted.update(dict.fromkeys(others, default))
+        unclaimed = frozenset() if defaults else frozenset(others)
+    return Claims(wanted, sorted(inactive), unclaimed)
+
+
+def too_many_resets(
+    changes: t.Iterable[Change], unclaimed: t.Container[str], most: int | None, caches: t.Iterable[ContentCache]
+) -> Failure | None:
+    """The refusal where an exclusive assignment would reset more accounts than it may.
+
+    Args:
+        changes: What is to be changed.
+        unclaimed: Whom no assignment claims.
+        most: How many of them may be reset; C(None) for any number.
+        caches: The caches, for their names.
+    """
+    reset = [change for change in changes if change.account in unclaimed]
+    if most is None or len(reset) <= most:
+        return None
+    names = {cache.id: cache.name for cache in caches}
+    held = collections.Counter(cache_label(change.before, names) for change in reset)
+    shown = named([f"{count:,} of {name}" for name, count in held.most_common()])
+    return Failure(
+        "TOO_MANY_RESETS",
+        f"This exclusive assignment would reset {_accounts(len(reset))} that it does not name ({shown}), and "
+        f"{word('max_resets')} allows {most:,}.",
+        hint=f"Nothing was changed. Check that no region, team or organisation is missing. If all of them are to be "
+        f"reset, set {word('max_resets')} to {len(reset)} for this run.",
+        resets=len(reset),
+    )
+
+
+def _accounts(count: int) -> str:
+    return "1 account" if count == 1 else f"{count:,} accounts"
 
 
 def claimed_by(assignments: t.Iterable[Assignment], directory: Directory) -> dict[str, str]:
@@ -313,6 +348,7 @@ def report(
     result = {
         "changed": bool(changed),
         "changed_accounts": changed,
+        "ways": numbers(ways(changed)),
         "unchanged": considered - len(changed) - len(failed),
         "failed_accounts": failed_accounts(failed),
     }

@@ -46,10 +46,7 @@ def accounts_diff(ways: t.Mapping[str, Way], *, whole: bool) -> list[Diff]:
     """How many accounts go which way, who if it is a few, and with C(whole) each single one as well."""
     if not ways:
         return []
-    going: dict[Way, list[str]] = {}
-    for account, way in sorted(ways.items()):
-        going.setdefault(way, []).append(account)
-    ordered = sorted(going.items(), key=lambda item: (-len(item[1]), item[0]))
+    ordered = _by_way(ways)
     shown = "; ".join(f"{way.before} -> {way.after}: {_who(accounts)}" for way, accounts in ordered[:LISTED])
     more = f"; and {len(ordered) - LISTED:,} more ways" if len(ordered) > LISTED else ""
     diffs = [{"prepared": f"accounts: {shown}{more}\n"}]
@@ -58,6 +55,18 @@ def accounts_diff(ways: t.Mapping[str, Way], *, whole: bool) -> list[Diff]:
         before, after = sides
         diffs.append({"before_header": "accounts", "after_header": "accounts", "before": before, "after": after})
     return diffs
+
+
+def numbers(ways: t.Mapping[str, Way]) -> list[dict[str, t.Any]]:
+    """How many accounts go which way, the most first."""
+    return [{"before": way.before, "after": way.after, "count": len(accounts)} for way, accounts in _by_way(ways)]
+
+
+def _by_way(ways: t.Mapping[str, Way]) -> list[tuple[Way, list[str]]]:
+    going: dict[Way, list[str]] = {}
+    for account, way in sorted(ways.items()):
+        going.setdefault(way, []).append(account)
+    return sorted(going.items(), key=lambda item: (-len(item[1]), item[0]))
 
 
 def _who(accounts: t.Sequence[str]) -> str:

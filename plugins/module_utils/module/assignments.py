@@ -26,6 +26,7 @@ from ..dtr.assignments_plan import (
     problems_failure,
     report,
     resolve,
+    too_many_resets,
     without_vanished,
 )
 from ..dtr.model import ContentCache
@@ -39,6 +40,8 @@ def assign(module: Module) -> dict[str, t.Any]:
     concurrency = params["concurrency"]
     assignments = parse_assignments(params["assignments"])
     others = parse_others(params["others"])
+    if params["max_resets"] is not None and params["max_resets"] < 0:
+        raise Failure("INVALID_INPUT", f"max_resets: {params['max_resets']} is not a number from 0 on.")
     with DtrSession(module) as dtr, Progress(params["progress_path"]) as progress:
         caches = dtr.content_caches()
         if module.check_mode:
@@ -52,6 +55,9 @@ def assign(module: Module) -> dict[str, t.Any]:
             module.warn(f"Inactive accounts are left out: {named(claims.inactive)}.")
         settings, failed = read_account_settings(dtr, claims.wanted, concurrency, progress)
         changes = plan_assignments(claims.wanted, settings)
+        refusal = too_many_resets(changes, claims.unclaimed, params["max_resets"], caches)
+        if refusal:
+            raise refusal
         if changes and others and not by_default:
             elsewhere = claimed_elsewhere(dtr, others, directory, concurrency)
             problems = contested(changes, elsewhere, caches)

@@ -27,7 +27,7 @@ from ..dtr.caches_plan import CacheStep, Done, Move, caches_after, foreseen, pla
 from ..dtr.caches_plan import report as caches_report
 from ..dtr.caches_plan import ways as moved_ways
 from ..dtr.model import ContentCache
-from ..dtr.shown_changes import Way, accounts_diff, caches_diff
+from ..dtr.shown_changes import Way, accounts_diff, caches_diff, numbers
 from .base import Module
 from .of_dtr import DtrSession
 
@@ -97,6 +97,7 @@ def restore(module: Module) -> dict[str, t.Any]:
         **of_accounts,
         "changed": of_caches["changed"] or of_accounts["changed"],
         "missing_accounts": missing,
+        "ways": numbers(ways),
         "diff": [
             *caches_diff(current, caches_after(current, done)),
             *accounts_diff(ways, whole=module.is_verbose),

@@ -97,10 +97,10 @@ def settle(engine: Engine, options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     with contextlib.suppress(Failure):
         # The Engine may be away again, and a verdict that was found does not go with it.
         result["stale"] = stale_objects(engine.read_swarm(stack), stack)
-    gap = gap_seconds(outcome.moment)
+    gap = gap_seconds(outcome.moment, options["known_tasks"])
     if gap is not None:
         result["gap_seconds"] = gap
-        result["cut_off"] = cut_off(outcome.moment)
+        result["cut_off"] = cut_off(outcome.moment, options["known_tasks"])
     if verdict == CONVERGED:
         return {"changed": False, **result}
     message = f"Stack {stack} did not settle: {outcome.reason}."

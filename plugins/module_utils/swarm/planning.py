@@ -17,7 +17,7 @@ from .model import Moment, Swarm
 from .objects import CONFIG_FILE
 from .plan import WantedStack, plan, plan_removal
 from .prerequisites import SERVICE, WantedService, preflight_problems
-from .tasks import published_ports, running_services, stalled_services
+from .tasks import published_ports, running_services, runs, stalled_services
 from .verdict import CONVERGED, judge
 
 # The service of a stack that is the cache.
@@ -79,6 +79,7 @@ def planned(
         "settled": judgement.verdict == CONVERGED,
         "reason": judgement.reason,
         "stalled": stalled_services(moment),
+        "known_tasks": {task["ID"]: runs(task, moment) for task in moment.tasks},
         "swarm": ((info["Swarm"].get("Cluster") or {}).get("ID")) or "",
         **live,
         "diff": {**made.diff(), **({"files": _files(swarm, wanted, options)} if diff else {})},

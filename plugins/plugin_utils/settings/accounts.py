@@ -27,6 +27,7 @@ def read_accounts(reader: Reader) -> dict[str, t.Any]:
     return {
         "assignments": read_assignments(reader),
         "assignments_exclusive": reader.switch("assignments_exclusive"),
+        "max_resets": reader.whole("max_resets", 0, 10_000_000),
         "verify_image": reader.value("verify_image", _exact_image, None),
         "verify_repository": reader.value("verify_repository", _repository, None),
         "verify_account": reader.text("verify_account"),

@@ -75,6 +75,7 @@ class Settings:
     # Who pulls from it, and how that is shown
     assignments: dict[str, t.Any]
     assignments_exclusive: bool
+    max_resets: int
     verify_image: str | None
     verify_repository: str | None
     verify_account: str

@@ -17,6 +17,7 @@ from .model import Settings
 _AS_THEY_ARE = (
     *("name", "url", "host", "port", "publish_mode", "image", "stack_name", "replicas", "registry_url"),
     *("registry_ca_fingerprint", "validate_certs", "ca_certificate", "assignments", "assignments_exclusive"),
+    "max_resets",
     *("verify_image", "verify_repository", "verify_account", "min_days", "client_registries", "client_runtimes"),
     *("client_trust_state", "confirm_removal", "install_requirements", "requirements", "timeout", "keep_versions"),
     *("resolve_image", "with_registry_auth", "render_to", "status_to", "backup_file", "logs_since", "source_files"),

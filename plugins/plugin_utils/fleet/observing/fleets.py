@@ -76,7 +76,6 @@ def observe(fleet: Fleet, ask: Ask, limits: Limits) -> DtrResults:
         registry=registry,
         registered=registered,
         health=ask("cache_health", {"caches": caches, "timeout": limits.probe_timeout}),
-        # A page of a thousand accounts takes longer than a ping.
         accounts=ask("cache_assignments_info", by_name) if answers else {},
         ca_problem=fleet.head.dtr_ca_problem,
     )

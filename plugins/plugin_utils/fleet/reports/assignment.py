@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ....module_utils.common.amounts import counted
 from ..facts import HostFacts, Result
 from ..observing.problems import registry_url
 from .table import Table
@@ -50,23 +51,23 @@ def _rows_of(hosts: t.Sequence[HostFacts]) -> t.Iterator[dict[str, t.Any]]:
     names = dict.fromkeys(host.region for host in hosts)
     for name in names:
         yield _row(name, done, result)
-    if any(_LOCAL in (change["before"], change["after"]) for change in done.get("changed_accounts") or []):
+    if any(_LOCAL in (way["before"], way["after"]) for way in done.get("ways") or []):
         yield _row(_LOCAL, done, result)
 
 
 def _result(hosts: t.Sequence[HostFacts], done: Result) -> str:
-    failed = len(done.get("failed_accounts") or [])
+    failed = counted(done, "failed_accounts")
     if failed:
         return f"{failed} account{'s' if failed > 1 else ''} failed"
     return next(filter(None, map(failure_of, hosts)), "ok" if done else "no result")
 
 
 def _row(name: str, done: Result, result: str) -> dict[str, t.Any]:
-    changes = done.get("changed_accounts") or []
+    ways = done.get("ways") or []
     return {
         "region": name,
         "accounts": done["covered"].get(name, 0) if done else None,
-        "arrived": sum(change["after"] == name for change in changes) if done else None,
-        "left": sum(change["before"] == name for change in changes) if done else None,
+        "arrived": sum(way["count"] for way in ways if way["after"] == name) if done else None,
+        "left": sum(way["count"] for way in ways if way["before"] == name) if done else None,
         "result": result,
     }

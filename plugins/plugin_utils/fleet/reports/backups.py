@@ -31,8 +31,8 @@ def restored_rows(hosts: t.Sequence[HostFacts]) -> Rows:
     """How many caches and accounts were changed."""
 
     def changed(done: Result) -> tuple[int, int]:
-        accounts = {entry["name"] for key in ("reassigned", "changed_accounts") for entry in done.get(key) or []}
-        return len(done.get("created") or []) + len(done.get("replaced") or []), len(accounts)
+        accounts = sum(way["count"] for way in done.get("ways") or [])
+        return len(done.get("created") or []) + len(done.get("replaced") or []), accounts
 
     return [_row(url, fleet, _done(fleet, "restored"), changed) for url, fleet in _fleets(hosts).items()]
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 import collections
 import typing as t
 
+from ....module_utils.common.amounts import counted
 from ..facts import HostFacts, Result
 from .table import Table
-from .words import pulled, reasons, result_of
+from .words import pulled, pulled_words, reasons, result_of
 
 # The exit code of a replica that did not end within its stop_grace_period.
 _KILLED = 137
@@ -18,19 +19,38 @@ _REGISTRATION_WORDS = {"created": "registered", "replaced": "re-registered", "de
 
 
 def rows(hosts: t.Sequence[HostFacts]) -> list[dict[str, t.Any]]:
-    """The rows, in the order of the hosts. They have the gap only where replicas were replaced in any region."""
-    gaps = [_gap(host) for host in hosts]
-    shown = any(gap is not None for gap in gaps)
-    return [_row(host, {"gap": gap} if shown else {}) for host, gap in zip(hosts, gaps)]
+    """The rows for programs, in the order of the hosts."""
+    return [
+        {
+            **_beginning(host),
+            "pulled": pulled(_pulls(host)),
+            "gap_seconds": host.gap_seconds,
+            "cut_off": [dict(each) for each in host.cut_off],
+            "changed": _changed_parts(host),
+            "result": result_of(host, host.is_reached),
+        }
+        for host in hosts
+    ]
 
 
 def table(hosts: t.Sequence[HostFacts], check_mode: bool) -> Table:
-    """The rows with why regions failed."""
+    """The rows for people, with why regions failed. They have the gap only where replicas were exchanged anywhere."""
+    gaps = any(host.gap_seconds is not None for host in hosts)
+    shown = [
+        {
+            **_beginning(host),
+            "pulled": pulled_words(pulled(_pulls(host))),
+            **({"gap": _gap(host)} if gaps else {}),
+            "changed": _changed(host),
+            "result": result_of(host, host.is_reached),
+        }
+        for host in hosts
+    ]
     headings = {"changed": "would change"} if check_mode else {}
-    return Table(rows(hosts), reasons(hosts), headings=headings)
+    return Table(shown, reasons(hosts), headings=headings)
 
 
-def _row(host: HostFacts, gap: t.Mapping[str, str | None]) -> dict[str, t.Any]:
+def _beginning(host: HostFacts) -> dict[str, t.Any]:
     settings = host.settings
     return {
         "region": host.region,
@@ -38,10 +58,6 @@ def _row(host: HostFacts, gap: t.Mapping[str, str | None]) -> dict[str, t.Any]:
         "nodes": sorted(settings.get("node_labels") or []),
         "days left": (settings.get("certificate") or {}).get("days_left"),
         "accounts": _accounts(host.assigned),
-        "pulled": pulled(_pulls(host)),
-        **gap,
-        "changed": _changed(host),
-        "result": result_of(host, host.is_reached),
     }
 
 
@@ -56,20 +72,28 @@ def _pulls(host: HostFacts) -> list[Result]:
 def _accounts(assigned: Result) -> int | None:
     if "unchanged" not in assigned:
         return None
-    return len(assigned["changed_accounts"]) + int(assigned["unchanged"])
+    return counted(assigned, "changed_accounts") + int(assigned["unchanged"])
 
 
 def _gap(host: HostFacts) -> str | None:
-    """How long no replica took requests while this run replaced them; None when it replaced none.
+    """How long no replica took requests while this run exchanged them; None when it exchanged none.
 
     A replica that had to be killed may have taken requests until then.
     """
     seconds = host.gap_seconds
-    if seconds is None or not any((step["kind"], step["action"]) == ("service", "update") for step in host.steps):
+    if seconds is None:
         return None
     codes = [each["exit_code"] for each in host.cut_off]
     gap = f"{'at most ' if _KILLED in codes else ''}{seconds:g} s" if seconds else "none"
     return f"{gap}, pulls cut off" if codes else gap
+
+
+def _changed_parts(host: HostFacts) -> list[str]:
+    """What was changed, each kind once: the kinds of the steps in the Swarm, C(registration) and C(accounts)."""
+    parts = [step["kind"] for step in host.steps]
+    parts += ["registration"] if any(host.registration.get(key) for key in _REGISTRATION_WORDS) else []
+    moved = host.assigned.get("changed_accounts") or host.registration.get("reassigned")
+    return list(dict.fromkeys([*parts, *(["accounts"] if moved else [])]))
 
 
 def _changed(host: HostFacts) -> str:
@@ -78,9 +102,9 @@ def _changed(host: HostFacts) -> str:
     parts += [f"{part} removed" for part in _counted(step["kind"] for step in steps if step["action"] == "remove")]
     registration = host.registration
     parts += [word for key, word in _REGISTRATION_WORDS.items() if registration.get(key)]
-    assigned = host.assigned.get("changed_accounts") or []
-    for accounts, word in ((assigned, "assigned"), (registration.get("reassigned") or [], "moved")):
-        parts += [f"{part} {word}" for part in _counted("account" for _account in accounts)]
+    for result, key, word in ((host.assigned, "changed_accounts", "assigned"), (registration, "reassigned", "moved")):
+        count = counted(result, key)
+        parts += [f"{count} account{'s' if count > 1 else ''} {word}"] if count else []
     return ", ".join(parts) or "nothing"
 
 

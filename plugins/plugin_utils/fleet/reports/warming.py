@@ -13,25 +13,33 @@ from .words import failure_of, megabytes, reasons
 
 
 def rows(hosts: t.Sequence[HostFacts]) -> list[dict[str, t.Any]]:
-    """The rows, in the order of the hosts. In check mode C(brought) is what a real run would bring."""
+    """The rows for programs, in the order of the hosts, sizes in bytes.
+
+    In check mode C(brought) is what a real run would bring.
+    """
     return [_row(host) for host in hosts]
 
 
 def table(hosts: t.Sequence[HostFacts], check_mode: bool) -> Table:
-    """The rows with why regions failed."""
-    return Table(rows(hosts), reasons(hosts), headings={"brought": "would bring"} if check_mode else {})
+    """The rows for people, with why regions failed."""
+    shown = []
+    for row in rows(hosts):
+        cached = row["already there"]
+        unknown = row["images"] and cached is None
+        sizes = {name: _megabytes(row[name]) for name in ("size", "already there", "brought")}
+        shown.append({**row, **sizes, **({"already there": "unknown"} if unknown else {})})
+    return Table(shown, reasons(hosts), headings={"brought": "would bring"} if check_mode else {})
 
 
 def _row(host: HostFacts) -> dict[str, t.Any]:
     pulls = host.warmed.get("pulls") or []
     transferred = host.warmed.get("transferred") or {}
-    cached = transferred.get("cached_bytes")
     return {
         "region": host.region,
         "images": len(pulls) if pulls else None,
-        "size": _megabytes(transferred.get("wanted_bytes")),
-        "already there": "unknown" if pulls and cached is None else _megabytes(cached),
-        "brought": _megabytes(transferred.get("bytes")),
+        "size": transferred.get("wanted_bytes"),
+        "already there": transferred.get("cached_bytes"),
+        "brought": transferred.get("bytes"),
         "seconds": transferred.get("seconds"),
         "result": _result(host, pulls),
     }

@@ -40,16 +40,20 @@ def megabytes(size: int) -> str:
     return f"{size / _MEGABYTE:.1f} MB"
 
 
-def pulled(pulls: t.Sequence[Result]) -> str | None:
+def pulled(pulls: t.Sequence[Result]) -> dict[str, t.Any] | None:
     """Size and time of all pulls together."""
-    if not pulls:
-        return None
     size = sum(pull["bytes"] for pull in pulls)
-    if not size:
+    return {"bytes": size, "seconds": round(sum(pull["seconds"] for pull in pulls), 3)} if size else None
+
+
+def pulled_words(found: Result | None) -> str | None:
+    """The same for people."""
+    if not found:
         return None
+    size = found["bytes"]
     # The image of a proof is smaller than a tenth of a megabyte.
     shown = megabytes(size) if size >= _MEGABYTE / 10 else f"{size / 1000:.1f} kB"
-    return f"{shown} in {sum(pull['seconds'] for pull in pulls):.1f} s"
+    return f"{shown} in {found['seconds']:.1f} s"
 
 
 def shortened(text: str) -> str:

@@ -245,6 +245,29 @@ class TestCacheAssignments:
         lab.run("cache_assignments", assignments=[{"cache": "asia", "accounts": ["alice"]}], exclusive=True)
         assert lab.dtr.settings.keys() == {"alice", "dave"}
 
+    @pytest.mark.parametrize("check", [True, False])
+    def test_an_exclusive_assignment_that_would_reset_more_than_it_may_is_refused(self, lab: Lab, check: bool) -> None:
+        lab.dtr.add_cache("asia", ASIA["host"], "alice", "bob")
+        lab.dtr.settings["carol"] = "gone"
+        wanted: dict[str, t.Any] = {"assignments": [{"cache": "local", "accounts": ["alice"]}], "exclusive": True}
+        refused = lab.run("cache_assignments", **wanted, max_resets=1, check=check)
+        assert (refused["failure"]["code"], refused["resets"], lab.writes) == ("TOO_MANY_RESETS", 2, 0)
+        assert refused["msg"].startswith(
+            "This exclusive assignment would reset 2 accounts that it does not name (1 of asia, 1 of gone (dangling)), "
+            "and max_resets allows 1. Nothing was changed."
+        )
+        assert "set max_resets to 2 for this run" in refused["msg"]
+        # An account that is sent to local by its name counts as little as one that pulls from there already.
+        assert len(lab.run("cache_assignments", **wanted, max_resets=2, check=check)["changed_accounts"]) == 3
+        assert lab.writes == (0 if check else 3)
+
+    def test_others_reset_as_many_as_they_name(self, lab: Lab) -> None:
+        lab.dtr.add_cache("asia", ASIA["host"], "alice", "bob")
+        wanted = [{"cache": "local", "everyone": True}]
+        assert lab.run("cache_assignments", assignments=wanted, exclusive=True, max_resets=0)["changed"]
+        failed = lab.run("cache_assignments", assignments=wanted, max_resets=-1)
+        assert failed["msg"] == "max_resets: -1 is not a number from 0 on."
+
     def test_everyone_but_whom_others_claim(self, lab: Lab) -> None:
         lab.dtr.add_cache("asia", ASIA["host"], "alice", "bob")
         lab.dtr.add_cache("europe", "https://europe.example.org:443")

@@ -5,7 +5,12 @@
 from __future__ import annotations
 
 from ansible_collections.dtr.cache.plugins.module_utils.dtr.model import ContentCache
-from ansible_collections.dtr.cache.plugins.module_utils.dtr.shown_changes import Way, accounts_diff, caches_diff
+from ansible_collections.dtr.cache.plugins.module_utils.dtr.shown_changes import (
+    Way,
+    accounts_diff,
+    caches_diff,
+    numbers,
+)
 
 ASIA = ContentCache("1", "asia", "https://asia.example.org")
 EUROPE = ContentCache("2", "europe", "https://europe.example.org")
@@ -28,6 +33,10 @@ def test_accounts_are_counted_by_their_way_and_a_few_are_named() -> None:
     assert summary == accounts_diff(ways, whole=False)[0]
     assert each["before"].startswith("bob: europe\nuser000: local\n") and each["after"].count(": asia\n") == 123
     assert accounts_diff({}, whole=True) == []
+    assert numbers(ways) == [
+        {"before": "local", "after": "asia", "count": 122},
+        {"before": "europe", "after": "asia", "count": 1},
+    ]
 
 
 def test_as_many_ways_as_there_are_gone_caches_are_too_many() -> None:

@@ -77,3 +77,44 @@ def test_what_ended_before_the_update_or_failed_in_it_was_not_replaced() -> None
     failed = {**FAILED, "Status": {**FAILED["Status"], "ContainerStatus": {"ExitCode": 1}}}
     assert cut_off(moment(earlier, failed, task(), update=STARTED)) == []
     assert cut_off(moment(task())) == []
+
+
+def moved(state: str, ended: str, runs: str) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
+    """A replica that went to another node when its own lost the label; no update did it."""
+    day = "2026-01-01T00:0"
+    old = task(state, desired="shutdown", created=f"{day}0:00Z", at=f"{day}1:{ended}Z")
+    return old, task(created=f"{day}1:00Z", at=f"{day}1:{runs}Z")
+
+
+@pytest.mark.parametrize("state", ["shutdown", "rejected", "running"])
+def test_a_replica_that_moves_to_another_node_leaves_a_gap(state: str) -> None:
+    old, new = moved(state, "00.5" if state != "running" else "30", "08.5")
+    assert gap_seconds(moment(old, new), {old["ID"]: True}) == (6.5 if state == "running" else 8.0)
+    # What runs beside it serves meanwhile.
+    beside = task(slot=2)
+    assert gap_seconds(moment(old, new, beside), {old["ID"]: True, beside["ID"]: True}) == 0.0
+
+
+def test_one_that_swarm_has_forgotten_was_exchanged_all_the_same() -> None:
+    _old, new = moved("shutdown", "00", "08")
+    assert gap_seconds(moment(new), {"forgotten": True}) == 8.0
+
+
+def test_what_was_exchanged_before_does_not_count() -> None:
+    old, new = replica(1, "00", "03", "04")
+    exchanged = moment(old, new, update=STARTED)
+    assert gap_seconds(exchanged) == 2.0
+    known = {old["ID"]: False, new["ID"]: True}
+    assert (gap_seconds(exchanged, known), cut_off(exchanged, known)) == (None, [])
+    # A stack that is new, one more replica, and one of which nothing ran.
+    assert gap_seconds(exchanged, {}) is None
+    assert gap_seconds(moment(new, task(slot=2)), {new["ID"]: True}) is None
+    assert gap_seconds(exchanged, {old["ID"]: False}) is None
+
+
+@pytest.mark.parametrize("state", ["shutdown", "rejected"])
+def test_one_that_was_cut_off_when_it_moved_is_known(state: str) -> None:
+    old, new = moved(state, "00", "08")
+    old["Status"]["ContainerStatus"] = {"ExitCode": 137}
+    assert [each["exit_code"] for each in cut_off(moment(old, new), {old["ID"]: True})] == [137]
+    assert cut_off(moment(old, new), {old["ID"]: False, new["ID"]: True}) == []

@@ -82,6 +82,7 @@ TABLE: dict[str, list[t.Any]] = {
         "any",
     ],
     "warm_concurrency": [0, 129, "four", "4x"],
+    "max_resets": [-1, 10_000_001, "all", "5%"],
     "client_runtimes": ["podman", ["docker", "cri-o"], "Docker", "docker containerd", ["containerd", "containerd2"]],
     "client_trust_state": ["here", "Present", "present,absent", "latest"],
     "hosts": [[], "[]"],

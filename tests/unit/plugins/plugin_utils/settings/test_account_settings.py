@@ -32,6 +32,7 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ({"warm_images": [{"tags": "1.*"}]}, "dtr_cache_warm_images: an entry has no repository; write"),
     ({"warm_images": {"repository": "a/b", "tag": 1}}, "dtr_cache_warm_images: an entry has tag; write"),
     ({"warm_platforms": "amd64"}, "dtr_cache_warm_platforms: amd64: write for example linux/amd64"),
+    ({"max_resets": "all"}, "dtr_cache_max_resets: 'all' is not a whole number from 0 to 10000000"),
     ({"warm_concurrency": 0}, "dtr_cache_warm_concurrency: '0' is not a whole number from 1 to 128"),
     ({"assignments": {"everyone": "jes"}}, "dtr_cache_assignments: everyone: 'jes' is neither true nor false"),
     ({"assignments": {"everyone": "perhaps"}}, "dtr_cache_assignments: everyone: 'perhaps' is neither true nor false"),

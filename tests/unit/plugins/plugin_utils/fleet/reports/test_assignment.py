@@ -12,9 +12,9 @@ from ansible_collections.dtr.cache.tests.unit.support import facts
 
 RESULT = {
     "covered": {"region-asia": 3, "local": 7},
-    "changed_accounts": [
-        {"name": "alice", "before": "local", "after": "region-asia"},
-        {"name": "bob", "before": "region-europe", "after": "local"},
+    "ways": [
+        {"before": "local", "after": "region-asia", "count": 1},
+        {"before": "region-europe", "after": "local", "count": 1},
     ],
     "failed_accounts": [],
 }
@@ -51,7 +51,7 @@ def test_one_host_has_the_result_of_all() -> None:
 
 def test_each_registry_has_a_result_of_its_own() -> None:
     failed = [{"name": "carol"}, {"name": "dave"}]
-    other = {"covered": {"region-oz": 4}, "changed_accounts": [], "failed_accounts": failed}
+    other = {"covered": {"region-oz": 4}, "ways": [], "failed_accounts": failed}
     rows = assignment.rows(
         [
             host("region-asia", result=RESULT),

@@ -32,8 +32,7 @@ def test_what_was_changed_is_counted_once() -> None:
         "content_caches": [],
         "created": [{}],
         "replaced": [{}, {}],
-        "reassigned": [{"name": "alice"}],
-        "changed_accounts": [{"name": "alice"}, {"name": "bob"}],
+        "ways": [{"before": "x", "after": "y", "count": 2}],
     }
     assert cells(backups.restored_rows([facts.host("a", ONE, restore=done)]))[0][1:3] == (3, 2)
     assert "accounts would change" in backups.restored_table([facts.host("a", ONE, restore=done)], True).lines(200)[0]

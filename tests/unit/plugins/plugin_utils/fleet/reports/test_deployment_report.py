@@ -23,11 +23,17 @@ def host(gap: float | None, *steps: tuple[str, str], **facts: t.Any) -> HostFact
 UPDATED = ("service", "update")
 
 
+def table_rows(hosts: t.Sequence[HostFacts]) -> list[t.Mapping[str, t.Any]]:
+    return list(deployment.table(hosts, False).rows)
+
+
 @pytest.mark.parametrize(("gap", "shown"), [(1.2, "1.2 s"), (0.0, "none")])
 def test_the_gap_is_told_where_replicas_were_exchanged(gap: float, shown: str) -> None:
-    (row,) = deployment.rows([host(gap, ("secret", "create"), UPDATED)])
-    assert row["gap"] == shown
-    assert list(row)[-3:] == ["gap", "changed", "result"]
+    # Also where no update did it: a replica may have moved to another node.
+    for step in (UPDATED, ("node_label", "set")):
+        (row,) = table_rows([host(gap, ("secret", "create"), step)])
+        assert row["gap"] == shown
+        assert list(row)[-3:] == ["gap", "changed", "result"]
 
 
 @pytest.mark.parametrize(
@@ -40,19 +46,17 @@ def test_the_gap_is_told_where_replicas_were_exchanged(gap: float, shown: str) -
 )
 def test_replicas_that_did_not_end_by_themselves(gap: float, codes: tuple[int, ...], shown: str) -> None:
     cut_off = [{"node": "asia-2", "exit_code": code} for code in codes]
-    (row,) = deployment.rows([host(None, UPDATED, converged={"gap_seconds": gap, "cut_off": cut_off})])
-    assert row["gap"] == shown
+    hosts = [host(None, UPDATED, converged={"gap_seconds": gap, "cut_off": cut_off})]
+    assert table_rows(hosts)[0]["gap"] == shown
+    (row,) = deployment.rows(hosts)
+    assert (row["gap_seconds"], row["cut_off"]) == (gap, cut_off)
 
 
 def test_a_region_without_an_exchange_has_none_beside_one_that_has() -> None:
-    rows = deployment.rows([host(1.2, UPDATED), host(None)])
-    assert [row["gap"] for row in rows] == ["1.2 s", None]
-
-
-@pytest.mark.parametrize("steps", [[], [("service", "create")], [("node_label", "set")]])
-def test_the_gap_of_an_earlier_update_is_not_told(steps: list[tuple[str, str]]) -> None:
-    (row,) = deployment.rows([host(1.2, *steps)])
-    assert "gap" not in row
+    hosts = [host(1.2, UPDATED), host(None)]
+    assert [row["gap"] for row in table_rows(hosts)] == ["1.2 s", None]
+    assert [row["gap_seconds"] for row in deployment.rows(hosts)] == [1.2, None]
+    assert "gap" not in table_rows(hosts[1:])[0]
 
 
 FAILED = {"failure": known.FAILED}
@@ -85,35 +89,45 @@ PROVED = {"pulls": [], "proof": {"bytes": 1234, "cold": {"seconds": 0.5}, "warm"
 
 
 @pytest.mark.parametrize(
-    ("facts", "shown"),
+    ("facts", "shown", "numbers"),
     [
-        ({}, None),
-        ({"pulled": {"skipped": True}}, None),
-        ({"pulled": PULLED}, "9.0 MB in 0.3 s"),
-        ({"pulled": PROVED}, "2.5 kB in 0.8 s"),
-        ({"pulled": {**PROVED, **PULLED}}, "9.0 MB in 0.3 s"),
+        ({}, None, None),
+        ({"pulled": {"skipped": True}}, None, None),
+        ({"pulled": PULLED}, "9.0 MB in 0.3 s", (9_000_000, 0.3)),
+        ({"pulled": PROVED}, "2.5 kB in 0.8 s", (2468, 0.75)),
+        ({"pulled": {**PROVED, **PULLED}}, "9.0 MB in 0.3 s", (9_000_000, 0.3)),
     ],
 )
-def test_what_was_pulled_is_told_also_where_only_a_proof_was(facts: dict[str, t.Any], shown: str | None) -> None:
-    (row,) = deployment.rows([known.host("manager-asia", **facts)])
-    assert row["pulled"] == shown
+def test_what_was_pulled_is_told_also_where_only_a_proof_was(
+    facts: dict[str, t.Any], shown: str | None, numbers: tuple[int, float] | None
+) -> None:
+    hosts = [known.host("manager-asia", **facts)]
+    assert table_rows(hosts)[0]["pulled"] == shown
+    pulled = deployment.rows(hosts)[0]["pulled"]
+    assert pulled == (dict(zip(("bytes", "seconds"), numbers, strict=True)) if numbers else None)
 
 
 def test_what_was_changed_is_counted() -> None:
-    (row,) = deployment.rows(
-        [
-            host(
-                None,
-                ("secret", "create"),
-                ("secret", "create"),
-                ("node_label", "remove"),
-                registration={"created": ["region-asia"], "reassigned": [{"name": "bob"}]},
-                assigned={"changed_accounts": [{"name": "alice"}], "unchanged": 3},
-            )
-        ]
-    )
-    assert row["changed"] == "2 secrets, 1 node label removed, registered, 1 account assigned, 1 account moved"
-    assert row["accounts"] == 4
+    hosts = [
+        host(
+            None,
+            ("secret", "create"),
+            ("secret", "create"),
+            ("node_label", "remove"),
+            registration={"created": ["region-asia"], "reassigned": [{"name": "bob"}]},
+            assigned={"changed_accounts": [{"name": "alice"}], "unchanged": 3, "left_out": {"changed_accounts": 1199}},
+        )
+    ]
+    (shown,), (row,) = table_rows(hosts), deployment.rows(hosts)
+    assert shown["changed"] == "2 secrets, 1 node label removed, registered, 1200 accounts assigned, 1 account moved"
+    assert (shown["accounts"], row["accounts"]) == (1203, 1203)
+    assert row["changed"] == ["secret", "node_label", "registration", "accounts"]
+
+
+@pytest.mark.parametrize("registration", [{}, {"created": [], "reassigned": []}, {"reassigned": [{"name": "bob"}]}])
+def test_programs_get_a_list_of_what_was_changed(registration: dict[str, t.Any]) -> None:
+    (row,) = deployment.rows([host(None, registration=registration)])
+    assert row["changed"] == (["accounts"] if registration.get("reassigned") else [])
 
 
 NOTHING_TO_DO = [host(None), host(None)]
@@ -144,5 +158,7 @@ def test_each_region_shows_what_changed_and_why_it_failed_once(width: int, check
 def test_what_an_earlier_play_of_the_run_did_is_not_reported() -> None:
     earlier = {"play": "an earlier play"}
     facts = {"steps": {"steps": [{"kind": "service", "action": "update"}], **earlier}, "pulled": {**PULLED, **earlier}}
-    (row,) = deployment.rows([known.host("manager-asia", {"name": "region-asia"}, **facts)])
-    assert (row["changed"], row["pulled"], row["result"]) == ("nothing", None, "ok")
+    hosts = [known.host("manager-asia", {"name": "region-asia"}, **facts)]
+    (shown,), (row,) = table_rows(hosts), deployment.rows(hosts)
+    assert (shown["changed"], shown["pulled"], shown["result"]) == ("nothing", None, "ok")
+    assert (row["changed"], row["pulled"], row["result"]) == ([], None, "ok")

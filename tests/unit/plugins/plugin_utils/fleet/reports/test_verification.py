@@ -24,8 +24,20 @@ WELL: dict[str, t.Any] = {
 
 
 def cells(**changes: t.Any) -> tuple[t.Any, ...]:
-    (row,) = verification.rows([facts.host(**{**WELL, **changes})])
+    (row,) = verification.table([facts.host(**{**WELL, **changes})], False).rows
     return tuple(row.values())
+
+
+def test_programs_get_numbers_and_lists() -> None:
+    (row,) = verification.rows([facts.host(**WELL)])
+    assert row["pulled"] == {"bytes": 9_000_000, "seconds": 0.25}
+    assert row["proof"] == {"cold_seconds": 0.13, "warm_seconds": 0.08, "hit": True}
+    assert (row["healthy"], row["wrong"], row["registered"]) == (True, [], True)
+    checks = [{**check, "ok": False} for check in CHECKS]
+    health = {"caches": [{"healthy": False, "checks": checks, "days_left": None}]}
+    (row,) = verification.rows([facts.host(**{**WELL, "health": health})])
+    assert (row["healthy"], row["registered"]) == (False, False)
+    assert row["wrong"] == ["client->cache tcp", "client->DTR registration"]
 
 
 def test_a_region_that_is_well() -> None:

@@ -20,7 +20,7 @@ def host(pulls: list[str | None], failure: dict[str, str] | None = None, **more:
 
 
 def cells(*hosts: HostFacts) -> list[tuple[t.Any, ...]]:
-    return [tuple(row.values()) for row in warming.rows(hosts)]
+    return [tuple(row.values()) for row in warming.table(hosts, False).rows]
 
 
 def test_what_was_there_and_what_was_brought() -> None:
