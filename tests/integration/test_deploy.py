@@ -43,14 +43,21 @@ def test_a_check_before_the_first_run_announces_everything_and_changes_nothing(s
     assert story["after_check"] == story["empty"]
     assert story["rendered_by_check"] == []
     for announced in (
-        '"dtr.cache": "true"',
+        "dtr.cache: 'true'",
         "docker/dtr-content-cache:2.7.4",
         "https://cache-asia.lab.test:443",
         "https://cache-europe.lab.test:443",
-        '"alice": "region-asia"',
-        '"bob": "region-europe"',
+        "accounts: local -> region-asia: alice",
+        "accounts: local -> region-europe: bob",
+        "+  secret: (secret)",
+        "+      blobttl: 24h",
+        "+subject: CN=cache-europe.lab.test",
     ):
         assert announced in run.output
+        assert announced in story["deploy"].output, "a real run shows the same"
+    assert "rollback_config" not in run.output, "nobody has to read what is Docker's default"
+    for run in (story["again"], story["check_again"]):
+        assert "--- before" not in run.output
 
 
 def test_what_the_check_announced_is_what_the_run_did(story: dict[str, t.Any]) -> None:

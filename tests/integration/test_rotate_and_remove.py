@@ -10,6 +10,7 @@ import typing as t
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from .authority import Authority
 from .conftest import Lab, Play
@@ -57,8 +58,11 @@ def test_rotation_brings_the_new_certificate_and_keeps_two_old_versions(
             "dtr_cache_private_key": new.key,
             "dtr_cache_ca_certificate": authority.root,
         }
-        run = play("dtr.cache.rotate", *ONLY, **variables)
+        old = presented(HOST)
+        run = play("dtr.cache.rotate", *ONLY, "--diff", **variables)
         assert run.code == 0, run.output
+        assert f"-fingerprint: {old.fingerprint(hashes.SHA256()).hex()}" in run.output
+        assert f"+fingerprint: {presented(HOST).fingerprint(hashes.SHA256()).hex()}" in run.output
         assert new.key.splitlines()[1] not in run.output
         assert presented(HOST) == x509.load_pem_x509_certificate(new.certificate.encode())
         # The one in use and those for a rollback; the CA of the registry has not changed.
@@ -78,8 +82,10 @@ def test_a_check_of_a_rotation_tells_what_the_rotation_does(deployed: dict[str, 
     after = lab.snapshot()
     for part in ("labels", "configs", "secrets"):
         assert after["europe-1"][part] == before["europe-1"][part]
-    done = play("dtr.cache.rotate", *ONLY, dtr_cache_blob_ttl="48h")
+    done = play("dtr.cache.rotate", *ONLY, "--diff", dtr_cache_blob_ttl="48h")
     assert done.code == 0, done.output
+    for run in (announced, done):
+        assert {"-      blobttl: 24h", "+      blobttl: 48h"} <= set(run.output.splitlines()), run.output
     assert announced.regions()["region-europe"]["changed"] == done.regions()["region-europe"]["changed"]
     assert done.regions()["region-europe"]["changed"].startswith("1 node label, 1 config")
     assert lab.snapshot()["europe-1"]["labels"] == deployed["europe-1"]["labels"]
@@ -102,8 +108,8 @@ def test_a_bad_new_certificate_is_refused_while_the_old_one_serves(
 
 def test_nothing_is_removed_without_the_name(deployed: dict[str, t.Any], lab: Lab, play: Play) -> None:
     before = lab.snapshot()
-    for confirmation in ("", "region-asia", "yes"):
-        run = play("dtr.cache.remove", *ONLY, dtr_cache_confirm_removal=confirmation)
+    for options, confirmation in (((), ""), (("--check",), "region-asia"), ((), "yes")):
+        run = play("dtr.cache.remove", *ONLY, *options, dtr_cache_confirm_removal=confirmation)
         assert run.code != 0
         assert "dtr_cache_confirm_removal=region-europe" in run.output
     assert lab.snapshot() == before
@@ -115,8 +121,12 @@ def test_a_removal_takes_everything_and_only_that(deployed: dict[str, t.Any], la
     client.configs.create(name="somebody-elses", data=b"x")
     lab.inside("europe-1", "docker", "node", "update", "--label-add", "rack=7", "europe-1")
     before = lab.snapshot()
-    announced = play("dtr.cache.remove", *ONLY, "--check", "--diff", **confirmed)
+    # A preview needs no confirmation.
+    announced = play("dtr.cache.remove", *ONLY, "--check", "--diff")
     assert announced.code == 0, announced.output
+    assert {"-  dtr-cache_cache:", "-region-europe: https://cache-europe.lab.test:443"} <= set(
+        announced.output.splitlines()
+    )
     assert lab.snapshot() == before
 
     run = play("dtr.cache.remove", *ONLY, **confirmed)

@@ -110,8 +110,9 @@ def test_with_one_replica_the_gap_is_measured_and_told(lab: Lab, play: Play) -> 
     lab.clean()
     assert play("dtr.cache.deploy", *ONLY).code == 0
     load = Load(lab, "alice", HOST, [*authorities(lab), ROTATED.root])
+    renewed = new_certificate()
     with engine_trusts(lab, ROTATED.root), load.running():
-        run = play("dtr.cache.rotate", *ONLY, **new_certificate())
+        run = play("dtr.cache.rotate", *ONLY, **renewed)
     assert run.code == 0, run.output
     told = run.regions()["region-asia"]["gap"]
     seconds = float(told.removesuffix(" s"))
@@ -122,6 +123,13 @@ def test_with_one_replica_the_gap_is_measured_and_told(lab: Lab, play: Play) -> 
     # Some were refused, others had to wait. The registry listens a moment after its container runs, longer on a machine
     # that has much to do.
     assert seconds - 2 <= load.longest_silence() <= seconds + 15
+
+    # Its node loses the label, which is no update of the service, and the replica moves to another one.
+    moved = play("dtr.cache.deploy", *ONLY, **renewed, dtr_cache_nodes=["asia-3"])
+    assert moved.code == 0, moved.output
+    row = moved.regions()["region-asia"]
+    assert row["changed"] == "1 node label, 1 node label removed"
+    assert re.fullmatch(r"\d+(\.\d)? s", row["gap"]), row
     lab.clean()
 
 

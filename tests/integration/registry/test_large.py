@@ -35,6 +35,9 @@ def test_everyone_is_found_and_only_who_differs_is_written(registry: Registry, b
     result = registry.run("cache_assignments", assignments=[{"cache": "region-asia", "everyone": True}])
     changed = {change["name"]: change["before"] for change in result["changed_accounts"]}
     assert changed == {**dict.fromkeys(named, "local"), "user00007": "region-europe"}
+    assert result["diff"] == [
+        {"prepared": "accounts: local -> region-asia: 9; region-europe -> region-asia: user00007\n"}
+    ]
     assert result["unchanged"] == len(ACTIVE) - 1
     assert registry.writes() == len(changed)
     assert registry.control.count("GET", "settings") == len(ACTIVE) + len(named) + len(changed)
