@@ -15,7 +15,6 @@ import re
 import typing as t
 from types import MappingProxyType
 
-from ..common.amounts import named
 from ..common.concurrency import failed_accounts
 from ..common.failure import Failure
 from ..common.vocabulary import word
@@ -188,37 +187,6 @@ def resolve(
         wanted.update(dict.fromkeys(others, default))
         unclaimed = frozenset() if defaults else frozenset(others)
     return Claims(wanted, sorted(inactive), unclaimed)
-
-
-def too_many_resets(
-    changes: t.Iterable[Change], unclaimed: t.Container[str], most: int | None, caches: t.Iterable[ContentCache]
-) -> Failure | None:
-    """The refusal where an exclusive assignment would reset more accounts than it may.
-
-    Args:
-        changes: What is to be changed.
-        unclaimed: Whom no assignment claims.
-        most: How many of them may be reset; C(None) for any number.
-        caches: The caches, for their names.
-    """
-    reset = [change for change in changes if change.account in unclaimed]
-    if most is None or len(reset) <= most:
-        return None
-    names = {cache.id: cache.name for cache in caches}
-    held = collections.Counter(cache_label(change.before, names) for change in reset)
-    shown = named([f"{count:,} of {name}" for name, count in held.most_common()])
-    return Failure(
-        "TOO_MANY_RESETS",
-        f"This exclusive assignment would reset {_accounts(len(reset))} that it does not name ({shown}), and "
-        f"{word('max_resets')} allows {most:,}.",
-        hint=f"Nothing was changed. Check that no region, team or organisation is missing. If all of them are to be "
-        f"reset, set {word('max_resets')} to {len(reset)} for this run.",
-        resets=len(reset),
-    )
-
-
-def _accounts(count: int) -> str:
-    return "1 account" if count == 1 else f"{count:,} accounts"
 
 
 def claimed_by(assignments: t.Iterable[Assignment], directory: Directory) -> dict[str, str]:

@@ -26,10 +26,10 @@ from ..dtr.assignments_plan import (
     problems_failure,
     report,
     resolve,
-    too_many_resets,
     without_vanished,
 )
 from ..dtr.model import ContentCache
+from ..dtr.resets import too_many_resets
 from .base import Module
 from .of_dtr import DtrSession
 
