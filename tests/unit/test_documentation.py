@@ -146,16 +146,6 @@ def test_each_dtr_module_is_in_the_action_group_and_each_engine_module_in_its_ow
             assert (f"- {fragment}\n" in text) == (module.stem in groups[group]), f"{module.stem} and {group}"
 
 
-def test_every_file_says_its_licence() -> None:
-    suffixes = {".py", ".yml", ".sh", ".md", ".toml", ".go"}
-    tracked = subprocess.run(["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
-    for name in tracked.splitlines():
-        path = PROJECT / name
-        if path.suffix in suffixes and path.exists() and path.stat().st_size and name != "CHANGELOG.md":
-            head = path.read_text(encoding="utf-8")[:800]
-            assert "SPDX-License-Identifier: GPL-3.0-or-later" in head, name
-
-
 def anchor(heading: str) -> str:
     """What GitHub makes of a heading."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
