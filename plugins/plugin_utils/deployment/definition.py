@@ -76,7 +76,7 @@ def registry_config(settings: Settings) -> dict[str, t.Any]:
         "http": {
             "addr": f"0.0.0.0:{settings.port}",
             "secret": settings.http_secret,
-            "host": settings.url if settings.port != 443 else settings.origin,
+            "host": settings.url if settings.public_port != 443 else settings.origin,
             "draintimeout": DRAIN_TIMEOUT,
             "tls": {
                 "certificate": f"{SECRETS_FOLDER}/{CERTIFICATE_FILE}",

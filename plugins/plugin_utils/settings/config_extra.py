@@ -29,7 +29,7 @@ _OWN: dict[Path, str] = {
     ("http", "addr"): "set dtr_cache_port instead",
     ("http", "net"): "the cache has to listen on its port; leave it out",
     ("http", "prefix"): "the DTR sends its clients to /v2/; leave it out",
-    ("http", "host"): "set dtr_cache_host and dtr_cache_port instead",
+    ("http", "host"): "set dtr_cache_host and dtr_cache_public_port instead",
     ("http", "secret"): "set dtr_cache_http_secret instead",
     ("http", "tls", "certificate"): "set dtr_cache_certificate instead",
     ("http", "tls", "key"): "set dtr_cache_private_key instead",

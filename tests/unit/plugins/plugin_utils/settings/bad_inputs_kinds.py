@@ -17,7 +17,7 @@ TEXTS = (
     *("verify_repository", "verify_account", "render_to", "status_to", "backup_file", "logs_since"),
     *("confirm_removal", "client_trust_state"),
 )
-NUMBERS = ("port", "replicas", "timeout", "keep_versions", "min_days", "warm_concurrency")
+NUMBERS = ("port", "public_port", "replicas", "timeout", "keep_versions", "min_days", "warm_concurrency")
 SWITCHES = ("registry_validate_certs", "with_registry_auth", "install_requirements", "assignments_exclusive")
 LISTS = (
     *("nodes", "upstreams", "upstream_cas", "requirements", "warm_images", "warm_platforms", "source_files"),
