@@ -18,6 +18,10 @@ from .structures import as_text, parsed
 
 Path = tuple[str, ...]
 
+# How long a replica that is asked to stop may finish the requests it has. It takes no new ones meanwhile: more time
+# helps those who pull large layers over slow lines, and makes the gap longer where there is one replica only.
+DRAIN_TIMEOUT = "30s"
+
 # The sections of the registry's configuration; a newer registry may have more.
 _SECTIONS = (
     *("version", "log", "loglevel", "storage", "auth", "middleware", "reporting", "http", "notifications", "redis"),

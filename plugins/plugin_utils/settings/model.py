@@ -64,6 +64,7 @@ class Settings:
     environment: dict[str, str]
     resources: dict[str, t.Any]
     update_config: dict[str, t.Any]
+    service_extra: dict[str, t.Any] = dataclasses.field(repr=False)
     with_registry_auth: bool
     resolve_image: str
     # How its Swarm is reached

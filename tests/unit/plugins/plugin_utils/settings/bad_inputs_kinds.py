@@ -24,7 +24,7 @@ LISTS = (
     *("allowed_networks", "client_registries", "client_runtimes", "client_cas", "ignore_variables"),
     *("hosts", "serial"),
 )
-MAPPINGS = ("storage", "config_extra", "environment", "resources", "update_config", "assignments")
+MAPPINGS = (*("storage", "config_extra", "environment", "resources", "update_config", "assignments", "service_extra"),)
 
 NO_VALUE: list[t.Any] = [
     SECRET.encode(),
