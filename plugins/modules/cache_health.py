@@ -54,6 +54,11 @@ options:
           - Replicas that still run with another secret are found with it. Without it any certificate is right that
             clients accept.
         type: str
+      port:
+        description:
+          - The port that the cache's stack has to publish, where a load balancer or an address translation before it
+            has another one. By default it is that of O(caches[].url).
+        type: int
       published_ports:
         description:
           - The ports that the cache's stack publishes; an empty list says that there is no such stack.
@@ -280,6 +285,7 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
             "min_days": {"type": "int"},
             "image": {"type": "str"},
             "certificate": {"type": "str"},
+            "port": {"type": "int"},
             "published_ports": {"type": "list", "elements": "int"},
             "publish_mode": {"type": "str", "choices": ["ingress", "host"]},
             "node_addresses": {"type": "list", "elements": "str"},

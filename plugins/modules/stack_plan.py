@@ -13,9 +13,12 @@ author: Contributors to the dtr.cache project (@dtr-cache)
 description:
   - Reads a Swarm through the Engine API and compares it with what is wanted. Nothing is ever changed.
   - A change that somebody made by hand to the live service is found like any other difference. Compared are image,
-    entrypoint and command, environment, ports and their modes, mounts, configs and secrets, C(stop_grace_period), and
-    of C(deploy) the mode, replicas, placement (constraints and replicas a node), C(restart_policy), C(update_config),
-    C(rollback_config) and C(resources). A part of O(definition) that is not named here is deployed, but not compared.
+    entrypoint and command, environment, ports and their modes, mounts, configs and secrets, C(stop_grace_period),
+    C(logging), C(extra_hosts), C(dns), C(dns_search), C(labels), C(healthcheck), C(hostname), C(sysctls), C(ulimits),
+    C(cap_add), C(cap_drop), C(init), and of C(deploy) the mode, replicas, placement (constraints and replicas a node),
+    C(restart_policy), C(update_config), C(rollback_config), C(resources) and C(labels). A part of O(definition) that is
+    not named here is deployed, but not compared, and neither are labels that begin with C(com.docker.) and are not
+    declared, since UCP and MKE give services some of their own.
   - The diff has the parts that differ, of a new service those that are not Docker's defaults, and with O(objects) what
     changes in C(config.yml) and in certificates. In a real run the task shows it as well, although other tasks do what
     it shows.

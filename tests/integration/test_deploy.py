@@ -171,11 +171,20 @@ def test_a_user_pulls_through_the_cache(story: dict[str, t.Any], lab: Lab) -> No
 
 # What somebody does to a service by hand, by the part of it that a plan names; the rest lets the update go through.
 BY_HAND = {
+    "cap_add": ["--cap-add", "SYS_NICE"],
+    "cap_drop": ["--cap-drop", "MKNOD"],
     "configs": ["--config-rm", "{config}", "--config-add", "source={config},target=/other.yml"],
     "constraints": ["--constraint-add", "node.platform.os == linux"],
+    "dns": ["--dns-add", "192.0.2.53"],
+    "dns_search": ["--dns-search-add", "example.org"],
     "environment": ["--env-add", "BY_HAND=1"],
+    "extra_hosts": ["--host-add", "by-hand:192.0.2.1"],
+    "healthcheck": ["--health-cmd", "exit 0", "--health-interval", "7s"],
+    "hostname": ["--hostname", "by-hand"],
     "image": ["--no-resolve-image", "--image", "docker/dtr-content-cache:2.7.6"],
+    "labels": ["--container-label-add", "by-hand=1"],
     "limits": ["--limit-memory", "256M"],
+    "logging": ["--log-driver", "json-file", "--log-opt", "max-size=1m"],
     "max_replicas_per_node": ["--replicas-max-per-node", "3"],
     "mounts": ["--mount-add", "type=volume,source=by-hand,target=/by-hand,readonly"],
     "ports": ["--publish-rm", "target=443,mode=host", "--publish-add", "published=443,target=443,mode=ingress"],
@@ -184,7 +193,10 @@ BY_HAND = {
     "restart_policy": ["--restart-max-attempts", "1", "--restart-delay", "1s"],
     "rollback_config": ["--rollback-parallelism", "2"],
     "secrets": ["--secret-rm", "{secret}", "--secret-add", "source={secret},target=cache.key.pem,mode=0400"],
+    "service_labels": ["--label-add", "by-hand=1"],
     "stop_grace_period": ["--stop-grace-period", "41s"],
+    "sysctls": ["--sysctl-add", "net.core.somaxconn=1023"],
+    "ulimits": ["--ulimit-add", "nofile=1023:1024"],
     "update_config": ["--update-max-failure-ratio", "0.5", "--update-failure-action", "continue"],
 }
 
@@ -219,3 +231,79 @@ def test_whatever_is_changed_by_hand_is_found_and_put_right(story: dict[str, t.A
         key: state[key] for key in ("labels", "configs", "secrets")
     }
     assert play(DEPLOY, "--limit", "region-asia", "--check").total("changed") == 0
+
+
+EXTRA: dict[str, t.Any] = {
+    "logging": {"driver": "json-file", "options": {"max-size": "10m", "max-file": 2}},
+    "extra_hosts": {"mirror.lab.test": "198.18.57.10"},
+    # The lab's own name server.
+    "dns": "198.18.57.10",
+    "dns_search": ["lab.test"],
+    "labels": {"team": "platform", "price": "5$"},
+    "deploy": {"labels": {"com.docker.ucp.access.label": "/caches"}},
+    "healthcheck": {"test": "exit 0", "interval": "1s", "retries": 3, "start_period": "2s"},
+    "hostname": "cache-asia",
+    "sysctls": {"net.core.somaxconn": 1024},
+    # A sandbox may not raise it.
+    "ulimits": {"nofile": {"soft": 1000, "hard": 1024}},
+    "cap_add": ["SYS_NICE"],
+    "cap_drop": "MKNOD, NET_RAW",
+    "init": "no",
+    "stop_grace_period": "50s",
+    "tmpfs": "/scratch",
+}
+
+
+def test_other_keys_of_the_service_are_announced_deployed_and_kept(
+    story: dict[str, t.Any], lab: Lab, play: Play
+) -> None:
+    only = ("--limit", "region-asia")
+    extra: dict[str, t.Any] = {"dtr_cache_service_extra": EXTRA}
+    announced = play(DEPLOY, *only, "--check", "-v", **extra)
+    assert announced.code == 0, announced.output
+    parts = sorted({*EXTRA, "mounts", "service_labels"} - {"deploy", "tmpfs"})
+    assert f'"detail": "{", ".join(parts)}"' in announced.output
+    run = play(DEPLOY, *only, **extra)
+    assert run.code == 0, run.output
+    assert run.regions()["region-asia"]["changed"] == "1 service"
+    with contextlib.closing(lab.engine("asia-1")) as client:
+        service = client.services.get("dtr-cache_cache")
+        assert service.attrs["Spec"]["Labels"]["com.docker.ucp.access.label"] == "/caches"
+        (task,) = service.tasks(filters={"desired-state": "running"})
+    with contextlib.closing(lab.engine("asia-2")) as client:
+        container = client.containers.get(task["Status"]["ContainerStatus"]["ContainerID"])
+        config, host = container.attrs["Config"], container.attrs["HostConfig"]
+        assert container.attrs["State"]["Health"]["Status"] == "healthy"
+        assert (config["Hostname"], config["Labels"]["price"]) == ("cache-asia", "5$")
+        assert host["LogConfig"] == {"Type": "json-file", "Config": {"max-file": "2", "max-size": "10m"}}
+        assert (host["Dns"], host["DnsSearch"]) == (["198.18.57.10"], ["lab.test"])
+        assert host["Ulimits"] == [{"Name": "nofile", "Soft": 1000, "Hard": 1024}]
+        assert (host["CapAdd"], host["CapDrop"]) == (["CAP_SYS_NICE"], ["CAP_MKNOD", "CAP_NET_RAW"])
+        assert host["Sysctls"] == {"net.core.somaxconn": "1024"}
+        assert container.exec_run(["/bin/sh", "-c", ": >/scratch/a"]).exit_code == 0
+    assert play(DEPLOY, *only, **extra).total("changed") == 0
+
+    lab.inside(
+        "asia-1",
+        "docker",
+        "service",
+        "update",
+        "--detach",
+        "--quiet",
+        "--label-rm",
+        "com.docker.ucp.access.label",
+        "--hostname",
+        "other",
+        "dtr-cache_cache",
+    )
+    drifted = play(DEPLOY, *only, "--check", "-v", **extra)
+    assert '"detail": "hostname, service_labels"' in drifted.output
+    # What is not declared any more goes.
+    back = play(DEPLOY, *only)
+    assert back.code == 0, back.output
+    with contextlib.closing(lab.engine("asia-1")) as client:
+        task_template = client.services.get("dtr-cache_cache").attrs["Spec"]["TaskTemplate"]
+        assert not {"Hostname", "Healthcheck", "Sysctls", "Ulimits", "CapabilityDrop"} & set(
+            task_template["ContainerSpec"]
+        )
+    assert play(DEPLOY, *only, "--check").total("changed") == 0

@@ -11,13 +11,17 @@ from pathlib import Path
 import pytest
 
 from .authority import Authority
-from .conftest import Lab, Play
+from .balancer import load_balancer
+from .conftest import Lab, Play, until
 from .load import Load, engine_retries, engine_trusts, summary
 
 ONLY = ("--limit", "region-asia")
 HOST = "cache-asia.lab.test"
+# The machine itself, on which the load balancer runs.
+BALANCED = "control.lab.test"
+NODES = ("asia-2", "asia-3")
 # So many are rotated here that the usual number of versions would be exceeded, and removed by some run.
-TWO_NODES: dict[str, t.Any] = {"dtr_cache_nodes": ["asia-2", "asia-3"], "dtr_cache_keep_versions": 9}
+TWO_NODES: dict[str, t.Any] = {"dtr_cache_nodes": list(NODES), "dtr_cache_keep_versions": 9}
 
 
 ROTATED = Authority()
@@ -104,6 +108,47 @@ def test_what_does_not_start_is_rolled_back_and_no_pull_fails(two_replicas: None
     again = play("dtr.cache.rotate", *ONLY, **rotated(lab))
     assert again.code == 0, again.output
     assert again.total("changed") == 0, again.changed_tasks()
+
+
+def test_a_load_balancer_drains_one_of_two_replicas_and_no_pull_fails(
+    two_replicas: None, lab: Lab, play: Play, tmp_path: Path
+) -> None:
+    front = ROTATED.issue(BALANCED)
+    variables: dict[str, t.Any] = {
+        **TWO_NODES,
+        "dtr_cache_host": BALANCED,
+        "dtr_cache_port": 8443,
+        "dtr_cache_public_port": 7443,
+        "dtr_cache_certificate": front.chain,
+        "dtr_cache_private_key": front.key,
+        "dtr_cache_ca_certificate": ROTATED.root,
+    }
+    servers = {name: f"{name}.lab.test:8443" for name in NODES}
+    with load_balancer(tmp_path, 7443, servers) as balancer, engine_trusts(lab, ROTATED.root):
+        for options, changes in ((("--check",), True), ((), True), ((), False), (("--check",), False)):
+            run = play("dtr.cache.deploy", *ONLY, *options, **variables)
+            assert run.code == 0, run.output
+            assert bool(run.total("changed")) == changes, run.changed_tasks()
+        (registered,) = lab.control.state()["content_caches"]
+        assert registered["host"] == f"https://{BALANCED}:7443"
+        retries = engine_retries(lab)
+        load = Load(lab, "alice", BALANCED, [ROTATED.root])
+        with load.running():
+            until(lambda: all(balancer.sessions().values()), "both replicas are asked")
+            balancer.command("set server caches/asia-2 state drain")
+            lab.inside("asia-1", "docker", "node", "update", "--availability", "drain", "asia-2")
+            lab.wait_until_idle("asia-2")
+            drained = balancer.sessions()
+            until(lambda: balancer.sessions()["asia-3"] > drained["asia-3"] + 20, "the other one goes on")
+            assert balancer.sessions()["asia-2"] == drained["asia-2"]
+            lab.inside("asia-1", "docker", "node", "update", "--availability", "active", "asia-2")
+            until(lambda: balancer.is_up("asia-2"), "the replica is back")
+            balancer.command("set server caches/asia-2 state ready")
+            until(lambda: balancer.sessions()["asia-2"] > drained["asia-2"] + 10, "it is asked again")
+    print(summary(load))
+    assert load.failed == []
+    assert engine_retries(lab) == retries
+    assert load.count("pull") > 2
 
 
 def test_with_one_replica_the_gap_is_measured_and_told(lab: Lab, play: Play) -> None:

@@ -43,6 +43,7 @@ REQUIRED = {
 REQUIRED_BY_STEPS = {
     "trust": ("registry_url",),
     "confirmation": ("confirm_removal",),
+    "rotation": (),
     "verification": (),
     "warming": ("warm_images",),
     "backup": ("backup_file",),
@@ -52,14 +53,14 @@ REQUIRED_BY_STEPS = {
 }
 # Variables of which something else is made that roles use, by what it is called in the result of the preflight.
 BEHIND = {
-    "url": ("host", "port"),
+    "url": ("host", "port", "public_port"),
     "dtr": ("registry_url",),
     "validate_certs": ("registry_validate_certs",),
     "node_labels": ("nodes", "product"),
     "client_authorities": ("ca_certificate", "client_cas"),
     "warm": ("warm_images", "warm_platforms", "warm_concurrency"),
     "probe": (
-        *("name", "host", "port", "certificate", "ca_certificate", "min_days", "assignments"),
+        *("name", "host", "port", "public_port", "certificate", "ca_certificate", "min_days", "assignments"),
         *("verify_image", "verify_account"),
     ),
     "engine": ("docker_host", "client_bundle"),

@@ -39,7 +39,7 @@ def with_addresses(
 
 def with_mesh(cache: Cache, checks: t.Sequence[Check]) -> list[Check]:
     """The checks, where the hint of a port that does not answer names the routing mesh, if it is published by that."""
-    port = origin_of(cache.url).port
+    port = cache.port or origin_of(cache.url).port
     if not cache.routed or (cache.published is not None and port not in cache.published):
         return list(checks)
     return [

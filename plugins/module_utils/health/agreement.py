@@ -48,7 +48,8 @@ def assignment_checks(dangling: list[str] | Failure | None) -> list[Check]:
 
 def deployment_check(cache: Cache, published: t.Sequence[int]) -> Check:
     """Whether the Swarm publishes the cache where clients expect it."""
-    port = origin_of(cache.url).port
+    public = origin_of(cache.url).port
+    port = cache.port or public
     if not published:
         return bad(
             CLIENT_TO_CACHE,
@@ -58,15 +59,24 @@ def deployment_check(cache: Cache, published: t.Sequence[int]) -> Check:
             "dtr.cache.remove.",
             harmless=True,
         )
+    expected = f"clients are sent to port {public}"
+    if port != public:
+        expected += f", which what stands before the cache has to bring to port {port}"
     if port not in published:
         return bad(
             CLIENT_TO_CACHE,
             "deployment",
-            f"clients are sent to port {port}, and the stack publishes {', '.join(map(str, published))}",
-            "Set dtr_cache_port to the port that clients are to use, and run dtr.cache.deploy.",
+            f"{expected}, and the stack publishes {', '.join(map(str, published))}",
+            "Set dtr_cache_port to the port that the stack is to publish, and dtr_cache_public_port to the one that "
+            "clients are to use where that is another, and run dtr.cache.deploy.",
             harmless=True,
         )
-    return Check(CLIENT_TO_CACHE, "deployment", True, f"the stack publishes port {port}")
+    return Check(
+        CLIENT_TO_CACHE,
+        "deployment",
+        True,
+        f"the stack publishes port {port}{f', and {expected}' if port != public else ''}",
+    )
 
 
 def registration_check(cache: Cache, registered: list[ContentCache] | Failure) -> Check:

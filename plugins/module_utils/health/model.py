@@ -30,6 +30,7 @@ class Cache(t.NamedTuple):
         anchors: The CAs in C(trust) that are known.
         min_days: How long its certificate has to be valid, where that differs from what all others have to.
         certificate: The fingerprint of the certificate that it should have, when it is known.
+        port: The port that its stack has to publish, where a load balancer or the like before it has another one.
         published: The ports that its stack publishes: none when there is no such stack, C(None) when that is not known.
         nodes: The addresses of the nodes of its Swarm, as far as they are known.
         routed: Whether its stack publishes the port by the routing mesh, as far as that is known.
@@ -43,6 +44,7 @@ class Cache(t.NamedTuple):
     anchors: t.Sequence[x509.Certificate] = ()
     min_days: int | None = None
     certificate: str | None = None
+    port: int | None = None
     published: t.Sequence[int] | None = None
     nodes: t.Sequence[str] = ()
     routed: bool = False

@@ -73,6 +73,7 @@ def cache_of(params: t.Mapping[str, t.Any], entry: t.Mapping[str, t.Any]) -> Cac
         anchors_of(trust),
         entry["min_days"],
         certificate=_fingerprint_of(entry),
+        port=entry["port"],
         published=entry["published_ports"],
         nodes=entry["node_addresses"] or (),
         routed=entry["publish_mode"] == "ingress",

@@ -122,7 +122,7 @@ def environment(service: Raw) -> dict[str, str]:
         raise _invalid("env_file is read by Docker's command alone; write its lines as environment.")
     given = service.get("environment") or {}
     pairs = given.items() if isinstance(given, t.Mapping) else (str(item).partition("=")[::2] for item in given)
-    return {str(key): _text(value) for key, value in sorted(pairs)}
+    return {str(key): as_text(value) for key, value in sorted(pairs)}
 
 
 def ports(service: Raw) -> list[Port]:
@@ -245,11 +245,11 @@ def _long_mount(stack: str, volume: Raw, definition: Raw) -> Mount:
     declared = definition["volumes"][source] or {}
     if declared.get("external"):
         return Mount(kind, name, target, read_only, no_copy)
-    options = {key: _text(value) for key, value in (declared.get("driver_opts") or {}).items()}
+    options = {key: as_text(value) for key, value in (declared.get("driver_opts") or {}).items()}
     return Mount(kind, name, target, read_only, no_copy, declared.get("driver") or "", options)
 
 
-def _text(value: t.Any) -> str:
+def as_text(value: t.Any) -> str:
     """A value as Docker's command writes it."""
     if value is None:
         return ""

@@ -14,6 +14,7 @@ import typing as t
 from ..common.failure import Failure
 from . import compose
 from .compose import byte_size, duration
+from .extras import live_extras, wanted_extras, without_labels_of_the_platform
 from .model import Raw
 
 View = dict[str, t.Any]
@@ -70,6 +71,7 @@ def _wanted_view(stack: str, service: Raw, definition: Raw) -> View:
         rollback_config=_wanted_update(deploy.get("rollback_config") or {}),
         limits=_wanted_resources(resources.get("limits") or {}),
         reservations=_wanted_resources(resources.get("reservations") or {}),
+        **wanted_extras(service),
     )
 
 
@@ -110,6 +112,7 @@ def live_service(spec: Raw, *, with_digest: bool = False) -> View:
         rollback_config=_live_update(spec.get("RollbackConfig") or {}),
         limits=_live_resources(resources.get("Limits") or {}),
         reservations=_live_resources(resources.get("Reservations") or {}),
+        **live_extras(spec),
     )
 
 
@@ -131,6 +134,7 @@ def two_views(stack: str, name: str, live: Raw | None, definition: Raw) -> tuple
     if live is None:
         return {}, wanted
     view = live_service(live["Spec"], with_digest="@" in wanted.get("image", ""))
+    view = without_labels_of_the_platform(view, wanted)
     if "image" not in wanted:
         del view["image"]
     if (live.get("UpdateStatus") or {}).get("State") in ("paused", "rollback_paused"):

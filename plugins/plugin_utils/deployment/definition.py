@@ -29,9 +29,11 @@ from ...module_utils.swarm.objects import (
     STACK_LABEL,
 )
 from ...module_utils.x509 import certificates
+from ..settings.config_extra import DRAIN_TIMEOUT
 from ..settings.credentials import carries_credentials
 from ..settings.model import Settings
 from ..settings.presets import PRODUCTS
+from ..settings.storage import folder_of_layers
 
 CONFIG = "config"
 SECRET = "secret"
@@ -40,9 +42,6 @@ CERTIFICATE_FILE = "cache.cert.pem"
 KEY_FILE = "cache.key.pem"
 SECRETS_FOLDER = "/run/secrets"
 
-# How long a replica that is asked to stop may finish the requests it has. It takes no new ones meanwhile: more time
-# helps those who pull large layers over slow lines, and makes the gap longer where there is one replica only.
-DRAIN_TIMEOUT = "30s"
 # The Engine kills a container that has not ended this long after the last request had to be finished.
 SECONDS_TO_END = 10
 # Of a bundle of CAs, that many certificates are described.
@@ -76,7 +75,7 @@ def registry_config(settings: Settings) -> dict[str, t.Any]:
         "http": {
             "addr": f"0.0.0.0:{settings.port}",
             "secret": settings.http_secret,
-            "host": settings.url if settings.port != 443 else settings.origin,
+            "host": settings.url if settings.public_port != 443 else settings.origin,
             "draintimeout": DRAIN_TIMEOUT,
             "tls": {
                 "certificate": f"{SECRETS_FOLDER}/{CERTIFICATE_FILE}",
@@ -193,8 +192,7 @@ def stack_definition(settings: Settings, objects: t.Sequence[SwarmObject]) -> di
         # A replica that finished its requests ends with 0, also when its node restarts: on-failure would leave it down.
         "restart_policy": {"condition": "any"},
     }
-    one_each = _needs_a_limit(settings)
-    if one_each:
+    if _needs_a_limit(settings):
         deploy["placement"]["max_replicas_per_node"] = 1
     if settings.update_config:
         deploy["update_config"] = settings.update_config
@@ -211,13 +209,11 @@ def stack_definition(settings: Settings, objects: t.Sequence[SwarmObject]) -> di
     }
     if settings.environment:
         service["environment"] = settings.environment
-    # Each with the version of the format that it came with; all else is in 3.3, the version of the documents.
-    definition: dict[str, t.Any] = {
-        "version": "3.8" if one_each else "3.4" if "order" in settings.update_config else "3.3",
-        "services": {"cache": service},
-    }
+    definition: dict[str, t.Any] = {"version": _format(settings), "services": {"cache": service}}
     if settings.volume is not None:
-        _add_volume(definition, service, settings.volume, _layers_folder(settings))
+        folder = folder_of_layers(registry_config(settings)["storage"] or {})
+        _add_volume(definition, service, settings.volume, folder)
+    _add_extra(service, settings.service_extra)
     for kind in (CONFIG, SECRET):
         named = {item.file: {"external": {"name": item.name}} for item in objects if item.kind == kind}
         if named:
@@ -287,10 +283,28 @@ def _port(settings: Settings) -> str | dict[str, t.Any]:
     return {"mode": "host", "protocol": "tcp", "published": settings.port, "target": settings.port}
 
 
-def _layers_folder(settings: Settings) -> str:
-    """Where the registry keeps its layers in the container."""
-    filesystem = (registry_config(settings)["storage"] or {}).get("filesystem") or {}
-    return str(filesystem.get("rootdirectory") or "/var/lib/registry")
+def _format(settings: Settings) -> str:
+    """The version of the format: that of the documents, or the one with which a part that is used came."""
+    came_with = {
+        "3.4": "order" in settings.update_config or "start_period" in settings.service_extra.get("healthcheck", {}),
+        "3.6": "tmpfs" in settings.service_extra,
+        "3.7": "init" in settings.service_extra,
+        "3.8": _needs_a_limit(settings),
+    }
+    return max(["3.3", *(version for version, is_used in came_with.items() if is_used)])
+
+
+def _add_extra(service: dict[str, t.Any], extra: t.Mapping[str, t.Any]) -> None:
+    """Add the keys of C(dtr_cache_service_extra)."""
+    for key, value in extra.items():
+        if key == "deploy":
+            service["deploy"].update(value)
+        elif key == "tmpfs":
+            # The key of the same name is read by docker stack deploy, and forgotten.
+            mounts = [{"type": "tmpfs", "target": folder} for folder in value]
+            service["volumes"] = [*service.get("volumes", []), *mounts]
+        else:
+            service[key] = value
 
 
 def _add_volume(

@@ -49,7 +49,12 @@ def _collisions_of_two(own: Region, other: Region, needs: t.Collection[str]) -> 
     if _same(own.address, other.address) and "swarm" in needs:
         found.append(
             f"dtr_cache_host: hosts {own.host} and {other.host} both have their cache at {own.address}; give one of "
-            "them another dtr_cache_host or dtr_cache_port"
+            "them another dtr_cache_host, dtr_cache_port or dtr_cache_public_port"
+        )
+    if "swarm" in needs and (place := _place_of_both_ports(own, other)):
+        found.append(
+            f"dtr_cache_port: hosts {own.host} and {other.host} both publish port {own.port} on {place} of the same "
+            f"Swarm ({own.swarm}); give one of them another dtr_cache_port (its clients use dtr_cache_public_port)"
         )
     if same_dtr and not same_name and "assignment" in needs:
         found += _contested(own, other)
@@ -66,6 +71,16 @@ def one_stack(host: str, other: str, stack_name: str, swarm: str) -> str:
 
 def _same(mine: str, theirs: str) -> bool:
     return bool(mine) and mine == theirs
+
+
+def _place_of_both_ports(own: Region, other: Region) -> str:
+    """Where in their Swarm two stacks would publish the same port; empty where they would not."""
+    two_stacks = bool(own.stack_name and other.stack_name) and own.stack_name != other.stack_name
+    if not two_stacks or not _same(own.swarm, other.swarm) or own.port is None or own.port != other.port:
+        return ""
+    if "ingress" in (own.publish_mode, other.publish_mode):
+        return "every node"
+    return ", ".join(f"node {node}" for node in own.nodes if node in other.nodes)
 
 
 def _contested(own: Region, other: Region) -> list[str]:

@@ -27,11 +27,10 @@ _DURATION = re.compile(r"[1-9][0-9]*(ns|us|ms|s|m|h)")
 
 
 def read_address(reader: Reader, needs: t.Collection[str]) -> dict[str, t.Any]:
-    return {
-        "name": _read_name(reader, CACHE in needs or REGISTRY in needs),
-        "host": _read_host(reader, CACHE in needs),
-        "port": reader.whole("port", 1, 65535),
-    }
+    name = _read_name(reader, CACHE in needs or REGISTRY in needs)
+    port = reader.whole("port", 1, 65535)
+    public_port = reader.whole("public_port", 1, 65535) or port
+    return {"name": name, "host": _read_host(reader, CACHE in needs), "port": port, "public_port": public_port}
 
 
 def read_software(reader: Reader) -> tuple[Product, str]:
@@ -127,4 +126,4 @@ def is_same_server(url: str, address: t.Mapping[str, t.Any]) -> bool:
     """Whether an address is that of the cache."""
     host = address["host"]
     shown = f"[{host}]" if ":" in host else host
-    return bool(url and host) and canonical_server(url) == canonical_server(f"https://{shown}:{address['port']}")
+    return bool(url and host) and canonical_server(url) == canonical_server(f"https://{shown}:{address['public_port']}")

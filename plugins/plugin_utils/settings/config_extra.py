@@ -18,6 +18,10 @@ from .structures import as_text, parsed
 
 Path = tuple[str, ...]
 
+# How long a replica that is asked to stop may finish the requests it has. It takes no new ones meanwhile: more time
+# helps those who pull large layers over slow lines, and makes the gap longer where there is one replica only.
+DRAIN_TIMEOUT = "30s"
+
 # The sections of the registry's configuration; a newer registry may have more.
 _SECTIONS = (
     *("version", "log", "loglevel", "storage", "auth", "middleware", "reporting", "http", "notifications", "redis"),
@@ -29,7 +33,7 @@ _OWN: dict[Path, str] = {
     ("http", "addr"): "set dtr_cache_port instead",
     ("http", "net"): "the cache has to listen on its port; leave it out",
     ("http", "prefix"): "the DTR sends its clients to /v2/; leave it out",
-    ("http", "host"): "set dtr_cache_host and dtr_cache_port instead",
+    ("http", "host"): "set dtr_cache_host and dtr_cache_public_port instead",
     ("http", "secret"): "set dtr_cache_http_secret instead",
     ("http", "tls", "certificate"): "set dtr_cache_certificate instead",
     ("http", "tls", "key"): "set dtr_cache_private_key instead",

@@ -31,7 +31,8 @@ class Settings:
     # The cache
     name: str
     host: str
-    port: int
+    port: int  # that the stack publishes
+    public_port: int  # that clients are sent to
     product: Product
     image: str  # empty: that of the DTR's own version
     # The DTR
@@ -63,6 +64,7 @@ class Settings:
     environment: dict[str, str]
     resources: dict[str, t.Any]
     update_config: dict[str, t.Any]
+    service_extra: dict[str, t.Any] = dataclasses.field(repr=False)
     with_registry_auth: bool
     resolve_image: str
     # How its Swarm is reached
@@ -100,7 +102,7 @@ class Settings:
     @property
     def url(self) -> str:
         """The cache's address as it is registered in DTR: always with its port, as the documents show it."""
-        return f"{self.origin}:{self.port}"
+        return f"{self.origin}:{self.public_port}"
 
     @property
     def origin(self) -> str:

@@ -15,7 +15,7 @@ from .model import Settings
 
 # What is as public as it is useful, under the same name.
 _AS_THEY_ARE = (
-    *("name", "url", "host", "port", "publish_mode", "image", "stack_name", "replicas", "registry_url"),
+    *("name", "url", "host", "port", "public_port", "publish_mode", "image", "stack_name", "replicas", "registry_url"),
     *("registry_ca_fingerprint", "validate_certs", "ca_certificate", "assignments", "assignments_exclusive"),
     "max_resets",
     *("verify_image", "verify_repository", "verify_account", "min_days", "client_registries", "client_runtimes"),
@@ -83,6 +83,7 @@ def _probe(settings: Settings, certificate: dict[str, t.Any] | None) -> dict[str
     return {
         "name": settings.name if settings.host else "",
         "url": settings.url,
+        "port": settings.port,
         "ca_certificate": settings.ca_certificate,
         "min_days": settings.min_days,
         # Replicas that still run with another secret are not what was deployed.

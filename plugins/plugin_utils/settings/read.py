@@ -15,8 +15,10 @@ import typing as t
 
 from ...module_utils.common.failure import Failure
 from . import accounts, cache, certificate, clients, dtr, hosts, run, service, storage, values
+from .config_extra import DRAIN_TIMEOUT
 from .model import REGISTRY, Settings
 from .reader import PREFIX, ControlNode, Reader
+from .service_extra import read_service_extra
 
 # What the playbooks export as statistics, and a workflow gives to its next job as extra variables.
 STATISTICS = frozenset(
@@ -56,6 +58,9 @@ def read_settings(
         reader.problem("host", "is the address of the DTR itself; a cache has a host name or a port of its own")
     presented = certificate.read_certificate(reader, address["host"], needs, now)
     layers = storage.read_storage(reader)
+    volume = storage.read_volume(reader, layers)
+    configuration = cache.read_configuration(reader, address, presented["private_key"], layers, needs, now)
+    drain = (configuration["config_extra"].get("http") or {}).get("draintimeout", DRAIN_TIMEOUT)
     settings = Settings(
         product=product,
         image=image,
@@ -63,9 +68,10 @@ def read_settings(
         **connection,
         **dtr.read_authority(reader, needs, now),
         **presented,
-        **cache.read_configuration(reader, address, presented["private_key"], layers, needs, now),
+        **configuration,
         storage=layers,
-        volume=storage.read_volume(reader, layers),
+        volume=volume,
+        service_extra=read_service_extra(reader, drain, storage.folder_of_layers(layers) if volume else ""),
         **service.read_service(reader, product, needs, layers, address["port"]),
         **service.read_manager(reader),
         **accounts.read_accounts(reader),

@@ -24,9 +24,12 @@ class Region(t.NamedTuple):
         host: The inventory's host.
         name: The cache's name in DTR.
         dtr: The DTR's address, in the one form in which equal ones are equal.
-        address: Host and port of the cache, in such a form as well.
+        address: Host and public port of the cache, in such a form as well.
         swarm: By what the region's Swarm is reached.
         stack_name: The stack.
+        port: The port that the stack publishes.
+        nodes: The nodes that are dedicated to it.
+        publish_mode: C(ingress), by which every node of the Swarm has the port, or C(host).
         assignments: C(accounts), C(teams), C(orgs) and C(everyone).
         in_play: Whether the host takes part in the play.
     """
@@ -37,6 +40,9 @@ class Region(t.NamedTuple):
     address: str = ""
     swarm: str = ""
     stack_name: str = ""
+    port: int | None = None
+    nodes: t.Sequence[str] = ()
+    publish_mode: str = ""
     assignments: t.Mapping[str, t.Any] = {}
     in_play: bool = True
 
@@ -54,8 +60,8 @@ class Machine(t.NamedTuple):
 VARIABLES = tuple(
     PREFIX + name
     for name in (
-        *("name", "host", "port", "product", "stack_name", "registry_url", "docker_host", "client_bundle"),
-        "assignments",
+        *("name", "host", "port", "public_port", "product", "stack_name", "registry_url", "docker_host"),
+        *("client_bundle", "nodes", "publish_mode", "assignments"),
     )
 )
 """The variables that are read for it."""
@@ -63,7 +69,10 @@ VARIABLES = tuple(
 _MADE_OF = {
     "name": ("name",),
     "dtr": ("registry_url",),
-    "address": ("host", "port"),
+    "address": ("host", "port", "public_port"),
+    "port": ("port",),
+    "nodes": ("nodes",),
+    "publish_mode": ("publish_mode",),
     "swarm": ("docker_host", "client_bundle"),
     "stack_name": ("stack_name", "product"),
     "assignments": ("assignments",),
@@ -94,9 +103,12 @@ def read_region(reader: Reader, host: str, machine: Machine | None, unknown: t.C
         host,
         name=address["name"],
         dtr=canonical_server(url) if url else "",
-        address=address_of(address["host"], address["port"]),
+        address=address_of(address["host"], address["public_port"]),
         swarm=swarm_of(engine, reader.control_node.locate(bundle) if bundle else "", machine),
         stack_name=stack_name,
+        port=address["port"],
+        nodes=service.read_nodes(reader, required=False),
+        publish_mode=service.read_publish_mode(reader),
         assignments=assignments,
     )
     return _understood(region, wrong)
@@ -108,9 +120,12 @@ def region_as_read(settings: Settings, problems: t.Iterable[str], host: str, mac
         host,
         name=settings.name,
         dtr=canonical_server(settings.registry_url) if settings.registry_url else "",
-        address=address_of(settings.host, settings.port),
+        address=address_of(settings.host, settings.public_port),
         swarm=swarm_of(settings.engine, settings.client_bundle, machine),
         stack_name=settings.stack_name,
+        port=settings.port,
+        nodes=settings.nodes,
+        publish_mode=settings.publish_mode,
         assignments=settings.assignments,
     )
     return _understood(region, {problem.partition(":")[0] for problem in problems})

@@ -40,8 +40,8 @@ _UPDATE: dict[str, values.Kind] = {
 def read_service(
     reader: Reader, product: Product, needs: t.Collection[str], layers: t.Mapping[str, t.Any], port: int | None
 ) -> dict[str, t.Any]:
-    nodes = _read_nodes(reader, SWARM in needs)
-    publish_mode = reader.choice("publish_mode", ("ingress", "host"))
+    nodes = read_nodes(reader, required=SWARM in needs)
+    publish_mode = read_publish_mode(reader)
     return {
         "nodes": nodes,
         "publish_mode": publish_mode,
@@ -73,7 +73,11 @@ def read_stack_name(reader: Reader, product: Product) -> str:
     return str(reader.value("stack_name", stack_name, product.stack_name))
 
 
-def _read_nodes(reader: Reader, required: bool) -> tuple[str, ...]:
+def read_publish_mode(reader: Reader) -> str:
+    return reader.choice("publish_mode", ("ingress", "host"))
+
+
+def read_nodes(reader: Reader, *, required: bool) -> tuple[str, ...]:
     meaning = "the host names of the Swarm nodes to dedicate to the cache"
     nodes = reader.items("nodes", meaning if required else "")
     for node in sorted({node for node in nodes if nodes.count(node) > 1}):

@@ -110,6 +110,11 @@ def read_storage(reader: Reader) -> dict[str, t.Any]:
     return {name: value for name, value in read.items() if value or name in BACKENDS}
 
 
+def folder_of_layers(storage: t.Mapping[str, t.Any]) -> str:
+    """Where the registry keeps its layers in the container, with the filesystem backend."""
+    return str((storage.get("filesystem") or {}).get("rootdirectory") or _LAYERS)
+
+
 def read_volume(reader: Reader, storage: t.Mapping[str, t.Any]) -> str | dict[str, t.Any] | None:
     volume = reader.structure("volume")
     if volume is None:

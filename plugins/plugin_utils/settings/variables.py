@@ -43,7 +43,7 @@ except ImportError:  # before ansible-core 2.19, which templates any text and ha
 
 _DEFAULTS = pathlib.Path(__file__).parents[3] / "roles" / "settings" / "defaults" / "main.yml"
 # What is secret, or may have secrets in it: no part of it is shown, nor of the template that it may be.
-_SECRET = re.compile("password|private_key|http_secret|storage|config_extra|environment|volume")
+_SECRET = re.compile("password|private_key|http_secret|storage|config_extra|environment|volume|service_extra")
 # A name of several words, such as vault_dtr_password; a single one might be a password that somebody put into braces.
 _UNDEFINED = re.compile(r"'([a-z][a-z0-9]*(?:_[a-z0-9]+)+)' is undefined")
 # Made before Ansible forks its workers, and known to nobody else: what is secret cannot be guessed from a fingerprint.

@@ -73,6 +73,14 @@ class TestDeployment:
     def test_right(self) -> None:
         assert deployment_check(ASIA, [443, 80]).ok
 
+    def test_what_stands_before_the_cache_may_have_another_port(self) -> None:
+        behind = ASIA._replace(port=8443)
+        right = deployment_check(behind, [8443])
+        expected = "clients are sent to port 443, which what stands before the cache has to bring to port 8443"
+        assert (right.ok, right.detail) == (True, f"the stack publishes port 8443, and {expected}")
+        wrong = deployment_check(behind, [443])
+        assert (wrong.ok, wrong.detail) == (False, f"{expected}, and the stack publishes 443.")
+
 
 class TestStateOfDtr:
     @pytest.mark.parametrize("read_only", [None, Failure("HTTP_500", "No.")])

@@ -107,6 +107,9 @@ def test_the_routing_mesh_is_named_where_it_is_used(
 ) -> None:
     cache = Cache("asia", "https://asia.example.com", None, routed=routed, published=published)
     hints = " ".join(check.hint for check in with_mesh(cache, checks(failed)) if check.hint)
+    # Of a load balancer's port the mesh knows nothing.
+    behind = cache._replace(url="https://asia.example.com:7443", port=443)
+    assert with_mesh(behind, checks(failed)) == with_mesh(cache, checks(failed))
     for part in ("routing mesh", "IPVS", "7946", "4789", "dtr_cache_publish_mode: host"):
         assert (part in hints) == told, part
     assert hints.endswith("Fix it.")

@@ -61,6 +61,26 @@ def test_config_yml_is_the_documented_one() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("ports", "published", "listens", "host"),
+    [
+        ({"port": 8443}, "8443:8443", "0.0.0.0:8443", "https://cache.example.org:8443"),
+        ({"port": 8443, "public_port": 443}, "8443:8443", "0.0.0.0:8443", "https://cache.example.org"),
+        ({"public_port": 7443}, "443:443", "0.0.0.0:443", "https://cache.example.org:7443"),
+        ({"port": 443, "public_port": " "}, "443:443", "0.0.0.0:443", "https://cache.example.org"),
+    ],
+)
+def test_the_port_before_the_cache_is_that_of_its_address(
+    ports: dict[str, t.Any], published: str, listens: str, host: str
+) -> None:
+    settings, problems = read(**ports)
+    assert problems == []
+    assert settings.url == f"https://cache.example.org:{settings.public_port}"
+    http = deployment.registry_config(settings)["http"]
+    assert (http["addr"], http["host"]) == (listens, host)
+    assert deployment.stack_definition(settings, [])["services"]["cache"]["ports"] == [published]
+
+
 def test_docker_stack_yml_is_the_documented_one_but_for_external_names() -> None:
     definition = deployed(nodes=["worker-1"], update_config={})
     assert definition["version"] == "3.3"

@@ -74,6 +74,28 @@ def test_what_two_regions_cannot_share(changes: dict[str, t.Any], needs: str, be
     assert both([each for each in DEPLOY if each != needs], **changes) == [], "it matters to no other step"
 
 
+@pytest.mark.parametrize(
+    ("mode", "nodes", "port", "place"),
+    [
+        ("ingress", ["b"], 443, "on every node of"),
+        ("host", ["b", "a2", "a1"], 443, "on node a2, node a1 of"),
+        ("host", ["b"], 443, ""),
+        ("ingress", ["b"], 8443, ""),
+        ("ingress", ["b"], None, ""),
+    ],
+)
+def test_a_port_of_a_node_belongs_to_one_stack(mode: str, nodes: list[str], port: int | None, place: str) -> None:
+    asia = ASIA._replace(port=443, publish_mode="host", nodes=["a1", "a2"])
+    own = EUROPE._replace(swarm=ASIA.swarm, stack_name="europe", port=port, publish_mode=mode, nodes=nodes)
+    found = collisions(own, [asia, own], DEPLOY)
+    assert [place in each for each in found] == [True] * bool(place)
+    assert all(
+        each.startswith("dtr_cache_port: hosts manager-europe and manager-asia both publish port") for each in found
+    )
+    assert collisions(own._replace(swarm="another"), [asia, own], DEPLOY) == []
+    assert collisions(own, [asia, own], ["registration"]) == []
+
+
 def test_everyone_can_stand_in_one_region_only() -> None:
     twice = ASIA._replace(assignments={"everyone": True})
     (problem,) = collisions(twice, [twice, EUROPE], DEPLOY)

@@ -142,6 +142,7 @@ TABLE: dict[str, list[t.Any]] = {
         ".",
         "$HOST",
     ],
+    "public_port": ["https", "443:443", 0, "65536", [443]],
     "port": ["https", "443/tcp", "443:443", "443-444", 0, 65536, "65536", -443, "443,444", "4 43"],
     "docker_host": [
         "manager",

@@ -17,14 +17,16 @@ TEXTS = (
     *("verify_repository", "verify_account", "render_to", "status_to", "backup_file", "logs_since"),
     *("confirm_removal", "client_trust_state"),
 )
-NUMBERS = ("port", "replicas", "timeout", "keep_versions", "min_days", "warm_concurrency", "max_resets")
+NUMBERS = (
+    *("port", "public_port", "replicas", "timeout", "keep_versions", "min_days", "warm_concurrency", "max_resets"),
+)
 SWITCHES = ("registry_validate_certs", "with_registry_auth", "install_requirements", "assignments_exclusive")
 LISTS = (
     *("nodes", "upstreams", "upstream_cas", "requirements", "warm_images", "warm_platforms", "source_files"),
     *("allowed_networks", "client_registries", "client_runtimes", "client_cas", "ignore_variables"),
     *("hosts", "serial"),
 )
-MAPPINGS = ("storage", "config_extra", "environment", "resources", "update_config", "assignments")
+MAPPINGS = (*("storage", "config_extra", "environment", "resources", "update_config", "assignments", "service_extra"),)
 
 NO_VALUE: list[t.Any] = [
     SECRET.encode(),

@@ -16,6 +16,22 @@ _TIMES = [5, "5", 0, "-5s", "+5s", "5 s", "5d", "5w", "s", "", "5ss", "1h 30m", 
 _TIMES += ["9" * 30 + "h", "2562048h", "9" * 400 + "s", "٣s", True, ["5s"], {"a": "5s"}, "soon"]
 
 TABLE: dict[str, list[t.Any]] = {
+    "service_extra": [
+        {"labels": {"password": SECRET}},
+        {"logging": {"driver": "splunk", "options": {"splunk-token": SECRET}}},
+        {"logging": {"driver": ["json-file"]}},
+        {"healthcheck": {"interval": [1]}},
+        {"dns": {"a": 1}},
+        {"ulimits": ["nofile=1"]},
+        {"ulimits": {"nofile": {"soft": 1, "hard": None}}},
+        {"tmpfs": "/a:size=1m"},
+        {"tmpfs": "/"},
+        {"tmpfs": "/a/../run/secrets"},
+        {"deploy": ["labels"]},
+        {"deploy": "labels"},
+        {"networks": ["x"]},
+        {"read_only": True},
+    ],
     "blob_ttl": [
         *(24, "24", "0h", "-1h", "+1h", "1.5h", "1h30m", "24H", "24 h", "1d", "24µs", "h", "024h", "24hh", "forever"),
         *("9" * 30 + "h", "2562048h", "9" * 5000, "9" * 400 + "h", "２４h"),

@@ -45,6 +45,7 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ({"host": "https://cache.example.org"}, "must be a host name alone"),
     ({"host": "cache.example.org:444"}, "its port belongs in dtr_cache_port"),
     ({"host": "-cache.example.org"}, "'-cache.example.org' is not a host name"),
+    ({"public_port": 65536}, "dtr_cache_public_port: '65536' is not a whole number from 1 to 65535"),
     ({"port": 0}, "dtr_cache_port: '0' is not a whole number from 1 to 65535"),
     ({"port": "https"}, "dtr_cache_port: 'https' is not a whole number"),
     ({"product": "harbor"}, "dtr_cache_product: 'harbor' is none of dtr, msr2, msr3"),

@@ -59,6 +59,7 @@ def test_the_probe_is_one_of_the_caches_that_cache_health_takes() -> None:
     assert public(**changes, ca_certificate=CA.pem, min_days="30")["probe"] == {
         "name": "region-asia",
         "url": "https://cache.example.org:443",
+        "port": 443,
         "ca_certificate": CA.pem,
         "min_days": 30,
         "certificate": certificates.fingerprint(certificates.load_certificates(CACHE.pem)[0]),

@@ -43,7 +43,14 @@ TEXTS: dict[str, list[str]] = {
     "render_to": ["review"],
     "client_trust_state": ["present", "absent"],
 }
-NUMBERS = {"port": [443, 8443], "replicas": [1, 2], "timeout": [60], "keep_versions": [0, 3], "min_days": [0]}
+NUMBERS = {
+    "port": [443, 8443],
+    "public_port": [443, 7443],
+    "replicas": [1, 2],
+    "timeout": [60],
+    "keep_versions": [0, 3],
+    "min_days": [0],
+}
 SWITCH_NAMES = ["registry_validate_certs", "with_registry_auth", "assignments_exclusive", "install_requirements"]
 LISTS: dict[str, list[list[str]]] = {
     "nodes": [["worker-1", "worker-2"], ["worker-1", "worker-2", "worker-3"]],
@@ -131,6 +138,17 @@ MAPPINGS: dict[str, list[Strategy]] = {
     ],
     "config_extra": [spelled_mapping({"log": st.just({"level": "debug"})})],
     "environment": [spelled_mapping({"GODEBUG": st.just("x509=1"), "LIMIT": st.just(5) | st.just("5")})],
+    "service_extra": [
+        spelled_mapping(
+            {
+                "dns": spelled_list(["192.0.2.53", "2001:db8::53"]),
+                "labels": st.sampled_from([{"team": "a"}, ["team=a"]]),
+                "init": spelled_switch(False),
+                "cap_drop": spelled_list(["NET_RAW"]) | spelled_list(["cap_net_raw"]),
+                "deploy": st.fixed_dictionaries({"labels": st.just({"com.docker.ucp.access.label": "/x"})}),
+            }
+        )
+    ],
     "resources": [spelled_mapping({"limits": st.fixed_dictionaries({"cpus": spelled_number(2)})})],
     "update_config": [
         spelled_mapping({"parallelism": spelled_number(2), "order": spelled_text("start-first")}),
@@ -226,7 +244,12 @@ anything = st.recursive(
 
 def mixed(name: str) -> Strategy:
     """Anything, also at the known keys of a mapping."""
-    keys = {"assignments": ["accounts", "everyone"], "storage": ["filesystem", "s3"], "resources": ["limits"]}.get(name)
+    keys = {
+        "assignments": ["accounts", "everyone"],
+        "storage": ["filesystem", "s3"],
+        "resources": ["limits"],
+        "service_extra": ["dns", "labels", "ulimits", "healthcheck"],
+    }.get(name)
     return anything if keys is None else anything | st.dictionaries(st.sampled_from(keys), anything, max_size=2)
 
 

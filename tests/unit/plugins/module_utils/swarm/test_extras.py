@@ -1,0 +1,123 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keys that a service can do without: what Docker's command makes of each is no difference, and anything else is."""
+
+from __future__ import annotations
+
+import copy
+import typing as t
+
+import pytest
+from ansible_collections.dtr.cache.plugins.module_utils.swarm.views import different, two_views
+from ansible_collections.dtr.cache.tests.unit.support.plans import DEFINITION, LIVE_SPEC
+
+# By the key of the view: what a definition declares in all its forms, what the Engine reports of it, and what differs.
+CASES: dict[str, tuple[list[dict[str, t.Any]], dict[str, t.Any], dict[str, t.Any]]] = {
+    "logging": (
+        [{"logging": {"driver": "json-file", "options": {"max-file": 2}}}],
+        {"task": {"LogDriver": {"Name": "json-file", "Options": {"max-file": "2"}}}},
+        {"task": {"LogDriver": {"Name": "json-file"}}},
+    ),
+    "extra_hosts": (
+        [{"extra_hosts": ["b:192.0.2.2", "a:2001:db8::1"]}, {"extra_hosts": {"a": "2001:db8::1", "b": "192.0.2.2"}}],
+        {"container": {"Hosts": ["2001:db8::1 a", "192.0.2.2 b"]}},
+        {"container": {"Hosts": ["192.0.2.2 b"]}},
+    ),
+    "dns": (
+        [{"dns": "192.0.2.53"}, {"dns": ["192.0.2.53"]}],
+        {"container": {"DNSConfig": {"Nameservers": ["192.0.2.53"]}}},
+        {"container": {"DNSConfig": {}}},
+    ),
+    "dns_search": (
+        [{"dns_search": "a.example"}],
+        {"container": {"DNSConfig": {"Search": ["a.example"]}}},
+        {"container": {"DNSConfig": {"Search": ["b.example"]}}},
+    ),
+    "labels": (
+        [{"labels": {"a": 1, "b": None}}, {"labels": ["a=1", "b"]}],
+        {"container": {"Labels": {"a": "1", "b": "", "com.docker.stack.namespace": "dtr-cache"}}},
+        {"container": {"Labels": {"a": "2", "b": ""}}},
+    ),
+    "service_labels": (
+        [{"deploy": {"labels": {"com.docker.ucp.access.label": "/x"}}}],
+        {
+            "spec": {
+                "Labels": {"com.docker.ucp.access.label": "/x", "com.docker.stack.image": "i", "com.docker.ucp.y": ""}
+            }
+        },
+        {"spec": {"Labels": {"com.docker.ucp.access.label": "/"}}},
+    ),
+    "healthcheck": (
+        [
+            {"healthcheck": {"test": "true", "interval": "1m", "retries": 3}},
+            {"healthcheck": {"test": ["CMD-SHELL", "true"], "interval": "60s", "retries": "3"}},
+        ],
+        {"container": {"Healthcheck": {"Test": ["CMD-SHELL", "true"], "Interval": 60 * 10**9, "Retries": 3}}},
+        {"container": {"Healthcheck": {"Test": ["CMD-SHELL", "true"], "Retries": 3}}},
+    ),
+    "hostname": ([{"hostname": "c"}], {"container": {"Hostname": "c"}}, {"container": {}}),
+    "sysctls": (
+        [{"sysctls": {"net.core.somaxconn": 1024}}, {"sysctls": ["net.core.somaxconn=1024"]}],
+        {"container": {"Sysctls": {"net.core.somaxconn": "1024"}}},
+        {"container": {"Sysctls": {"net.core.somaxconn": "128"}}},
+    ),
+    "ulimits": (
+        [{"ulimits": {"nofile": 64}}, {"ulimits": {"nofile": {"soft": 64, "hard": 64}}}],
+        {"container": {"Ulimits": [{"Name": "nofile", "Soft": 64, "Hard": 64}]}},
+        {"container": {"Ulimits": [{"Name": "nofile", "Soft": 32, "Hard": 64}]}},
+    ),
+    "cap_add": (
+        [{"cap_add": ["SYS_NICE", "cap_net_admin"]}],
+        {"container": {"CapabilityAdd": ["CAP_NET_ADMIN", "CAP_SYS_NICE"]}},
+        {"container": {"CapabilityAdd": ["ALL"]}},
+    ),
+    "cap_drop": (
+        [{"cap_drop": ["ALL", "MKNOD"]}],
+        {"container": {"CapabilityDrop": ["ALL"]}},
+        {"container": {"CapabilityDrop": ["CAP_MKNOD"]}},
+    ),
+    "init": ([{"init": False}], {"container": {"Init": False}}, {"container": {}}),
+}
+
+
+def differences(live: dict[str, dict[str, t.Any]], declared: dict[str, t.Any]) -> list[str]:
+    """What of a service with these parts is not as a definition with these keys has it."""
+    definition, spec = copy.deepcopy(DEFINITION), copy.deepcopy(LIVE_SPEC)
+    service = definition["services"]["cache"]
+    service.update({key: value for key, value in declared.items() if key != "deploy"})
+    service["deploy"] = {**service["deploy"], **declared.get("deploy", {})}
+    task = spec["TaskTemplate"]
+    task.update(live.get("task", {}))
+    task["ContainerSpec"].update(live.get("container", {}))
+    spec["Labels"] = {**(spec.get("Labels") or {}), **live.get("spec", {}).get("Labels", {})}
+    return different(*two_views("dtr-cache", "cache", {"Spec": spec}, definition))
+
+
+@pytest.mark.parametrize("key", CASES)
+def test_what_docker_makes_of_it_is_no_difference(key: str) -> None:
+    spellings, live, other = CASES[key]
+    assert [differences(live, spelling) for spelling in spellings] == [[]] * len(spellings)
+    # By hand: another one, none, and one where none is declared.
+    assert differences(other, spellings[0]) == [key]
+    assert differences({}, spellings[0]) == [key]
+    assert differences(live, {}) == ([] if key == "service_labels" else [key])
+
+
+def test_a_healthcheck_that_is_switched_off() -> None:
+    live = {"container": {"Healthcheck": {"Test": ["NONE"]}}}
+    assert differences(live, {"healthcheck": {"disable": True}}) == []
+    assert differences({}, {"healthcheck": {"disable": True}}) == ["healthcheck"]
+
+
+def test_a_capability_that_is_added_is_not_dropped() -> None:
+    live = {"container": {"CapabilityAdd": ["CAP_MKNOD"]}}
+    assert differences(live, {"cap_add": ["MKNOD"], "cap_drop": ["MKNOD"]}) == []
+
+
+def test_labels_of_ucp_are_no_drift_but_those_of_others_are() -> None:
+    of_ucp = {
+        "spec": {"Labels": {"com.docker.ucp.collection": "swarm"}},
+        "container": {"Labels": {"com.docker.x": "y"}},
+    }
+    assert differences(of_ucp, {}) == []
+    assert differences({"spec": {"Labels": {"traefik.enable": "true"}}}, {}) == ["service_labels"]
