@@ -94,6 +94,7 @@ class Settings:
     status_to: str
     backup_file: str
     logs_since: str
+    traffic_since: str
     confirm_removal: str
 
     @property

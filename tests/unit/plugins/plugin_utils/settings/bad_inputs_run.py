@@ -107,6 +107,7 @@ TABLE: dict[str, list[t.Any]] = {
         "５",
         {"a": 1},
     ],
+    "traffic_since": ["yesterday", "2", "-2h", "24 hours", "all", "24h,2h", "2026-13-01"],
     "logs_since": [
         "yesterday",
         "2",

@@ -39,6 +39,7 @@ TEXTS: dict[str, list[str]] = {
     "verify_image": ["team/app:1.0"],
     "verify_account": ["alice"],
     "logs_since": ["2h"],
+    "traffic_since": ["24h"],
     "confirm_removal": ["region-asia"],
     "render_to": ["review"],
     "client_trust_state": ["present", "absent"],
