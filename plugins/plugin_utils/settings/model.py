@@ -32,6 +32,7 @@ class Settings:
     name: str
     host: str
     port: int
+    metrics_port: int | None
     product: Product
     image: str  # empty: that of the DTR's own version
     # The DTR

@@ -66,7 +66,7 @@ def read_settings(
         **cache.read_configuration(reader, address, presented["private_key"], layers, needs, now),
         storage=layers,
         volume=storage.read_volume(reader, layers),
-        **service.read_service(reader, product, needs, layers, address["port"]),
+        **service.read_service(reader, product, needs, layers, address),
         **service.read_manager(reader),
         **accounts.read_accounts(reader),
         **accounts.read_warming(reader),

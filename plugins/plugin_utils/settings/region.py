@@ -27,6 +27,8 @@ class Region(t.NamedTuple):
         address: Host and port of the cache, in such a form as well.
         swarm: By what the region's Swarm is reached.
         stack_name: The stack.
+        port: The cache's port.
+        metrics_port: That of its metrics; C(None) without.
         assignments: C(accounts), C(teams), C(orgs) and C(everyone).
         in_play: Whether the host takes part in the play.
     """
@@ -37,6 +39,8 @@ class Region(t.NamedTuple):
     address: str = ""
     swarm: str = ""
     stack_name: str = ""
+    port: int | None = None
+    metrics_port: int | None = None
     assignments: t.Mapping[str, t.Any] = {}
     in_play: bool = True
 
@@ -55,7 +59,7 @@ VARIABLES = tuple(
     PREFIX + name
     for name in (
         *("name", "host", "port", "product", "stack_name", "registry_url", "docker_host", "client_bundle"),
-        "assignments",
+        *("assignments", "metrics_port"),
     )
 )
 """The variables that are read for it."""
@@ -66,6 +70,8 @@ _MADE_OF = {
     "address": ("host", "port"),
     "swarm": ("docker_host", "client_bundle"),
     "stack_name": ("stack_name", "product"),
+    "port": ("port",),
+    "metrics_port": ("metrics_port",),
     "assignments": ("assignments",),
 }
 
@@ -97,6 +103,8 @@ def read_region(reader: Reader, host: str, machine: Machine | None, unknown: t.C
         address=address_of(address["host"], address["port"]),
         swarm=swarm_of(engine, reader.control_node.locate(bundle) if bundle else "", machine),
         stack_name=stack_name,
+        port=address["port"],
+        metrics_port=address["metrics_port"],
         assignments=assignments,
     )
     return _understood(region, wrong)
@@ -111,6 +119,8 @@ def region_as_read(settings: Settings, problems: t.Iterable[str], host: str, mac
         address=address_of(settings.host, settings.port),
         swarm=swarm_of(settings.engine, settings.client_bundle, machine),
         stack_name=settings.stack_name,
+        port=settings.port,
+        metrics_port=settings.metrics_port,
         assignments=settings.assignments,
     )
     return _understood(region, {problem.partition(":")[0] for problem in problems})

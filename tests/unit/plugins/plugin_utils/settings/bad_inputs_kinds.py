@@ -18,7 +18,7 @@ TEXTS = (
     "traffic_since",
     *("confirm_removal", "client_trust_state"),
 )
-NUMBERS = ("port", "replicas", "timeout", "keep_versions", "min_days", "warm_concurrency")
+NUMBERS = ("port", "metrics_port", "replicas", "timeout", "keep_versions", "min_days", "warm_concurrency")
 SWITCHES = ("registry_validate_certs", "with_registry_auth", "install_requirements", "assignments_exclusive")
 LISTS = (
     *("nodes", "upstreams", "upstream_cas", "requirements", "warm_images", "warm_platforms", "source_files"),

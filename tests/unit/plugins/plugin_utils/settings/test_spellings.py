@@ -44,7 +44,14 @@ TEXTS: dict[str, list[str]] = {
     "render_to": ["review"],
     "client_trust_state": ["present", "absent"],
 }
-NUMBERS = {"port": [443, 8443], "replicas": [1, 2], "timeout": [60], "keep_versions": [0, 3], "min_days": [0]}
+NUMBERS = {
+    "port": [443, 8443],
+    "metrics_port": [5001],
+    "replicas": [1, 2],
+    "timeout": [60],
+    "keep_versions": [0, 3],
+    "min_days": [0],
+}
 SWITCH_NAMES = ["registry_validate_certs", "with_registry_auth", "assignments_exclusive", "install_requirements"]
 LISTS: dict[str, list[list[str]]] = {
     "nodes": [["worker-1", "worker-2"], ["worker-1", "worker-2", "worker-3"]],
