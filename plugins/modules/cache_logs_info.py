@@ -121,6 +121,7 @@ traffic:
     - A cache answers for layers alone, and knows no tags. So a pull is what one client gets of one repository without a
       pause of ten minutes.
     - A client is the address that the cache sees. Behind the routing mesh or a load balancer it is theirs.
+    - The collection's own requests do not count (checks, verification and warming).
     - What an object storage sends after a redirect is not among the bytes.
   returned: success
   type: dict

@@ -25,7 +25,7 @@ _LEFT_OUT = re.compile(
 
 # DTR's refusal is what these requests of the collection expect: the one by which M(dtr.cache.cache_health) checks the
 # way to DTR, and those by which M(dtr.cache.cache_pull) finds out what is cached. They carry no signature.
-PROBE = "dtr-cache-health/probe"
+_PROBE = "dtr-cache-health/probe"
 
 
 class Trouble(t.NamedTuple):
@@ -60,7 +60,7 @@ def trouble_in(text: str) -> Trouble | None:
         " ".join([text, *rest]),
         level in ("fatal", "panic"),
         fields.get("http.request.id", ""),
-        PROBE in (fields.get("vars.name"), fields.get("repository")) or _asks_what_is_cached(fields),
+        _PROBE in (fields.get("vars.name"), fields.get("repository")) or _asks_what_is_cached(fields),
     )
 
 

@@ -19,9 +19,10 @@ import time
 import typing as t
 
 from ..common.failure import Failure
+from ..http.transport import USER_AGENT
 from ..swarm.compose import duration
 from ..swarm.log_stream import LogLine
-from .message import PROBE, fields_of
+from .message import fields_of
 
 # A client that asks for nothing of an image for so long has ended its pull: a cache sees layers, and no tags.
 SECONDS_OF_PAUSE = 600
@@ -37,7 +38,7 @@ _BLOB = r"/v2/([a-z0-9][a-z0-9._/-]{0,254})/blobs/[a-z0-9]{2,16}:[0-9a-f]{32,128
 _ACCESS = re.compile(
     r"([0-9a-fA-F.:%\w-]{2,64}) - \S+ "
     r"\[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] "
-    rf'"GET {_BLOB}(?:\?[^"\s]*)? HTTP/[\d.]+" (\d{{3}}) (\d+) "'
+    rf'"GET {_BLOB}(?:\?[^"\s]*)? HTTP/[\d.]+" (\d{{3}}) (\d+) "(?:[^"\\]|\\.)*" "({re.escape(USER_AGENT)})?'
 )
 _URI = re.compile(rf"{_BLOB}(?:\?\S*)?")
 _RESPONSE = re.compile(r'"?(?:msg|message)"?[=:]"response completed')
@@ -52,6 +53,7 @@ class Answer(t.NamedTuple):
     status: int
     size: int
     seconds: float | None  # None in the access log
+    is_own: bool  # of the collection itself, which checks, verifies and warms
 
 
 class Pair:
@@ -142,7 +144,7 @@ class TaskTraffic:
             return
         answer = access_in(text)
         if answer is not None:
-            if not answer.image.startswith(PROBE):
+            if not answer.is_own:
                 self._access.add(answer, _moment(line.time))
         elif _RESPONSE.search(text):
             self._take_response(line)
@@ -152,7 +154,7 @@ class TaskTraffic:
         if self._access.answers and _QUICK.search(line.text):
             return
         answer = response_in(line.text)
-        if answer is None or answer.image.startswith(PROBE):
+        if answer is None or answer.is_own:
             return
         self._responses.add(answer, _moment(line.time))
         seconds = answer.seconds or 0
@@ -165,7 +167,9 @@ class TaskTraffic:
 def access_in(text: str) -> Answer | None:
     """The answer that a line of the access log is about, if it is one for a layer."""
     match = _ACCESS.match(text)
-    return Answer(match[2], match[1], int(match[3]), int(match[4]), None) if match else None
+    if not match:
+        return None
+    return Answer(match[2], match[1], int(match[3]), int(match[4]), None, bool(match[5]))
 
 
 def response_in(text: str) -> Answer | None:
@@ -182,6 +186,7 @@ def response_in(text: str) -> Answer | None:
             int(fields["http.response.status"]),
             int(fields["http.response.written"]),
             nanoseconds / 10**9,
+            fields.get("http.request.useragent", "").startswith(USER_AGENT),
         )
     except (Failure, KeyError, ValueError):
         return None

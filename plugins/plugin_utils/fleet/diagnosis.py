@@ -136,6 +136,9 @@ def verdict(row: Result, findings: t.Sequence[Finding], unread: t.Sequence[str] 
     for finding in left:
         if _stands(finding, unhealthy, causes):
             causes.append(_cause_of(finding))
+        elif finding["edge"] == CLIENT_TO_CACHE:
+            # No check can be made at clients, so nothing else says what to do there.
+            notes.append(f"Some clients have trouble: {finding['summary']}. {_sentence(finding)} {finding['hint']}")
         else:
             notes.append(f"The log also has: {finding['summary']} ({_seen(finding)}).")
     notes += [

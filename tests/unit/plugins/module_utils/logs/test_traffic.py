@@ -78,7 +78,8 @@ def test_only_layers_count() -> None:
     for line in (
         access().replace("GET", "HEAD"),
         access().replace("/blobs/", "/manifests/"),
-        access(image="dtr-cache-health/probe"),
+        access().replace("docker/26", "ansible-dtr.cache"),
+        response("1ms", agent="ansible-dtr.cache"),
         'GET "' + access(),
         access().replace(DIGEST, "uploads/"),
         "panic: /blobs/",
@@ -95,7 +96,7 @@ def test_what_a_client_sends_is_not_read_as_the_answer() -> None:
     assert answer is not None
     assert (answer.status, answer.size, answer.seconds) == (200, 100, 0.001)
     line = access().replace("docker/26", '\\" 500 999999 \\"')
-    assert access_in(line) == ("eng/app", "192.0.2.1", 200, 100, None)
+    assert access_in(line) == ("eng/app", "192.0.2.1", 200, 100, None, False)
 
 
 def test_a_pull_ends_with_a_pause_and_may_come_from_two_replicas() -> None:

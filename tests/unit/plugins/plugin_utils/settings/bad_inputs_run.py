@@ -82,7 +82,7 @@ TABLE: dict[str, list[t.Any]] = {
         "any",
     ],
     "warm_concurrency": [0, 129, "four", "4x"],
-    "client_runtimes": ["podman", ["docker", "cri-o"], "Docker", "docker containerd", ["containerd", "containerd2"]],
+    "client_runtimes": ["kubelet", ["docker", "crio"], "Docker", "docker containerd", ["containerd", "containerd2"]],
     "client_trust_state": ["here", "Present", "present,absent", "latest"],
     "hosts": [[], "[]"],
     "serial": [

@@ -60,7 +60,7 @@ LISTS: dict[str, list[list[str]]] = {
     "warm_platforms": [["linux/amd64", "linux/arm64"], ["all"]],
     "allowed_networks": [["10.0.0.0/8", "2001:db8::/32"]],
     "client_registries": [["[2001:db8::1]:8443", "dtr.example.org"]],
-    "client_runtimes": [["docker", "containerd"]],
+    "client_runtimes": [["docker", "containerd"], ["podman", "cri-o"]],
     "source_files": [["/gone/a.pem", "/gone/b.pem"]],
 }
 PEMS = {"certificate": ["/certs/cache.pem", CACHE.pem], "private_key": ["/certs/key.pem", CACHE.key_pem]}
