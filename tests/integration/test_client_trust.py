@@ -120,7 +120,7 @@ def pull_by_podman(lab: Lab) -> str:
         podman="podman --root $folder/root --runroot $folder/run --tmpdir $folder/tmp --storage-driver vfs"
         $podman login --authfile $folder/auth --username {ACCOUNT} --password-stdin dtr.lab.test 2>&1
         $podman pull --retry 0 --authfile $folder/auth {IMAGE} 2>&1 &&
-            echo "podman has $($podman images --noheading 2>&1)"
+            echo "podman has $($podman images --noheading 2>/dev/null)"
         skopeo copy --authfile $folder/auth docker://{IMAGE} dir:$folder/copy 2>&1 &&
             echo "skopeo has $(ls $folder/copy)"
         rm -rf $folder"""
