@@ -306,6 +306,7 @@ class ActionModule(SharedByForks, ActionBase):
             **engine,
             "nodes": list(settings.nodes),
             "port": settings.port,
+            **({"metrics_port": settings.metrics_port} if settings.metrics_port else {}),
             "publish_mode": settings.publish_mode,
             "stack_name": settings.stack_name,
             "image": settings.image,

@@ -31,6 +31,12 @@ options:
         V(2026-01-31T12:00:00Z). By the clock of the manager.
     type: str
     default: 1h
+  traffic_since:
+    description:
+      - With it, RV(traffic) says what the cache has served since then, in the same forms as O(since).
+      - It takes many more lines than the known causes do, two for each layer; see O(lines).
+    type: str
+    version_added: 0.1.0
   lines:
     description: So many lines of each task are read, the newest.
     type: int
@@ -109,6 +115,46 @@ lines_read:
   description: How many lines were read.
   returned: success
   type: int
+traffic:
+  description:
+    - What the cache has served, from the lines of its log about its answers; null without O(traffic_since).
+    - A cache answers for layers alone, and knows no tags. So a pull is what one client gets of one repository without a
+      pause of ten minutes.
+    - A client is the address that the cache sees. Behind the routing mesh or a load balancer it is theirs.
+    - The collection's own requests do not count (checks, verification and warming).
+    - What an object storage sends after a redirect is not among the bytes.
+  returned: success
+  type: dict
+  contains:
+    since: {description: The beginning that was asked for., type: str, sample: "2026-01-30T12:05:00Z"}
+    complete_since: {description: "From when on nothing is missing, as far as is known.", type: str}
+    missing:
+      description: What is missing, in words, such as the older lines of a log that was cut. Empty when nothing is.
+      type: list
+      elements: str
+    pulls: {description: How many pulls there were., type: int, sample: 340}
+    layers: {description: How many layers were served., type: int, sample: 2811}
+    bytes: {description: How much was sent., type: int, sample: 91234567890}
+    refused: {description: Answers with a status of 400 to 499., type: int, sample: 0}
+    failed: {description: Answers with a status of 500 or more., type: int, sample: 0}
+    statuses: {description: How many of both by their status., type: dict, sample: {"404": 3}}
+    slow:
+      description:
+        - Layers that took more than ten seconds, with less than 1 MB a second. Null where the log has no durations,
+          as with C(log.level) V(warn).
+      type: int
+      sample: 0
+    slowest: {description: "The slowest of these: C(image), C(client), C(seconds), C(bytes), C(time).", type: dict}
+    image_count: {description: Of how many repositories., type: int, sample: 41}
+    images:
+      description: The twenty with the most bytes, each with C(image), C(pulls), C(layers), C(bytes) and C(failed).
+      type: list
+      elements: dict
+    client_count: {description: To how many clients., type: int, sample: 12}
+    clients:
+      description: The twenty with the most bytes, each with C(client), C(pulls), C(layers), C(bytes) and C(failed).
+      type: list
+      elements: dict
 unread:
   description:
     - What could not be read, in words, such as the log of a node that is down. Empty when everything was read.
@@ -125,6 +171,7 @@ MODULE = EngineModule(
     {
         "name": {"type": "str", "required": True},
         "since": {"type": "str", "default": "1h"},
+        "traffic_since": {"type": "str"},
         "lines": {"type": "int", "default": 20000},
         "timeout": {"type": "float", "default": 60},
         # The action plugin takes it, and sends the module without.

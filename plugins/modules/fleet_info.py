@@ -123,6 +123,11 @@ regions:
     seconds:
       description: As RV(dtr.cache.cache_health#module:caches[].seconds).
       type: dict
+    traffic:
+      description:
+        - What it has served since C(dtr_cache_traffic_since), as RV(dtr.cache.cache_logs_info#module:traffic). Null
+          without that variable. Where the log could not be read, it has C(missing) alone.
+      type: dict
 registries:
   description: One row for each DTR. What is not known is null.
   returned: success

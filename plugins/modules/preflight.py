@@ -82,6 +82,9 @@ options:
   port:
     description: Filled in on the control node. The port to publish.
     type: int
+  metrics_port:
+    description: Filled in on the control node. The port of the nodes for the cache's metrics.
+    type: int
   publish_mode:
     description: Filled in on the control node. V(ingress) or V(host).
     type: str

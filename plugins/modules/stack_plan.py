@@ -101,6 +101,9 @@ options:
         description: The port to publish, which nothing else may have.
         type: int
         required: true
+      metrics_port:
+        description: The port of the nodes for the cache's metrics, which nothing else may have.
+        type: int
       publish_mode:
         description: How it is published.
         type: str
@@ -303,6 +306,7 @@ MODULE = EngineModule(
             "options": {
                 "nodes": {"type": "list", "elements": "str", "required": True},
                 "port": {"type": "int", "required": True},
+                "metrics_port": {"type": "int"},
                 "publish_mode": {"type": "str", "choices": ["ingress", "host"], "required": True},
                 "resolve_image": {"type": "str", "choices": ["always", "changed", "never"], "default": "never"},
                 "with_registry_auth": {"type": "bool", "default": False},

@@ -1,6 +1,6 @@
 # Copyright: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""C(client_trust) on the client node: real pulls before and after, by the Docker Engine and by containerd."""
+"""C(client_trust) on the client node: real pulls before and after, by each kind of client."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ IMAGE = "dtr.lab.test/engineering/app:1.0"
 DOCKER = "/etc/docker/certs.d/dtr.lab.test"
 CONTAINERD = "/etc/containerd/certs.d/dtr.lab.test"
 ROLE = [{"hosts": "docker_clients", "gather_facts": False, "roles": ["dtr.cache.client_trust"]}]
+CONTAINERS = "/etc/containers/certs.d/dtr.lab.test"
 CTR = "ctr --address /run/docker/containerd/containerd.sock images"
 # Pulled through the cache of region-europe.
 ACCOUNT = "bob"
@@ -36,7 +37,13 @@ def cache(lab: Lab, play: Play) -> Iterator[Lab]:
     assert run.code == 0, run.output
     # The machine's /etc/containerd is the nodes' as well.
     lab.inside("client", "sh", "-c", f"mv {DOCKER} /root/trusted && mount -t tmpfs tmpfs /etc/containerd")
+    lab.inside(
+        *("client", "sh", "-c"),
+        "cp -a /etc/containers /run/containers-before && mount -t tmpfs tmpfs /etc/containers "
+        "&& cp -a /run/containers-before/. /etc/containers/",
+    )
     yield lab
+    lab.inside("client", "sh", "-c", "umount /etc/containers; rm -rf /run/containers-before")
     lab.inside("client", "sh", "-c", f"umount /etc/containerd; rm -rf {DOCKER}*; mv /root/trusted {DOCKER}")
     lab.inside("client", "sh", "-c", f"docker image rm {IMAGE}; {CTR} rm --sync {IMAGE}")
     lab.clean()
@@ -44,7 +51,7 @@ def cache(lab: Lab, play: Play) -> Iterator[Lab]:
 
 @pytest.fixture
 def client(cache: Lab) -> Lab:
-    cache.inside("client", "sh", "-c", f"rm -rf {DOCKER}* {CONTAINERD}")
+    cache.inside("client", "sh", "-c", f"rm -rf {DOCKER}* {CONTAINERD} {CONTAINERS}")
     return cache
 
 
@@ -64,9 +71,10 @@ def trust(client: Lab, play: Play, tmp_path: Path) -> t.Callable[..., Run]:
 
 
 def files(lab: Lab) -> dict[str, str]:
-    """What is in the folders of both runtimes: paths with owner and mode."""
+    """What is in the folders of all runtimes: paths with owner and mode."""
     command = (
-        "find /etc/docker/certs.d /etc/containerd/certs.d -mindepth 1 -printf '%p %u:%g:%m\\n' 2>/dev/null || true"
+        "find /etc/docker/certs.d /etc/containerd/certs.d /etc/containers/certs.d -mindepth 1 "
+        "-printf '%p %u:%g:%m\\n' 2>/dev/null || true"
     )
     return dict(line.rsplit(" ", 1) for line in lab.inside("client", "sh", "-c", command).splitlines())
 
@@ -103,6 +111,20 @@ def _read(terminal: int) -> bytes:
         return os.read(terminal, 4096)
     except OSError:  # the other side was closed
         return b""
+
+
+def pull_by_podman(lab: Lab) -> str:
+    """The same by podman, and by skopeo, each with nothing kept of an earlier pull."""
+    script = f"""
+        folder=$(mktemp -d)
+        podman="podman --root $folder/root --runroot $folder/run --tmpdir $folder/tmp --storage-driver vfs"
+        $podman login --authfile $folder/auth --username {ACCOUNT} --password-stdin dtr.lab.test 2>&1
+        $podman pull --retry 0 --authfile $folder/auth {IMAGE} 2>&1 &&
+            echo "podman has $($podman images --noheading 2>/dev/null)"
+        skopeo copy --authfile $folder/auth docker://{IMAGE} dir:$folder/copy 2>&1 &&
+            echo "skopeo has $(ls $folder/copy)"
+        rm -rf $folder"""
+    return lab.inside("client", "sh", "-c", script, stdin=lab.passwords[ACCOUNT])
 
 
 def test_a_pull_fails_before_and_works_after(client: Lab, trust: t.Callable[..., Run]) -> None:
@@ -154,6 +176,39 @@ def test_containerd_trusts_them_as_well_when_asked(client: Lab, trust: t.Callabl
     assert trust(dtr_cache_client_runtimes="containerd").code == 0
     assert [path for path in files(client) if path.startswith(f"{DOCKER}/")] == []
     assert "done: " in pull_by_containerd(client)
+
+
+def test_podman_and_its_relatives_trust_them_as_well_when_asked(
+    client: Lab, trust: t.Callable[..., Run], play: Play
+) -> None:
+    refused = pull_by_podman(client)
+    assert UNKNOWN_AUTHORITY in refused
+    # The DTR alone is not enough.
+    assert trust(dtr_cache_client_runtimes="podman", dtr_cache_ca_certificate="").code == 0
+    refused = pull_by_podman(client)
+    assert "Login Succeeded!" in refused
+    assert refused.count(UNKNOWN_AUTHORITY) >= 2, refused
+    assert "has " not in refused
+
+    announced = trust("--check", dtr_cache_client_runtimes="podman,cri-o")
+    run = trust(dtr_cache_client_runtimes="podman,cri-o")
+    assert (announced.code, run.code) == (0, 0), run.output
+    assert announced.changed_tasks() == run.changed_tasks()
+    pulled = pull_by_podman(client)
+    assert "podman has dtr.lab.test/engineering/app" in pulled, pulled
+    assert "skopeo has " in pulled, pulled
+    present = files(client)
+    assert trust(dtr_cache_client_runtimes=["cri-o"]).total("changed") == 0, "they have one folder for both"
+    assert files(client) == present
+    assert {path for path in present if "certs.d/" in path and not path.startswith(CONTAINERS)} == set()
+
+    # What clients met stands in the log of the cache, and what to do with each of them in the diagnosis.
+    diagnosed = play("dtr.cache.diagnose", "--limit", "region-europe")
+    assert diagnosed.code == 0, diagnosed.output
+    told = " ".join(diagnosed.output.split())
+    assert "Some clients have trouble: clients do not accept its certificate." in told
+    for place in ("/etc/docker/certs.d/DTR/", "/etc/containerd/certs.d/DTR/hosts.toml", "/etc/containers/certs.d/DTR/"):
+        assert place in told
 
 
 def test_hosts_toml_of_somebody_else_is_left_alone(client: Lab, trust: t.Callable[..., Run]) -> None:
@@ -209,11 +264,11 @@ def test_the_folder_is_named_as_images_are(client: Lab, trust: t.Callable[..., R
 
 
 def test_wrong_settings_are_told_at_once(client: Lab, trust: t.Callable[..., Run]) -> None:
-    run = trust(dtr_cache_registry_url="", dtr_cache_client_runtimes="podman", dtr_cache_ca_certificate="missing.pem")
+    run = trust(dtr_cache_registry_url="", dtr_cache_client_runtimes="rkt", dtr_cache_ca_certificate="missing.pem")
     assert run.code != 0
     for sentence in (
         "dtr_cache_registry_url: is required",
-        "dtr_cache_client_runtimes: 'podman' is none of docker, containerd",
+        "dtr_cache_client_runtimes: 'rkt' is none of docker, containerd, podman, cri-o",
         "dtr_cache_ca_certificate: missing.pem cannot be read",
         "have 3 problems",
     ):

@@ -20,6 +20,16 @@ from .conftest import Lab, Play, Run, until
 STATUS = "dtr.cache.status"
 REGIONS = ("region-asia", "region-europe")
 SERVICE = "dtr-cache_cache"
+# One of the two caches gives the registry's own metrics as well.
+METRICS: dict[str, t.Any] = {"dtr_cache_metrics_port": "{{ 5001 if inventory_hostname == 'region-europe' else '' }}"}
+
+
+IMAGE = "dtr.lab.test/engineering/app:1.0"
+PULL = f"""
+    docker image rm {IMAGE} >/dev/null 2>&1
+    export DOCKER_CONFIG=$(mktemp -d)
+    docker login --username bob --password-stdin dtr.lab.test >/dev/null 2>&1 && docker pull --quiet {IMAGE} 2>&1
+    rm -r $DOCKER_CONFIG"""
 
 
 class Report(t.NamedTuple):
@@ -50,7 +60,7 @@ def without_versions(snapshot: dict[str, t.Any]) -> dict[str, t.Any]:
 def deployed(lab: Lab, play: Play) -> Lab:
     """Both regions, deployed; no test leaves anything broken."""
     lab.clean()
-    run = play("dtr.cache.deploy")
+    run = play("dtr.cache.deploy", **METRICS)
     assert run.code == 0, run.output
     return lab
 
@@ -62,9 +72,8 @@ def look(deployed: Lab, play: Play, tmp_path: Path) -> t.Callable[..., Report]:
     def run(*options: str, **variables: t.Any) -> Report:
         before = without_versions(deployed.snapshot())
         folder = tmp_path / "report"
-        result = play(
-            STATUS, *options, env={"ANSIBLE_SHOW_CUSTOM_STATS": "1"}, dtr_cache_status_to=str(folder), **variables
-        )
+        given = {**METRICS, "dtr_cache_status_to": str(folder), **variables}
+        result = play(STATUS, *options, env={"ANSIBLE_SHOW_CUSTOM_STATS": "1"}, **given)
         assert result.total("changed") == 0
         assert without_versions(deployed.snapshot()) == before
         stats = json.loads(result.output.partition("RUN: ")[2])["dtr_cache_status"]
@@ -237,3 +246,43 @@ def test_a_dtr_that_is_read_only_makes_no_cache_ill(look: t.Callable[..., Report
     assert "is in read-only mode. Images can be pulled, but not pushed" in report.run.output
     assert report.run.total("failed") == 1, "told once"
     assert "dtr_cache_registry_read_only{" in report.metrics
+
+
+def test_what_a_cache_has_served_and_its_own_metrics(look: t.Callable[..., Report], deployed: Lab, play: Play) -> None:
+    (node,) = (each for each in deployed.status["nodes"] if each["name"] == "europe-1")
+    assert deployed.inside("client", "sh", "-c", PULL, stdin=deployed.passwords["bob"]).endswith(IMAGE)
+
+    report = look("--limit", "region-europe", dtr_cache_traffic_since="1h")
+    assert report.run.code == 0, report.run.output
+    traffic = report.row("region-europe")["traffic"]
+    (image,) = traffic["images"]
+    assert image["image"] == "engineering/app"
+    # Neither the verification of the deployment nor the checks count.
+    assert (traffic["client_count"], traffic["pulls"]) == (1, 1)
+    assert traffic["layers"] >= 2
+    assert traffic["bytes"] == sum(each["bytes"] for each in traffic["clients"]) > 0
+    assert (traffic["failed"], traffic["refused"], traffic["slow"], traffic["missing"]) == (0, 0, 0, [])
+    assert "Served since " in report.run.output
+    assert "Served since " in report.page
+    assert "dtr_cache_served_layers{" in report.metrics
+
+    diagnosed = play("dtr.cache.diagnose", "--limit", "region-europe", dtr_cache_traffic_since="1h", **METRICS)
+    assert diagnosed.code == 0, diagnosed.output
+    assert "by 1 client; 0 failed, 0 refused, 0 slow." in " ".join(diagnosed.output.split())
+
+    own = deployed.inside("client", "curl", "--silent", "--fail", f"http://{node['address']}:5001/metrics")
+    values: dict[str, float] = {}
+    for family in text_string_to_metric_families(own):
+        for sample in family.samples:
+            if sample.name == "registry_http_requests_total" and sample.labels["method"] == "get":
+                code = sample.labels["code"]
+                values[code] = values.get(code, 0) + sample.value
+    assert values["200"] >= traffic["layers"]
+
+    limit = ("--limit", "region-europe")
+    again = play("dtr.cache.deploy", *limit, **METRICS)
+    assert (again.code, again.total("changed")) == (0, 0), again.output
+    without = play("dtr.cache.deploy", *limit, "--check", "--diff")
+    assert without.code == 0, without.output
+    assert "5001" in without.output
+    assert without.total("changed") > 0

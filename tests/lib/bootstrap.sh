@@ -28,6 +28,7 @@ declare -A SERVICES_OF_PACKAGE=(
   [openssh-server]="ssh.service ssh.socket"
   [prometheus]="prometheus.service"
   [haproxy]="haproxy.service"
+  [podman]="podman.socket podman.service podman-restart.service podman-auto-update.timer netavark-dhcp-proxy.socket"
 )
 
 # While packages are installed this file keeps their services from starting. The second line is how a later run

@@ -88,6 +88,26 @@ def healthy(
     }
 
 
+def traffic(**changes: t.Any) -> Row:
+    """What a cache has served, as the reader of its log counts it."""
+    share = {"pulls": 340, "layers": 2811, "bytes": 91_234_567_890, "failed": 2}
+    return {
+        "since": "2026-11-23T01:40:00Z",
+        "complete_since": "2026-11-23T13:02:11Z",
+        "missing": ["task x: only its newest 200000 lines were read; raise lines for more"],
+        **share,
+        "refused": 3,
+        "statuses": {"404": 3, "502": 2},
+        "slow": 1,
+        "slowest": None,
+        "image_count": 2,
+        "images": [{"image": "eng/app", **share}, {"image": "eng/base", **share, "bytes": 1, "failed": 0}],
+        "client_count": 1,
+        "clients": [{"client": "192.0.2.7", **share}],
+        **changes,
+    }
+
+
 def untrusted(region: str = "region-europe", days: int = 9, accounts: int = 230) -> Row:
     """A cache whose service runs, but whose way to DTR is broken, and which somebody has changed by hand."""
     row = healthy(region, days, accounts, (0.0261, None, 0.0312))
@@ -116,6 +136,7 @@ def untrusted(region: str = "region-europe", days: int = 9, accounts: int = 230)
         "replicas": {"wanted": 2, "running": 1},
         "dangling": 2,
         "drift": drift,
+        "traffic": traffic(),
         "nodes": ["worker-1", "worker-2"],
     }
 
@@ -191,13 +212,16 @@ def hostile() -> list[Row]:
     return [_hostile(make(), text) for text in HOSTILE for make in (untrusted, healthy, unknown)]
 
 
+_NO_TEXT = ("state", "edge", "not_after", "complete_since")
+
+
 def _hostile(value: t.Any, text: str, key: str = "") -> t.Any:
     if isinstance(value, dict):
         return {each: _hostile(inner, text, each) for each, inner in value.items()}
     if isinstance(value, list):
         return [_hostile(inner, text) for inner in value]
     # What the collection itself chooses from a list of words.
-    return text if isinstance(value, str) and key not in ("state", "edge", "not_after") else value
+    return text if isinstance(value, str) and key not in _NO_TEXT else value
 
 
 FLEETS: dict[str, t.Callable[[], list[Row]]] = {"one": one, "three": three, "hundred": hundred, "hostile": hostile}

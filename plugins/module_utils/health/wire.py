@@ -12,6 +12,7 @@ import typing as t
 from urllib.parse import urlsplit
 
 from ..common.urls import Origin
+from ..http.transport import USER_AGENT
 from .endpoint import ProbeAnswer, Question
 
 # Two classes before Python 3.10, one from then on.
@@ -76,10 +77,11 @@ class Wire:
         )
         try:
             host = urlsplit(str(self.origin)).netloc
-            connection.request("GET", question.path, headers={"Host": host, "Connection": "close"})
+            headers = {"Host": host, "Connection": "close", "User-Agent": USER_AGENT}
+            connection.request("GET", question.path, headers=headers)
             response = connection.getresponse()
-            headers = {name.lower(): value for name, value in response.getheaders()}
-            return ProbeAnswer(response.status, headers, response.read(_LONGEST_BODY))
+            received = {name.lower(): value for name, value in response.getheaders()}
+            return ProbeAnswer(response.status, received, response.read(_LONGEST_BODY))
         finally:
             connection.close()
 

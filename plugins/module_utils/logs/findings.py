@@ -46,16 +46,26 @@ class Finding:
 
 
 class Collector:
-    """Counts the causes that the lines of a log and the states of tasks point to."""
+    """Counts the causes that the lines of a log and the states of tasks point to.
 
-    def __init__(self) -> None:
+    Args:
+        begin: Older lines are not its business, as in C(2026-01-31T12:00:00Z).
+    """
+
+    def __init__(self, begin: str = "") -> None:
+        self._begin = begin
         self.findings: dict[str, Finding] = {}
         self.lines = 0
         self.unread: dict[str, None] = {}
         self._lock = threading.Lock()
 
-    def read(self, chunks: t.Iterable[bytes]) -> int:
-        """Take in a whole stream, and say how many lines it had. Several threads may do so side by side."""
+    def read(self, chunks: t.Iterable[bytes], also: t.Callable[[LogLine], None] | None = None) -> int:
+        """Take in a whole stream, and say how many lines it had. Several threads may do so side by side.
+
+        Args:
+            chunks: The stream.
+            also: Gets each line as well.
+        """
         lines = 0
         try:
             for stream, message in messages(chunks):
@@ -66,7 +76,10 @@ class Collector:
                 line = line_of(message)
                 if line is not None:
                     lines += 1
-                    self.take_line(line)
+                    if line.time >= self._begin:
+                        self.take_line(line)
+                    if also:
+                        also(line)
         finally:
             with self._lock:
                 self.lines += lines

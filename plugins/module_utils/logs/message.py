@@ -45,15 +45,12 @@ def trouble_in(text: str) -> Trouble | None:
     """
     if _WELL.match(text):
         return None
-    if text.startswith("{"):
-        fields = _json_fields(text)
-    elif _ACCESS_LOG.match(text):
+    if _ACCESS_LOG.match(text):
         return None
-    elif text.startswith(("time=", "level=")):
-        fields = {match[1]: _unquoted(match[2]) for match in _FIELD.finditer(text)}
-    else:
+    if not text.startswith(("{", "time=", "level=")):
         # Go's own words: a panic, or what its libraries write without a logger.
         return Trouble(text, text.startswith(("panic: ", "fatal error: ")), "", False)
+    fields = fields_of(text)
     level = fields.get("level", "")
     if level in ("info", "debug", "trace"):
         return None
@@ -65,6 +62,13 @@ def trouble_in(text: str) -> Trouble | None:
         fields.get("http.request.id", ""),
         _PROBE in (fields.get("vars.name"), fields.get("repository")) or _asks_what_is_cached(fields),
     )
+
+
+def fields_of(text: str) -> dict[str, str]:
+    """The fields of a line that the registry's logger wrote, in any of its forms."""
+    if text.startswith("{"):
+        return _json_fields(text)
+    return {match[1]: _unquoted(match[2]) for match in _FIELD.finditer(text)}
 
 
 def _asks_what_is_cached(fields: t.Mapping[str, str]) -> bool:

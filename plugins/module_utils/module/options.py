@@ -52,6 +52,7 @@ PREFLIGHT_ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "ask_swarm": {"type": "str", "choices": ["always", "never", "to_complete"], "default": "always"},
     "nodes": {"type": "list", "elements": "str", "default": []},
     "port": {"type": "int"},
+    "metrics_port": {"type": "int"},
     "publish_mode": {"type": "str"},
     "stack_name": {"type": "str"},
     "image": {"type": "str"},

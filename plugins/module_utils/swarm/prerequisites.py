@@ -49,6 +49,7 @@ class WantedService:
         nodes: Host names of the nodes to dedicate.
         port: The port to publish.
         publish_mode: C(ingress) or C(host).
+        metrics_port: The port of the nodes for the cache's metrics, if any.
         stack_name: The stack.
         image: The cache's image.
         resolve_image: When Docker asks the image's registry for it: C(always), C(changed) or C(never).
@@ -60,6 +61,7 @@ class WantedService:
     nodes: t.Sequence[str] = ()
     port: int = 0
     publish_mode: str = ""
+    metrics_port: int | None = None
     stack_name: str = ""
     image: str = ""
     resolve_image: str = "never"
@@ -89,22 +91,19 @@ def preflight_problems(engine: Engine, wanted: WantedService | None, warn: t.Cal
 
 def swarm_problems(engine: Engine, wanted: WantedService, warn: t.Callable[[str], None]) -> list[str]:
     """Everything in the Swarm that stands against a deployment."""
-    port, stack_name = wanted.port, wanted.stack_name
+    stack_name = wanted.stack_name
     present = by_host_name(engine.nodes().values())
     services = engine.all_services()
     dedicated = {name: present[name] for name in wanted.nodes if name in present}
-    own = _nodes_with_own_replica(services, engine.tasks_of(stack_name), port)
-    unused = {name: node for name, node in dedicated.items() if node["ID"] not in own}
-    # Where a service has it in the mesh, every node answers: the cache itself, or one that is named anyway.
-    in_mesh = any("ingress" in _modes_of(service, port) for service in services)
-    taken = {} if in_mesh else nodes_in_use(unused, port)
-    others = [service for service in services if _stack_of(service) != stack_name]
+    tasks = engine.tasks_of(stack_name)
+    ports = [Port("dtr_cache_port", wanted.port, wanted.publish_mode)]
+    if wanted.metrics_port:
+        ports.append(Port("dtr_cache_metrics_port", wanted.metrics_port, "host"))
     return [
         *unknown_nodes(wanted.nodes, present),
         *nodes_not_ready(dedicated),
         *too_large_reservations(dedicated, wanted.replicas, wanted.reservations),
-        *port_holders(others, port, wanted.publish_mode),
-        *(ports_in_use(taken, port, others, engine.all_tasks()) if taken else []),
+        *(problem for port in ports for problem in port_problems(engine, services, tasks, dedicated, port, stack_name)),
         *image_problems(engine, services, wanted, warn),
     ]
 
@@ -223,13 +222,42 @@ def _has_image(services: t.Iterable[Raw], wanted: WantedService) -> bool:
     return shown_image(noted, with_digest=with_digest) == shown_image(wanted.image, with_digest=with_digest)
 
 
-def port_holders(services: t.Iterable[Raw], port: int, publish_mode: str) -> list[str]:
+class Port(t.NamedTuple):
+    """A port that the cache publishes: the variable that sets it, and V(ingress) or V(host)."""
+
+    variable: str
+    number: int
+    mode: str
+
+
+def port_problems(
+    engine: Engine,
+    services: t.Sequence[Raw],
+    tasks: t.Sequence[Raw],
+    dedicated: t.Mapping[str, t.Mapping[str, t.Any]],
+    port: Port,
+    stack_name: str,
+) -> list[str]:
+    """What has the port already, in the Swarm or on the nodes."""
+    own = _nodes_with_own_replica(services, tasks, port.number)
+    unused = {name: node for name, node in dedicated.items() if node["ID"] not in own}
+    # Where a service has it in the mesh, every node answers: the cache itself, or one that is named anyway.
+    in_mesh = any("ingress" in _modes_of(service, port.number) for service in services)
+    taken = {} if in_mesh else nodes_in_use(unused, port.number)
+    others = [service for service in services if _stack_of(service) != stack_name]
+    return [
+        *port_holders(others, port),
+        *(ports_in_use(taken, port, others, engine.all_tasks()) if taken else []),
+    ]
+
+
+def port_holders(services: t.Iterable[Raw], port: Port) -> list[str]:
     """Other services that publish the port: through the routing mesh a port is taken on every node."""
     problems = []
     for service in services:
-        modes = _modes_of(service, port)
-        if "ingress" in modes or (modes and publish_mode == "ingress"):
-            problems.append(f"dtr_cache_port: {port} is published by {_named(service)} already")
+        modes = _modes_of(service, port.number)
+        if "ingress" in modes or (modes and port.mode == "ingress"):
+            problems.append(f"{port.variable}: {port.number} is published by {_named(service)} already")
     return problems
 
 
@@ -241,23 +269,23 @@ def nodes_in_use(nodes: t.Mapping[str, t.Mapping[str, t.Any]], port: int) -> dic
 
 
 def ports_in_use(
-    nodes: t.Mapping[str, t.Mapping[str, t.Any]], port: int, services: t.Iterable[Raw], tasks: t.Iterable[Raw]
+    nodes: t.Mapping[str, t.Mapping[str, t.Any]], port: Port, services: t.Iterable[Raw], tasks: t.Iterable[Raw]
 ) -> list[str]:
     """What has the port on these nodes, where the Swarm knows it."""
     by_id = {service["ID"]: service for service in services}
     holders: dict[str, set[str]] = {}
     for task in tasks:
         service = by_id.get(task["ServiceID"])
-        if service and (port in _ports_of(task) or "host" in _modes_of(service, port)):
+        if service and (port.number in _ports_of(task) or "host" in _modes_of(service, port.number)):
             holders.setdefault(task.get("NodeID", ""), set()).add(_named(service))
     problems = []
     for name, node in nodes.items():
         known = " and ".join(sorted(holders.get(node["ID"], ())))
         what = known or (
             "something that is not this cache and no service of the Swarm, such as a container or a program (there: "
-            f"docker ps --filter publish={port}; ss -ltnp 'sport = :{port}')"
+            f"docker ps --filter publish={port.number}; ss -ltnp 'sport = :{port.number}')"
         )
-        problems.append(f"dtr_cache_port: {port} is in use on node {name} by {what}")
+        problems.append(f"{port.variable}: {port.number} is in use on node {name} by {what}")
     return problems
 
 

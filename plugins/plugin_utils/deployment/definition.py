@@ -84,6 +84,8 @@ def registry_config(settings: Settings) -> dict[str, t.Any]:
         },
         "middleware": {"registry": [{"name": "downstream", "options": options}]},
     }
+    if settings.metrics_port:
+        config["http"]["debug"] = {"addr": f"0.0.0.0:{settings.metrics_port}", "prometheus": {"enabled": True}}
     return merged(config, settings.config_extra)
 
 
@@ -201,7 +203,7 @@ def stack_definition(settings: Settings, objects: t.Sequence[SwarmObject]) -> di
     service: dict[str, t.Any] = {
         "image": settings.image,
         "entrypoint": ["/start.sh", f"{SECRETS_FOLDER}/{CONFIG_FILE}" if config_is_secret else f"/{CONFIG_FILE}"],
-        "ports": [_port(settings)],
+        "ports": _ports(settings),
         "stop_grace_period": _stop_grace_period(settings),
         "deploy": deploy,
         "configs": [{"source": item.file, "target": f"/{item.file}"} for item in objects if item.kind == CONFIG],
@@ -277,10 +279,15 @@ def _needs_a_limit(settings: Settings) -> bool:
     )
 
 
-def _port(settings: Settings) -> str | dict[str, t.Any]:
-    if settings.publish_mode == "ingress":
-        return f"{settings.port}:{settings.port}"
-    return {"mode": "host", "protocol": "tcp", "published": settings.port, "target": settings.port}
+def _ports(settings: Settings) -> list[str | dict[str, t.Any]]:
+    mesh = settings.publish_mode == "ingress"
+    ports: list[str | dict[str, t.Any]] = [f"{settings.port}:{settings.port}" if mesh else _port_of_node(settings.port)]
+    # Through the mesh, Prometheus would meet another replica at each scrape.
+    return [*ports, _port_of_node(settings.metrics_port)] if settings.metrics_port else ports
+
+
+def _port_of_node(port: int) -> dict[str, t.Any]:
+    return {"mode": "host", "protocol": "tcp", "published": port, "target": port}
 
 
 def _format(settings: Settings) -> str:

@@ -56,6 +56,8 @@ def _collisions_of_two(own: Region, other: Region, needs: t.Collection[str]) -> 
             f"dtr_cache_port: hosts {own.host} and {other.host} both publish port {own.port} on {place} of the same "
             f"Swarm ({own.swarm}); give one of them another dtr_cache_port (its clients use dtr_cache_public_port)"
         )
+    if _same(own.swarm, other.swarm) and not same_stack and "swarm" in needs:
+        found += _contested_ports(own, other)
     if same_dtr and not same_name and "assignment" in needs:
         found += _contested(own, other)
     return found
@@ -67,6 +69,21 @@ def one_stack(host: str, other: str, stack_name: str, swarm: str) -> str:
         f"dtr_cache_stack_name: hosts {host} and {other} both deploy stack {stack_name} to the same Swarm ({swarm}), "
         "and one would replace the other; give each stack a name of its own"
     )
+
+
+def _contested_ports(own: Region, other: Region) -> list[str]:
+    """The metrics of two caches need a port of the nodes for each of them, and any labelled node may get either."""
+    if own.metrics_port and own.metrics_port in (other.metrics_port, other.port):
+        port, theirs = own.metrics_port, "metrics" if own.metrics_port == other.metrics_port else "cache"
+    elif other.metrics_port and other.metrics_port == own.port:
+        port, theirs = other.metrics_port, "metrics"
+    else:
+        return []
+    mine = "metrics" if own.metrics_port == port else "cache"
+    return [
+        f"dtr_cache_metrics_port: hosts {own.host} ({mine}) and {other.host} ({theirs}) both want port {port} of the "
+        f"nodes of the same Swarm ({own.swarm}); give one of them another port"
+    ]
 
 
 def _same(mine: str, theirs: str) -> bool:

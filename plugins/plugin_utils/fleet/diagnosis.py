@@ -27,6 +27,7 @@ from .facts import HostFacts, Result
 from .observing.problems import REPLICAS, VERSION
 from .observing.regions import HEALTHY, UNHEALTHY, reported_row
 from .observing.versions import difference, differs
+from .traffic import traffic_of, traffic_sentences
 
 Finding = t.Mapping[str, t.Any]
 Topic = tuple[str, str]
@@ -116,7 +117,8 @@ def _of_host(host: HostFacts) -> dict[str, t.Any]:
             if registry["cause"] and registry["url"] == row.get("registry_url"):
                 advice = f" {registry['hint']}" if registry["hint"] else ""
                 found["notes"].append(f"The DTR {registry['url']}: {registry['cause']}{advice}")
-    return found
+    traffic = traffic_of(host)
+    return {**found, "notes": [*found["notes"], *traffic_sentences(traffic)], "traffic": traffic}
 
 
 def verdict(row: Result, findings: t.Sequence[Finding], unread: t.Sequence[str] = ()) -> dict[str, t.Any]:
@@ -134,6 +136,9 @@ def verdict(row: Result, findings: t.Sequence[Finding], unread: t.Sequence[str] 
     for finding in left:
         if _stands(finding, unhealthy, causes):
             causes.append(_cause_of(finding))
+        elif finding["edge"] == CLIENT_TO_CACHE:
+            # No check can be made at clients, so nothing else says what to do there.
+            notes.append(f"Some clients have trouble: {finding['summary']}. {_sentence(finding)} {finding['hint']}")
         else:
             notes.append(f"The log also has: {finding['summary']} ({_seen(finding)}).")
     notes += [

@@ -8,10 +8,13 @@ from __future__ import annotations
 import datetime
 import typing as t
 
-from .status import STATES, CacheStatus, RegistryStatus
+from .status import STATES, CacheStatus, RegistryStatus, Traffic
 
 Labels = t.Mapping[str, str]
 Sample = tuple[Labels, float]
+
+# Series of their own are for the images with the most bytes only.
+_IMAGES = 10
 
 
 class Metric(t.NamedTuple):
@@ -43,6 +46,15 @@ def _edges_seconds(cache: CacheStatus) -> t.Iterator[Sample]:
     for edge in cache.edges:
         if edge.seconds is not None:
             yield {"edge": edge.name}, edge.seconds
+
+
+def _of_traffic(value: t.Callable[[Traffic], float | None]) -> t.Callable[[CacheStatus], t.Iterable[Sample]]:
+    return _one(lambda cache: value(cache.traffic) if cache.traffic else None)
+
+
+def _image_bytes(cache: CacheStatus) -> t.Iterator[Sample]:
+    for image in cache.traffic.images[:_IMAGES] if cache.traffic else ():
+        yield {"image": image.name}, float(image.size)
 
 
 def _info(cache: CacheStatus) -> t.Iterator[Sample]:
@@ -80,6 +92,24 @@ METRICS = (
     ),
     Metric("dtr_cache_edge_ok", "Whether all checks of a trust edge are right.", _edges_ok),
     Metric("dtr_cache_edge_seconds", "Time of the first answer over a trust edge.", _edges_seconds),
+    Metric(
+        "dtr_cache_served_since_timestamp_seconds",
+        "From when on the answers in the log are counted by the metrics dtr_cache_served_*.",
+        _of_traffic(lambda traffic: traffic.since.timestamp()),
+    ),
+    Metric("dtr_cache_served_pulls", "Pulls in that time.", _of_traffic(lambda traffic: traffic.pulls)),
+    Metric("dtr_cache_served_layers", "Layers in that time.", _of_traffic(lambda traffic: traffic.layers)),
+    Metric("dtr_cache_served_bytes", "Bytes in that time.", _of_traffic(lambda traffic: traffic.size)),
+    Metric("dtr_cache_served_images", "Repositories that were pulled.", _of_traffic(lambda each: each.image_count)),
+    Metric("dtr_cache_served_clients", "Addresses that pulled.", _of_traffic(lambda each: each.client_count)),
+    Metric("dtr_cache_served_failed", "Answers of 500 and more.", _of_traffic(lambda traffic: traffic.failed)),
+    Metric("dtr_cache_served_refused", "Answers of 400 to 499.", _of_traffic(lambda traffic: traffic.refused)),
+    Metric(
+        "dtr_cache_served_slow",
+        "Layers that took more than ten seconds, with less than 1 MB a second.",
+        _of_traffic(lambda traffic: traffic.slow),
+    ),
+    Metric("dtr_cache_served_image_bytes", "Bytes of the ten images with the most.", _image_bytes),
 )
 
 

@@ -60,6 +60,32 @@ class Step(t.NamedTuple):
     detail: str
 
 
+class Share(t.NamedTuple):
+    """What of the traffic one image or one client had."""
+
+    name: str
+    pulls: int
+    size: int
+    failed: int
+
+
+class Traffic(t.NamedTuple):
+    """What a cache has served; C(slow) is C(None) where it is not known."""
+
+    since: datetime.datetime
+    pulls: int
+    layers: int
+    size: int
+    refused: int
+    failed: int
+    slow: int | None
+    image_count: int
+    images: t.Sequence[Share]
+    client_count: int
+    clients: t.Sequence[Share]
+    missing: t.Sequence[str]
+
+
 class Problem(t.NamedTuple):
     """Something that is not well, and what to do about it."""
 
@@ -108,6 +134,7 @@ class CacheStatus:
     drift: t.Sequence[Step] | None
     serves: bool | None
     edges: t.Sequence[Edge]
+    traffic: Traffic | None
 
     @property
     def same_version(self) -> bool | None:
@@ -232,7 +259,36 @@ def _cache(row: t.Mapping[str, t.Any], moment: datetime.datetime) -> CacheStatus
         drift=None if drift is None else [_step(step) for step in drift],
         serves=row.get("serves"),
         edges=[_edge(name, [check for check in checks if check.edge == name], seconds.get(name)) for name in EDGES],
+        traffic=_traffic(row.get("traffic") or {}),
     )
+
+
+def _traffic(traffic: t.Mapping[str, t.Any]) -> Traffic | None:
+    try:
+        since = _iso(traffic.get("complete_since"))
+    except ValueError:
+        return None
+    if since is None:
+        return None
+    return Traffic(
+        since=_utc(since),
+        size=int(traffic.get("bytes") or 0),
+        slow=traffic.get("slow"),
+        images=_shares(traffic.get("images"), "image"),
+        clients=_shares(traffic.get("clients"), "client"),
+        missing=[clean(text) for text in traffic.get("missing") or []],
+        **{
+            name: int(traffic.get(name) or 0)
+            for name in ("pulls", "layers", "refused", "failed", "image_count", "client_count")
+        },
+    )
+
+
+def _shares(rows: t.Any, word: str) -> list[Share]:
+    return [
+        Share(clean(row.get(word)), *(int(row.get(name) or 0) for name in ("pulls", "bytes", "failed")))
+        for row in rows or []
+    ]
 
 
 def _check(check: t.Mapping[str, t.Any]) -> Check:

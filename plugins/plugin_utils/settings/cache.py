@@ -29,8 +29,13 @@ _DURATION = re.compile(r"[1-9][0-9]*(ns|us|ms|s|m|h)")
 def read_address(reader: Reader, needs: t.Collection[str]) -> dict[str, t.Any]:
     name = _read_name(reader, CACHE in needs or REGISTRY in needs)
     port = reader.whole("port", 1, 65535)
-    public_port = reader.whole("public_port", 1, 65535) or port
-    return {"name": name, "host": _read_host(reader, CACHE in needs), "port": port, "public_port": public_port}
+    return {
+        "name": name,
+        "host": _read_host(reader, CACHE in needs),
+        "port": port,
+        "public_port": reader.whole("public_port", 1, 65535) or port,
+        "metrics_port": _read_metrics_port(reader, port),
+    }
 
 
 def read_software(reader: Reader) -> tuple[Product, str]:
@@ -65,7 +70,7 @@ def read_configuration(
         "upstreams": tuple(upstreams),
         "upstream_cas": read_authorities(reader, "upstream_cas", needs, now),
         "http_secret": _read_http_secret(reader, address["name"], private_key),
-        "config_extra": _read_config_extra(reader, layers, address["port"]),
+        "config_extra": _read_config_extra(reader, layers, address["port"], address["metrics_port"]),
     }
 
 
@@ -76,6 +81,14 @@ def _read_name(reader: Reader, required: bool) -> str:
     elif name and not _NAME.fullmatch(name):
         reader.problem("name", f"{values.quoted(name)} is not a cache's name: up to 128 letters, digits, dots, - and _")
     return name
+
+
+def _read_metrics_port(reader: Reader, port: int | None) -> int | None:
+    metrics_port = reader.whole("metrics_port", 1, 65535)
+    if metrics_port and metrics_port == port:
+        reader.problem("metrics_port", f"{port} is the cache's own port (dtr_cache_port); metrics need another one")
+        return None
+    return metrics_port
 
 
 def _read_host(reader: Reader, required: bool) -> str:
@@ -114,9 +127,11 @@ def _read_http_secret(reader: Reader, name: str, private_key: str) -> str:
     return secret or derived
 
 
-def _read_config_extra(reader: Reader, layers: t.Mapping[str, t.Any], port: int | None) -> dict[str, t.Any]:
+def _read_config_extra(
+    reader: Reader, layers: t.Mapping[str, t.Any], port: int | None, metrics_port: int | None
+) -> dict[str, t.Any]:
     extra = reader.mapping("config_extra")
-    problems = list(config_problems(extra, layers, port))
+    problems = list(config_problems(extra, layers, port, metrics_port))
     for problem in problems:
         reader.problem("config_extra", problem)
     return {} if problems else extra

@@ -17,7 +17,7 @@ from .image import is_registry
 from .model import Network
 from .reader import Reader
 
-CLIENT_RUNTIMES = ("docker", "containerd")
+CLIENT_RUNTIMES = ("docker", "containerd", "podman", "cri-o")
 
 
 def read_clients(

@@ -58,13 +58,23 @@ _WORDS: dict[Path, tuple[str, ...]] = {
 _PREFIX = "REGISTRY_"
 
 
-def config_problems(extra: t.Mapping[str, t.Any], storage: t.Mapping[str, t.Any], port: int | None) -> t.Iterator[str]:
+# What dtr_cache_metrics_port sets where it is given.
+_OF_METRICS: tuple[Path, ...] = (("http", "debug", "addr"), ("http", "debug", "prometheus", "enabled"))
+
+
+def config_problems(
+    extra: t.Mapping[str, t.Any],
+    storage: t.Mapping[str, t.Any],
+    port: int | None,
+    metrics_port: int | None = None,
+) -> t.Iterator[str]:
     """What of it would bring the cache down.
 
     Args:
         extra: What is merged into C(config.yml).
         storage: The section C(storage) that is merged with it.
         port: The port that the cache listens on.
+        metrics_port: The port at which it gives its metrics, if any.
     """
     misplaced = list(_misplaced(extra))
     yield from misplaced
@@ -75,6 +85,9 @@ def config_problems(extra: t.Mapping[str, t.Any], storage: t.Mapping[str, t.Any]
     for path, instead in _OWN.items():
         if _has(extra, path):
             yield f"{'.'.join(path)} belongs to the cache itself; {instead}"
+    for path in _OF_METRICS if metrics_port else ():
+        if _has(extra, path):
+            yield f"{'.'.join(path)} is set by dtr_cache_metrics_port; leave it out"
     for path, words in _WORDS.items():
         if _has(extra, path) and as_text(_at(extra, path)).lower() not in words:
             yield f"{'.'.join(path)}: {values.quoted(_at(extra, path))} is none of {', '.join(words)}"
@@ -86,7 +99,9 @@ def config_problems(extra: t.Mapping[str, t.Any], storage: t.Mapping[str, t.Any]
             yield f"{values.shown(key)} is no section of the registry's configuration; did you mean {similar[0]}?"
 
 
-def environment_problems(name: str, value: str, storage: t.Mapping[str, t.Any], port: int | None) -> t.Iterator[str]:
+def environment_problems(
+    name: str, value: str, storage: t.Mapping[str, t.Any], port: int | None, metrics_port: int | None = None
+) -> t.Iterator[str]:
     """The same for an environment variable that the registry reads as a part of its configuration."""
     if not name.upper().startswith(_PREFIX):
         return
@@ -96,7 +111,7 @@ def environment_problems(name: str, value: str, storage: t.Mapping[str, t.Any], 
         extra = value
     for key in reversed(name[len(_PREFIX) :].lower().split("_")):
         extra = {key: extra}
-    for problem in config_problems(extra, storage, port):
+    for problem in config_problems(extra, storage, port, metrics_port):
         yield f"{name}: {problem}"
 
 

@@ -33,6 +33,7 @@ class Settings:
     host: str
     port: int  # that the stack publishes
     public_port: int  # that clients are sent to
+    metrics_port: int | None
     product: Product
     image: str  # empty: that of the DTR's own version
     # The DTR
@@ -97,6 +98,7 @@ class Settings:
     status_to: str
     backup_file: str
     logs_since: str
+    traffic_since: str
     confirm_removal: str
 
     @property

@@ -72,7 +72,7 @@ def read_settings(
         storage=layers,
         volume=volume,
         service_extra=read_service_extra(reader, drain, storage.folder_of_layers(layers) if volume else ""),
-        **service.read_service(reader, product, needs, layers, address["port"]),
+        **service.read_service(reader, product, needs, layers, address),
         **service.read_manager(reader),
         **accounts.read_accounts(reader),
         **accounts.read_warming(reader),

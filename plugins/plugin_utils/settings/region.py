@@ -28,6 +28,7 @@ class Region(t.NamedTuple):
         swarm: By what the region's Swarm is reached.
         stack_name: The stack.
         port: The port that the stack publishes.
+        metrics_port: That of its metrics; C(None) without.
         nodes: The nodes that are dedicated to it.
         publish_mode: C(ingress), by which every node of the Swarm has the port, or C(host).
         assignments: C(accounts), C(teams), C(orgs) and C(everyone).
@@ -41,6 +42,7 @@ class Region(t.NamedTuple):
     swarm: str = ""
     stack_name: str = ""
     port: int | None = None
+    metrics_port: int | None = None
     nodes: t.Sequence[str] = ()
     publish_mode: str = ""
     assignments: t.Mapping[str, t.Any] = {}
@@ -61,7 +63,7 @@ VARIABLES = tuple(
     PREFIX + name
     for name in (
         *("name", "host", "port", "public_port", "product", "stack_name", "registry_url", "docker_host"),
-        *("client_bundle", "nodes", "publish_mode", "assignments"),
+        *("client_bundle", "nodes", "publish_mode", "assignments", "metrics_port"),
     )
 )
 """The variables that are read for it."""
@@ -75,6 +77,7 @@ _MADE_OF = {
     "publish_mode": ("publish_mode",),
     "swarm": ("docker_host", "client_bundle"),
     "stack_name": ("stack_name", "product"),
+    "metrics_port": ("metrics_port",),
     "assignments": ("assignments",),
 }
 
@@ -109,6 +112,7 @@ def read_region(reader: Reader, host: str, machine: Machine | None, unknown: t.C
         port=address["port"],
         nodes=service.read_nodes(reader, required=False),
         publish_mode=service.read_publish_mode(reader),
+        metrics_port=address["metrics_port"],
         assignments=assignments,
     )
     return _understood(region, wrong)
@@ -126,6 +130,7 @@ def region_as_read(settings: Settings, problems: t.Iterable[str], host: str, mac
         port=settings.port,
         nodes=settings.nodes,
         publish_mode=settings.publish_mode,
+        metrics_port=settings.metrics_port,
         assignments=settings.assignments,
     )
     return _understood(region, {problem.partition(":")[0] for problem in problems})

@@ -31,6 +31,7 @@ def read_run(reader: Reader) -> dict[str, t.Any]:
         "status_to": _read_folder(reader, "status_to"),
         "backup_file": _read_backup_file(reader),
         "logs_since": reader.value("logs_since", _since, ""),
+        "traffic_since": reader.value("traffic_since", _since, ""),
         "confirm_removal": reader.text("confirm_removal"),
     }
 

@@ -38,18 +38,31 @@ _UPDATE: dict[str, values.Kind] = {
 
 
 def read_service(
-    reader: Reader, product: Product, needs: t.Collection[str], layers: t.Mapping[str, t.Any], port: int | None
+    reader: Reader,
+    product: Product,
+    needs: t.Collection[str],
+    layers: t.Mapping[str, t.Any],
+    address: t.Mapping[str, t.Any],
 ) -> dict[str, t.Any]:
     nodes = read_nodes(reader, required=SWARM in needs)
     publish_mode = read_publish_mode(reader)
+    metrics_port: int | None = address["metrics_port"]
+    replicas = _read_replicas(reader, nodes, publish_mode, metrics_port)
+    update_config = reader.known("update_config", reader.mapping("update_config"), _UPDATE)
+    if metrics_port and update_config.get("order") == "start-first" and nodes and replicas >= len(nodes):
+        reader.problem(
+            "metrics_port",
+            f"with dtr_cache_update_config.order start-first a new replica needs a node whose port {metrics_port} is "
+            f"free, and {replicas} replicas have all {len(nodes)} node(s)",
+        )
     return {
         "nodes": nodes,
         "publish_mode": publish_mode,
-        "replicas": _read_replicas(reader, nodes, publish_mode),
+        "replicas": replicas,
         "stack_name": read_stack_name(reader, product),
-        "environment": _read_environment(reader, layers, port),
+        "environment": _read_environment(reader, layers, address),
         "resources": _read_resources(reader),
-        "update_config": reader.known("update_config", reader.mapping("update_config"), _UPDATE),
+        "update_config": update_config,
         "with_registry_auth": reader.switch("with_registry_auth"),
         "resolve_image": reader.choice("resolve_image", ("always", "changed", "never")),
     }
@@ -88,18 +101,19 @@ def read_nodes(reader: Reader, *, required: bool) -> tuple[str, ...]:
     return tuple(nodes)
 
 
-def _read_replicas(reader: Reader, nodes: t.Sequence[str], publish_mode: str) -> int:
+def _read_replicas(reader: Reader, nodes: t.Sequence[str], publish_mode: str, metrics_port: int | None) -> int:
     replicas = reader.whole("replicas", 1, 1000) or len(nodes)
-    if publish_mode == "host" and nodes and replicas > len(nodes):
+    if (publish_mode == "host" or metrics_port) and nodes and replicas > len(nodes):
+        reason = "dtr_cache_publish_mode host" if publish_mode == "host" else "dtr_cache_metrics_port"
         reader.problem(
             "replicas",
-            f"{replicas} replicas cannot run on {len(nodes)} node(s): with dtr_cache_publish_mode host each needs the "
+            f"{replicas} replicas cannot run on {len(nodes)} node(s): with {reason} each needs the "
             "port of a node for itself",
         )
     return replicas
 
 
-def _read_environment(reader: Reader, layers: t.Mapping[str, t.Any], port: int | None) -> dict[str, str]:
+def _read_environment(reader: Reader, layers: t.Mapping[str, t.Any], address: t.Mapping[str, t.Any]) -> dict[str, str]:
     """Everybody who may inspect the service reads its environment, and so does the plan of each run."""
     environment: dict[str, str] = reader.checked(
         "environment", values.texts, reader.mapping("environment", parsed_texts), {}
@@ -116,7 +130,7 @@ def _read_environment(reader: Reader, layers: t.Mapping[str, t.Any], port: int |
                 "dtr_cache_storage or dtr_cache_config_extra, which makes config.yml a Docker secret",
             )
             continue
-        for problem in environment_problems(key, value, layers, port):
+        for problem in environment_problems(key, value, layers, address["port"], address["metrics_port"]):
             reader.problem("environment", problem)
     return environment
 

@@ -20,8 +20,11 @@ AT_CLIENTS: tuple[Cause, ...] = (
         "client_distrusts_cache",
         CLIENT_TO_CACHE,
         "clients do not accept its certificate",
-        "Give these clients the CA of the cache in the folder of DTR (role dtr.cache.client_trust), and check the "
-        "certificate's host names. The sample names a client.",
+        "Give these clients the CA of the cache where they keep that of DTR, with DTR's host name as images have it: "
+        "docker /etc/docker/certs.d/DTR/*.crt, containerd /etc/containerd/certs.d/DTR/hosts.toml (ca = [...], and "
+        "config_path in its config.toml), podman and CRI-O /etc/containers/certs.d/DTR/*.crt. Role "
+        "dtr.cache.client_trust does it (dtr_cache_client_runtimes). Check the certificate's host names as well. The "
+        "sample names a client.",
         r"remote error: tls: (?:bad certificate|unknown certificate(?: authority)?|unsupported certificate)",
     ),
     cause(

@@ -11,6 +11,7 @@ from ....module_utils.common.edges import MEASURED
 from ....module_utils.dtr.versions import tag_of
 from ....module_utils.health.checks import Check
 from ..facts import HostFacts, Result
+from ..traffic import traffic_of
 from .problems import SERVICE, DtrResults, Problem, Row, checks_of, region_problems, registry_url, sentence
 from .versions import image_of_next_deployment, with_image
 
@@ -56,6 +57,7 @@ def region_row(host: HostFacts, dtr: DtrResults) -> Row:
         "serves": (probed or {}).get("serves"),
         "checks": [check.row() for check in checks],
         "seconds": {edge: ((probed or {}).get("seconds") or {}).get(edge) for edge in MEASURED},
+        "traffic": traffic_of(host),
     }
     problems = list(region_problems(row, checks, host, dtr))
     nothing_seen = probed is None and "services" not in plan

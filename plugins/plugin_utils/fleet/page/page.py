@@ -22,6 +22,7 @@ import jinja2
 
 from ....module_utils.common.edges import MEASURED
 from ..status import STATES, CacheStatus, Check, Edge, RegistryStatus
+from ..traffic import size_words
 
 _FOLDER = pathlib.Path(__file__).parent
 # In a larger fleet, the cards of healthy caches are one line that opens, and a chart shows its first lines.
@@ -360,6 +361,7 @@ def _template() -> jinja2.Template:
         check_word=check_word,
         label=label,
         message=message,
+        size=size_words,
     )
     return environment.get_template("page.html.j2")
 

@@ -11,6 +11,7 @@ from ..facts import HostFacts, Result
 from ..observing.problems import registry_url, step_words
 from ..observing.regions import HEALTHY, reported_row
 from ..observing.versions import differs
+from ..traffic import traffic_sentences
 from .table import Table, wrapped
 
 
@@ -37,7 +38,7 @@ def registries_of(hosts: t.Iterable[HostFacts]) -> list[dict[str, t.Any]]:
 def lines(hosts: t.Sequence[HostFacts], width: int) -> list[str]:
     """The table of the regions with what is wrong and what to do, and below it the DTRs that are not well."""
     regions = [reported_row(host) for host in hosts]
-    notes = [[_advice(row)] if row["cause"] else [] for row in regions]
+    notes = [[*([_advice(row)] if row["cause"] else []), *traffic_sentences(row.get("traffic"))] for row in regions]
     shown = Table(summary(regions), notes, detail="drift").lines(width)
     for row in registries_of(hosts):
         if row["cause"]:

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from ansible.errors import AnsibleFilterError
 from ansible_collections.dtr.cache.plugins.filter.status_metrics import status_metrics
+from ansible_collections.dtr.cache.tests.page.fleets import traffic
 
 NOON = "2026-11-24T12:00:00Z"
 NOON_SECONDS = 1795521600
@@ -85,6 +86,26 @@ def test_each_thing_that_is_known_is_a_sample() -> None:
         'dtr_cache_edge_seconds{edge="client->cache"}': 0.25,
         'dtr_cache_edge_seconds{edge="client->DTR"}': 0.5,
     }
+
+
+def test_what_a_cache_has_served_is_a_sample() -> None:
+    served = {series: value for series, value in samples(row(traffic=traffic())).items() if "_served_" in series}
+    assert served == {
+        "dtr_cache_served_since_timestamp_seconds": 1795438931,
+        "dtr_cache_served_pulls": 340,
+        "dtr_cache_served_layers": 2811,
+        "dtr_cache_served_bytes": 91234567890,
+        "dtr_cache_served_images": 2,
+        "dtr_cache_served_clients": 1,
+        "dtr_cache_served_failed": 2,
+        "dtr_cache_served_refused": 3,
+        "dtr_cache_served_slow": 1,
+        'dtr_cache_served_image_bytes{image="eng/app"}': 91234567890,
+        'dtr_cache_served_image_bytes{image="eng/base"}': 1,
+    }
+    unread = samples(row(traffic={"missing": ["the log was not read"]}))
+    assert not [series for series in unread if "_served_" in series]
+    assert "dtr_cache_served_slow" not in samples(row(traffic=traffic(slow=None)))
 
 
 def test_what_is_not_known_has_no_sample() -> None:

@@ -106,6 +106,18 @@ def test_nothing_stands_against_a_sound_swarm() -> None:
     assert problems([node("n1"), node("n2", "down")]) == []
 
 
+def test_the_port_of_the_metrics_is_checked_in_the_same_way(answering: set[str]) -> None:
+    def found(**swarm: t.Any) -> list[str]:
+        return asked(Engine([node("n1")], **swarm), port=8443, publish_mode="ingress", metrics_port=PORT)[0]
+
+    assert found() == []
+    mesh = [service("other", "other", "ingress")]
+    assert found(services=mesh) == ["dtr_cache_metrics_port: 443 is published by service other of stack other already"]
+    answering.add("address-of-n1")
+    assert [problem.partition(" by ")[0] for problem in found()] == ["dtr_cache_metrics_port: 443 is in use on node n1"]
+    assert found(services=[service("own", "cache")], tasks=[task("n1")]) == [], "the cache's own replica has it"
+
+
 def test_nodes_that_are_not_there_or_take_nothing_are_told_together() -> None:
     nodes = [node("n1", "down"), node("n2", availability="drain"), node("n3", availability="pause")]
     assert problems(nodes, wanted=["n1", "n2", "n3", "n4"]) == [

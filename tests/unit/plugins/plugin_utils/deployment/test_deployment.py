@@ -135,6 +135,23 @@ def test_another_port_stands_in_both_files() -> None:
     ]
 
 
+@pytest.mark.parametrize("mode", ["ingress", "host"])
+def test_metrics_are_published_by_each_node(mode: str) -> None:
+    changes = {
+        "metrics_port": 5001,
+        "publish_mode": mode,
+        "config_extra": {"http": {"debug": {"prometheus": {"path": "/m"}}}},
+    }
+    http = deployment.registry_config(settings_with(**changes))["http"]
+    assert http["debug"] == {"addr": "0.0.0.0:5001", "prometheus": {"enabled": True, "path": "/m"}}
+    of_node = {"mode": "host", "protocol": "tcp", "published": 5001, "target": 5001}
+    ports = deployed(**changes)["services"]["cache"]["ports"]
+    assert ports[1:] == [of_node]
+    assert ports[0] == ("443:443" if mode == "ingress" else {**of_node, "published": 443, "target": 443})
+    assert "debug" not in deployment.registry_config(settings_with())["http"]
+    assert len(deployed()["services"]["cache"]["ports"]) == 1
+
+
 def test_a_trusted_dtr_needs_no_ca() -> None:
     settings = settings_with(registry_ca="system")
     assert "cas" not in deployment.registry_config(settings)["middleware"]["registry"][0]["options"]

@@ -18,6 +18,8 @@ ASIA = Region(
     address="cache-asia.example.org:443",
     swarm="unix:///var/run/docker.sock on manager-asia",
     stack_name="dtr-cache",
+    port=5001,
+    metrics_port=5002,
     assignments={"accounts": ["alice", "carol"], "teams": ["engineering/core"], "orgs": ["sales"], "everyone": False},
 )
 EUROPE = Region(
@@ -59,6 +61,21 @@ def test_regions_that_have_nothing_in_common() -> None:
             {"address": ASIA.address},
             "swarm",
             "dtr_cache_host: hosts {both} both have their cache at cache-asia.example.o",
+        ),
+        (
+            {"swarm": ASIA.swarm, "stack_name": "other", "metrics_port": 5001},
+            "swarm",
+            "dtr_cache_metrics_port: hosts manager-europe (metrics) and manager-asia (cache) both want port 5001 of",
+        ),
+        (
+            {"swarm": ASIA.swarm, "stack_name": "other", "metrics_port": 5002},
+            "swarm",
+            "dtr_cache_metrics_port: hosts manager-europe (metrics) and manager-asia (metrics) both want port 5002 of",
+        ),
+        (
+            {"swarm": ASIA.swarm, "stack_name": "other", "port": 5002},
+            "swarm",
+            "dtr_cache_metrics_port: hosts manager-europe (cache) and manager-asia (metrics) both want port 5002 of",
         ),
         (
             {"assignments": {**ASIA.assignments, "accounts": ["carol", "dave"]}},

@@ -54,6 +54,20 @@ def finding(code: str, **changes: t.Any) -> dict[str, t.Any]:
     }
 
 
+def test_what_clients_met_comes_with_what_to_do_there() -> None:
+    found = diagnosis.verdict(row(), [finding("client_distrusts_cache")])
+    assert found["causes"] == []
+    (note,) = found["notes"]
+    assert note.startswith("Some clients have trouble: clients do not accept its certificate. The log, 3 times, the ")
+    assert "the sample Give these clients the CA" in note
+    for runtime, place in {
+        "docker": "/etc/docker/certs.d/DTR/*.crt",
+        "containerd": "/etc/containerd/certs.d/DTR/hosts.toml",
+        "podman and CRI-O": "/etc/containers/certs.d/DTR/*.crt",
+    }.items():
+        assert f"{runtime} {place}" in note
+
+
 def causes(*args: t.Any) -> list[str]:
     return [cause["cause"] for cause in diagnosis.verdict(*args)["causes"]]
 

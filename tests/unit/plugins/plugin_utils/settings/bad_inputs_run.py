@@ -83,7 +83,7 @@ TABLE: dict[str, list[t.Any]] = {
     ],
     "warm_concurrency": [0, 129, "four", "4x"],
     "max_resets": [-1, 10_000_001, "all", "5%"],
-    "client_runtimes": ["podman", ["docker", "cri-o"], "Docker", "docker containerd", ["containerd", "containerd2"]],
+    "client_runtimes": ["kubelet", ["docker", "crio"], "Docker", "docker containerd", ["containerd", "containerd2"]],
     "client_trust_state": ["here", "Present", "present,absent", "latest"],
     "hosts": [[], "[]"],
     "serial": [
@@ -108,6 +108,7 @@ TABLE: dict[str, list[t.Any]] = {
         "５",
         {"a": 1},
     ],
+    "traffic_since": ["yesterday", "2", "-2h", "24 hours", "all", "24h,2h", "2026-13-01"],
     "logs_since": [
         "yesterday",
         "2",

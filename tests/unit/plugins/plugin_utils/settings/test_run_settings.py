@@ -18,6 +18,8 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ({"logs_since": ["1h"]}, "dtr_cache_logs_since: must be text"),
     ({"logs_since": "yesterday"}, "dtr_cache_logs_since: 'yesterday' is neither a time such as 2h (s, m, h, d, w) nor"),
     ({"logs_since": 60}, "dtr_cache_logs_since: '60' is neither a time such as 2h"),
+    ({"traffic_since": ["1h"]}, "dtr_cache_traffic_since: must be text"),
+    ({"traffic_since": "a day"}, "dtr_cache_traffic_since: 'a day' is neither a time such as 2h"),
     ({"render_to": "fol\x00der"}, "dtr_cache_render_to: holds a byte that is not text"),
     ({"backup_file": "a/"}, "dtr_cache_backup_file: 'a/' is a folder; name the file in it"),
     ({"backup_file": "$HOME/a"}, "dtr_cache_backup_file: '$HOME/a' has a $"),
@@ -101,3 +103,5 @@ def test_folders_to_write_to_are_absolute_and_may_be_missing() -> None:
 @pytest.mark.parametrize("since", ["30m", "2 h", "1d", "2026-01-31T12:00:00Z", " 2026-01-31 "])
 def test_how_far_to_look_back(since: str) -> None:
     assert read(logs_since=since)[0].logs_since == since.strip()
+    assert read(traffic_since=since)[0].traffic_since == since.strip()
+    assert read(traffic_since=" ")[0].traffic_since == "", "nobody has to ask"

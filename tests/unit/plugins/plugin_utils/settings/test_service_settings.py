@@ -28,6 +28,21 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ({"nodes": "worker-1,worker-1"}, "dtr_cache_nodes: worker-1 is named more than once"),
     ({"replicas": "many"}, "dtr_cache_replicas: 'many' is not a whole number"),
     ({"replicas": 3, "publish_mode": "host"}, "dtr_cache_replicas: 3 replicas cannot run on 2 node(s)"),
+    ({"replicas": 3, "metrics_port": 5001}, "3 replicas cannot run on 2 node(s): with dtr_cache_metrics_port each"),
+    ({"metrics_port": 443}, "dtr_cache_metrics_port: 443 is the cache's own port (dtr_cache_port)"),
+    ({"metrics_port": 65536}, "dtr_cache_metrics_port: '65536' is not a whole number from 1 to 65535"),
+    (
+        {"metrics_port": 5001, "update_config": {"order": "start-first"}},
+        "dtr_cache_metrics_port: with dtr_cache_update_config.order start-first a new replica needs a node",
+    ),
+    (
+        {"metrics_port": 5001, "config_extra": {"http": {"debug": {"addr": ":1"}}}},
+        "dtr_cache_config_extra: http.debug.addr is set by dtr_cache_metrics_port; leave it out",
+    ),
+    (
+        {"metrics_port": 5001, "environment": {"REGISTRY_HTTP_DEBUG_PROMETHEUS_ENABLED": "false"}},
+        "REGISTRY_HTTP_DEBUG_PROMETHEUS_ENABLED: http.debug.prometheus.enabled is set by dtr_cache_metrics_port",
+    ),
     ({"publish_mode": "mesh"}, "dtr_cache_publish_mode: 'mesh' is none of ingress, host"),
     ({"environment": ["A=b"]}, "dtr_cache_environment: must be a mapping"),
     (

@@ -39,6 +39,7 @@ TEXTS: dict[str, list[str]] = {
     "verify_image": ["team/app:1.0"],
     "verify_account": ["alice"],
     "logs_since": ["2h"],
+    "traffic_since": ["24h"],
     "confirm_removal": ["region-asia"],
     "render_to": ["review"],
     "client_trust_state": ["present", "absent"],
@@ -46,6 +47,7 @@ TEXTS: dict[str, list[str]] = {
 NUMBERS = {
     "port": [443, 8443],
     "public_port": [443, 7443],
+    "metrics_port": [5001],
     "replicas": [1, 2],
     "timeout": [60],
     "keep_versions": [0, 3],
@@ -59,7 +61,7 @@ LISTS: dict[str, list[list[str]]] = {
     "warm_platforms": [["linux/amd64", "linux/arm64"], ["all"]],
     "allowed_networks": [["10.0.0.0/8", "2001:db8::/32"]],
     "client_registries": [["[2001:db8::1]:8443", "dtr.example.org"]],
-    "client_runtimes": [["docker", "containerd"]],
+    "client_runtimes": [["docker", "containerd"], ["podman", "cri-o"]],
     "source_files": [["/gone/a.pem", "/gone/b.pem"]],
 }
 PEMS = {"certificate": ["/certs/cache.pem", CACHE.pem], "private_key": ["/certs/key.pem", CACHE.key_pem]}

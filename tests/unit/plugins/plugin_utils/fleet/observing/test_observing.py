@@ -146,6 +146,7 @@ def test_all_is_well() -> None:
         "serves": True,
         "checks": GOOD,
         "seconds": dict.fromkeys(EDGES, 0.1),
+        "traffic": None,
     }
     assert (europe["state"], europe["accounts"]) == ("healthy", 0)
 
