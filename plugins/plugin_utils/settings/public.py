@@ -20,6 +20,7 @@ _AS_THEY_ARE = (
     *("verify_image", "verify_repository", "verify_account", "min_days", "client_registries", "client_runtimes"),
     *("client_trust_state", "confirm_removal", "install_requirements", "requirements", "timeout", "keep_versions"),
     *("resolve_image", "with_registry_auth", "render_to", "status_to", "backup_file", "logs_since", "source_files"),
+    *("adopt_to", "adopt_overwrite"),
 )
 
 
