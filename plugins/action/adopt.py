@@ -22,6 +22,7 @@ from ..plugin_utils.adoption.adopt import Adopted, Place, adopt
 from ..plugin_utils.adoption.choice import Wish, choose, entries, matches
 from ..plugin_utils.adoption.files import place_of, write
 from ..plugin_utils.adoption.registration import Holders
+from ..plugin_utils.settings.structures import plain
 from ..plugin_utils.settings.variables import connection_mark, given_variables
 
 _PREFIX = "dtr_cache_"
@@ -54,11 +55,13 @@ class ActionModule(DtrAction):
         known = self._known_to_dtr(options, variables)
         registered = [ContentCache(**entry) for entry in known["content_caches"]]
         given, defaults = given_variables(variables, self._templar, self._loader)
-        found = matches(options["caches"], registered)
+        # Without Ansible's own types, which YAML cannot represent.
+        caches = plain(options["caches"])
+        found = matches(caches, registered)
         taken = {entry.id for of_cache in found.values() for entry in of_cache}
         others = [entry for entry in registered if entry.id not in taken]
-        place = Place(defaults, given, _wish(host, given), options["url"].rstrip("/"), others)
-        live = choose(options["caches"], found, place.wish, options["services"])
+        place = Place(defaults, given, _wish(host, given), str(options["url"]).rstrip("/"), others)
+        live = choose(caches, found, place.wish, options["services"])
         self._claim(live, options["swarm"], host)
         holders = Holders(known["accounts"], known["inactive"], known["active"])
         counts = {cache: len(names) for cache, names in holders.by_cache.items()}

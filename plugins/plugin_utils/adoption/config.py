@@ -14,6 +14,7 @@ from ...module_utils.common.urls import canonical_server
 from ...module_utils.swarm.compose import duration
 from ...module_utils.swarm.live_cache import MIDDLEWARE, downstream_options
 from ..settings.config_extra import config_problems
+from ..settings.presets import PRODUCTS
 from .draft import Draft, Live, Vaulted
 
 Path = tuple[str, ...]
@@ -159,7 +160,10 @@ def _describe_upstreams(draft: Draft, live: Live, options: Config, registry_url:
     draft.set_unless_default("upstreams", [] if is_dtr == [True] else upstreams)
     cas = options.get("cas")
     authorities = [str(each) for each in cas] if isinstance(cas, list) else []
-    if upstreams and not any(is_dtr):
+    # The DTR has other names, too, but its CA is in the secret that the vendor's documents name.
+    of_dtr = {product.ca_secret for product in PRODUCTS.values()}
+    trusts_others = not {path.rpartition("/")[2] for path in authorities} <= of_dtr
+    if upstreams and not any(is_dtr) and trusts_others:
         secrets = ", ".join(sorted(live_secret(live, path) for path in authorities))
         draft.ask(
             "upstream_cas",

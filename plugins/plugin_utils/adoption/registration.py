@@ -70,9 +70,10 @@ def describe_registration(
     if not first.host.lower().startswith("https://"):
         draft.note(f"it is registered as {first.host}; dtr.cache registers https, so the entry is replaced")
     former = sorted({entry.name for entry in also} - {first.name})
-    if former:
-        meaning = "DTR has the same address under these names, too. Their accounts follow, then these entries go."
-        _set_or_note(draft, "former_names", former, meaning)
+    if former and draft.is_known("former_names"):
+        draft.set("former_names", former, "DTR has the same address under these names, too.")
+    elif former:
+        draft.note(f"DTR has the same address under other names, too: {', '.join(former)}")
 
 
 def describe_accounts(draft: Draft, entries: t.Sequence[ContentCache], holders: Holders) -> int:
@@ -83,7 +84,8 @@ def describe_accounts(draft: Draft, entries: t.Sequence[ContentCache], holders: 
     """
     names = sorted({name for entry in entries for name in holders.by_cache.get(entry.id, ())})
     inactive = sum(holders.inactive.get(entry.id, 0) for entry in entries)
-    more = [f"{inactive} inactive users pull from it, too. They are left alone."] if inactive else []
+    pull = "1 inactive user pulls" if inactive == 1 else f"{inactive} inactive users pull"
+    more = [f"{pull} from it, too, and cannot be claimed."] if inactive else []
     if names and len(names) == holders.active:
         draft.set(
             "assignments", {"everyone": True}, f"All {len(names)} active users of DTR pull from this cache.", *more
@@ -120,15 +122,7 @@ def _set_port(draft: Draft, published: int | None, registered: int | None) -> No
     draft.set("port", published or registered or 443)
     if published is None:
         draft.note("its service publishes no port, and a deployment publishes dtr_cache_port")
-    elif registered is not None and registered != published:
-        why = f"Its clients come by port {registered}, that of a load balancer or of an address translation."
-        _set_or_note(draft, "public_port", registered, why)
-
-
-def _set_or_note(draft: Draft, name: str, value: t.Any, comment: str) -> None:
-    """A variable of a newer dtr.cache, or what it would say."""
-    if draft.is_known(name):
-        draft.set(name, value, comment)
-    else:
-        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
-        draft.note(f"{comment.rstrip('.')}: {shown}")
+    elif registered not in (None, published) and draft.is_known("public_port"):
+        draft.set("public_port", registered, "That of the load balancer or of the address translation in front.")
+    elif registered not in (None, published):
+        draft.note(f"its clients come by port {registered}, and a deployment registers {published}")

@@ -216,8 +216,8 @@ def test_the_names_that_dtr_has() -> None:
     # The name that most accounts have.
     assert variables(written)["name"] == "old-asia"
     assert variables(written)["assignments"] == {"accounts": ["alice", "bob", "carol"]}
-    assert "1 inactive users pull from it" in written.text and written.accounts == 4
-    assert any("under these names" in note and note.endswith("region-asia") for note in written.notes)
+    assert "1 inactive user pulls from it" in written.text and written.accounts == 4
+    assert any("under other names" in note and note.endswith("region-asia") for note in written.notes)
     newer = {**VOCABULARY, "dtr_cache_former_names": []}
     assert (
         "dtr_cache_former_names:\n  - region-asia\n"
@@ -230,6 +230,21 @@ def test_a_cache_that_nobody_registered() -> None:
     found = variables(written)
     assert (found["name"], found["host"]) == ("manager-asia", "cache-asia.example.org")
     assert "assignments" not in found and "no cache registered" in " ".join(written.notes)
+
+
+def test_a_load_balancer_in_front() -> None:
+    entry = ContentCache("a1", "region-asia", "https://cache-asia.example.org:8443")
+    found = variables(adopted(vendors(), entry, vocabulary={**VOCABULARY, "dtr_cache_public_port": None}))
+    assert (found["port"], found["public_port"]) == (443, 8443)
+    assert any("come by port 8443" in note for note in adopted(vendors(), entry).notes)
+
+
+def test_a_cache_behind_another_cache() -> None:
+    upstreams = (f"{DOWNSTREAM}.upstreams", ["https://cache-europe.example.org:443"])
+    behind = adopted(vendors(upstreams, (f"{DOWNSTREAM}.cas", ["/run/secrets/europe.pem"])))
+    assert "dtr_cache_upstream_cas" in behind.to_set and "in: /run/secrets/europe.pem." in behind.text
+    # With DTR's CA it is the DTR by another name.
+    assert "dtr_cache_upstream_cas" not in adopted(vendors(upstreams)).text
 
 
 @pytest.mark.parametrize("port", [None, 0])
