@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import traceback
 import typing as t
 
 from ansible.module_utils.basic import missing_required_lib
@@ -16,9 +17,11 @@ from ..swarm.model import Moment
 from .base import Module
 
 try:
-    import yaml
+    import yaml  # noqa: F401 (the Swarm's configs are read with it)
+
+    YAML_IMPORT_ERROR = None
 except ImportError:
-    yaml = None
+    YAML_IMPORT_ERROR = traceback.format_exc()
 
 
 def find(engine: Engine, module: Module) -> dict[str, t.Any]:
@@ -27,7 +30,7 @@ def find(engine: Engine, module: Module) -> dict[str, t.Any]:
     Raises:
         Failure: The Swarm cannot be read, or PyYAML is missing.
     """
-    if yaml is None:
+    if YAML_IMPORT_ERROR:
         reason = "to read the config.yml of a cache (package python3-yaml on Debian and Ubuntu)"
         raise Failure("MISSING_LIBRARY", missing_required_lib("PyYAML", reason=reason))
     info = engine.require_manager()

@@ -21,6 +21,7 @@ from .compose import image as shown_image
 from .model import NAMESPACE_LABEL, Raw
 from .views import live_ports
 
+yaml: t.Any
 try:
     import yaml
 except ImportError:
