@@ -69,7 +69,7 @@ caches:
     mounts: {description: Its mounts., type: list, elements: dict}
     limits: {description: The most that a replica may use., type: dict}
     reservations: {description: What a replica reserves., type: dict}
-    update_config: {description: How it is updated, with Docker's defaults., type: dict}
+    update_config: {description: "How it is updated, with Docker's defaults.", type: dict}
     view: {description: What M(dtr.cache.stack_plan) compares of it., type: dict}
     config:
       description:
