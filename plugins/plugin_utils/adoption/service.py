@@ -12,7 +12,7 @@ from ...module_utils.common.credentials import HIDDEN
 from ...module_utils.swarm.compose import BYTES, image
 from ...module_utils.swarm.live_cache import downstream_options
 from ...module_utils.swarm.views import wanted_service
-from ..settings.presets import PRODUCTS
+from ..settings.presets import PRODUCTS, VERSIONS
 from ..settings.storage import BACKENDS
 from .choice import main_port
 from .draft import Draft, Live
@@ -32,11 +32,12 @@ def product_of(live: Live) -> str:
     files |= set(live["view"].get("secrets", {}))
     labels = {constraint.partition("==")[0].strip() for constraint in live["constraints"]}
     repository = image(live["image"], with_digest=False).rpartition(":")[0]
+    documented = {(versions.product, versions.repository) for versions in VERSIONS}
     left = dict(PRODUCTS)
     for is_so in (
         lambda product: product.ca_secret in files,
         lambda product: _ON_A_LABEL + product.node_label in labels,
-        lambda product: product.image == repository,
+        lambda product: (product.name, repository) in documented,
         lambda product: product.stack_name == live["stack"],
     ):
         left = {name: product for name, product in left.items() if is_so(product)} or left
@@ -46,7 +47,11 @@ def product_of(live: Live) -> str:
 def describe_software(draft: Draft, live: Live) -> None:
     """The line of products, and the image."""
     draft.set("product", product_of(live))
-    draft.set("image", live["image"], "The image as it runs. Without the variable, dtr_cache_version chooses one.")
+    draft.set(
+        "image",
+        live["image"],
+        "As it runs. Without the variable, a deployment takes DTR's own version.",
+    )
 
 
 def describe_service(draft: Draft, live: Live, acceptable: Acceptable) -> None:

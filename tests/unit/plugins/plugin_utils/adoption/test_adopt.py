@@ -66,7 +66,7 @@ def test_the_file_is_in_the_order_of_the_vocabulary_and_names_what_only_the_user
     [
         {},
         {"nodes": ["worker-1"], "port": 8443, "publish_mode": "host", "upstreams": ["https://other.example.org:443"]},
-        {"product": "msr3", "registry_ca": "system", "blob_ttl": "90m", "replicas": 1},
+        {"product": "msr3", "version": "3.0.7", "registry_ca": "system", "blob_ttl": "90m", "replicas": 1},
         {"update_config": {"parallelism": 2, "order": "start-first", "max_failure_ratio": 0.25}},
         {"resources": {"limits": {"cpus": "1.5", "memory": "512M"}, "reservations": {"memory": "4100K"}}},
         {"volume": "layers"},
@@ -102,6 +102,27 @@ def _without_marks(value: t.Any) -> t.Any:
     if isinstance(value, list):
         return [_without_marks(item) for item in value]
     return value.removeprefix("unsafe ") if isinstance(value, str) else value
+
+
+@pytest.mark.parametrize(
+    ("image", "label", "secret", "product"),
+    [
+        ("mirantis/dtr-content-cache:2.8.2", "dtr.cache", "dtr.cert.pem", "msr2"),
+        ("docker.io/docker/dtr-content-cache:2.6.5", "dtr.cache", "dtr.cert.pem", "dtr"),
+        ("registry.example.org/copy/msr-content-cache:3.1.0", "msr.cache", "msr.cert.pem", "msr3"),
+        # The secret's name is a path in config.yml, so it says most.
+        ("registry.mirantis.com/msr/msr-content-cache:3.0.7", "zone", "dtr.cert.pem", "dtr"),
+        ("registry.mirantis.com/msr/msr-content-cache:3.0.7", "zone", "ca.pem", "msr3"),
+        ("registry.example.org/cache:1", "zone", "ca.pem", "dtr"),
+    ],
+)
+def test_the_line_of_products(image: str, label: str, secret: str, product: str) -> None:
+    live = vendors(
+        (f"{DOWNSTREAM}.cas", [f"/run/secrets/{secret}"]),
+        container={"Image": image, "Secrets": []},
+        task={"Placement": {"Constraints": [f"node.labels.{label} == true"]}},
+    )
+    assert variables(adopted(live))["product"] == product
 
 
 def test_the_same_file_again_with_its_variables_given() -> None:
