@@ -156,7 +156,7 @@ class ActionModule(SharedByForks, ActionBase):
         )
         answer["settings"] = public_settings(settings, datetime.datetime.now(datetime.timezone.utc))
         answer["deployment"] = _deployment(settings, answer["dtr_ca"]) if not reading.problems else None
-        judged = {*needs, *(["address", "trust"] if "registry" in needs else [])}
+        judged = {*needs, *(["address", "trust", "dtr"] if "registry" in needs else [])}
         return {**answer, "problems": problems, "checked": checked, "judged": sorted(judged)}
 
     def _authority(
@@ -172,7 +172,7 @@ class ActionModule(SharedByForks, ActionBase):
         if settings.registry_ca != "fetch":
             return given_authority(settings.registry_ca), None
         forgets = "trust" in needs and settings.client_trust_state == "absent"
-        if not settings.registry_url or forgets or not {"registry", "address", "trust"} & set(needs):
+        if not settings.registry_url or forgets or not {"registry", "dtr", "address", "trust"} & set(needs):
             return None, None
         options: dict[str, t.Any] = {"url": settings.registry_url, "validate_certs": settings.validate_certs}
         if settings.registry_ca_fingerprint:
@@ -189,11 +189,12 @@ class ActionModule(SharedByForks, ActionBase):
     ) -> tuple[list[str], str | None]:
         """Problems that only DTR knows, and its version; empty where it does not say, C(None) where it is not asked."""
         settings, authority = reading.settings, answer["dtr_ca"]
-        if "registry" not in needs or authority is None or _mentions(reading.problems, "dtr_cache_registry_"):
+        asks = bool({"registry", "dtr"} & set(needs))
+        if not asks or authority is None or _mentions(reading.problems, "dtr_cache_registry_"):
             return [], None
         options = {
             **_connection(settings, authority),
-            "registers": "registration" in needs,
+            "registers": bool({"registration", "dtr"} & set(needs)),
             "asks_version": "certificate" in needs,
             "cache_image": settings.image if "certificate" in needs else "",
         }
@@ -256,7 +257,7 @@ class ActionModule(SharedByForks, ActionBase):
 
     def _disk_problems(self, needs: t.Collection[str], variables: t.Mapping[str, t.Any]) -> list[str]:
         """Why a secret would be written to a disk, as part of the module that it is sent with."""
-        if constants.DEFAULT_KEEP_REMOTE_FILES and {"certificate", "registry"} & set(needs):
+        if constants.DEFAULT_KEEP_REMOTE_FILES and {"certificate", "registry", "dtr"} & set(needs):
             return ["ANSIBLE_KEEP_REMOTE_FILES would leave modules with their secrets on the disk; switch it off"]
         if "certificate" in needs and not self._is_pipelining_enabled("new"):
             return [

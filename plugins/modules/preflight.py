@@ -23,7 +23,8 @@ options:
   needs:
     description:
       - The parts of a deployment that must be complete. Variables of other parts are checked when they are set.
-      - V(cache) is its name and address, V(registry) the DTR, V(certificate) the cache's certificate and key,
+      - V(cache) is its name and address, V(registry) the DTR and the cache's name in it, V(dtr) the DTR and an
+        administrator of it alone, V(certificate) the cache's certificate and key,
         V(manager) a manager that can be used, V(swarm) the nodes, the port and the image as well.
       - V(address) is the DTR's address alone, V(port) the cache's port alone.
       - V(trust) is the DTR's address, and its CA unless C(dtr_cache_client_trust_state) is C(absent).
@@ -39,6 +40,7 @@ options:
     choices:
       - cache
       - registry
+      - dtr
       - certificate
       - manager
       - swarm

@@ -25,12 +25,13 @@ options:
     description:
       - V(deployment) and V(removal) report what was changed, V(verification) what was proved, V(assignment) which
         accounts moved, V(warming) what was pulled, V(backup) what the file of a backup holds, V(restore) what was
-        brought back, V(status) the state of each region and each DTR, and V(diagnosis) what is wrong and how to fix it.
+        brought back, V(adoption) what of existing caches was written as variables, V(status) the state of each region
+        and each DTR, and V(diagnosis) what is wrong and how to fix it.
       - The statistics are C(dtr_cache_regions), C(dtr_cache_regions), C(dtr_cache_verified), C(dtr_cache_assigned),
-        C(dtr_cache_warmed), C(dtr_cache_backups), C(dtr_cache_restored), C(dtr_cache_status) and
-        C(dtr_cache_verdicts).
+        C(dtr_cache_warmed), C(dtr_cache_backups), C(dtr_cache_restored), C(dtr_cache_adopted),
+        C(dtr_cache_status) and C(dtr_cache_verdicts).
     type: str
-    choices: [deployment, removal, verification, assignment, warming, backup, restore, status, diagnosis]
+    choices: [deployment, removal, verification, assignment, warming, backup, restore, adoption, status, diagnosis]
     required: true
 extends_documentation_fragment:
   - dtr.cache.attributes
@@ -81,6 +82,8 @@ rows:
       and C(result). In check mode C(brought) is what a real run would bring.
     - With O(of=backup) and O(of=restore) there is one row a DTR, with C(dtr), C(caches), C(accounts), C(file) and
       C(result). With O(of=restore) caches and accounts are those that were changed.
+    - With O(of=adoption) they have C(region) (the inventory's host), C(cache), C(url), C(stack), C(nodes), C(accounts),
+      C(to set) (the variables that only the user knows), C(file) and C(result).
     - With O(of=diagnosis) they have C(region), C(cache), C(url), C(state) (V(healthy), V(unhealthy) or V(unknown)),
       C(verdict) (the most likely cause), C(fix), C(causes) (all of them, the most likely first) and C(notes) (what the
       logs also have, what is over, and what could not be read). Each cause has C(cause) (a name, as

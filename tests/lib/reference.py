@@ -33,6 +33,7 @@ SPDX-License-Identifier: GPL-3.0-or-later
 REQUIRED = {
     "cache": ("name", "host"),
     "registry": ("name", "registry_url", "registry_username", "registry_password"),
+    "dtr": ("registry_url", "registry_username", "registry_password"),
     "certificate": ("certificate", "private_key"),
     "manager": (),
     "swarm": ("nodes",),

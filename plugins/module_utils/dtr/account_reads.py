@@ -12,7 +12,7 @@ from ..common.failure import Failure
 from ..common.progress import UNREPORTED, Progress
 from ..common.vocabulary import word
 from .api import DtrApi
-from .model import is_vanished
+from .model import Account, is_vanished
 
 
 def read_account_settings(
@@ -30,6 +30,7 @@ def read_all_account_settings(
     progress: Progress = UNREPORTED,
     *,
     so: str = "nothing was changed",
+    users: t.Iterable[Account] | None = None,
 ) -> dict[str, str | None]:
     """The cache of every user, active or not: inactive ones may come back.
 
@@ -38,11 +39,13 @@ def read_all_account_settings(
         concurrency: The most requests at a time.
         progress: Where to report how far it got.
         so: What follows for the task when a setting cannot be read.
+        users: The users, where they are known already.
 
     Raises:
         Failure: C(SETTINGS_UNREADABLE) when it cannot be said of every user. Users who vanish meanwhile do not count.
     """
-    names = [account.name for account in progress.listed(dtr.users())]
+    listed = progress.listed(dtr.users()) if users is None else users
+    names = [account.name for account in listed]
     settings, failed = read_account_settings(dtr, names, concurrency, progress)
     unread = {name: failure for name, failure in failed.items() if not is_vanished(failure)}
     if unread:

@@ -42,7 +42,7 @@ PREFLIGHT_ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
         "type": "list",
         "elements": "str",
         "choices": [
-            *("cache", "registry", "certificate", "manager", "swarm", "address", "port", "trust"),
+            *("cache", "registry", "dtr", "certificate", "manager", "swarm", "address", "port", "trust"),
             *("confirmation", "rotation", "verification", "warming", "backup", "registration", "assignment", "pull"),
         ],
         "required": True,

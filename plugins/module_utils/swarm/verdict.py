@@ -240,7 +240,7 @@ def _without_node(
 def _obstacle(service: Raw, moment: Moment) -> str:
     """What keeps the nodes that the placement names from taking tasks; empty when Swarm's own words must do."""
     constraints = (service["Spec"]["TaskTemplate"].get("Placement") or {}).get("Constraints") or []
-    meant = [node for node in moment.nodes.values() if all(_meets(node, constraint) for constraint in constraints)]
+    meant = nodes_that_meet(constraints, moment.nodes.values())
     if not meant:
         return f"no node has {' and '.join(constraints)}"
     words = []
@@ -251,6 +251,11 @@ def _obstacle(service: Raw, moment: Moment) -> str:
         elif availability != "active":
             words.append(f"node {node['Description']['Hostname']} is set to {availability}")
     return ", ".join(words)
+
+
+def nodes_that_meet(constraints: t.Sequence[str], nodes: t.Iterable[Raw]) -> list[Raw]:
+    """The nodes that placement constraints allow."""
+    return [node for node in nodes if all(_meets(node, constraint) for constraint in constraints)]
 
 
 def _meets(node: Raw, constraint: str) -> bool:

@@ -19,6 +19,7 @@ __dtr_cache_pulled         verification                              result of M
 __dtr_cache_warmed         warming                                   result of M(dtr.cache.cache_pull)
 __dtr_cache_backup         assignments                               result of M(dtr.cache.backup)
 __dtr_cache_restore        assignments                               result of M(dtr.cache.restore)
+__dtr_cache_adopted        playbook dtr.cache.adopt                  result of M(dtr.cache.adopt)
 __dtr_cache_logs           observation, verification                 result of M(dtr.cache.cache_logs_info)
 __dtr_cache_observed       observation                               result of M(dtr.cache.fleet_info)
 __dtr_cache_failure        set by the rescue of a playbook           C(task) that failed, and the C(reason)
@@ -156,6 +157,11 @@ class HostFacts:
     def restored(self) -> Result:
         """What was changed to be as in the file of the backup."""
         return self._result("__dtr_cache_restore")
+
+    @property
+    def adopted(self) -> Result:
+        """What was written of a cache that somebody else made."""
+        return self._result("__dtr_cache_adopted")
 
     @property
     def logs(self) -> Result:

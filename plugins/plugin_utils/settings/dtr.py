@@ -13,7 +13,7 @@ from ...module_utils.x509 import certificates
 from . import values
 from .addresses import https_url
 from .certificate import check_authority, read_pem
-from .model import ADDRESS, REGISTRY
+from .model import ADDRESS, DTR, REGISTRY
 from .reader import Reader
 from .structures import as_text
 
@@ -25,12 +25,11 @@ def read_connection(reader: Reader, needs: t.Collection[str]) -> dict[str, t.Any
     """How the DTR is reached."""
     administrator = "an administrator of the DTR (or the environment's DTR_USERNAME)"
     password = "its password or an access token (or the environment's DTR_PASSWORD)"
+    logs_in = bool({REGISTRY, DTR} & set(needs))
     return {
-        "registry_url": read_url(reader, required=REGISTRY in needs or ADDRESS in needs),
-        "registry_username": reader.value(
-            "registry_username", _username, "", administrator if REGISTRY in needs else ""
-        ),
-        "registry_password": reader.value("registry_password", _password, "", password if REGISTRY in needs else ""),
+        "registry_url": read_url(reader, required=bool({REGISTRY, ADDRESS, DTR} & set(needs))),
+        "registry_username": reader.value("registry_username", _username, "", administrator if logs_in else ""),
+        "registry_password": reader.value("registry_password", _password, "", password if logs_in else ""),
         "validate_certs": reader.switch("registry_validate_certs"),
     }
 

@@ -21,7 +21,9 @@ SWARM = "swarm"
 MANAGER = "manager"
 ADDRESS = "address"
 PORT = "port"
-NEEDS = (CACHE, REGISTRY, CERTIFICATE, SWARM, MANAGER, ADDRESS, PORT)
+# The DTR and an administrator of it, whatever the cache is called there.
+DTR = "dtr"
+NEEDS = (CACHE, REGISTRY, CERTIFICATE, SWARM, MANAGER, ADDRESS, PORT, DTR)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,6 +99,8 @@ class Settings:
     render_to: str
     status_to: str
     backup_file: str
+    adopt_to: str
+    adopt_overwrite: bool
     logs_since: str
     traffic_since: str
     confirm_removal: str

@@ -22,6 +22,7 @@ _AS_THEY_ARE = (
     *("client_trust_state", "confirm_removal", "install_requirements", "requirements", "timeout", "keep_versions"),
     *("resolve_image", "with_registry_auth", "render_to", "status_to", "backup_file", "logs_since", "source_files"),
     *("traffic_since", "metrics_port"),
+    *("adopt_to", "adopt_overwrite"),
 )
 
 

@@ -22,7 +22,8 @@ from .service_extra import read_service_extra
 
 # What the playbooks export as statistics, and a workflow gives to its next job as extra variables.
 STATISTICS = frozenset(
-    PREFIX + name for name in ("regions", "status", "assigned", "verified", "warmed", "verdicts", "backups", "restored")
+    PREFIX + name
+    for name in ("regions", "status", "assigned", "verified", "warmed", "verdicts", "backups", "restored", "adopted")
 )
 IGNORED = f"{PREFIX}ignore_variables"
 

@@ -30,6 +30,8 @@ def read_run(reader: Reader) -> dict[str, t.Any]:
         "render_to": _read_folder(reader, "render_to"),
         "status_to": _read_folder(reader, "status_to"),
         "backup_file": _read_backup_file(reader),
+        "adopt_to": _read_folder(reader, "adopt_to"),
+        "adopt_overwrite": reader.switch("adopt_overwrite"),
         "logs_since": reader.value("logs_since", _since, ""),
         "traffic_since": reader.value("traffic_since", _since, ""),
         "confirm_removal": reader.text("confirm_removal"),

@@ -100,6 +100,15 @@ def read_single(name: str, value: t.Any, read: t.Callable[[Reader], _Read]) -> _
     return found
 
 
+def given_variables(
+    variables: t.Mapping[str, t.Any], templar: t.Any, loader: t.Any
+) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
+    """The variables of a host that are set, and the vocabulary with its defaults."""
+    host = _Host(variables, templar, loader)
+    given = host.given()
+    return {name: value for name, value in given.items() if is_set(value)}, host.defaults(given)
+
+
 def dtr_connection(variables: t.Mapping[str, t.Any], templar: t.Any, loader: t.Any) -> dict[str, t.Any]:
     """How the DTR of a host is reached: options of the action group C(dtr.cache.dtr), without the CA.
 

@@ -64,8 +64,8 @@ def _run_troubles(host: HostFacts, _hosts: Hosts) -> list[str]:
     return [f"{host.region} failed at: {host.failure.task}."] if host.failure else []
 
 
-assignment, backups, status, verdicts, verification, warming = map(
-    _Late, ("assignment", "backups", "status", "verdicts", "verification", "warming")
+adoption, assignment, backups, status, verdicts, verification, warming = map(
+    _Late, ("adoption", "assignment", "backups", "status", "verdicts", "verification", "warming")
 )
 
 REPORTS = {
@@ -76,6 +76,7 @@ REPORTS = {
     "warming": _of_run("dtr_cache_warmed", warming.rows, warming.table),
     "backup": _of_run("dtr_cache_backups", backups.rows, backups.table),
     "restore": _of_run("dtr_cache_restored", backups.restored_rows, backups.restored_table),
+    "adoption": _of_run("dtr_cache_adopted", adoption.rows, adoption.table),
     "status": Report(
         "dtr_cache_status",
         "report",

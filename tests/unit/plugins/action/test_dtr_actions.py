@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.dtr.cache.plugins.plugin_utils.actions.of_dtr import DtrAction
 
 PLUGINS = "ansible_collections.dtr.cache.plugins"
-WITH_PROGRESS = {"cache_assignments", "cache_pull", "content_caches"}
+WITH_PROGRESS = {"adopt", "cache_assignments", "cache_pull", "content_caches"}
 WITHOUT = {
     "cache_assignments_info",
     "cache_health",

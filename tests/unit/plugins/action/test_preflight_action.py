@@ -134,6 +134,10 @@ class TestProblems:
         left_out: Result = dict.fromkeys(("certificate", "private_key", "nodes"))
         assert check(host(registry_ca="system", **left_out), needs)["problems"] == []
 
+    def test_who_adopts_a_cache_needs_no_name(self) -> None:
+        nameless: Result = dict.fromkeys(("name", "host", "nodes", "certificate", "private_key"))
+        assert check(host(registry_ca="system", **nameless), ["dtr"])["problems"] == []
+
 
 class TestTheSameAgain:
     def test_the_same_variables_are_asked_about_once(self, site: Site, swarm: mock.Mock) -> None:
@@ -278,6 +282,7 @@ class TestRegistry:
             ([*REGISTRY, "pull"], {"pulls_of", "image"}),
             ([*REGISTRY, "verification"], {"pulls_of", "image"}),
             ([*REGISTRY, "warming"], {"pulls_of", "warms"}),
+            (["dtr"], {"registers"}),
             (DEPLOYMENT, {"cache_image", "asks_version"}),
         ],
     )

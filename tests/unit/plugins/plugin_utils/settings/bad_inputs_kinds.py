@@ -14,15 +14,17 @@ TEXTS = (
     *("name", "host", "product", "version", "image", "registry_url", "registry_username", "registry_password"),
     *("registry_ca", "registry_ca_fingerprint", "certificate", "private_key", "ca_certificate", "blob_ttl"),
     *("http_secret", "publish_mode", "stack_name", "resolve_image", "docker_host", "client_bundle", "verify_image"),
-    *("verify_repository", "verify_account", "render_to", "status_to", "backup_file", "logs_since"),
-    "traffic_since",
-    *("confirm_removal", "client_trust_state"),
+    *("verify_repository", "verify_account", "render_to", "status_to", "backup_file", "logs_since", "adopt_to"),
+    *("traffic_since", "confirm_removal", "client_trust_state"),
 )
 NUMBERS = (
     *("port", "public_port", "metrics_port", "replicas", "timeout", "keep_versions", "min_days", "warm_concurrency"),
     "max_resets",
 )
-SWITCHES = ("registry_validate_certs", "with_registry_auth", "install_requirements", "assignments_exclusive")
+SWITCHES = (
+    *("registry_validate_certs", "with_registry_auth", "install_requirements", "assignments_exclusive"),
+    "adopt_overwrite",
+)
 LISTS = (
     *("nodes", "upstreams", "upstream_cas", "requirements", "warm_images", "warm_platforms", "source_files"),
     *("allowed_networks", "client_registries", "client_runtimes", "client_cas", "ignore_variables"),

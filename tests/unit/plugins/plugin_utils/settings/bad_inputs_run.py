@@ -141,6 +141,7 @@ TABLE: dict[str, list[t.Any]] = {
     ],
     "render_to": ["{files}/empty.pem", "$HOME/review", "/dev/null", "{files}/empty.pem/"],
     "status_to": ["{files}/empty.pem", "$HOME/status", "/dev/null"],
+    "adopt_to": ["{files}/empty.pem", "$HOME/host_vars", "/dev/null"],
     "backup_file": ["{files}/folder", "$HOME/backup.json", "/dev/null", "/", "backups/"],
     "ignore_variables": [["team_*"], ["*"], ["dtr_cache_port"], ["DTR_CACHE_*"], "port", {"dtr_cache_a": 1}],
     "requirements": [{"python3-docker": "latest"}, [["a"]], [True], ["a\nb"]],

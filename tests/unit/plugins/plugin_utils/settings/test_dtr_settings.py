@@ -65,3 +65,11 @@ def test_the_certificate_is_verified_whatever_is_around_the_word(given: t.Any, v
     settings, problems = read(registry_validate_certs=given)
     assert problems == []
     assert settings.validate_certs is verified
+
+
+@pytest.mark.parametrize("missing", ["registry_url", "registry_username", "registry_password"])
+def test_the_dtr_alone_needs_an_administrator_and_no_cache(missing: str) -> None:
+    nameless = dict.fromkeys(("name", "host", "nodes", "certificate", "private_key"))
+    assert read(["dtr"], **nameless)[1] == []
+    (problem,) = read(["dtr"], **{**nameless, missing: None})[1]
+    assert problem.startswith(f"dtr_cache_{missing}: is required")

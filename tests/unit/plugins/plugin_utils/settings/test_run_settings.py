@@ -73,7 +73,7 @@ def test_patterns_are_not_followed(path: str) -> None:
     assert "is a pattern, and no file has that name" in only_problem(NODE, source_files=path)
 
 
-@pytest.mark.parametrize("name", ["source_files", "render_to", "status_to", "ca_certificate"])
+@pytest.mark.parametrize("name", ["source_files", "render_to", "status_to", "adopt_to", "ca_certificate"])
 def test_environment_variables_in_paths_are_refused(name: str) -> None:
     """Ansible's modules expand them, and what was judged would be another path."""
     assert only_problem(NODE, **{name: "/secrets/$REGION"}).startswith(f"dtr_cache_{name}: ")
@@ -94,9 +94,10 @@ def test_a_key_in_place_of_its_file_is_never_shown(key: str, form: t.Callable[[s
 
 
 def test_folders_to_write_to_are_absolute_and_may_be_missing() -> None:
-    settings, problems = read(node=NODE, render_to="review", status_to=" keys ")
+    settings, problems = read(node=NODE, render_to="review", status_to=" keys ", adopt_to="keys", adopt_overwrite="yes")
     assert problems == []
     assert (settings.render_to, settings.status_to) == ("/work/review", "/work/keys")
+    assert (settings.adopt_to, settings.adopt_overwrite) == ("/work/keys", True)
     assert "'key.pem' is a file; it must be a folder" in only_problem(NODE, render_to="key.pem")
 
 

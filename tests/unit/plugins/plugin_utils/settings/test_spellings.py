@@ -53,7 +53,10 @@ NUMBERS = {
     "keep_versions": [0, 3],
     "min_days": [0],
 }
-SWITCH_NAMES = ["registry_validate_certs", "with_registry_auth", "assignments_exclusive", "install_requirements"]
+SWITCH_NAMES = [
+    *("registry_validate_certs", "with_registry_auth", "assignments_exclusive", "install_requirements"),
+    "adopt_overwrite",
+]
 LISTS: dict[str, list[list[str]]] = {
     "nodes": [["worker-1", "worker-2"], ["worker-1", "worker-2", "worker-3"]],
     "upstreams": [["https://asia.example.org", "https://[2001:db8::1]:8443"]],

@@ -1,0 +1,129 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""M(dtr.cache.adopt): from what a Swarm and its DTR say of a cache to a file of variables."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ansible.plugins.action import ActionBase
+
+from ..module_utils.common.failure import Failure
+from ..module_utils.dtr.model import ContentCache
+from ..module_utils.module.of_dtr import connection_argument_spec
+from ..modules.adopt import ARGUMENT_SPEC, MODULE
+from ..plugin_utils.actions.of_dtr import DtrAction
+from ..plugin_utils.actions.plays import with_play
+from ..plugin_utils.actions.shared import first_claim, made_once
+from ..plugin_utils.actions.words import speak_of_variables
+from ..plugin_utils.adoption.adopt import Adopted, Place, adopt
+from ..plugin_utils.adoption.choice import Wish, choose, entries, matches
+from ..plugin_utils.adoption.files import place_of, write
+from ..plugin_utils.adoption.registration import Holders
+from ..plugin_utils.settings.structures import plain
+from ..plugin_utils.settings.variables import connection_mark, given_variables
+
+_PREFIX = "dtr_cache_"
+
+
+class ActionModule(DtrAction):
+    """Runs on the control node, whatever host it is for. The accounts of a DTR are read once for all hosts."""
+
+    module = MODULE
+    reports_progress = True
+
+    _supports_async = False
+
+    def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        variables = task_vars or {}
+        speak_of_variables(self._task)
+        # Not that of DtrAction, whose module only reads DTR.
+        result: dict[str, t.Any] = ActionBase.run(self, tmp, variables)
+        _validation, options = self.validate_argument_spec(
+            argument_spec={**connection_argument_spec(), **ARGUMENT_SPEC}
+        )
+        try:
+            result.update(self._adopted(options, variables))
+        except Failure as failure:
+            result.update(failed=True, changed=False, **failure.as_result())
+        return with_play(result, self._task)
+
+    def _adopted(self, options: t.Mapping[str, t.Any], variables: dict[str, t.Any]) -> dict[str, t.Any]:
+        host = str(variables["inventory_hostname"])
+        known = self._known_to_dtr(options, variables)
+        registered = [ContentCache(**entry) for entry in known["content_caches"]]
+        given, defaults = given_variables(variables, self._templar, self._loader)
+        # Without Ansible's own types, which YAML cannot represent.
+        caches = plain(options["caches"])
+        found = matches(caches, registered)
+        taken = {entry.id for of_cache in found.values() for entry in of_cache}
+        others = [entry for entry in registered if entry.id not in taken]
+        place = Place(defaults, given, _wish(host, given), str(options["url"]).rstrip("/"), others)
+        live = choose(caches, found, place.wish, options["services"])
+        self._claim(live, options["swarm"], host)
+        holders = Holders(known["accounts"], known["inactive"], known["active"])
+        counts = {cache: len(names) for cache, names in holders.by_cache.items()}
+        adopted = adopt(live, entries(live, found, place.wish, registered, counts), holders, place)
+        return self._written(adopted, options, variables)
+
+    def _known_to_dtr(self, options: t.Mapping[str, t.Any], variables: dict[str, t.Any]) -> dict[str, t.Any]:
+        """What DTR says of all caches and accounts.
+
+        Raises:
+            Failure: It cannot be read.
+        """
+        connection = {name: self._task.args[name] for name in connection_argument_spec() if name in self._task.args}
+
+        def ask() -> dict[str, t.Any]:
+            with self._progress_path(variables) as path:
+                arguments = {**connection, "caches": [], "concurrency": options["concurrency"]}
+                arguments.update({"progress_path": path} if path else {})
+                answer = self._run_module(self._name, MODULE, arguments, variables)
+            if answer.get("failed"):
+                failure = answer.get("failure") or {}
+                raise Failure(
+                    failure.get("code") or "DTR_UNREADABLE",
+                    failure.get("message") or str(answer.get("msg")),
+                    **{name: failure.get(name) for name in ("http_status", "url", "hint")},
+                )
+            return answer
+
+        mark = connection_mark(
+            options["url"], options["username"] or "", options["password"] or "", options["validate_certs"]
+        )
+        return t.cast("dict[str, t.Any]", made_once(f"accounts of {mark}", ask))
+
+    def _claim(self, live: t.Mapping[str, t.Any], swarm: str, host: str) -> None:
+        """Two hosts of one Swarm that describe one cache would deploy it twice."""
+        if not swarm:
+            return
+        first = first_claim(f"cache {live['id']} in {swarm}", host)
+        if first != host:
+            raise Failure(
+                "ADOPTED_TWICE",
+                f"Service {live['service']} is already the cache of {first}, which is in the same Swarm.",
+                hint="Leave one of the two hosts out of the inventory, or set dtr_cache_stack_name for both.",
+            )
+
+    def _written(
+        self, adopted: Adopted, options: t.Mapping[str, t.Any], variables: t.Mapping[str, t.Any]
+    ) -> dict[str, t.Any]:
+        beside = os.path.join(variables.get("inventory_dir") or os.getcwd(), "host_vars")
+        path = place_of(options["to"] or beside, str(variables["inventory_hostname"]))
+        written = write(path, adopted.text, overwrite=options["overwrite"], check_mode=bool(self._task.check_mode))
+        shown = {name: value for name, value in adopted._asdict().items() if name != "text"}
+        return {
+            **shown,
+            "changed": written.changed,
+            "path": written.path,
+            **({"diff": written.diff} if written.changed and self._task.diff else {}),
+        }
+
+
+def _wish(host: str, given: t.Mapping[str, t.Any]) -> Wish:
+    """What of the host's variables chooses a cache."""
+    port = str(given.get(f"{_PREFIX}port") or "")
+    texts = {name: str(given.get(_PREFIX + name) or "").strip() for name in ("name", "host", "stack_name")}
+    return Wish(host, port=int(port) if port.isdecimal() else None, **texts)

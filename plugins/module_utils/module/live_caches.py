@@ -1,0 +1,45 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The content caches of a Swarm, as the result of a module."""
+
+from __future__ import annotations
+
+import traceback
+import typing as t
+
+from ansible.module_utils.basic import missing_required_lib
+
+from ..common.failure import Failure
+from ..swarm.described_caches import described_caches
+from ..swarm.engine import Engine
+from ..swarm.model import Moment
+from .base import Module
+
+try:
+    import yaml  # noqa: F401 (the Swarm's configs are read with it)
+
+    YAML_IMPORT_ERROR = None
+except ImportError:
+    YAML_IMPORT_ERROR = traceback.format_exc()
+
+
+def find(engine: Engine, module: Module) -> dict[str, t.Any]:
+    """Read the whole Swarm.
+
+    Raises:
+        Failure: The Swarm cannot be read, or PyYAML is missing.
+    """
+    if YAML_IMPORT_ERROR:
+        reason = "to read the config.yml of a cache (package python3-yaml on Debian and Ubuntu)"
+        raise Failure("MISSING_LIBRARY", missing_required_lib("PyYAML", reason=reason))
+    info = engine.require_manager()
+    # No stack has an empty name: all services are those of others.
+    swarm = engine.read_swarm("")
+    moment = Moment({}, engine.all_tasks(), engine.nodes())
+    return {
+        "changed": False,
+        "caches": described_caches(swarm, moment, module.params["stack"]),
+        "services": len(swarm.services) + len(swarm.other_services),
+        "swarm": str((info["Swarm"].get("Cluster") or {}).get("ID") or ""),
+    }

@@ -1,0 +1,103 @@
+#!/usr/bin/python
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: live_caches_info
+short_description: Find the content caches that run in a Swarm, whoever deployed them
+version_added: 0.1.0
+author: Contributors to the dtr.cache project (@dtr-cache)
+description:
+  - Reads all services of the Swarm and returns those that are content caches, whatever they are called.
+  - A service is a cache when its image has the vendor's name (C(dtr-content-cache), C(msr-content-cache)), its command
+    is the vendor's (C(/start.sh) with a C(config.yml)), or its C(config.yml) is a Docker config with the registry's
+    middleware C(downstream).
+  - Credentials in C(config.yml), in the environment and in the options of volumes are blanked on the manager.
+options:
+  stack:
+    description: A stack whose only service is taken for a cache where none of the stack is known as one.
+    type: str
+    default: ""
+extends_documentation_fragment:
+  - dtr.cache.engine
+  - dtr.cache.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+    details: Nothing is changed.
+  idempotent:
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Find the caches of the Swarm
+  dtr.cache.live_caches_info:
+  register: found
+
+- name: Show their stacks and images
+  ansible.builtin.debug:
+    msg: "{{ found.caches | map(attribute='service') | zip(found.caches | map(attribute='image')) }}"
+"""
+
+RETURN = r"""
+caches:
+  description: The caches, ordered by the names of their services.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    stack: {description: Its stack; empty for a service of no stack., type: str, sample: dtr-cache}
+    service: {description: The whole name of its service., type: str, sample: dtr-cache_cache}
+    service_name: {description: The same without the stack's., type: str, sample: cache}
+    id: {description: The id of the service., type: str}
+    image: {description: Its image as it was declared., type: str, sample: "docker/dtr-content-cache:2.7.6"}
+    ports:
+      description: The ports that it publishes, each with C(published), C(target), C(protocol) and C(mode).
+      type: list
+      elements: dict
+    replicas: {description: How many replicas are declared; null for one on each node., type: int, sample: 2}
+    constraints: {description: Its placement constraints., type: list, elements: str}
+    nodes: {description: The nodes that meet them., type: list, elements: str}
+    running_on: {description: The nodes that run a replica now., type: list, elements: str}
+    addresses: {description: The addresses of all nodes of the Swarm., type: list, elements: str}
+    environment: {description: Its environment variables., type: dict}
+    mounts: {description: Its mounts., type: list, elements: dict}
+    limits: {description: The most that a replica may use., type: dict}
+    reservations: {description: What a replica reserves., type: dict}
+    update_config: {description: "How it is updated, with Docker's defaults.", type: dict}
+    view: {description: What M(dtr.cache.stack_plan) compares of it., type: dict}
+    config:
+      description:
+        - Its C(config.yml), with its C(kind) (C(config), C(secret) or C(unknown)), the C(name) in the Swarm, the
+          C(place) in the container, its C(content), and the C(problem) where it cannot be read.
+      type: dict
+    own: {description: Whether this collection has made its C(config.yml)., type: bool}
+services:
+  description: How many services of the Swarm were looked at.
+  returned: success
+  type: int
+  sample: 12
+swarm:
+  description: The id of the Swarm.
+  returned: success
+  type: str
+"""
+
+from ..module_utils.module.live_caches import find
+from ..module_utils.module.of_engine import EngineModule
+
+MODULE = EngineModule(find, {"stack": {"type": "str", "default": ""}})
+
+
+def main() -> None:
+    """Entry point."""
+    MODULE.run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files with variables on the control node: where Ansible reads them, and how they are written."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import typing as t
+
+from ...module_utils.common.failure import Failure
+from ...module_utils.common.redaction import redacted
+
+# The order in which Ansible looks, and takes the first alone.
+_EXTENSIONS = ("", ".yml", ".yaml", ".json")
+
+
+class Written(t.NamedTuple):
+    """What became of a file.
+
+    Args:
+        path: Its place.
+        changed: Whether it says something else now, or would without check mode.
+        diff: Both sides, in Ansible's form.
+    """
+
+    path: str
+    changed: bool
+    diff: dict[str, str]
+
+
+def place_of(folder: str, host: str) -> str:
+    """Where the variables of a host belong: in the file or folder that Ansible reads for it, where there is one."""
+    for extension in _EXTENSIONS:
+        path = os.path.join(folder, host + extension)
+        if os.path.isdir(path):
+            return os.path.join(path, "dtr_cache.yml")
+        if os.path.lexists(path):
+            return path
+    return os.path.join(folder, f"{host}.yml")
+
+
+def write(path: str, text: str, *, overwrite: bool, check_mode: bool) -> Written:
+    """Write a file, unless it says the same already.
+
+    Raises:
+        Failure: C(FILE_EXISTS) where there is another file and it is not to be replaced; C(UNREADABLE_FILE) or
+            C(UNWRITABLE_FILE).
+    """
+    before = _content(path)
+    changed = before != text
+    if before is not None and changed and not overwrite:
+        raise Failure(
+            "FILE_EXISTS",
+            f"{path} is there already and says something else, which would be lost.",
+            hint="Set dtr_cache_adopt_to to another folder, or dtr_cache_adopt_overwrite=true to replace it; with "
+            "--check --diff that shows the difference first.",
+        )
+    if changed and not check_mode:
+        _write(path, text)
+    diff = {"before_header": path, "after_header": path, "before": _shown(before or "", text), "after": text}
+    return Written(path, changed, diff)
+
+
+def _shown(before: str, after: str) -> str:
+    """The old file without what may be a secret: whoever has edited it may have put a password there."""
+    known = set(after.splitlines())
+    lines = (line if line in known else _without_secrets(line) for line in before.splitlines())
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _without_secrets(line: str) -> str:
+    return line[: len(line) - len(line.lstrip())] + redacted(line)
+
+
+def _content(path: str) -> str | None:
+    if not os.path.lexists(path):
+        return None
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        raise Failure("UNREADABLE_FILE", f"{path} cannot be read: {reason}.", hint="Nothing was written.") from None
+
+
+def _write(path: str, text: str) -> None:
+    """Either the whole file or the one that was there before."""
+    place = os.path.realpath(path)
+    try:
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=".dtr-cache-", dir=os.path.dirname(place))
+    except OSError as error:
+        raise _not_written(path, error) from None
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), 0o644 if not os.path.exists(place) else os.stat(place).st_mode & 0o777)
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, place)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise _not_written(path, error) from None
+
+
+def _not_written(path: str, error: OSError) -> Failure:
+    return Failure(
+        "UNWRITABLE_FILE",
+        f"{path} cannot be written: {error.strerror}.",
+        hint="Set dtr_cache_adopt_to to a folder that this user may write to.",
+    )

@@ -1,0 +1,295 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a cache that runs to the file that describes it."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+import pytest
+from ansible_collections.dtr.cache.plugins.module_utils.dtr.model import ContentCache
+from ansible_collections.dtr.cache.plugins.module_utils.swarm.views import wanted_service
+from ansible_collections.dtr.cache.plugins.plugin_utils.adoption.choice import Wish
+from ansible_collections.dtr.cache.plugins.plugin_utils.adoption.registration import MOST_ACCOUNTS, Holders
+from ansible_collections.dtr.cache.plugins.plugin_utils.deployment.definition import registry_config, stack_definition
+from ansible_collections.dtr.cache.tests.unit.support.adopted import ASIA, VOCABULARY, adopted, variables
+from ansible_collections.dtr.cache.tests.unit.support.live import IMAGE, deployed, vendors
+from ansible_collections.dtr.cache.tests.unit.support.settings import read
+
+DOWNSTREAM = "middleware.registry.0.options"
+# What a deployment changes of the vendor's stack: docs/decisions.md says so of each.
+ALWAYS = [
+    "service: restart_policy: condition on-failure -> any",
+    "service: stop_grace_period: 10s -> 40s",
+    "config.yml: http.draintimeout, http.secret",
+]
+
+
+def test_the_vendors_cache() -> None:
+    written = adopted(vendors())
+    assert variables(written) == {
+        "name": "region-asia",
+        "host": "cache-asia.example.org",
+        "port": 443,
+        "product": "dtr",
+        "image": IMAGE,
+        "registry_url": "https://dtr.example.org",
+        "registry_ca": "fetch",
+        "nodes": ["worker-1"],
+        "replicas": 1,
+        "publish_mode": "ingress",
+        "blob_ttl": "24h",
+        "stack_name": "dtr-cache",
+        "update_config": {"parallelism": 1, "delay": "0s", "failure_action": "pause", "monitor": "5s"},
+        "assignments": {"accounts": ["alice", "bob"]},
+    }
+    assert written.changes == ALWAYS and written.notes == []
+    assert written.to_set == ["dtr_cache_certificate", "dtr_cache_private_key"]
+    assert (written.name, written.accounts) == ("region-asia", 2)
+    assert "generate-random-secret" not in written.text
+    for sentence in ALWAYS:
+        assert f"# - {sentence}\n" in written.text
+
+
+def test_the_file_is_in_the_order_of_the_vocabulary_and_names_what_only_the_user_knows() -> None:
+    text = adopted(vendors()).text
+    names = re.findall(r"^(?:# )?(dtr_cache_\w+):", text, re.MULTILINE)
+    assert names == [name for name in VOCABULARY if name in names]
+    for name in ("registry_username", "registry_password", "certificate", "private_key", "ca_certificate"):
+        assert f"\n# dtr_cache_{name}: " in text
+    assert max(map(len, text.splitlines())) <= 120
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"nodes": ["worker-1"], "port": 8443, "publish_mode": "host", "upstreams": ["https://other.example.org:443"]},
+        {"product": "msr3", "version": "3.0.7", "registry_ca": "system", "blob_ttl": "90m", "replicas": 1},
+        {"update_config": {"parallelism": 2, "order": "start-first", "max_failure_ratio": 0.25}},
+        {"resources": {"limits": {"cpus": "1.5", "memory": "512M"}, "reservations": {"memory": "4100K"}}},
+        {"volume": "layers"},
+        {"volume": "/srv/layers", "storage": {"filesystem": {"rootdirectory": "/layers", "maxthreads": 50}}},
+        {"volume": {"driver": "local", "driver_opts": {"type": "nfs", "o": "addr=192.0.2.1", "device": ":/a"}}},
+        {"environment": {"GOGC": "50", "ODD": "a {{ b }}"}, "stack_name": "pulls"},
+        {"config_extra": {"log": {"level": "debug"}, "http": {"headers": {"X-Note": ["{% raw %}"]}}}},
+        {"config_extra": {"http": {"debug": {"addr": ":5001"}}, "storage": {"redirect": {"disable": True}}}},
+    ],
+    ids=str,
+)
+def test_what_dtr_cache_deployed_deploys_without_a_change(changes: dict[str, t.Any]) -> None:
+    settings, problems = read(**changes)
+    assert problems == []
+    given = {"dtr_cache_registry_ca": changes["registry_ca"]} if "registry_ca" in changes else {}
+    entry = ContentCache("a1", settings.name, settings.url)
+    written = adopted(deployed(settings), entry, given=given)
+    assert written.notes == [] and written.changes == []
+    assert "A deployment changes nothing else" in written.text
+    found = {name: _without_marks(value) for name, value in variables(written).items()}
+    # What only the user knows is as it was.
+    again, problems = read(**{"upstream_cas": changes.get("upstream_cas", []), **found})
+    assert problems == []
+    assert registry_config(again) == registry_config(settings)
+    views = [wanted_service("x", "cache", stack_definition(each, [])) for each in (again, settings)]
+    assert views[0] == views[1]
+
+
+def _without_marks(value: t.Any) -> t.Any:
+    """The value as Ansible gives it."""
+    if isinstance(value, dict):
+        return {key: _without_marks(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_marks(item) for item in value]
+    return value.removeprefix("unsafe ") if isinstance(value, str) else value
+
+
+@pytest.mark.parametrize(
+    ("image", "label", "secret", "product"),
+    [
+        ("mirantis/dtr-content-cache:2.8.2", "dtr.cache", "dtr.cert.pem", "msr2"),
+        ("docker.io/docker/dtr-content-cache:2.6.5", "dtr.cache", "dtr.cert.pem", "dtr"),
+        ("registry.example.org/copy/msr-content-cache:3.1.0", "msr.cache", "msr.cert.pem", "msr3"),
+        # The secret's name is a path in config.yml, so it says most.
+        ("registry.mirantis.com/msr/msr-content-cache:3.0.7", "zone", "dtr.cert.pem", "dtr"),
+        ("registry.mirantis.com/msr/msr-content-cache:3.0.7", "zone", "ca.pem", "msr3"),
+        ("registry.example.org/cache:1", "zone", "ca.pem", "dtr"),
+    ],
+)
+def test_the_line_of_products(image: str, label: str, secret: str, product: str) -> None:
+    live = vendors(
+        (f"{DOWNSTREAM}.cas", [f"/run/secrets/{secret}"]),
+        container={"Image": image, "Secrets": []},
+        task={"Placement": {"Constraints": [f"node.labels.{label} == true"]}},
+    )
+    assert variables(adopted(live))["product"] == product
+
+
+def test_the_same_file_again_with_its_variables_given() -> None:
+    live = vendors((f"{DOWNSTREAM}.blobttl", "48h"), container={"Env": ["A=b"]})
+    once = adopted(live)
+    given = {f"dtr_cache_{name}": value for name, value in variables(once).items()}
+    assert adopted(live, given=given).text == once.text
+
+
+def test_what_is_given_otherwise_and_is_not_so_is_undone() -> None:
+    given = {"dtr_cache_environment": {"A": "b"}, "dtr_cache_volume": "layers", "dtr_cache_config_extra": {"log": {}}}
+    found = variables(adopted(vendors(), given=given))
+    assert (found["environment"], found["volume"], found["config_extra"]) == ({}, None, {})
+
+
+def test_credentials_are_never_written() -> None:
+    written = adopted(
+        vendors(
+            ("storage.filesystem", None),
+            ("storage.s3", {"bucket": "b", "region": "r", "accesskey": "KEYID-1", "secretkey": "KEY-1"}),
+            ("redis", {"addr": "redis:6379", "password": "PASSWORD-1"}),
+            container={"Env": ["AWS_SECRET_ACCESS_KEY=KEY-1"]},
+        )
+    )
+    assert not re.search("KEY-1|KEYID-1|PASSWORD-1", str(written))
+    found = variables(written)
+    assert found["storage"]["s3"]["secretkey"] == "{{ vault_dtr_cache_storage_s3_secretkey }}"
+    assert found["config_extra"] == {
+        "redis": {"addr": "redis:6379", "password": "{{ vault_dtr_cache_config_redis_password }}"}
+    }
+    assert "environment" not in found and "AWS_SECRET_ACCESS_KEY holds a credential" in " ".join(written.notes)
+    assert written.vaulted == [
+        "vault_dtr_cache_storage_s3_accesskey",
+        "vault_dtr_cache_storage_s3_secretkey",
+        "vault_dtr_cache_config_redis_password",
+    ]
+
+
+def test_a_config_yml_that_nobody_can_read() -> None:
+    settings, _problems = read(storage={"s3": {"bucket": "b", "region": "r", "accesskey": "a", "secretkey": "s"}})
+    written = adopted(deployed(settings), ContentCache("a1", settings.name, settings.url))
+    for name in ("storage", "config_extra", "upstreams", "blob_ttl"):
+        assert f"\n# dtr_cache_{name}: " in written.text
+        assert name not in variables(written)
+    assert "it is a Docker secret, which nobody can read" in written.text
+    # Without a host in config.yml, only a name says which of DTR's entries it is.
+    assert "if it is one of region-asia (https://cache.example.org:443), set dtr_cache_name" in written.notes[0]
+    entry = ContentCache("a1", settings.name, settings.url)
+    named = adopted(deployed(settings), entry, wish=Wish("manager-asia", name=settings.name))
+    assert variables(named)["host"] == settings.host
+    assert named.to_set == ["dtr_cache_certificate", "dtr_cache_private_key"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "value"),
+    [
+        ([(f"{DOWNSTREAM}.blobttl", 3600 * 10**9)], "blob_ttl", "1h"),
+        ([(f"{DOWNSTREAM}.blobttl", "1h30m")], "blob_ttl", "90m"),
+        ([(f"{DOWNSTREAM}.blobttl", None)], "blob_ttl", "24h"),
+        ([(f"{DOWNSTREAM}.cas", None)], "registry_ca", "system"),
+        ([(f"{DOWNSTREAM}.upstreams", ["https://a.example.org:443"])], "upstreams", ["https://a.example.org:443"]),
+        ([("log.fields", {"zone": "asia"})], "config_extra", {"log": {"fields": {"zone": "asia"}}}),
+        ([("log.level", "error")], "config_extra", {"log": {"level": "error"}}),
+        ([("storage.maintenance", {"readonly": {"enabled": False}})], "storage", None),
+    ],
+)
+def test_what_config_yml_says(changes: list[tuple[str, t.Any]], name: str, value: t.Any) -> None:
+    found = variables(adopted(vendors(*changes)))[name]
+    assert found == value if value is not None else found["maintenance"] == {"readonly": {"enabled": False}}
+
+
+@pytest.mark.parametrize(
+    ("live", "note"),
+    [
+        (vendors(("http.prefix", "/x/")), "config.yml: http.prefix belongs to the cache itself"),
+        (vendors(("http.tls", None)), "the cache speaks plain http"),
+        (vendors((f"{DOWNSTREAM}.upstreams", [{"originhost": "x"}])), "originhost, the form of DTR 2.2"),
+        (vendors(container={"Env": ["REGISTRY_HTTP_ADDR=:80"]}), "REGISTRY_HTTP_ADDR is not kept"),
+        (vendors(task={"Resources": {"Limits": {"Pids": 100}}}), "limits processes to 100"),
+        (
+            vendors(container={"Mounts": [{"Type": "bind", "Source": "/etc/x", "Target": "/x"}]}),
+            "the bind /etc/x at /x is not kept",
+        ),
+    ],
+)
+def test_what_no_variable_keeps_is_named(live: dict[str, t.Any], note: str) -> None:
+    written = adopted(live)
+    assert any(note in each for each in written.notes), written.notes
+    assert note in " ".join(written.text.replace("\n#", " ").split())
+
+
+def test_what_a_deployment_would_refuse_stands_at_the_top() -> None:
+    written = adopted(vendors(("storage.s3", {"bucket": "b", "region": "r", "shiny": 1})))
+    assert "A deployment refuses, until it is decided:" in written.text
+    assert any("names filesystem and s3" in note for note in written.notes)
+
+
+def test_placement_and_port_of_another_kind() -> None:
+    live = vendors(
+        port={"PublishedPort": 9443, "PublishMode": "host"},
+        task={"Placement": {"Constraints": ["node.hostname == worker-1"]}},
+    )
+    found = variables(adopted(live, ContentCache("a1", "region-asia", "https://192.0.2.10:9443")))
+    assert (found["port"], found["publish_mode"], found["nodes"]) == (9443, "host", ["worker-1"])
+    assert found["host"] == "192.0.2.10"
+
+
+def test_the_names_that_dtr_has() -> None:
+    others = [ContentCache("a2", "old-asia", "https://cache-asia.example.org"), ContentCache("e1", "x", "https://x")]
+    holders = Holders({"a1": ["alice"], "a2": ["bob", "carol"]}, {"a1": 1}, 9)
+    written = adopted(vendors(), ASIA, *others, holders=holders)
+    # The name that most accounts have.
+    assert variables(written)["name"] == "old-asia"
+    assert variables(written)["assignments"] == {"accounts": ["alice", "bob", "carol"]}
+    assert "1 inactive user pulls from it" in written.text and written.accounts == 4
+    assert any("under other names" in note and note.endswith("region-asia") for note in written.notes)
+    newer = {**VOCABULARY, "dtr_cache_former_names": []}
+    assert (
+        "dtr_cache_former_names:\n  - region-asia\n"
+        in adopted(vendors(), ASIA, *others, holders=holders, vocabulary=newer).text
+    )
+
+
+def test_a_cache_that_nobody_registered() -> None:
+    written = adopted(vendors(), ContentCache("e1", "region-europe", "https://cache-europe.example.org:443"))
+    found = variables(written)
+    assert (found["name"], found["host"]) == ("manager-asia", "cache-asia.example.org")
+    assert "assignments" not in found and "no cache registered" in " ".join(written.notes)
+
+
+def test_a_load_balancer_in_front() -> None:
+    entry = ContentCache("a1", "region-asia", "https://cache-asia.example.org:8443")
+    found = variables(adopted(vendors(), entry, vocabulary={**VOCABULARY, "dtr_cache_public_port": None}))
+    assert (found["port"], found["public_port"]) == (443, 8443)
+    assert any("come by port 8443" in note for note in adopted(vendors(), entry).notes)
+
+
+def test_a_cache_behind_another_cache() -> None:
+    upstreams = (f"{DOWNSTREAM}.upstreams", ["https://cache-europe.example.org:443"])
+    behind = adopted(vendors(upstreams, (f"{DOWNSTREAM}.cas", ["/run/secrets/europe.pem"])))
+    assert "dtr_cache_upstream_cas" in behind.to_set and "in: /run/secrets/europe.pem." in behind.text
+    # With DTR's CA it is the DTR by another name.
+    assert "dtr_cache_upstream_cas" not in adopted(vendors(upstreams)).text
+
+
+@pytest.mark.parametrize("port", [None, 0])
+def test_neither_dtr_nor_config_yml_names_the_host(port: int | None) -> None:
+    live = {**vendors(("http.host", None)), **({"ports": []} if port is None else {})}
+    written = adopted(live, ContentCache("e1", "region-europe", "https://cache-europe.example.org:443"))
+    assert "\n# dtr_cache_host: " in written.text
+    assert written.to_set[0] == "dtr_cache_host" and written.url == ""
+
+
+def test_accounts_of_a_large_fleet() -> None:
+    many = [f"user-{number:05}" for number in range(10_000)]
+    everyone = adopted(vendors(), holders=Holders({"a1": many}, {}, 10_000))
+    assert variables(everyone)["assignments"] == {"everyone": True} and everyone.accounts == 10_000
+    most = adopted(vendors(), holders=Holders({"a1": many[:-1]}, {}, 10_000))
+    assert "assignments" not in variables(most)
+    assert "9999 of 10000 active users pull from this cache" in most.text.replace("\n# ", " ")
+    listed = adopted(vendors(), holders=Holders({"a1": many[:MOST_ACCOUNTS]}, {}, 10_000))
+    assert variables(listed)["assignments"] == {"accounts": many[:MOST_ACCOUNTS]}
+    assert max(map(len, (everyone.text, most.text))) < 5000
+
+
+def test_yaml_takes_every_name_for_text() -> None:
+    names = ["010", "yes", "1e3", "null", "a: b", "# c", "{{ d }}", "ü"]
+    written = adopted(vendors(), holders=Holders({"a1": names}, {}, 99))
+    accounts = variables(written)["assignments"]["accounts"]
+    assert accounts == [f"unsafe {name}" if "{{" in name else name for name in sorted(names)]
