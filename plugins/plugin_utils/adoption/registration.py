@@ -122,7 +122,5 @@ def _set_port(draft: Draft, published: int | None, registered: int | None) -> No
     draft.set("port", published or registered or 443)
     if published is None:
         draft.note("its service publishes no port, and a deployment publishes dtr_cache_port")
-    elif registered not in (None, published) and draft.is_known("public_port"):
-        draft.set("public_port", registered, "That of the load balancer or of the address translation in front.")
     elif registered not in (None, published):
-        draft.note(f"its clients come by port {registered}, and a deployment registers {published}")
+        draft.set("public_port", registered, "That of the load balancer or of the address translation in front.")

@@ -20,6 +20,7 @@ from ansible_collections.dtr.cache.tests.unit.support.modules import run_module
 FIELDS = {"code", "message", "http_status", "url", "hint"}
 CONNECTION = {"url": "https://127.0.0.1:9", "username": "admin", "password": "s3cret-of-the-test"}
 MODULES = (
+    "adopt",
     "backup",
     "cache_assignments",
     "cache_assignments_info",
@@ -29,6 +30,7 @@ MODULES = (
     "cache_pull",
     "content_caches",
     "content_caches_info",
+    "live_caches_info",
     "preflight",
     "registry_ca_info",
     "registry_info",
