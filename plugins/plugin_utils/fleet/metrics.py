@@ -53,8 +53,12 @@ def _of_traffic(value: t.Callable[[Traffic], float | None]) -> t.Callable[[Cache
 
 
 def _image_bytes(cache: CacheStatus) -> t.Iterator[Sample]:
+    sizes: dict[str, float] = {}
     for image in cache.traffic.images[:_IMAGES] if cache.traffic else ():
-        yield {"image": image.name}, float(image.size)
+        # A series that is there twice makes the whole file invalid.
+        sizes[image.name] = sizes.get(image.name, 0) + image.size
+    for name, size in sizes.items():
+        yield {"image": name}, size
 
 
 def _info(cache: CacheStatus) -> t.Iterator[Sample]:
