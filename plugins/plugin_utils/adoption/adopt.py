@@ -100,7 +100,8 @@ def adopt(live: Live, entries: t.Sequence[ContentCache], holders: Holders, place
     describe_service(draft, live, acceptable)
     settings, _problems = _read(draft)
     if live["config"]["content"]:
-        describe_config_extra(draft, live, registry_config(settings), settings.storage, settings.port)
+        rendered = registry_config(settings)
+        describe_config_extra(draft, live, rendered, settings.storage, settings.port, settings.metrics_port)
     _ask_for_identity(draft)
     accounts = describe_accounts(draft, entries, holders)
     settings, problems = _read(draft)

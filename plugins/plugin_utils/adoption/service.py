@@ -14,7 +14,7 @@ from ...module_utils.swarm.live_cache import downstream_options
 from ...module_utils.swarm.views import wanted_service
 from ..settings.presets import PRODUCTS, VERSIONS
 from ..settings.storage import BACKENDS
-from .choice import main_port
+from .choice import main_port, metrics_port
 from .draft import Draft, Live
 
 _ON_A_LABEL = "node.labels."
@@ -90,8 +90,10 @@ def _describe_nodes(draft: Draft, live: Live) -> None:
 def _describe_port(draft: Draft, live: Live) -> None:
     port = main_port(live)
     draft.set("publish_mode", port["mode"] if port else "ingress")
+    metrics = metrics_port(live)
+    draft.set_unless_default("metrics_port", metrics)
     for other in live["ports"]:
-        if other is not port and other != port:
+        if other != port and other["published"] != metrics:
             draft.note(f"its service also publishes port {other['published']}, which no variable keeps")
 
 

@@ -74,6 +74,12 @@ def test_the_file_is_in_the_order_of_the_vocabulary_and_names_what_only_the_user
         {"volume": {"driver": "local", "driver_opts": {"type": "nfs", "o": "addr=192.0.2.1", "device": ":/a"}}},
         {"environment": {"GOGC": "50", "ODD": "a {{ b }}"}, "stack_name": "pulls"},
         {"config_extra": {"log": {"level": "debug"}, "http": {"headers": {"X-Note": ["{% raw %}"]}}}},
+        {"metrics_port": 5001},
+        {
+            "metrics_port": 5001,
+            "publish_mode": "host",
+            "config_extra": {"http": {"debug": {"prometheus": {"path": "/m"}}}},
+        },
         {"config_extra": {"http": {"debug": {"addr": ":5001"}}, "storage": {"redirect": {"disable": True}}}},
     ],
     ids=str,
