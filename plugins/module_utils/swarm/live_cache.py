@@ -56,11 +56,11 @@ class LiveCache(t.NamedTuple):
     name: str
     full_name: str
     image: str
-    ports: t.Tuple[Port, ...]
+    ports: tuple[Port, ...]
     node_labels: t.Mapping[str, str]
     configs: t.Mapping[str, str]
     secrets: t.Mapping[str, str]
-    config: t.Optional[t.Mapping[str, t.Any]]
+    config: t.Mapping[str, t.Any] | None
 
     @property
     def url(self) -> str:
@@ -82,7 +82,7 @@ class LiveCache(t.NamedTuple):
         return ", ".join([f"image {self.image}", *([f"http.host {self.url}"] if self.url else [])])
 
 
-def live_caches(services: t.Iterable[Raw], configs: t.Mapping[str, Raw], image: str = "") -> t.List[LiveCache]:
+def live_caches(services: t.Iterable[Raw], configs: t.Mapping[str, Raw], image: str = "") -> list[LiveCache]:
     """The content caches among services, ordered by their full names.
 
     Args:
@@ -129,21 +129,21 @@ def live_cache(service: Raw, configs: t.Mapping[str, Raw]) -> LiveCache:
     )
 
 
-def stack_and_name(service: Raw) -> t.Tuple[str, str]:
+def stack_and_name(service: Raw) -> tuple[str, str]:
     """The stack of a service, and its name without the stack's."""
     name = str(service["Spec"].get("Name") or "")
     stack = str((service["Spec"].get("Labels") or {}).get(NAMESPACE_LABEL) or "")
     return stack, name[len(stack) + 1 :] if stack and name.startswith(f"{stack}_") else name
 
 
-def node_labels_of(spec: Raw) -> t.Dict[str, str]:
+def node_labels_of(spec: Raw) -> dict[str, str]:
     """The labels of nodes, with their values, by which a service is placed."""
     constraints = ((spec.get("TaskTemplate") or {}).get("Placement") or {}).get("Constraints") or []
     matches = [_PLACED.fullmatch(constraint) for constraint in constraints]
     return {match[1]: match[2] for match in matches if match}
 
 
-def config_of(service: Raw, configs: t.Mapping[str, Raw]) -> t.Optional[t.Mapping[str, t.Any]]:
+def config_of(service: Raw, configs: t.Mapping[str, Raw]) -> t.Mapping[str, t.Any] | None:
     """The C(config.yml) that a service's registry reads, where it is a Docker config; None where it is not known."""
     container = _container(service)
     mounted = {
@@ -162,7 +162,7 @@ def config_of(service: Raw, configs: t.Mapping[str, Raw]) -> t.Optional[t.Mappin
     return None
 
 
-def parsed_config(data: str) -> t.Optional[t.Dict[str, t.Any]]:
+def parsed_config(data: str) -> dict[str, t.Any] | None:
     """The content of a Docker config as the Engine gives it, where it is a mapping in YAML."""
     if yaml is None:
         return None
@@ -173,7 +173,7 @@ def parsed_config(data: str) -> t.Optional[t.Dict[str, t.Any]]:
     return parsed if isinstance(parsed, dict) else None
 
 
-def downstream_options(config: t.Optional[t.Mapping[str, t.Any]]) -> t.Dict[str, t.Any]:
+def downstream_options(config: t.Mapping[str, t.Any] | None) -> dict[str, t.Any]:
     """The options of the middleware C(downstream) in a C(config.yml) (C(blobttl), C(upstreams), C(cas))."""
     middleware = (config or {}).get("middleware")
     listed = middleware.get("registry") if isinstance(middleware, t.Mapping) else None
@@ -184,7 +184,7 @@ def downstream_options(config: t.Optional[t.Mapping[str, t.Any]]) -> t.Dict[str,
     return {}
 
 
-def _is_downstream(config: t.Optional[t.Mapping[str, t.Any]]) -> bool:
+def _is_downstream(config: t.Mapping[str, t.Any] | None) -> bool:
     return bool(downstream_options(config))
 
 
@@ -192,7 +192,7 @@ def _container(service: Raw) -> Raw:
     return (service["Spec"].get("TaskTemplate") or {}).get("ContainerSpec") or {}
 
 
-def _command(container: Raw) -> t.List[str]:
+def _command(container: Raw) -> list[str]:
     return [*(container.get("Command") or []), *(container.get("Args") or [])]
 
 

@@ -167,6 +167,7 @@ def test_the_registry_of_another_image_is_asked_first_as_docker_will_ask_it(
 ) -> None:
     monkeypatch.setattr(prerequisites, "missing_requirements", list)
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    swarm.service["Spec"]["TaskTemplate"] = {"ContainerSpec": {**CONTAINER, "Command": ["/start.sh", "/config.yml"]}}
     (tmp_path / "config.json").write_text('{"auths": {"registry.example.org": {"auth": "dXNlcjpwYXNz"}}}')
     image = "registry.example.org/team/cache:2"
     options = {"name": "st", **engine(site), "definition": {"services": {"cache": {"image": image}}}}

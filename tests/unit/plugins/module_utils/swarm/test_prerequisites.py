@@ -13,6 +13,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.swarm import prerequisit
 from ansible_collections.dtr.cache.plugins.module_utils.swarm.model import by_host_name
 
 PORT = 443
+OWN_IMAGE = "docker/dtr-content-cache:2.7.6"
 
 
 def node(
@@ -30,9 +31,9 @@ def service(name: str, stack: str = "", mode: str = "host", port: int = PORT, im
     return {
         "ID": name,
         "Spec": {
-            "Name": name,
+            "Name": "cache_cache" if name == "own" else name,
             "Labels": {"com.docker.stack.namespace": stack} if stack else None,
-            "TaskTemplate": {"ContainerSpec": {"Image": image}},
+            "TaskTemplate": {"ContainerSpec": {"Image": image or (OWN_IMAGE if name == "own" else "")}},
         },
         "Endpoint": {"Ports": [{"PublishedPort": port, "TargetPort": 443, "PublishMode": mode}]},
     }
@@ -53,9 +54,11 @@ class Engine:
         tasks: t.Sequence[t.Any] = (),
         others: t.Sequence[t.Any] = (),
         registry: tuple[int, str] | Failure = (200, ""),
+        configs: t.Mapping[str, t.Any] | None = None,
     ) -> None:
         self._nodes, self._services, self._tasks, self._others = nodes, services, tasks, others
         self._registry = registry
+        self._configs = dict(configs or {})
         self.asked: list[tuple[str, bool]] = []
 
     def nodes(self) -> dict[str, t.Any]:
@@ -63,6 +66,9 @@ class Engine:
 
     def all_services(self) -> list[t.Any]:
         return list(self._services)
+
+    def configs(self) -> dict[str, t.Any]:
+        return self._configs
 
     def tasks_of(self, stack: str) -> list[t.Any]:
         assert stack == "cache"
