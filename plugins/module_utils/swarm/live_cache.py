@@ -207,8 +207,9 @@ def _repository(image: str) -> str:
 
 def _host_of(url: str) -> str:
     """The host name of a URL, of C(HOST:PORT) or of a name alone, in one form."""
+    is_ipv6 = "://" not in url and url.count(":") > 1 and not url.startswith("[")
     try:
-        server = canonical_server(f"https://[{url}]" if url.count(":") > 1 and "[" not in url else url)
+        server = canonical_server(f"https://[{url}]" if is_ipv6 else url)
     except ValueError:
         return url
     return re.sub(r":\d+$", "", server.partition("://")[2].partition("/")[0])
