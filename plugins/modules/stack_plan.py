@@ -333,9 +333,7 @@ from ..module_utils.module.of_engine import EngineModule
 from ..module_utils.swarm.planning import planned, prevented_by
 
 MODULE = EngineModule(
-    lambda engine, module: planned(
-        engine, module.params, module.warn, check_mode=module.check_mode, diff=module._diff
-    ),
+    lambda engine, module: planned(engine, module.params, module.warn, check_mode=module.check_mode, diff=module._diff),
     {
         "name": {"type": "str", "required": True},
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},

@@ -107,6 +107,8 @@ def _files(swarm: Swarm, wanted: WantedStack, options: t.Mapping[str, t.Any]) ->
         for given in options["objects"]
     }
     return [each._asdict() for each in file_diffs(wanted.name, swarm, wanted.definition, objects)]
+
+
 def _moved(swarm: Swarm, wanted: WantedStack) -> dict[str, t.Any]:
     found = move(swarm, wanted)
     return found._asdict() if found else {}

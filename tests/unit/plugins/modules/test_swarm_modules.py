@@ -154,8 +154,8 @@ def test_a_plan_names_the_node_that_loses_the_label_and_its_replica(site: Site, 
     swarm.more_nodes.append(other)
     result = run_module("stack_plan", node_labels={"n2": {"dtr.cache": "true"}}, **options)
     assert (
-        "Node n1 has the label of the cache's nodes, and dtr_cache_nodes does not name it: a deployment takes the label "
-        "away, and the replica of the cache there ends. To keep the node, name it in dtr_cache_nodes."
+        "Node n1 has the label of the cache's nodes, and dtr_cache_nodes does not name it: a deployment takes the "
+        "label away, and the replica of the cache there ends. To keep the node, name it in dtr_cache_nodes."
     ) in json.dumps(result["warnings"])
 
 
