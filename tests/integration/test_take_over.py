@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import typing as t
 from pathlib import Path
@@ -13,6 +14,7 @@ from dtr_standin.accounts import generated_name
 from . import hand_made
 from .conftest import Lab, Play, Run, until
 from .load import Load, summary
+from .test_interruptions import killed
 
 ASIA, EUROPE = "cache-asia.lab.test", "cache-europe.lab.test"
 NODES = ["asia-2", "asia-3"]
@@ -81,3 +83,88 @@ def test_from_dtr_to_msr_3_with_two_replicas_and_no_failed_pull(lab: Lab, play: 
     assert list(after["services"]) == ["msr-cache_cache"]
     assert {name.partition("_")[0] for name in (*after["configs"], *after["secrets"])} == {"msr-cache"}
     assert labels_of(lab, "asia-1") == {node: {"msr.cache": "true"} for node in NODES}
+    # The next test has few accounts.
+    lab.clean()
+
+
+def names_of(lab: Lab, kind: str) -> list[str]:
+    """The configs or secrets, without the marks of their contents."""
+    return sorted({name.rpartition("_")[0] or name for name in lab.snapshot()["europe-1"][kind]})
+
+
+def refused(play: Play, lab: Lab, sentence: str, **variables: t.Any) -> None:
+    before = lab.snapshot()
+    run = play("dtr.cache.deploy", "--limit", "region-europe", **variables)
+    assert run.code != 0
+    assert sentence in " ".join(run.output.split()), run.output
+    assert lab.snapshot() == before
+
+
+OWN = [f"dtr-cache_{file}" for file in ("cache.cert.pem", "cache.key.pem", "dtr.cert.pem")]
+
+
+def test_one_replica_under_names_of_its_own(lab: Lab, play: Play) -> None:
+    lab.clean()
+    by_hand = {"config.yml": "cache-config", "cache.key.pem": "key-2024"}
+    hand_made.deploy(lab, EUROPE, ["europe-1"], manager="europe-1", service="registry", names=by_hand)
+    second = ["--name", "dtr-cache_cache", "--label", "com.docker.stack.namespace=dtr-cache", "--replicas", "0"]
+    port = ["--publish", "mode=host,published=443,target=443"]
+    lab.inside("europe-1", "docker", "service", "create", "--detach", *second, *port, hand_made.DTR.image)
+    sentence = (
+        "two services of stack dtr-cache cannot both have port 443: dtr-cache_cache is the cache, and dtr-cache_reg"
+    )
+    refused(play, lab, sentence)
+    lab.inside("europe-1", "docker", "service", "rm", "dtr-cache_cache")
+
+    taken = deploy(play, "europe", **KEEP)
+    assert float(taken.regions()["region-europe"]["gap"].partition(" s")[0]) > 0
+    assert list(lab.snapshot()["europe-1"]["services"]) == ["dtr-cache_registry"]
+    # Swarm could still go back to them.
+    assert "key-2024" in lab.snapshot()["europe-1"]["secrets"]
+    assert deploy(play, "europe", **KEEP).total("changed") == 0
+    rotated = play("dtr.cache.rotate", "--limit", "region-europe", **KEEP, dtr_cache_blob_ttl="48h")
+    assert rotated.code == 0, rotated.output
+    assert names_of(lab, "secrets") == OWN
+    assert names_of(lab, "configs") == ["dtr-cache_config.yml"]
+
+
+def test_one_replica_goes_to_another_stack_though_the_run_is_killed(lab: Lab, play: Play) -> None:
+    renamed: dict[str, t.Any] = {**KEEP, "dtr_cache_blob_ttl": "48h", "dtr_cache_stack_name": "europe"}
+    sentence = "or let the deployment replace it with dtr_cache_former_stack_names: [dtr-cache]"
+    refused(play, lab, sentence, **renamed)
+    renamed["dtr_cache_former_stack_names"] = ["dtr-cache"]
+
+    # What only the registry finds wrong: the former stack serves again.
+    wrong = {"dtr_cache_config_extra": {"http": {"tls": {"minimumtls": "tls9"}}}}
+    failed = play("dtr.cache.deploy", "--limit", "region-europe", **renamed, **wrong)
+    assert failed.code != 0
+    assert "the former services (dtr-cache_registry) were brought back" in " ".join(failed.output.split())
+    until(lambda: answers(EUROPE), "the former stack again")
+    assert list(lab.snapshot()["europe-1"]["services"]) == ["dtr-cache_registry"]
+
+    killed(play, "dtr.cache.deploy", ("TASK [dtr.cache.stack : End a replica", 1.0), "-e", json.dumps(renamed))
+    moved = deploy(play, "europe", **renamed)
+    assert float(moved.regions()["region-europe"]["gap"].partition(" s")[0]) >= 0
+    assert deploy(play, "europe", "--check", **renamed).total("changed") == 0
+    after = lab.snapshot()["europe-1"]
+    assert list(after["services"]) == ["europe_cache"]
+    assert names_of(lab, "secrets") == [name.replace("dtr-cache", "europe") for name in OWN]
+    assert after["labels"] == {"europe-1": {"dtr.cache": "true"}}
+
+    removed = play("dtr.cache.remove", "--limit", "region-europe", dtr_cache_confirm_removal="region-europe", **renamed)
+    assert removed.code == 0, removed.output
+    after = lab.snapshot()["europe-1"]
+    assert after == {"labels": {"europe-1": {}}, "configs": [], "secrets": [], "services": {}}
+    lab.clean()
+
+
+def test_a_stack_made_by_hand_is_removed_with_all_that_it_used(lab: Lab, play: Play) -> None:
+    lab.clean()
+    by_hand = {"config.yml": "cache-config", "cache.key.pem": "key-2024"}
+    hand_made.deploy(lab, EUROPE, ["europe-1"], manager="europe-1", service="registry", names=by_hand)
+    confirmed: dict[str, t.Any] = {"dtr_cache_confirm_removal": "region-europe"}
+    removed = play("dtr.cache.remove", "--limit", "region-europe", **confirmed)
+    assert removed.code == 0, removed.output
+    after = lab.snapshot()["europe-1"]
+    assert after == {"labels": {"europe-1": {}}, "configs": [], "secrets": [], "services": {}}
+    assert play("dtr.cache.remove", "--limit", "region-europe", **confirmed).total("changed") == 0
