@@ -23,9 +23,11 @@ from .views import live_ports
 
 try:
     import yaml
+
+    _yaml: t.Any = yaml
 except ImportError:
     # What is missing on the manager is reported by who is asked for it (swarm/prerequisites).
-    yaml = None
+    _yaml = None
 
 # The last part of the image's repository, in all lines of products.
 IMAGE_NAMES = ("dtr-content-cache", "msr-content-cache")
@@ -164,11 +166,11 @@ def config_of(service: Raw, configs: t.Mapping[str, Raw]) -> t.Mapping[str, t.An
 
 def parsed_config(data: str) -> dict[str, t.Any] | None:
     """The content of a Docker config as the Engine gives it, where it is a mapping in YAML."""
-    if yaml is None:
+    if _yaml is None:
         return None
     try:
-        parsed = yaml.safe_load(base64.b64decode(data))
-    except (binascii.Error, ValueError, yaml.YAMLError):
+        parsed = _yaml.safe_load(base64.b64decode(data))
+    except (binascii.Error, ValueError, _yaml.YAMLError):
         return None
     return parsed if isinstance(parsed, dict) else None
 
