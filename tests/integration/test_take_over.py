@@ -53,7 +53,7 @@ def test_from_dtr_to_msr_3_with_two_replicas_and_no_failed_pull(lab: Lab, play: 
     until(lambda: answers("198.18.57.22") and answers("198.18.57.23"), "both replicas")
 
     two: dict[str, t.Any] = {"dtr_cache_nodes": NODES}
-    load = Load(lab, "alice", ASIA, [Path(lab.status["certificates"]["ca"]).read_text()])
+    load = Load(lab, "alice", ASIA, [Path(lab.status["certificates"]["ca"]).read_text()], clients=2)
     taken_over, cut_off = 0, ""
     with load.running():
         for version, variables in (("2.7.6", {"dtr_cache_version": "2.7.6"}), ("2.9.16", MSR2), ("3.1.4", MOVED)):
@@ -86,8 +86,9 @@ def test_from_dtr_to_msr_3_with_two_replicas_and_no_failed_pull(lab: Lab, play: 
     assert list(after["services"]) == ["msr-cache_cache"]
     assert {name.partition("_")[0] for name in (*after["configs"], *after["secrets"])} == {"msr-cache"}
     assert labels_of(lab, "asia-1") == {node: {"msr.cache": "true"} for node in NODES}
-    # The next test has few accounts.
+    lab.inside("asia-1", "sh", "-c", "docker stack rm msr-cache || true")
     lab.clean()
+    lab.wait_until_gone("msr-cache", "asia-1", ["asia-1", *NODES])
 
 
 def names_of(lab: Lab, kind: str) -> list[str]:
