@@ -54,7 +54,7 @@ def config_of(host: str, documents: Documents) -> dict[str, t.Any]:
     }
 
 
-def stack_of(documents: Documents, service: str, replicas: int) -> dict[str, t.Any]:
+def stack_of(documents: Documents, service: str, replicas: int, mode: str) -> dict[str, t.Any]:
     """The whole C(docker-stack.yml) of the documents, but for the port's mode: the lab's kernel has no routing mesh."""
     secrets = [documents.ca, "cache.cert.pem", "cache.key.pem"]
     return {
@@ -63,7 +63,7 @@ def stack_of(documents: Documents, service: str, replicas: int) -> dict[str, t.A
             service: {
                 "image": documents.image,
                 "entrypoint": ["/start.sh", "/config.yml"],
-                "ports": [{"mode": "host", "published": 443, "target": 443}],
+                "ports": ["443:443"] if mode == "ingress" else [{"mode": mode, "published": 443, "target": 443}],
                 "deploy": {
                     "replicas": replicas,
                     "placement": {"constraints": [f"node.labels.{documents.label} == true"]},
@@ -87,6 +87,7 @@ def deploy(
     documents: Documents = DTR,
     service: str = "cache",
     names: t.Mapping[str, str] | None = None,
+    mode: str = "host",
 ) -> None:
     """Do what the page says, step by step.
 
@@ -95,7 +96,7 @@ def deploy(
     """
     for node in nodes:
         lab.inside(manager, "docker", "node", "update", "--label-add", f"{documents.label}=true", node)
-    definition = stack_of(documents, service, len(nodes))
+    definition = stack_of(documents, service, len(nodes), mode)
     contents = {
         "config.yml": yaml.safe_dump(config_of(host, documents)),
         documents.ca: Path(lab.status["registry"]["ca_path"]).read_text(),

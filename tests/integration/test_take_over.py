@@ -172,3 +172,30 @@ def test_a_stack_made_by_hand_is_removed_with_all_that_it_used(lab: Lab, play: P
     after = lab.snapshot()["europe-1"]
     assert after == {"labels": {"europe-1": {}}, "configs": [], "secrets": [], "services": {}}
     assert play("dtr.cache.remove", "--limit", "region-europe", **confirmed).total("changed") == 0
+
+
+def test_a_port_of_the_mesh_goes_from_stack_to_stack(lab: Lab, play: Play) -> None:
+    """What the Engine has of it: the lab's kernel forwards no traffic of the mesh."""
+    lab.clean()
+    hand_made.deploy(lab, EUROPE, ["europe-1"], manager="europe-1", service="registry", mode="ingress")
+    roles = ["dtr.cache.config_secrets", "dtr.cache.stack"]
+    playbook = [{"hosts": "region-europe", "gather_facts": False, "roles": roles}]
+    moved = {"dtr_cache_publish_mode": "ingress", "dtr_cache_stack_name": "europe"}
+    moved["dtr_cache_former_stack_names"] = "dtr-cache"
+    wrong = {"dtr_cache_config_extra": {"http": {"tls": {"minimumtls": "tls9"}}}}
+
+    def ports() -> dict[str, list[int]]:
+        """The services with the ports that they publish."""
+        lines = lab.inside("europe-1", "docker", "service", "ls", "--format", "{{.Name}} {{.Ports}}").splitlines()
+        return {line.partition(" ")[0]: [443] if ":443->443" in line else [] for line in lines}
+
+    failed = play(playbook, **moved, **wrong)
+    assert "the former services (dtr-cache_registry) were brought back" in " ".join(failed.output.split())
+    assert ports() == {"dtr-cache_registry": [443]}
+    run = play(playbook, **moved)
+    assert run.code == 0, run.output
+    assert ports() == {"europe_cache": [443]}
+    assert play(playbook, **moved).total("changed") == 0
+    lab.inside("europe-1", "sh", "-c", "docker stack rm europe || true")
+    lab.clean()
+    lab.wait_until_gone("europe", "europe-1", ["europe-1"])
