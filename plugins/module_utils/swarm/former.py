@@ -102,20 +102,22 @@ def move(swarm: Swarm, wanted: WantedStack) -> Move | None:
     ]
     if not found or not declared:
         return None
-    own = next(iter(ports(declared)), Port(0, 0))
+    own = {port.published: port for port in ports(declared)}
     result = Move([cache.full_name for cache, _service in found], [], [], [["service", "rm", wanted.full_name]])
     for cache, service in found:
-        port = next((each for each in cache.ports if each.published == own.published), None)
-        if port is None:
+        shared = [port for port in cache.ports if port.published in own]
+        if not shared:
             continue
+        modes = {port.mode for port in shared} | {own[port.published].mode for port in shared}
         replicas = ((service["Spec"].get("Mode") or {}).get("Replicated") or {}).get("Replicas")
-        if {port.mode, own.mode} == {"host"} and replicas is not None:
+        if modes == {"host"} and replicas is not None:
             result.hand_over.extend(_scale(cache, number) for number in reversed(range(replicas)))
             result.undo.append(_scale(cache, replicas))
         else:
-            result.release.append(_update(cache, "--publish-rm", str(port.target)))
-            published = f"published={port.published},target={port.target},protocol={port.protocol},mode={port.mode}"
-            result.undo.append(_update(cache, "--publish-add", published))
+            given_up = [option for port in shared for option in ("--publish-rm", str(port.target))]
+            taken_back = [option for port in shared for option in ("--publish-add", _published(port))]
+            result.release.append(_update(cache, *given_up))
+            result.undo.append(_update(cache, *taken_back))
     return result
 
 
@@ -134,6 +136,10 @@ def _outdated_labels(made: Plan, swarm: Swarm, wanted: WantedStack) -> set[str]:
     for service in (*swarm.other_services, live):
         past -= set(node_labels_of(service.get("Spec") or {}))
     return (past & set(VENDOR_LABELS)) - own
+
+
+def _published(port: Port) -> str:
+    return f"published={port.published},target={port.target},protocol={port.protocol},mode={port.mode}"
 
 
 def _scale(cache: LiveCache, replicas: int) -> Command:

@@ -16,6 +16,7 @@ CONFIG = {
 }
 _OWNER = {"UID": "0", "GID": "0", "Mode": 0o444}
 SECRETS = ("dtr.cert.pem", "cache.cert.pem", "cache.key.pem")
+_NAMES = tuple(f"dtr-cache_{name}" for name in SECRETS)
 
 
 def config(content: t.Any = None, **labels: str) -> dict[str, t.Any]:
@@ -31,11 +32,11 @@ def template(
     image: str = "docker/dtr-content-cache:2.7.6",
     *,
     config: str = "dtr-cache_config.yml",
-    secrets: t.Sequence[str] = tuple(f"dtr-cache_{file}" for file in SECRETS),
+    secrets: t.Sequence[str] = _NAMES,
     label: str = "dtr.cache",
     command: t.Sequence[str] = ("/start.sh", "/config.yml"),
 ) -> dict[str, t.Any]:
-    files = [file for file in SECRETS if len(secrets) == len(SECRETS)] or list(secrets)
+    files = SECRETS if len(secrets) == len(SECRETS) else secrets
     return {
         "ContainerSpec": {
             "Image": image,
