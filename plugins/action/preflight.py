@@ -309,6 +309,8 @@ class ActionModule(SharedByForks, ActionBase):
             "port": settings.port,
             **({"metrics_port": settings.metrics_port} if settings.metrics_port else {}),
             "publish_mode": settings.publish_mode,
+            "host": settings.host,
+            "former_stacks": list(settings.former_stack_names),
             "stack_name": settings.stack_name,
             "image": settings.image,
             "resolve_image": settings.resolve_image,

@@ -14,7 +14,7 @@ from ..plugin_utils.actions.problems import manager_out_of_reach, problems_as_re
 from ..plugin_utils.actions.progress_lines import read_by_people
 from ..plugin_utils.actions.shared import first_claim
 from ..plugin_utils.actions.shown_diffs import as_ansible_shows
-from ..plugin_utils.deployment.definition import changed_authorities
+from ..plugin_utils.deployment.definition import changed_authorities, for_docker
 from ..plugin_utils.deployment.plan_diff import readable
 from ..plugin_utils.fleet.collisions import one_stack
 
@@ -33,6 +33,8 @@ class ActionModule(OnManager):
         if problems:
             region = (preflight.get("settings") or {}).get("name") or variables["inventory_hostname"]
             return {**problems_as_result(region, problems), "changed": False}
+        if "definition" in result:
+            result["compose"] = for_docker(result["definition"])
         self._warn_of_authorities(result, preflight, variables)
         return self._with_readable_diff(result, variables)
 

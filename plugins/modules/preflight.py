@@ -90,6 +90,14 @@ options:
   publish_mode:
     description: Filled in on the control node. V(ingress) or V(host).
     type: str
+  host:
+    description: Filled in on the control node. The public host name of the cache.
+    type: str
+  former_stacks:
+    description: Filled in on the control node. Stacks that were this cache before.
+    type: list
+    elements: str
+    default: []
   stack_name:
     description: Filled in on the control node. The stack that may hold the port already.
     type: str

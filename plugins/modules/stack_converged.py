@@ -36,6 +36,14 @@ options:
         V(replaced) or V(removed) within seconds.
     type: dict
     default: {}
+  former:
+    description:
+      - Full names of services that this stack replaces, and which are still there. A replica that waits for a port of a
+        node that one of their replicas has is not waited for. RV(gap_seconds) is then the time from the moment when
+        they were told to give up the port.
+    type: list
+    elements: str
+    default: []
 extends_documentation_fragment:
   - dtr.cache.engine
   - dtr.cache.attributes
@@ -111,7 +119,7 @@ gap_seconds:
     - A replica that only finishes the requests which it has does not count. The clocks of the nodes should agree.
     - Where RV(cut_off) has an exit code of 137, that replica may have taken requests until it was killed; the gap is
       shorter then.
-  returned: when replicas were exchanged
+  returned: when replicas were exchanged, or those of another stack were replaced
   type: float
   sample: 1.2
 cut_off:
@@ -135,6 +143,7 @@ MODULE = EngineModule(
     {
         "name": {"type": "str", "required": True},
         "timeout": {"type": "int", "default": 300},
+        "former": {"type": "list", "elements": "str", "default": []},
         "definition": {"type": "dict", "default": {}},
         "known_tasks": {"type": "dict"},
     },

@@ -22,6 +22,9 @@ description:
   - The diff has the parts that differ, of a new service those that are not Docker's defaults, and with O(objects) what
     changes in C(config.yml) and in certificates. In a real run the task shows it as well, although other tasks do what
     it shows.
+  - A content cache that somebody made by hand is recognised by its image, its C(config.yml) or its command, whatever
+    its service, configs and secrets are called. It is updated in place, and what it leaves behind is outdated like what
+    this collection made.
   - In check mode the task reports changed when there are steps, since the tasks that would do them cannot (
     M(community.docker.docker_stack) knows no check mode). In a real run the tasks that do them report it.
 options:
@@ -33,8 +36,9 @@ options:
     description:
       - V(present) plans what makes the Swarm as it is wanted.
       - V(absent) plans the removal of the stack's services and networks, of all its configs and secrets (known by the
-        label C(dtr.cache.stack)), and of O(node_labels) from the nodes that are named there. What a service of another
-        stack uses or is placed by stays.
+        label C(dtr.cache.stack), by Docker's own label of the stack, or by the service that uses them), and of
+        O(node_labels) from the nodes that are named there. What a service of another stack uses or is placed by stays.
+        A stack with a service that is no content cache is not removed.
     type: str
     choices: [present, absent]
     default: present
@@ -80,10 +84,19 @@ options:
       - The wanted content of the object whose file is C(config.yml). With C(--diff) it is compared with the live one;
         a word stands in the place of each credential.
     type: str
+  former_stacks:
+    description:
+      - Names of stacks that were this cache before. Those that are still there are replaced, and what is left of them
+        is removed. RV(move) says how the new service takes their place.
+    type: list
+    elements: str
+    default: []
   keep_versions:
     description:
       - How many superseded configs and secrets of each file of the deployment stay for a rollback.
       - Those that a service still uses, or would after a rollback, stay in any case.
+      - Of those that somebody made by hand, only what has Docker's own label of the stack and is a version of a file of
+        the deployment counts here; all others go as soon as no service uses them, nor would after a rollback.
     type: int
     default: 2
   preflight:
@@ -109,6 +122,10 @@ options:
         type: str
         choices: [ingress, host]
         required: true
+      host:
+        description: The public host name of the cache. By it, the same cache in another stack is recognised.
+        type: str
+        default: ""
       resolve_image:
         description:
           - When C(docker stack deploy) will ask the registry of the cache's image for it. Where it will, the registry
@@ -191,8 +208,27 @@ steps:
     id:
       description: The node's id in the Swarm, only for a label. More than one node may have its host name.
       type: str
+    stack:
+      description: Only for what comes last, when the new service runs. The stack that it was a part of.
+      type: str
   sample:
     - {kind: node_label, action: set, name: worker-3, detail: dtr.cache=true, id: nk3o0v5vqp5k}
+move:
+  description:
+    - How the new service takes the place of those of O(former_stacks), as arguments of Docker's command. Empty where
+      none is left.
+    - A port in mode V(host) goes from one to the other replica by replica. A port of the routing mesh is taken from the
+      former service before the new one is deployed, since Swarm gives it to one service alone.
+  returned: success
+  type: dict
+  contains:
+    former: {description: Full names of the former services., type: list, elements: str}
+    release: {description: What is done before the new service is deployed., type: list, elements: list}
+    hand_over:
+      description: What is done afterwards, one after the other. M(dtr.cache.stack_converged) waits in between.
+      type: list
+      elements: list
+    undo: {description: What brings the former services back when the new one does not run., type: list, elements: list}
 kept_images:
   description:
     - Services of O(definition) whose image was changed past it. C(docker stack deploy) would keep that image, since the
@@ -200,6 +236,21 @@ kept_images:
   returned: success
   type: list
   elements: str
+service:
+  description:
+    - The service of the stack that is the cache, without the stack's name. Where the stack has one under another name
+      than the definition's C(cache), such as one made by hand, it is that one, and it is updated in place.
+  returned: when the Swarm was read
+  type: str
+  sample: cache
+definition:
+  description: O(definition) with RV(service) as the name of its service. That is what is to be deployed.
+  returned: success
+  type: dict
+compose:
+  description: RV(definition) as C(docker stack deploy) has to get it.
+  returned: success
+  type: dict
 settled:
   description:
     - Whether each replica of the live stack runs what the definition declares. It may not, although nothing differs,
@@ -282,7 +333,7 @@ from ..module_utils.module.of_engine import EngineModule
 from ..module_utils.swarm.planning import planned, prevented_by
 
 MODULE = EngineModule(
-    lambda engine, module: planned(engine, module.params, check_mode=module.check_mode, diff=module._diff),
+    lambda engine, module: planned(engine, module.params, module.warn, check_mode=module.check_mode, diff=module._diff),
     {
         "name": {"type": "str", "required": True},
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -300,6 +351,7 @@ MODULE = EngineModule(
             },
         },
         "config": {"type": "str", "no_log": True},
+        "former_stacks": {"type": "list", "elements": "str", "default": []},
         "keep_versions": {"type": "int", "default": 2},
         "preflight": {
             "type": "dict",
@@ -308,6 +360,7 @@ MODULE = EngineModule(
                 "port": {"type": "int", "required": True},
                 "metrics_port": {"type": "int"},
                 "publish_mode": {"type": "str", "choices": ["ingress", "host"], "required": True},
+                "host": {"type": "str", "default": ""},
                 "resolve_image": {"type": "str", "choices": ["always", "changed", "never"], "default": "never"},
                 "with_registry_auth": {"type": "bool", "default": False},
             },

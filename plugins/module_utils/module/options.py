@@ -54,6 +54,8 @@ PREFLIGHT_ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "port": {"type": "int"},
     "metrics_port": {"type": "int"},
     "publish_mode": {"type": "str"},
+    "host": {"type": "str"},
+    "former_stacks": {"type": "list", "elements": "str", "default": []},
     "stack_name": {"type": "str"},
     "image": {"type": "str"},
     "resolve_image": {"type": "str"},

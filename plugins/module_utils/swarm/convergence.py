@@ -78,7 +78,7 @@ def settle(engine: Engine, options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         engine.answer_within(max(_SECONDS_OF_A_REQUEST, end - time.monotonic()))
         if not known:
             known.append(engine.require_manager())
-        return engine.observe(stack)
+        return engine.observe(stack, options["former"])
 
     outcome = wait(
         observe,

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import functools
 import math
@@ -21,7 +22,9 @@ from .model import (
     NAMESPACE_LABEL,
     NO_ENGINE,
     NOT_A_MANAGER,
+    FormerStack,
     Moment,
+    Raw,
     Swarm,
     by_host_name,
 )
@@ -100,30 +103,52 @@ class Engine:
             )
         return info
 
-    def read_swarm(self, stack: str) -> Swarm:
-        """All that a plan for this stack compares."""
-        own, others = {}, []
+    def read_swarm(self, stack: str, former: t.Sequence[str] = ()) -> Swarm:
+        """All that a plan for this stack compares.
+
+        Args:
+            stack: The stack.
+            former: Stacks that were the same cache before.
+        """
+        by_stack: dict[str, dict[str, t.Any]] = {name: {} for name in (stack, *former)}
+        others = []
         for service in self.all_services():
-            if (service["Spec"].get("Labels") or {}).get(NAMESPACE_LABEL) == stack:
-                own[service["Spec"]["Name"][len(stack) + 1 :]] = service
+            name = (service["Spec"].get("Labels") or {}).get(NAMESPACE_LABEL)
+            if name in by_stack:
+                by_stack[name][service["Spec"]["Name"][len(name) + 1 :]] = service
             else:
                 others.append(service)
         with self._explained():
             return Swarm(
                 nodes=by_host_name(self._client.nodes()),
-                services=own,
+                services=by_stack[stack],
                 other_services=others,
-                configs={config["Spec"]["Name"]: config for config in self._client.configs()},
+                configs=self.configs(),
                 secrets={secret["Spec"]["Name"]: secret for secret in self._client.secrets()},
-                networks={
-                    network["Name"]: network
-                    for network in self._client.networks(filters={"label": f"{NAMESPACE_LABEL}={stack}"})
-                },
+                networks=self._networks_of(stack),
+                former={name: FormerStack(by_stack[name], self._networks_of(name)) for name in former},
             )
 
-    def observe(self, stack: str) -> Moment:
-        """What shows whether a stack has settled."""
-        return Moment(self.services_of(stack), self.tasks_of(stack), self.nodes())
+    def _networks_of(self, stack: str) -> dict[str, dict[str, t.Any]]:
+        found = self._client.networks(filters={"label": f"{NAMESPACE_LABEL}={stack}"})
+        return {network["Name"]: network for network in found}
+
+    def configs(self) -> dict[str, dict[str, t.Any]]:
+        """The Docker configs of the whole Swarm by name, with their content."""
+        with self._explained():
+            return {config["Spec"]["Name"]: config for config in self._client.configs()}
+
+    def observe(self, stack: str, former: t.Collection[str] = ()) -> Moment:
+        """What shows whether a stack has settled, and what is left of the services that it replaces."""
+        moment = Moment(self.services_of(stack), self.tasks_of(stack), self.nodes())
+        if not former:
+            return moment
+        services = [service for service in self.all_services() if service["Spec"]["Name"] in former]
+        return dataclasses.replace(moment, former=[(service, self._tasks_of_service(service)) for service in services])
+
+    def _tasks_of_service(self, service: Raw) -> list[dict[str, t.Any]]:
+        with self._explained():
+            return list(self._client.tasks(filters={"service": service["ID"]}))
 
     def services_of(self, stack: str) -> dict[str, dict[str, t.Any]]:
         """The services of a stack, by name without the stack's."""

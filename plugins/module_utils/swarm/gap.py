@@ -12,7 +12,7 @@ from __future__ import annotations
 import typing as t
 
 from .model import Moment, Raw
-from .tasks import created, node_name, runs, since_1970, tasks_of
+from .tasks import created, node_name, replicas_of, runs, since_1970, tasks_of
 
 # From being asked to stop until its container is: the Engine lets the routing mesh forget a replica first
 # (defaultGossipConvergeDelay in moby's daemon/cluster/executor/container/controller.go).
@@ -34,6 +34,8 @@ def gap_seconds(moment: Moment, known: Known | None = None) -> float | None:
         moment: What is there now.
         known: The tasks of the stack before, by id, and whether each one ran. Without it, the last update counts.
     """
+    if moment.former:
+        return _gap_of_move(moment)
     gaps = []
     for service in moment.services.values():
         tasks = tasks_of(service, moment)
@@ -41,6 +43,19 @@ def gap_seconds(moment: Moment, known: Known | None = None) -> float | None:
         if begun:
             gaps.append(_gap(service, tasks, moment, begun, known))
     return round(max(gaps), 1) if gaps else None
+
+
+def _gap_of_move(moment: Moment) -> float | None:
+    """The same where the services replace former ones: from when those were told to give up the port."""
+    running = [since_1970(task["Status"]["Timestamp"]) for task in moment.tasks if runs(task, moment)]
+    if not running:
+        return None
+    gaps = []
+    for former, _tasks in moment.former:
+        # One that has lost the port but not its replicas serves nobody from that moment on.
+        until_stopped = 0 if replicas_of(former) else SECONDS_UNTIL_STOPPED
+        gaps.append(min(running) - since_1970(str(former.get("UpdatedAt") or "")) - until_stopped)
+    return round(max(0.0, *gaps), 1)
 
 
 def cut_off(moment: Moment, known: Known | None = None) -> list[dict[str, t.Any]]:

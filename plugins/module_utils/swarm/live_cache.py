@@ -21,12 +21,13 @@ from .compose import image as shown_image
 from .model import NAMESPACE_LABEL, Raw
 from .views import live_ports
 
-yaml: t.Any
 try:
     import yaml
+
+    _yaml: t.Any = yaml
 except ImportError:
     # What is missing on the manager is reported by who is asked for it (swarm/prerequisites).
-    yaml = None
+    _yaml = None
 
 # The last part of the image's repository, in all lines of products.
 IMAGE_NAMES = ("dtr-content-cache", "msr-content-cache")
@@ -165,11 +166,11 @@ def config_of(service: Raw, configs: t.Mapping[str, Raw]) -> t.Mapping[str, t.An
 
 def parsed_config(data: str) -> dict[str, t.Any] | None:
     """The content of a Docker config as the Engine gives it, where it is a mapping in YAML."""
-    if yaml is None:
+    if _yaml is None:
         return None
     try:
-        parsed = yaml.safe_load(base64.b64decode(data))
-    except (binascii.Error, ValueError, yaml.YAMLError):
+        parsed = _yaml.safe_load(base64.b64decode(data))
+    except (binascii.Error, ValueError, _yaml.YAMLError):
         return None
     return parsed if isinstance(parsed, dict) else None
 
@@ -208,8 +209,9 @@ def _repository(image: str) -> str:
 
 def _host_of(url: str) -> str:
     """The host name of a URL, of C(HOST:PORT) or of a name alone, in one form."""
+    is_ipv6 = "://" not in url and url.count(":") > 1 and not url.startswith("[")
     try:
-        server = canonical_server(f"https://[{url}]" if url.count(":") > 1 and "[" not in url else url)
+        server = canonical_server(f"https://[{url}]" if is_ipv6 else url)
     except ValueError:
         return url
     return re.sub(r":\d+$", "", server.partition("://")[2].partition("/")[0])

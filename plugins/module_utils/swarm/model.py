@@ -16,16 +16,25 @@ NO_ENGINE = "NO_ENGINE"
 Raw = t.Mapping[str, t.Any]
 
 
+class FormerStack(t.NamedTuple):
+    """A stack that was this cache before: its services by name without the stack's, its networks by name."""
+
+    services: t.Mapping[str, t.Any]
+    networks: t.Mapping[str, t.Any]
+
+
 @dataclasses.dataclass(frozen=True)
 class Swarm:
     """What was read of a Swarm, in the Engine API's own shapes, keyed by the names that people use."""
 
     nodes: dict[str, dict[str, t.Any]]  # by host name
     services: dict[str, dict[str, t.Any]]  # of one stack, by name without the stack's
-    other_services: list[dict[str, t.Any]]  # of all other stacks, and of none
+    other_services: list[dict[str, t.Any]]  # of all stacks but these and former ones, and of none
     configs: dict[str, dict[str, t.Any]]  # by name
     secrets: dict[str, dict[str, t.Any]]  # by name
     networks: dict[str, dict[str, t.Any]]  # of one stack, by name
+    tasks: t.Sequence[Raw] = ()  # of one stack, also those that have ended, as far as Swarm remembers them
+    former: t.Mapping[str, FormerStack] = dataclasses.field(default_factory=dict)  # by the stack's name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +44,7 @@ class Moment:
     services: t.Mapping[str, Raw]
     tasks: t.Sequence[Raw]
     nodes: t.Mapping[str, Raw]  # by id
+    former: t.Sequence[tuple[Raw, t.Sequence[Raw]]] = ()  # services that this stack replaces, each with its tasks
 
 
 def by_host_name(nodes: t.Iterable[dict[str, t.Any]]) -> dict[str, dict[str, t.Any]]:

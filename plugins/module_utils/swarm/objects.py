@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from .model import NAMESPACE_LABEL, Raw, Swarm
@@ -18,6 +19,8 @@ CERTIFICATES_LABEL = "dtr.cache.certificates"
 CONTENT_LABEL = "dtr.cache.content"
 
 CONFIG_FILE = "config.yml"
+# How the names end that this collection gives: see "Configs and secrets are external and named by content".
+_MARK = re.compile(r"_[0-9a-f]{12}")
 
 
 def used_objects(service: Raw, *, previous: bool = True) -> set[str]:
@@ -42,16 +45,88 @@ def is_of_stack(item: Raw, stack: str) -> bool:
 
 
 def superseded(
-    existing: t.Mapping[str, Raw], stack: str, wanted: t.Collection[str], keep: int, in_use: t.Container[str]
+    existing: t.Mapping[str, Raw],
+    stack: str,
+    wanted: t.Collection[str],
+    keep: int,
+    in_use: t.Container[str],
+    hand_made: HandMade | None = None,
 ) -> list[str]:
-    """The superseded objects of a stack that nothing uses, without the newest few of each file."""
+    """The superseded objects of a stack that nothing uses, without the newest few of each file.
+
+    What somebody made by hand counts as a version of the file that it was in the container. Nothing but the service's
+    own past says of an object without Docker's label of the stack that it was the cache's, and nothing newer comes of a
+    file that the deployment does not have: such ones go as soon as nothing uses them.
+    """
+    by_hand = hand_made or HandMade()
     by_file: dict[str, list[tuple[str, str]]] = {}
+    old = []
     for name, item in existing.items():
         labels = item["Spec"].get("Labels") or {}
-        if labels.get(STACK_LABEL) == stack and name not in wanted:
+        if name in wanted:
+            continue
+        if labels.get(STACK_LABEL) == stack:
             by_file.setdefault(labels.get(FILE_LABEL, ""), []).append((item["CreatedAt"], name))
-    old = [name for versions in by_file.values() for _created, name in sorted(versions, reverse=True)[keep:]]
+        elif name in by_hand.objects:
+            file = by_hand.objects[name]
+            if file in by_hand.files and labels.get(NAMESPACE_LABEL) == stack:
+                by_file.setdefault(file, []).append((item["CreatedAt"], name))
+            else:
+                old.append(name)
+    old += [name for versions in by_file.values() for _created, name in sorted(versions, reverse=True)[keep:]]
     return sorted(name for name in old if name not in in_use)
+
+
+class HandMade(t.NamedTuple):
+    """Configs or secrets of a cache that somebody made by hand, and how they compare with the deployment's.
+
+    Args:
+        objects: The file that each one is in the container, by the object's name.
+        files: The files that the deployment has versions of.
+    """
+
+    objects: t.Mapping[str, str] = {}
+    files: t.Collection[str] = ()
+
+
+def hand_made_objects(swarm: Swarm, stack: str, service: str, kind: str) -> dict[str, str]:
+    """The configs or secrets (C(kind)) that somebody made by hand for a stack's cache, each with its file.
+
+    They have Docker's own label of the stack, where it has no other service than the cache, or a version of the service
+    uses them that this collection did not deploy: the one that runs, the one before, or one that Swarm remembers.
+    """
+    existing = swarm.configs if kind == "configs" else swarm.secrets
+    found = {}
+    if not set(swarm.services) - {service}:
+        for name, item in existing.items():
+            labels = item["Spec"].get("Labels") or {}
+            if labels.get(NAMESPACE_LABEL) == stack and STACK_LABEL not in labels:
+                found[name] = name.removeprefix(f"{stack}_")
+    live = swarm.services.get(service) or {}
+    versions = [(live.get(spec) or {}).get("TaskTemplate") for spec in ("Spec", "PreviousSpec")]
+    versions += [task.get("Spec") for task in swarm.tasks if live and task.get("ServiceID") == live.get("ID")]
+    for version in versions:
+        if version and not is_of_collection(stack, version):
+            found.update({name: place.rpartition("/")[2] for place, name in _mounted(version, kind)})
+    return {name: file for name, file in found.items() if name in existing and not is_named_by_content(stack, name)}
+
+
+def is_of_collection(stack: str, template: Raw) -> bool:
+    """Whether this collection deployed a version of a stack's service, by the names of its configs and secrets."""
+    names = [name for kind in ("configs", "secrets") for _place, name in _mounted(template, kind)]
+    return any(is_named_by_content(stack, name) for name in names)
+
+
+def is_named_by_content(stack: str, name: str) -> bool:
+    """Whether a config or secret has a name such as this collection gives."""
+    return name.startswith(f"{stack}_") and _MARK.fullmatch(name[-13:]) is not None
+
+
+def _mounted(template: Raw, kind: str) -> list[tuple[str, str]]:
+    """The places in a container, and the names of the configs or secrets (C(kind)) that are there."""
+    items = ((template.get("ContainerSpec") or {}).get(kind.capitalize())) or []
+    name = "ConfigName" if kind == "configs" else "SecretName"
+    return [(str((item.get("File") or {}).get("Name") or ""), item[name]) for item in items]
 
 
 def stale_objects(swarm: Swarm, stack: str) -> list[str]:

@@ -9,8 +9,10 @@ import dataclasses
 import typing as t
 
 from ..common.failure import Failure
+from .cache_service import SERVICE, is_ours
+from .live_cache import is_content_cache
 from .model import Raw, Swarm
-from .objects import superseded, used_by_others, used_objects
+from .objects import HandMade, hand_made_objects, superseded, used_by_others, used_objects
 from .views import View, different, live_service, shown_sides, two_views
 
 # Where docker stack deploy notes the image of the definition.
@@ -21,7 +23,8 @@ IMAGE_LABEL = "com.docker.stack.image"
 class WantedStack:
     """What should be there: node labels by host name, names of configs and secrets, and the stack's definition.
 
-    C(keep_versions) is how many superseded objects of each file stay for a rollback.
+    C(keep_versions) is how many superseded objects of each file stay for a rollback, C(service) the name of the
+    service that is the cache, and C(former_stacks) the names of stacks that were this cache before.
     """
 
     name: str
@@ -30,6 +33,13 @@ class WantedStack:
     secrets: t.Sequence[str]
     definition: t.Mapping[str, t.Any]
     keep_versions: int = 2
+    service: str = SERVICE
+    former_stacks: t.Sequence[str] = ()
+
+    @property
+    def full_name(self) -> str:
+        """The name of the service as Docker's command shows it."""
+        return f"{self.name}_{self.service}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,13 +47,16 @@ class Plan:
     """Steps in the order in which they must be done, and the two sides of the diff (differences only).
 
     C(kept_images) are services whose image C(docker stack deploy) would keep, as it goes by a label that still names
-    the wanted one; it takes it from the definition with C(--resolve-image always).
+    the wanted one; it takes it from the definition with C(--resolve-image always). C(unlabelled) are the nodes that
+    lose a label although nobody named them, and C(taken_over) what somebody made by hand and is updated.
     """
 
     steps: list[dict[str, str]] = dataclasses.field(default_factory=list)
     before: dict[str, t.Any] = dataclasses.field(default_factory=dict)
     after: dict[str, t.Any] = dataclasses.field(default_factory=dict)
     kept_images: list[str] = dataclasses.field(default_factory=list)
+    unlabelled: list[str] = dataclasses.field(default_factory=list)
+    taken_over: list[str] = dataclasses.field(default_factory=list)
 
     def diff(self) -> dict[str, t.Any]:
         """The diff in Ansible's form."""
@@ -67,19 +80,24 @@ def plan(swarm: Swarm, wanted: WantedStack) -> Plan:
     result = Plan()
     for node, labels in wanted.node_labels.items():
         for label, value in labels.items():
-            _plan_label(result, swarm, node, label, value)
+            plan_label(result, swarm, node, label, value)
     own_labels = sorted(_own_labels(swarm, wanted))
     for node in sorted(set(swarm.nodes) - set(wanted.node_labels)):
         for label in own_labels:
-            _plan_label(result, swarm, node, label, None)
+            if plan_label(result, swarm, node, label, None):
+                result.unlabelled.append(node)
     for name in wanted.configs:
         _plan_object(result, "config", name, swarm.configs, present=True)
     for name in wanted.secrets:
         _plan_object(result, "secret", name, swarm.secrets, present=True)
+    files: set[str] = set()
     for name, service in (wanted.definition.get("services") or {}).items():
         live = swarm.services.get(name)
         before, after = two_views(wanted.name, name, live, wanted.definition)
-        _plan_service(result, f"{wanted.name}_{name}", before, after)
+        files |= {place.rpartition("/")[2] for kind in ("configs", "secrets") for place in after.get(kind) or {}}
+        differs = _plan_service(result, f"{wanted.name}_{name}", before, after)
+        if live and differs and not is_ours(wanted.name, live):
+            result.taken_over.append(f"{wanted.name}_{name}")
         if live and before.get("image") != after.get("image") and _noted_image(live) == service["image"]:
             result.kept_images.append(name)
     if wanted.configs or wanted.secrets:
@@ -88,31 +106,53 @@ def plan(swarm: Swarm, wanted: WantedStack) -> Plan:
         for name, live in swarm.services.items():
             # An update makes of what runs now the version to go back to, and forgets the one before.
             in_use |= used_objects(live, previous=f"{wanted.name}_{name}" not in updated)
-        for name in superseded(swarm.configs, wanted.name, wanted.configs, wanted.keep_versions, in_use):
-            _plan_object(result, "config", name, swarm.configs, present=False)
-        for name in superseded(swarm.secrets, wanted.name, wanted.secrets, wanted.keep_versions, in_use):
-            _plan_object(result, "secret", name, swarm.secrets, present=False)
+        _plan_superseded(result, swarm, wanted, in_use, files)
     return result
 
 
 def plan_removal(swarm: Swarm, wanted: WantedStack) -> Plan:
-    """The steps after which nothing of a stack is left: services, networks, configs, secrets, labels of its nodes."""
+    """The steps after which nothing of a stack is left: services, networks, configs, secrets, labels of its nodes.
+
+    Raises:
+        Failure: C(OTHER_SERVICES) when the stack has services that are no content caches.
+    """
     result = Plan()
+    others = [
+        f"{wanted.name}_{name}"
+        for name, service in sorted(swarm.services.items())
+        if name != wanted.service and not is_content_cache(service, swarm.configs)
+    ]
+    if others:
+        raise Failure(
+            "OTHER_SERVICES",
+            f"Stack {wanted.name} is not removed, as it also has what is no content cache: {', '.join(others)}.",
+            hint=f"Remove the cache's service alone with: docker service rm {wanted.name}_{wanted.service}",
+        )
     for name, live in swarm.services.items():
         _plan_service(result, f"{wanted.name}_{name}", live_service(live["Spec"]), None)
     for name in sorted(swarm.networks):
         _plan_object(result, "network", name, swarm.networks, present=False)
-    in_use = used_by_others(swarm)
-    for name in superseded(swarm.configs, wanted.name, (), 0, in_use):
-        _plan_object(result, "config", name, swarm.configs, present=False)
-    for name in superseded(swarm.secrets, wanted.name, (), 0, in_use):
-        _plan_object(result, "secret", name, swarm.secrets, present=False)
+    everything = dataclasses.replace(wanted, configs=(), secrets=(), keep_versions=0)
+    _plan_superseded(result, swarm, everything, used_by_others(swarm), ())
     own_labels = _own_labels(swarm, wanted)
     for node, labels in wanted.node_labels.items():
         for label in labels:
             if node in swarm.nodes and label in own_labels:
-                _plan_label(result, swarm, node, label, None)
+                plan_label(result, swarm, node, label, None)
     return result
+
+
+def _plan_superseded(
+    result: Plan, swarm: Swarm, wanted: WantedStack, in_use: t.Container[str], files: t.Collection[str]
+) -> None:
+    """Remove the outdated configs and secrets: those of earlier deployments, and what somebody made by hand."""
+    for kind, existing, names in (
+        ("config", swarm.configs, wanted.configs),
+        ("secret", swarm.secrets, wanted.secrets),
+    ):
+        by_hand = HandMade(hand_made_objects(swarm, wanted.name, wanted.service, f"{kind}s"), files)
+        for name in superseded(existing, wanted.name, names, wanted.keep_versions, in_use, by_hand):
+            _plan_object(result, kind, name, existing, present=False)
 
 
 def _noted_image(live: Raw) -> str | None:
@@ -131,16 +171,17 @@ def _own_labels(swarm: Swarm, wanted: WantedStack) -> set[str]:
     return {label for label in labels if f"node.labels.{label}" not in shared}
 
 
-def _plan_label(result: Plan, swarm: Swarm, node: str, label: str, value: str | None) -> None:
-    """A label that a node must have with this value, or must not have."""
+def plan_label(result: Plan, swarm: Swarm, node: str, label: str, value: str | None) -> bool:
+    """A label that a node must have with this value, or must not have; returns whether there is something to do."""
     present = (swarm.nodes[node]["Spec"].get("Labels") or {}).get(label)
     if present == value:
-        return
+        return False
     action, detail = ("remove", label) if value is None else ("set", f"{label}={value}")
     step = {"kind": "node_label", "action": action, "name": node, "detail": detail, "id": swarm.nodes[node]["ID"]}
     result.steps.append(step)
     result.before.setdefault("node_labels", {}).setdefault(node, {})[label] = present
     result.after.setdefault("node_labels", {}).setdefault(node, {})[label] = value
+    return True
 
 
 def _plan_object(result: Plan, kind: str, name: str, existing: t.Container[str], *, present: bool) -> None:
@@ -152,13 +193,15 @@ def _plan_object(result: Plan, kind: str, name: str, existing: t.Container[str],
         side.setdefault(f"{kind}s", {})[name] = state
 
 
-def _plan_service(result: Plan, name: str, before: View | None, after: View | None) -> None:
+def _plan_service(result: Plan, name: str, before: View | None, after: View | None) -> bool:
+    """A service that must be so; returns whether there is something to do."""
     differing = different(before or {}, after or {})
     if not differing:
-        return
+        return False
     action = "update" if before and after else "create" if after else "remove"
     detail = ", ".join(differing) if action == "update" else ""
     result.steps.append({"kind": "service", "action": action, "name": name, "detail": detail})
     sides = shown_sides(before or None, after or None)
     for side, view, shown in zip((result.before, result.after), (before, after), sides):
         side.setdefault("services", {})[name] = shown if view else "absent"
+    return True

@@ -10,24 +10,26 @@ import ipaddress
 import typing as t
 
 from ..common.failure import Failure
-from .compose import external_names
+from .cache_service import SERVICE, cache_service, with_service
+from .compose import external_names, ports
 from .contents import WantedObject, file_diffs
 from .engine import Engine
+from .former import move, with_former
 from .model import Moment, Swarm
 from .objects import CONFIG_FILE
-from .plan import WantedStack, plan, plan_removal
-from .prerequisites import SERVICE, WantedService, preflight_problems
+from .plan import Plan, WantedStack, plan, plan_removal
+from .prerequisites import WantedService, preflight_problems
 from .tasks import published_ports, running_services, runs, stalled_services
 from .verdict import CONVERGED, judge
 
-# The service of a stack that is the cache.
+OBJECTS = ("config", "secret")
 
 
 def prevented_by(options: t.Mapping[str, t.Any], warn: t.Callable[[str], None]) -> list[str]:
     """What the option C(preflight) asks and finds wrong, as sentences. The Docker SDK need not be there."""
     if not options["preflight"]:
         return []
-    service = (options["definition"].get("services") or {}).get(SERVICE) or {}
+    service = _declared(options)
     deploy = service.get("deploy") or {}
     wanted = WantedService(
         **options["preflight"],
@@ -35,6 +37,7 @@ def prevented_by(options: t.Mapping[str, t.Any], warn: t.Callable[[str], None]) 
         image=service.get("image") or "",
         replicas=deploy.get("replicas") or 1,
         reservations=(deploy.get("resources") or {}).get("reservations") or {},
+        former_stacks=options["former_stacks"],
     )
     try:
         return preflight_problems(Engine(options), wanted, warn)
@@ -43,38 +46,50 @@ def prevented_by(options: t.Mapping[str, t.Any], warn: t.Callable[[str], None]) 
 
 
 def planned(
-    engine: Engine, options: t.Mapping[str, t.Any], *, check_mode: bool, diff: bool = False
+    engine: Engine,
+    options: t.Mapping[str, t.Any],
+    warn: t.Callable[[str], None],
+    *,
+    check_mode: bool,
+    diff: bool = False,
 ) -> dict[str, t.Any]:
     """The plan for the stack that the options describe, and what its services do now.
 
     Args:
         engine: The manager's Engine.
         options: The module's options.
+        warn: Takes a sentence about what the steps do to what nobody named.
         check_mode: Whether nothing is going to be changed.
         diff: Whether somebody wants to see what changes in the files of the services.
 
     Raises:
         Failure: The Swarm cannot be read, or there is no plan for what is wanted.
     """
-    wanted = _wanted(options)
     info = engine.require_manager()
     make_plan = plan if options["state"] == "present" else plan_removal
-    moment = engine.observe(wanted.name)
+    stack = options["name"]
+    moment = engine.observe(stack)
+    swarm = dataclasses.replace(engine.read_swarm(stack, options["former_stacks"]), tasks=moment.tasks)
+    wanted = _wanted(options, swarm)
     live = {
+        "service": wanted.service,
         "services": running_services(moment),
-        "published_ports": published_ports(moment, SERVICE),
+        "published_ports": published_ports(moment, wanted.service),
         "node_addresses": _node_addresses(moment),
     }
     try:
-        swarm = engine.read_swarm(wanted.name)
-        made = make_plan(swarm, wanted)
+        made = with_former(make_plan(swarm, wanted), swarm, wanted)
     except Failure as failure:
         failure.result.update(live)
         raise
+    for sentence in _notes(made, moment, wanted):
+        warn(sentence)
     judgement = judge(moment, definition=wanted.definition)
     return {
         "changed": check_mode and bool(made.steps),
         "steps": made.steps,
+        "definition": wanted.definition,
+        "move": _moved(swarm, wanted) if options["state"] == "present" else {},
         "kept_images": made.kept_images,
         "settled": judgement.verdict == CONVERGED,
         "reason": judgement.reason,
@@ -94,6 +109,29 @@ def _files(swarm: Swarm, wanted: WantedStack, options: t.Mapping[str, t.Any]) ->
     return [each._asdict() for each in file_diffs(wanted.name, swarm, wanted.definition, objects)]
 
 
+def _moved(swarm: Swarm, wanted: WantedStack) -> dict[str, t.Any]:
+    found = move(swarm, wanted)
+    return found._asdict() if found else {}
+
+
+def _notes(made: Plan, moment: Moment, wanted: WantedStack) -> t.Iterator[str]:
+    """What an operator should read before it is done."""
+    for service in made.taken_over:
+        removed = [step["name"] for step in made.steps if step["action"] == "remove" and step["kind"] in OBJECTS]
+        yield (
+            f"Service {service} was not deployed by dtr.cache: it is taken over and updated in place. Its own configs "
+            "and secrets are removed as soon as Swarm cannot roll back to them"
+            + (f"; now: {', '.join(removed)}." if removed else ".")
+        )
+    running = {node for row in running_services(moment) if row["name"] == wanted.service for node in row["nodes"]}
+    for node in dict.fromkeys(made.unlabelled):
+        ends = ", and the replica of the cache there ends" if node in running else ""
+        yield (
+            f"Node {node} has the label of the cache's nodes, and dtr_cache_nodes does not name it: a deployment takes "
+            f"the label away{ends}. To keep the node, name it in dtr_cache_nodes."
+        )
+
+
 def _node_addresses(moment: Moment) -> list[str]:
     """The addresses at which the nodes of the Swarm know each other; a manager may call its own address 0.0.0.0."""
     found = []
@@ -111,8 +149,28 @@ def _is_somewhere(address: str) -> bool:
     return not (parsed.is_unspecified or parsed.is_loopback)
 
 
-def _wanted(options: t.Mapping[str, t.Any]) -> WantedStack:
-    given = {field.name: options[field.name] for field in dataclasses.fields(WantedStack)}
+def _wanted(options: t.Mapping[str, t.Any], swarm: Swarm) -> WantedStack:
+    given = {field.name: options[field.name] for field in dataclasses.fields(WantedStack) if field.name in options}
     for kind in ("configs", "secrets"):
         given[kind] = list(dict.fromkeys([*given[kind], *external_names(given["definition"], kind)]))
+    declared = _declared(options)
+    given["service"] = cache_service(
+        options["name"], swarm.services, swarm.configs, str(declared.get("image") or ""), _port(declared)
+    )
+    given["definition"] = with_service(given["definition"], given["service"])
     return WantedStack(**given)
+
+
+def _declared(options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The service of the cache as the definition declares it."""
+    service = (options["definition"].get("services") or {}).get(SERVICE)
+    return service if isinstance(service, dict) else {}
+
+
+def _port(service: t.Mapping[str, t.Any]) -> int:
+    """The port that a declared service publishes; 0 where it is not known."""
+    try:
+        return next((port.published for port in ports(service)), 0)
+    except (Failure, AttributeError, KeyError, TypeError, ValueError):
+        # What is wrong with the definition is reported where it is read as a whole.
+        return 0

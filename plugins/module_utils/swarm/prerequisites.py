@@ -18,9 +18,12 @@ from shutil import which
 
 from ..common.failure import Failure
 from ..common.redaction import redacted
+from .cache_service import cache_service, stack_problems
 from .compose import byte_size
 from .compose import image as shown_image
 from .engine import DOCKER_IMPORT_ERROR, Engine
+from .former import former_problems
+from .live_cache import LiveCache, live_caches, stack_and_name
 from .model import NAMESPACE_LABEL, Raw, by_host_name
 from .plan import IMAGE_LABEL
 from .tasks import ENDED, since_1970
@@ -31,7 +34,6 @@ SECONDS_TO_LET_GO = 10
 # What the modules need on the host they run on, and the package of Debian and Ubuntu that brings it.
 MODULES_NEEDED = {"docker": "python3-docker", "jsondiff": "python3-jsondiff", "yaml": "python3-yaml (PyYAML)"}
 COMMAND_PACKAGE = "docker-ce-cli (Debian's own: docker-cli)"
-SERVICE = "cache"
 # What registries say of an image that is not theirs, or not for everybody.
 _REFUSED = re.compile(
     r"manifest unknown|name unknown|no such manifest|repository \S+ not found|: not found\b|denied|unauthorized"
@@ -56,6 +58,8 @@ class WantedService:
         with_registry_auth: Whether it logs in there.
         replicas: How many replicas the nodes have to take.
         reservations: What each replica reserves, C(cpus) and C(memory).
+        host: The public host name of the cache, by which it is told from other caches.
+        former_stacks: Stacks that were this cache before, and are replaced.
     """
 
     nodes: t.Sequence[str] = ()
@@ -68,6 +72,8 @@ class WantedService:
     with_registry_auth: bool = False
     replicas: int = 1
     reservations: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    host: str = ""
+    former_stacks: t.Sequence[str] = ()
 
 
 def preflight_problems(engine: Engine, wanted: WantedService | None, warn: t.Callable[[str], None]) -> list[str]:
@@ -94,17 +100,33 @@ def swarm_problems(engine: Engine, wanted: WantedService, warn: t.Callable[[str]
     stack_name = wanted.stack_name
     present = by_host_name(engine.nodes().values())
     services = engine.all_services()
+    configs = engine.configs()
+    own_services = {stack_and_name(service)[1]: service for service in services if _stack_of(service) == stack_name}
     dedicated = {name: present[name] for name in wanted.nodes if name in present}
-    tasks = engine.tasks_of(stack_name)
     ports = [Port("dtr_cache_port", wanted.port, wanted.publish_mode)]
     if wanted.metrics_port:
         ports.append(Port("dtr_cache_metrics_port", wanted.metrics_port, "host"))
+    by_stack = {name: [each for each in services if _stack_of(each) == name] for name in wanted.former_stacks}
+    former = {name: found for name, found in by_stack.items() if found}
+    tasks = [task for name in (stack_name, *former) for task in engine.tasks_of(name)]
+    others = [service for service in services if _stack_of(service) not in (stack_name, *former)]
+    same = {cache.full_name: cache for cache in live_caches(others, configs, wanted.image) if cache.is_of(wanted.host)}
     return [
         *unknown_nodes(wanted.nodes, present),
         *nodes_not_ready(dedicated),
         *too_large_reservations(dedicated, wanted.replicas, wanted.reservations),
-        *(problem for port in ports for problem in port_problems(engine, services, tasks, dedicated, port, stack_name)),
-        *image_problems(engine, services, wanted, warn),
+        *stack_problems(stack_name, own_services, configs, wanted.image, wanted.port),
+        *(
+            problem
+            for name, found in former.items()
+            for problem in former_problems(name, found, configs, wanted.image, wanted.host, wanted.port)
+        ),
+        *(
+            problem
+            for port in ports
+            for problem in port_problems(engine, services, tasks, dedicated, port, others, same)
+        ),
+        *image_problems(engine, services, wanted, configs, warn),
     ]
 
 
@@ -186,10 +208,14 @@ def _amounts(amounts: t.Mapping[str, t.Any], names: t.Iterable[str]) -> str:
 
 
 def image_problems(
-    engine: Engine, services: t.Iterable[Raw], wanted: WantedService, warn: t.Callable[[str], None]
+    engine: Engine,
+    services: t.Sequence[Raw],
+    wanted: WantedService,
+    configs: t.Mapping[str, Raw],
+    warn: t.Callable[[str], None],
 ) -> list[str]:
     """Why no node could pull the image. Its registry is asked only where Docker will ask it to change the image."""
-    if wanted.resolve_image == "never" or not wanted.image or _has_image(services, wanted):
+    if wanted.resolve_image == "never" or not wanted.image or _has_image(services, wanted, configs):
         return []
     try:
         status, words = engine.registry_says(wanted.image, with_auth=wanted.with_registry_auth)
@@ -211,10 +237,12 @@ def image_problems(
     return []
 
 
-def _has_image(services: t.Iterable[Raw], wanted: WantedService) -> bool:
+def _has_image(services: t.Iterable[Raw], wanted: WantedService, configs: t.Mapping[str, Raw]) -> bool:
     """Whether the cache's service runs with the image already, so that Docker leaves it as it is."""
-    name = f"{wanted.stack_name}_{SERVICE}"
-    spec: Raw = next((service["Spec"] for service in services if service["Spec"]["Name"] == name), {})
+    stack = wanted.stack_name
+    own = {stack_and_name(service)[1]: service for service in services if _stack_of(service) == stack}
+    live = own.get(cache_service(stack, own, configs, wanted.image, wanted.port))
+    spec: Raw = live["Spec"] if live else {}
     if not spec:
         return False
     noted = (spec.get("Labels") or {}).get(IMAGE_LABEL) or spec["TaskTemplate"]["ContainerSpec"]["Image"]
@@ -236,29 +264,57 @@ def port_problems(
     tasks: t.Sequence[Raw],
     dedicated: t.Mapping[str, t.Mapping[str, t.Any]],
     port: Port,
-    stack_name: str,
+    others: t.Sequence[Raw],
+    same: t.Mapping[str, LiveCache],
 ) -> list[str]:
-    """What has the port already, in the Swarm or on the nodes."""
+    """What has the port already, in the Swarm or on the nodes.
+
+    Args:
+        engine: The manager's Engine.
+        services: All services.
+        tasks: The tasks of the cache, those of its former stacks as well.
+        dedicated: The nodes of the cache.
+        port: The port.
+        others: The services that are not the cache's, nor of a stack that it replaces.
+        same: Of these those that may be the same cache, by their full names.
+    """
     own = _nodes_with_own_replica(services, tasks, port.number)
     unused = {name: node for name, node in dedicated.items() if node["ID"] not in own}
     # Where a service has it in the mesh, every node answers: the cache itself, or one that is named anyway.
     in_mesh = any("ingress" in _modes_of(service, port.number) for service in services)
     taken = {} if in_mesh else nodes_in_use(unused, port.number)
-    others = [service for service in services if _stack_of(service) != stack_name]
     return [
-        *port_holders(others, port),
+        *port_holders(others, port, same),
         *(ports_in_use(taken, port, others, engine.all_tasks()) if taken else []),
     ]
 
 
-def port_holders(services: t.Iterable[Raw], port: Port) -> list[str]:
+def port_holders(services: t.Iterable[Raw], port: Port, same: t.Mapping[str, LiveCache]) -> list[str]:
     """Other services that publish the port: through the routing mesh a port is taken on every node."""
     problems = []
     for service in services:
         modes = _modes_of(service, port.number)
-        if "ingress" in modes or (modes and port.mode == "ingress"):
-            problems.append(f"{port.variable}: {port.number} is published by {_named(service)} already")
+        cache = same.get(service["Spec"]["Name"])
+        # On other nodes, one that says nothing of its host may be another cache.
+        is_this = cache is not None and bool(modes) and (bool(cache.url) or port.mode == "ingress")
+        if "ingress" in modes or (modes and port.mode == "ingress") or is_this:
+            ways = _ways_on(cache) if cache else ""
+            problems.append(f"{port.variable}: {port.number} is published by {_named(service)} already{ways}")
     return problems
+
+
+def _ways_on(cache: LiveCache) -> str:
+    """What to do with a service that is this very cache."""
+    if not cache.stack:
+        return (
+            f". It is this cache, made without a stack ({cache.signs}): remove it right before the deployment, with "
+            f"docker service rm {cache.full_name}"
+        )
+    return (
+        f". It is this cache in another stack ({cache.signs}): keep that stack with dtr_cache_stack_name: "
+        f"{cache.stack}, or let the deployment replace it with dtr_cache_former_stack_names: [{cache.stack}]. Its "
+        "accounts stay with both"
+    )
 
 
 def nodes_in_use(nodes: t.Mapping[str, t.Mapping[str, t.Any]], port: int) -> dict[str, t.Mapping[str, t.Any]]:

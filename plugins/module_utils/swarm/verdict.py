@@ -24,7 +24,7 @@ from .tasks import (
     stalled_services,
     tasks_of,
 )
-from .views import undeclared_parts
+from .views import live_ports, undeclared_parts
 
 CONVERGED = "converged"
 ROLLED_BACK = "rolled_back"
@@ -164,7 +164,7 @@ def _judge_service(
     if undeclared and seen and name in seen.declared and state != "rollback_paused":
         return _replaced(name, undeclared, seen)
     current = [task for task in tasks if is_current(task, service)]
-    replicas = replicas_of(service)
+    replicas = replicas_of(service) - _held_back(service, moment)
     running = [task for task in current if runs(task, moment)]
     failed = [task for task in current if task["Status"]["State"] in ENDED_BADLY]
     all_run = len(running) >= replicas and state != "updating"
@@ -187,6 +187,28 @@ def _judge_service(
         or (_replaced(name, undeclared, seen) if undeclared and seen else None)
         or Judgement(None, _progress(name, current, running, replicas, moment))
     )
+
+
+def _held_back(service: Raw, moment: Moment) -> int:
+    """How many replicas wait for a port of a node that a replica of a former service still has."""
+    own_ports = {port.published for port in live_ports(service["Spec"])}
+    held: set[str] = set()
+    for former, tasks in moment.former:
+        if own_ports & {port.published for port in live_ports(former["Spec"])}:
+            nodes = sorted({task["NodeID"] for task in tasks if is_to_run(task) and task.get("NodeID")})
+            # Swarm takes a moment to choose the replicas that are too many.
+            held |= set(nodes[: replicas_of(former)])
+    if not held:
+        return 0
+    constraints = (service["Spec"]["TaskTemplate"].get("Placement") or {}).get("Constraints") or []
+    nodes = [
+        node_id
+        for node_id, node in moment.nodes.items()
+        if node["Status"]["State"] == "ready"
+        and node["Spec"]["Availability"] == "active"
+        and all(_meets(node, constraint) for constraint in constraints)
+    ]
+    return max(0, replicas_of(service) - len(set(nodes) - held))
 
 
 def _seconds_stable(failed: t.Sequence[Raw], update_state: str) -> float:

@@ -64,6 +64,7 @@ class Settings:
     replicas: int
     publish_mode: str
     stack_name: str
+    former_stack_names: tuple[str, ...]
     environment: dict[str, str]
     resources: dict[str, t.Any]
     update_config: dict[str, t.Any]

@@ -16,6 +16,7 @@ from .model import Settings
 # What is as public as it is useful, under the same name.
 _AS_THEY_ARE = (
     *("name", "url", "host", "port", "public_port", "publish_mode", "image", "stack_name", "replicas", "registry_url"),
+    "former_stack_names",
     *("registry_ca_fingerprint", "validate_certs", "ca_certificate", "assignments", "assignments_exclusive"),
     "max_resets",
     *("verify_image", "verify_repository", "verify_account", "min_days", "client_registries", "client_runtimes"),

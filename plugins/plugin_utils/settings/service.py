@@ -20,6 +20,7 @@ from .structures import parsed_texts
 
 # Together with upstream.10.cert.pem and the mark of its content: the 64 letters that Swarm allows.
 _STACK_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,29}"
+_FORMER_STACK = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 # Whoever reads it finds no other name.
 _ENVIRONMENT = re.compile(r"[!-<>-~]+")
@@ -55,11 +56,13 @@ def read_service(
             f"with dtr_cache_update_config.order start-first a new replica needs a node whose port {metrics_port} is "
             f"free, and {replicas} replicas have all {len(nodes)} node(s)",
         )
+    stack_name = read_stack_name(reader, product)
     return {
         "nodes": nodes,
         "publish_mode": publish_mode,
         "replicas": replicas,
-        "stack_name": read_stack_name(reader, product),
+        "stack_name": stack_name,
+        "former_stack_names": _read_former_stacks(reader, stack_name),
         "environment": _read_environment(reader, layers, address),
         "resources": _read_resources(reader),
         "update_config": update_config,
@@ -84,6 +87,19 @@ def read_manager(reader: Reader) -> dict[str, t.Any]:
 def read_stack_name(reader: Reader, product: Product) -> str:
     stack_name = values.matching(_STACK_NAME, "a stack's name: up to 30 letters, digits, - and _")
     return str(reader.value("stack_name", stack_name, product.stack_name))
+
+
+def _read_former_stacks(reader: Reader, stack_name: str) -> tuple[str, ...]:
+    """Stacks that somebody made, perhaps with a longer name than this collection would give."""
+    names = reader.items("former_stack_names")
+    for name in names:
+        if not _FORMER_STACK.fullmatch(name):
+            reader.problem("former_stack_names", f"{values.quoted(name)} is not a stack's name")
+        elif name == stack_name:
+            reader.problem(
+                "former_stack_names", f"{name} is the stack of dtr_cache_stack_name itself, which is updated in place"
+            )
+    return tuple(dict.fromkeys(names))
 
 
 def read_publish_mode(reader: Reader) -> str:

@@ -11,10 +11,10 @@ from ....module_utils.common.failure import Failure
 from ....module_utils.common.urls import origin_of, without_secrets
 from ..facts import HostFacts, Result
 from .problems import (
-    SERVICE,
     DtrResults,
     Problem,
     Row,
+    cache_service,
     dangling_problems,
     lost_problems,
     own_problems,
@@ -160,7 +160,7 @@ def without_names(rows: t.Iterable[Row], *, names: bool) -> list[Row]:
 def _published(host: HostFacts) -> Row:
     """The ports at which the Swarm publishes the cache; nothing where it was not read or has nothing to do with it."""
     ports = host.plan.get("published_ports")
-    exists = any(each["name"] == SERVICE for each in host.plan.get("services") or [])
+    exists = any(each["name"] == cache_service(host.plan) for each in host.plan.get("services") or [])
     if ports is None or (not exists and host.settings.get("certificate") is None):
         return {}
     return {"published_ports": list(ports)}

@@ -15,7 +15,6 @@ from . import versions
 
 Row = dict[str, t.Any]
 
-SERVICE = "cache"
 REPLICAS = ("swarm", "replicas")
 DRIFT = ("swarm", "drift")
 VERSION = ("swarm", "version")
@@ -205,17 +204,23 @@ def _check_problem(check: Check) -> Problem:
     return Problem(sentence(f"{check.edge}, {check.check}: {check.detail}"), check.hint, (check.edge, check.check))
 
 
+def cache_service(plan: Result) -> str:
+    """The service of the stack that is the cache: what somebody made by hand may have any name."""
+    return str(plan.get("service") or "cache")
+
+
 def _replica_problems(row: Row, plan: Result) -> t.Iterator[Problem]:
     replicas = row["replicas"]
     if replicas is None or replicas["running"] == replicas["wanted"]:
         return
     number = f"{replicas['running']} of {replicas['wanted']} replicas run"
     declared = {each["name"]: each["replicas"]["wanted"] for each in plan["services"]}
-    if SERVICE not in declared:
+    service = cache_service(plan)
+    if service not in declared:
         yield Problem(f"{number}: the stack has no service for them.", "Deploy it with dtr.cache.deploy.", REPLICAS)
-    elif declared[SERVICE] != replicas["wanted"]:
+    elif declared[service] != replicas["wanted"]:
         yield Problem(
-            f"{number}: the service is set to {declared[SERVICE]}.", "Deploy it with dtr.cache.deploy.", REPLICAS
+            f"{number}: the service is set to {declared[service]}.", "Deploy it with dtr.cache.deploy.", REPLICAS
         )
     else:
         yield Problem(

@@ -12,7 +12,7 @@ from ....module_utils.dtr.versions import tag_of
 from ....module_utils.health.checks import Check
 from ..facts import HostFacts, Result
 from ..traffic import traffic_of
-from .problems import SERVICE, DtrResults, Problem, Row, checks_of, region_problems, registry_url, sentence
+from .problems import DtrResults, Problem, Row, cache_service, checks_of, region_problems, registry_url, sentence
 from .versions import image_of_next_deployment, with_image
 
 HEALTHY = "healthy"
@@ -30,13 +30,13 @@ def region_row(host: HostFacts, dtr: DtrResults) -> Row:
     accounts = dtr.accounts.get("by_cache")
     checks = [check for check in checks_of(probed) if not dtr.is_of_the_dtr(check)]
     services = {each["name"]: each for each in plan.get("services") or []}
-    service: Result = services.get(SERVICE) or {}
+    service: Result = services.get(cache_service(plan)) or {}
     image = service.get("image")
     version = dtr.registry.get("version")
     drift = None
     if "steps" in plan and host.is_deployment:
         wanted = image_of_next_deployment(settings, version)
-        drift = with_image(plan["steps"], service, f"{settings.get('stack_name')}_{SERVICE}", wanted)
+        drift = with_image(plan["steps"], service, f"{settings.get('stack_name')}_{cache_service(plan)}", wanted)
     name = settings.get("name") or ""
     row: Row = {
         "region": host.host,

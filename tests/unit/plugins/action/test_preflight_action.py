@@ -689,6 +689,8 @@ class TestSwarm:
             "nodes": ["worker-1", "worker-2"],
             "port": 8443,
             "publish_mode": "host",
+            "host": result["settings"]["host"],
+            "former_stacks": [],
             "stack_name": result["settings"]["stack_name"],
             "image": result["settings"]["image"],
             "resolve_image": "always",

@@ -47,6 +47,12 @@ def test_a_plan_is_the_modules() -> None:
     assert plan(PLANNED) == (PLANNED, [])
 
 
+def test_what_is_to_be_deployed_comes_as_docker_reads_it() -> None:
+    definition = {"services": {"registry": {"image": "x", "environment": {"A": "$B"}}}}
+    result, _warnings = plan({**PLANNED, "definition": definition})
+    assert result["compose"] == {"services": {"registry": {"image": "x", "environment": {"A": "$$B"}}}}
+
+
 @pytest.mark.parametrize(
     ("known", "region"), [(fact(), "region-asia"), (fact(name=""), "asia"), ({}, "asia"), ({"settings": None}, "asia")]
 )

@@ -49,6 +49,8 @@ class Swarm:
             }
         ]
         self.logs: dict[str, bytes] = {}
+        self.labels: dict[str, str] = {}
+        self.more_nodes: list[dict[str, t.Any]] = []
         self.registry = Reply(200, b"{}")
 
     def __call__(self, request: Request) -> Reply:
@@ -66,8 +68,9 @@ class Swarm:
                     "ID": "n",
                     "Description": {"Hostname": "n1"},
                     "Status": {"State": "ready"},
-                    "Spec": {"Availability": "active", "Role": "manager"},
-                }
+                    "Spec": {"Availability": "active", "Role": "manager", "Labels": self.labels},
+                },
+                *self.more_nodes,
             ],
             "configs": [],
             "secrets": [],
@@ -130,6 +133,32 @@ def test_a_plan_shows_the_ports_that_the_cache_publishes(site: Site, swarm: Swar
     assert "published_ports" not in run_module("stack_plan", name="st", **engine(site))
 
 
+def test_a_plan_is_for_the_service_that_the_stack_has(site: Site, swarm: Swarm) -> None:
+    swarm.service["Spec"]["Name"] = "st_registry"
+    result = run_module("stack_plan", name="st", definition=DEFINITION, **engine(site))
+    assert (result["service"], result["steps"], result["move"]) == ("registry", [], {})
+    assert result["definition"] == {"services": {"registry": {"image": "cache:1"}}}
+    swarm.service["Spec"]["TaskTemplate"] = {"ContainerSpec": {"Image": "cache:0"}}
+    result = run_module("stack_plan", name="st", definition=DEFINITION, **engine(site))
+    (step,) = result["steps"]
+    assert (step["action"], step["name"]) == ("update", "st_registry")
+    said = "Service st_registry was not deployed by dtr.cache: it is taken over and updated in place"
+    assert said in json.dumps(result["warnings"])
+
+
+def test_a_plan_names_the_node_that_loses_the_label_and_its_replica(site: Site, swarm: Swarm) -> None:
+    options: dict[str, t.Any] = {"name": "st", "definition": DEFINITION, **engine(site)}
+    swarm.labels["dtr.cache"] = "true"
+    assert "warnings" not in run_module("stack_plan", node_labels={"n1": {"dtr.cache": "true"}}, **options)
+    other = {"Description": {"Hostname": "n2"}, "Spec": {"Labels": {}}, "ID": "n2", "Status": {"State": "ready"}}
+    swarm.more_nodes.append(other)
+    result = run_module("stack_plan", node_labels={"n2": {"dtr.cache": "true"}}, **options)
+    assert (
+        "Node n1 has the label of the cache's nodes, and dtr_cache_nodes does not name it: a deployment takes the "
+        "label away, and the replica of the cache there ends. To keep the node, name it in dtr_cache_nodes."
+    ) in json.dumps(result["warnings"])
+
+
 def test_a_plan_tells_that_docker_would_keep_an_image(site: Site, swarm: Swarm) -> None:
     swarm.service["Spec"]["TaskTemplate"] = {"ContainerSpec": {"Image": "cache:0"}}
     result = run_module("stack_plan", name="st", definition=DEFINITION, **engine(site))
@@ -167,6 +196,7 @@ def test_the_registry_of_another_image_is_asked_first_as_docker_will_ask_it(
 ) -> None:
     monkeypatch.setattr(prerequisites, "missing_requirements", list)
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    swarm.service["Spec"]["TaskTemplate"] = {"ContainerSpec": {**CONTAINER, "Command": ["/start.sh", "/config.yml"]}}
     (tmp_path / "config.json").write_text('{"auths": {"registry.example.org": {"auth": "dXNlcjpwYXNz"}}}')
     image = "registry.example.org/team/cache:2"
     options = {"name": "st", **engine(site), "definition": {"services": {"cache": {"image": image}}}}

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 import pytest
@@ -12,6 +13,7 @@ from ansible_collections.dtr.cache.tests.unit.support.stacks import (
     FAILED,
     OLD_SPEC,
     moment,
+    service,
     task,
 )
 
@@ -118,3 +120,25 @@ def test_one_that_was_cut_off_when_it_moved_is_known(state: str) -> None:
     old["Status"]["ContainerStatus"] = {"ExitCode": 137}
     assert [each["exit_code"] for each in cut_off(moment(old, new), {old["ID"]: True})] == [137]
     assert cut_off(moment(old, new), {old["ID"]: False, new["ID"]: True}) == []
+
+
+@pytest.mark.parametrize(
+    ("running", "replicas", "seconds"),
+    [
+        # Told to stop, a replica still takes requests for two seconds.
+        (["05"], 0, 3.0),
+        (["01"], 0, 0.0),
+        # One replica of the new stack ran before the last of the former one was ended.
+        (["05", "30"], 0, 3.0),
+        # A port that was taken from a service serves nobody from then on.
+        (["05"], 2, 5.0),
+        ([], 0, None),
+    ],
+)
+def test_where_another_stack_is_replaced_it_counts_from_when_that_gave_up_the_port(
+    running: list[str], replicas: int, seconds: float | None
+) -> None:
+    former = {**service(replicas), "UpdatedAt": "2026-01-01T00:00:00Z"}
+    tasks = [task(at=f"2026-01-01T00:00:{second}Z") for second in running]
+    now = dataclasses.replace(moment(*tasks, task("starting")), former=[(former, [])])
+    assert gap_seconds(now) == seconds

@@ -22,6 +22,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.swarm.views import (
     undeclared_parts,
     wanted_service,
 )
+from ansible_collections.dtr.cache.tests.unit.support import hand_made
 from ansible_collections.dtr.cache.tests.unit.support.plans import DEFINITION, LIVE_SPEC, item, node, swarm, wanted
 
 
@@ -384,3 +385,89 @@ def test_an_image_that_is_not_known_is_not_compared(
     steps = plan(swarm(LIVE_SPEC), wanted(definition=definition)).steps
     assert ["image" in step["detail"] for step in steps if step["kind"] == "service"] == [False]
     assert undeclared_parts("dtr-cache", "cache", {"Spec": LIVE_SPEC}, definition).count("image") == 0
+
+
+BY_DOCKER = {"com.docker.stack.namespace": "dtr-cache"}
+MADE_BY_HAND = {
+    **{f"dtr-cache_{file}": {"CreatedAt": "2025-01-01", "Spec": {"Labels": BY_DOCKER}} for file in hand_made.SECRETS},
+    # Rotated by hand once, and forgotten.
+    "dtr-cache_old.key.pem": {"CreatedAt": "2024-01-01", "Spec": {"Labels": BY_DOCKER}},
+    "unrelated": {"CreatedAt": "2024-01-01", "Spec": {"Labels": None}},
+}
+KEY = "dtr-cache_cache.key.pem_0123456789ab"
+OURS: dict[str, t.Any] = {"secrets": [KEY], "config": "dtr-cache_config.yml_0123456789ab"}
+BY_HAND: dict[str, t.Any] = {"secrets": ["my-key"], "config": "my-config"}
+
+
+def hand_swarm(service: dict[str, t.Any], secrets: dict[str, t.Any], **changes: t.Any) -> Swarm:
+    existing = {**secrets, KEY: item("cache.key.pem")}
+    return swarm(LIVE_SPEC, services={"cache": service}, secrets=existing, **changes)
+
+
+def outdated(live: Swarm, **changes: t.Any) -> list[str]:
+    made = plan(live, wanted(secrets=[KEY], **changes))
+    return [step["name"] for step in made.steps if (step["kind"], step["action"]) == ("secret", "remove")]
+
+
+def test_what_is_made_by_hand_is_taken_over_and_outdated_like_what_is_not() -> None:
+    untouched = hand_swarm(hand_made.service(), MADE_BY_HAND)
+    assert plan(untouched, wanted()).taken_over == ["dtr-cache_cache"]
+    # What runs becomes what Swarm can go back to, and what nobody uses nor has a new version of goes at once.
+    assert outdated(untouched, keep_versions=0) == ["dtr-cache_old.key.pem"]
+    # The update after it, and from then on what is kept is kept for each file.
+    updated = hand_swarm(hand_made.service(**OURS, before=hand_made.template()), MADE_BY_HAND)
+    assert plan(updated, wanted()).taken_over == []
+    assert outdated(updated, keep_versions=1) == [
+        "dtr-cache_cache.cert.pem",
+        "dtr-cache_dtr.cert.pem",
+        "dtr-cache_old.key.pem",
+    ]
+    assert "dtr-cache_cache.key.pem" in outdated(updated, keep_versions=0)
+
+
+def test_what_has_no_label_goes_with_the_version_of_the_service_that_used_it() -> None:
+    secrets = {"my-key": {"CreatedAt": "2024", "Spec": {}}, "debug": {"CreatedAt": "2024", "Spec": {}}}
+    assert outdated(hand_swarm(hand_made.service(**BY_HAND), secrets), keep_versions=0) == []
+    before = hand_made.service(**OURS, before=hand_made.template(**BY_HAND))
+    assert outdated(hand_swarm(before, secrets)) == ["my-key"]
+    # A run that was killed after the update finds it in what Swarm remembers of ended replicas.
+    ended = [{"ServiceID": "dtr-cache_cache", "Spec": hand_made.template(**BY_HAND)}]
+    killed = hand_swarm(hand_made.service(**OURS, before=hand_made.template(**OURS)), secrets, tasks=ended)
+    assert outdated(killed) == ["my-key"]
+    # What somebody added to a version of this collection is somebody's.
+    added = hand_made.template(secrets=[KEY, "debug"], config=OURS["config"])
+    assert outdated(hand_swarm(hand_made.service(**OURS, before=added), secrets)) == []
+
+
+def test_with_other_services_in_the_stack_only_what_the_cache_used_is_its_own() -> None:
+    other = hand_made.service("dtr-cache_web", image="x", config="", secrets=["dtr-cache_old.key.pem"], command=())
+    live = swarm(
+        LIVE_SPEC,
+        services={"cache": hand_made.service(**OURS, before=hand_made.template(**BY_HAND)), "web": other},
+        secrets={**MADE_BY_HAND, "my-key": {"CreatedAt": "2024", "Spec": {}}},
+    )
+    assert outdated(live, keep_versions=0) == ["my-key"]
+    with pytest.raises(Failure) as caught:
+        plan_removal(live, wanted())
+    assert caught.value.message == (
+        "Stack dtr-cache is not removed, as it also has what is no content cache: dtr-cache_web."
+    )
+    assert caught.value.hint == "Remove the cache's service alone with: docker service rm dtr-cache_cache"
+
+
+def test_a_removal_takes_what_was_made_by_hand() -> None:
+    live = swarm(
+        LIVE_SPEC,
+        services={"registry": hand_made.service("dtr-cache_registry", secrets=["my-key"], config="my-config")},
+        configs={"my-config": hand_made.config(), "site": hand_made.config({"a": 1})},
+        secrets={**MADE_BY_HAND, "my-key": {"CreatedAt": "2024", "Spec": {}}},
+    )
+    steps = plan_removal(live, wanted(service="registry")).steps
+    names = {step["name"] for step in steps}
+    assert {"dtr-cache_registry", "my-config", "my-key", *MADE_BY_HAND} - names == {"unrelated"}
+    assert not {"site", "unrelated"} & names
+
+
+def test_nodes_that_lose_the_label_unasked_are_named() -> None:
+    nodes = {"worker-1": node(), "worker-2": node(**{"dtr.cache": "true"})}
+    assert plan(swarm(LIVE_SPEC, nodes=nodes), wanted()).unlabelled == ["worker-2"]

@@ -11,8 +11,10 @@ import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.swarm import prerequisites
 from ansible_collections.dtr.cache.plugins.module_utils.swarm.model import by_host_name
+from ansible_collections.dtr.cache.tests.unit.support import hand_made
 
 PORT = 443
+OWN_IMAGE = "docker/dtr-content-cache:2.7.6"
 
 
 def node(
@@ -30,9 +32,9 @@ def service(name: str, stack: str = "", mode: str = "host", port: int = PORT, im
     return {
         "ID": name,
         "Spec": {
-            "Name": name,
+            "Name": "cache_cache" if name == "own" else name,
             "Labels": {"com.docker.stack.namespace": stack} if stack else None,
-            "TaskTemplate": {"ContainerSpec": {"Image": image}},
+            "TaskTemplate": {"ContainerSpec": {"Image": image or (OWN_IMAGE if name == "own" else "")}},
         },
         "Endpoint": {"Ports": [{"PublishedPort": port, "TargetPort": 443, "PublishMode": mode}]},
     }
@@ -53,9 +55,11 @@ class Engine:
         tasks: t.Sequence[t.Any] = (),
         others: t.Sequence[t.Any] = (),
         registry: tuple[int, str] | Failure = (200, ""),
+        configs: t.Mapping[str, t.Any] | None = None,
     ) -> None:
         self._nodes, self._services, self._tasks, self._others = nodes, services, tasks, others
         self._registry = registry
+        self._configs = dict(configs or {})
         self.asked: list[tuple[str, bool]] = []
 
     def nodes(self) -> dict[str, t.Any]:
@@ -64,9 +68,11 @@ class Engine:
     def all_services(self) -> list[t.Any]:
         return list(self._services)
 
+    def configs(self) -> dict[str, t.Any]:
+        return self._configs
+
     def tasks_of(self, stack: str) -> list[t.Any]:
-        assert stack == "cache"
-        return list(self._tasks)
+        return list(self._tasks) if stack in ("cache", "dtr-cache") else []
 
     def all_tasks(self) -> list[t.Any]:
         return [*self._tasks, *self._others]
@@ -353,3 +359,66 @@ def test_what_is_missing_is_one_sentence_with_the_packages(
     (sentence,) = prerequisites.missing_requirements()
     assert f" lacks {lacks}" in sentence
     assert f"; install {install} there, or let dtr_cache_install_requirements" in sentence
+
+
+CONFIGS = {"dtr-cache_config.yml": hand_made.config()}
+HOST = "cache-asia.example.org"
+
+
+@pytest.mark.parametrize("mode", ["ingress", "host"])
+def test_this_cache_in_another_stack_is_named_with_both_ways_on(mode: str) -> None:
+    old = hand_made.service(mode=mode)
+    (problem,), _warnings = asked(
+        Engine([node("n1")], [old], configs=CONFIGS), publish_mode=mode, host=HOST, stack_name="cache"
+    )
+    assert problem == (
+        "dtr_cache_port: 443 is published by service dtr-cache_cache of stack dtr-cache already. It is this cache in "
+        "another stack (image docker/dtr-content-cache:2.7.6, http.host https://cache-asia.example.org): keep that "
+        "stack with dtr_cache_stack_name: dtr-cache, or let the deployment replace it with "
+        "dtr_cache_former_stack_names: [dtr-cache]. Its accounts stay with both"
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "mode", "end"),
+    [
+        # Another cache on other nodes is nobody's business, on the mesh its port is.
+        ({}, "host", None),
+        ({"mode": "ingress"}, "ingress", "stack dtr-cache already"),
+        # A cache that says nothing of its host may be another one, on other nodes.
+        ({"config": ""}, "host", None),
+        ({"config": "", "mode": "ingress"}, "ingress", "Its accounts stay with both"),
+        (
+            {"stack": "", "mode": "ingress", "config": ""},
+            "ingress",
+            "made without a stack (image docker/dtr-content-cache:2.7.6): remove it right before the deployment, with "
+            "docker service rm dtr-cache_cache",
+        ),
+    ],
+)
+def test_other_caches_are_told_from_this_one(old: dict[str, t.Any], mode: str, end: str | None) -> None:
+    engine = Engine([node("n1")], [hand_made.service(**old)], configs=CONFIGS)
+    found, _warnings = asked(engine, publish_mode=mode, host="cache-europe.example.org", stack_name="cache")
+    assert len(found) == (end is not None)
+    assert all(problem.endswith(str(end)) for problem in found)
+
+
+def test_a_former_stack_has_the_port_until_it_is_replaced(answering: set[str]) -> None:
+    answering.add("address-of-n1")
+    engine = Engine([node("n1")], [hand_made.service()], [task("n1", service="dtr-cache_cache")], configs=CONFIGS)
+    former: dict[str, t.Any] = {"stack_name": "cache", "former_stacks": ["dtr-cache", "gone"]}
+    assert asked(engine, host=HOST, **former) == ([], [])
+    (problem,), _warnings = asked(engine, host="cache-europe.example.org", **former)
+    assert problem.startswith("dtr_cache_former_stack_names: stack dtr-cache is not replaced: it is the cache of")
+
+
+def test_two_services_of_the_stack_on_one_port_are_refused() -> None:
+    services = [hand_made.service("cache_cache", "cache"), hand_made.service("cache_registry", "cache")]
+    (problem,), _warnings = asked(Engine([node("n1")], services, configs=CONFIGS), host=HOST)
+    assert problem.startswith("dtr_cache_port: two services of stack cache cannot both have port 443: cache_cache is")
+
+
+def test_the_image_of_what_is_taken_over_is_not_asked_for() -> None:
+    engine = Engine([node("n1")], [hand_made.service("cache_registry", "cache")], configs=CONFIGS)
+    asked(engine, host=HOST, image=OWN_IMAGE, resolve_image="always")
+    assert engine.asked == []

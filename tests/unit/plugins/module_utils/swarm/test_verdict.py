@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 import pytest
@@ -17,6 +18,7 @@ from ansible_collections.dtr.cache.tests.unit.support.stacks import (
     SPEC,
     moment,
     node,
+    service,
     task,
 )
 
@@ -135,3 +137,38 @@ def test_what_runs_has_not_converged_when_it_is_not_what_was_declared() -> None:
 def test_why_replicas_do_not_run_is_told_before_what_is_not_as_declared() -> None:
     homeless = moment(task("pending", node="", error=NO_NODE))
     assert verdicts.judge(homeless, definition=ANOTHER).verdict == "no_node"
+
+
+PORT = {
+    "EndpointSpec": {"Ports": [{"Protocol": "tcp", "TargetPort": 443, "PublishedPort": 443, "PublishMode": "host"}]}
+}
+TWO = {"n1": node("worker-1", a="b"), "n2": node("worker-2", a="b"), "n3": node("worker-3", availability="drain")}
+
+
+@pytest.mark.parametrize(
+    ("former", "holding", "running", "verdict"),
+    [
+        (2, ["n1", "n2"], 0, "converged"),
+        (1, ["n1"], 1, "converged"),
+        (1, ["n1"], 0, None),
+        # Swarm has not yet chosen which of them is too many.
+        (1, ["n1", "n2"], 0, None),
+        (1, ["n3"], 1, None),
+        (1, ["n3"], 2, "converged"),
+        (0, [], 1, None),
+        (0, [], 2, "converged"),
+    ],
+)
+def test_a_replica_that_waits_for_a_port_of_a_former_service_is_not_waited_for(
+    former: int, holding: list[str], running: int, verdict: str | None
+) -> None:
+    own = moment(*[task()] * running, *[task("pending", node="", error="")] * (2 - running), nodes=TWO, replicas=2)
+    own.services["cache"]["Spec"].update(PORT)
+    old = service(former)
+    old["Spec"].update(PORT)
+    now = dataclasses.replace(own, former=[(old, [task(node=each) for each in holding])])
+    assert verdicts.judge(now).verdict == verdict
+    # One without the port holds nothing.
+    assert verdicts.judge(dataclasses.replace(own, former=[(service(2), now.former[0][1])])).verdict == (
+        "converged" if running == 2 else None
+    )

@@ -28,7 +28,7 @@ SWITCHES = (
 LISTS = (
     *("nodes", "upstreams", "upstream_cas", "requirements", "warm_images", "warm_platforms", "source_files"),
     *("allowed_networks", "client_registries", "client_runtimes", "client_cas", "ignore_variables"),
-    *("hosts", "serial"),
+    *("hosts", "serial", "former_stack_names"),
 )
 MAPPINGS = (*("storage", "config_extra", "environment", "resources", "update_config", "assignments", "service_extra"),)
 

@@ -254,6 +254,10 @@ TABLE: dict[str, list[t.Any]] = {
     "stack_name": [
         *("my stack", "-a", "_a", "a.b", "a/b", "a:b", "ä", "a" * 31, "a,b", "$STACK", "a\u200b", "..", "a'b"),
     ],
+    "former_stack_names": [
+        *(["my stack"], "-a", ["_a"], "a/b", ["a:b"], ["ä"], ["a" * 64], "$STACK", ["a\u200b"], ["a'b"], "dtr-cache"),
+        *(["other", "dtr-cache"], ["other", "a b"]),
+    ],
     "nodes": [
         *([], "worker-1,worker-1", "worker-1 worker-2", "worker 1", ["worker-1", "worker-1"], ["a/b"], ["-a"], ["ä"]),
         *(["a:b"], ["node.id == x"], ["*"], ["a" * 254], ["worker-1", {"name": "x"}], ["worker-1", ["worker-2"]], ","),

@@ -70,6 +70,11 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
         "dtr_cache_update_config: order: 'first' is none of start-first, stop-first",
     ),
     ({"stack_name": "my stack"}, "dtr_cache_stack_name: 'my stack' is not a stack's name"),
+    ({"former_stack_names": "my stack"}, "dtr_cache_former_stack_names: 'my stack' is not a stack's name"),
+    (
+        {"former_stack_names": ["old", "a"], "stack_name": "a"},
+        "dtr_cache_former_stack_names: a is the stack of dtr_cache_stack_name itself, which is updated in place",
+    ),
     ({"resolve_image": "sometimes"}, "dtr_cache_resolve_image: 'sometimes' is none of"),
     ({"min_days": "soon"}, "dtr_cache_min_days: 'soon' is not a whole number from 0 to 3650"),
     ({"keep_versions": "-1"}, "dtr_cache_keep_versions: '-1' is not a whole number from 0 to 100"),

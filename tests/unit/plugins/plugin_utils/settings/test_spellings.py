@@ -59,6 +59,7 @@ SWITCH_NAMES = [
 ]
 LISTS: dict[str, list[list[str]]] = {
     "nodes": [["worker-1", "worker-2"], ["worker-1", "worker-2", "worker-3"]],
+    "former_stack_names": [["asia-cache", "old.cache_1"]],
     "upstreams": [["https://asia.example.org", "https://[2001:db8::1]:8443"]],
     "requirements": [["python3-docker"]],
     "warm_platforms": [["linux/amd64", "linux/arm64"], ["all"]],

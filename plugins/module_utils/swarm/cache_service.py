@@ -1,0 +1,100 @@
+# Copyright: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which service of a stack is the cache, whoever made it, and what of the stack stands against deploying it there."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .live_cache import is_content_cache
+from .model import Raw
+from .objects import is_of_collection
+
+# What the vendor's documents call it, and so what a stack without one gets.
+SERVICE = "cache"
+
+
+def cache_service(
+    stack: str, services: t.Mapping[str, Raw], configs: t.Mapping[str, Raw], image: str, port: int = 0
+) -> str:
+    """The name of the stack's service that is the cache; that of the documents where the stack has none.
+
+    Args:
+        stack: The stack.
+        services: The stack's services by their names without the stack's.
+        configs: The Docker configs of the Swarm by their names.
+        image: The image that is wanted.
+        port: The port that the cache publishes: of several caches in one stack, the one that has it.
+    """
+    names = _caches(stack, services, configs, image)
+    if SERVICE in names or not names:
+        return SERVICE
+    publishing = [name for name in names if publishes(services[name], port)]
+    chosen = names if len(names) == 1 else publishing
+    return chosen[0] if len(chosen) == 1 else SERVICE
+
+
+def stack_problems(
+    stack: str, services: t.Mapping[str, Raw], configs: t.Mapping[str, Raw], image: str, port: int
+) -> list[str]:
+    """What of the stack's own services stands against deploying the cache there."""
+    own = cache_service(stack, services, configs, image, port)
+    names = _caches(stack, services, configs, image)
+    if own not in names and len(names) > 1:
+        return [
+            f"dtr_cache_stack_name: stack {stack} has {len(names)} content caches ({_listed(stack, names)}), and not "
+            f"exactly one of them publishes port {port}; remove those that are not this cache with docker service rm, "
+            "or give this cache a stack of its own with dtr_cache_stack_name"
+        ]
+    if own in services and own not in names:
+        image_of_it = services[own]["Spec"]["TaskTemplate"]["ContainerSpec"].get("Image", "").partition("@")[0]
+        return [
+            f"dtr_cache_stack_name: service {stack}_{own} is no content cache (its image is {image_of_it}), and would "
+            "be replaced by one; give this cache a stack of its own with dtr_cache_stack_name"
+        ]
+    others = [name for name, service in sorted(services.items()) if name != own and publishes(service, port)]
+    if not others:
+        return []
+    if own in services:
+        who = f"{stack}_{own} is the cache, and {_listed(stack, others)} publishes the port as well"
+    else:
+        who = f"{_listed(stack, others)} publishes it, and is no content cache that is known"
+    return [
+        f"dtr_cache_port: two services of stack {stack} cannot both have port {port}: {who}. Remove what is not needed "
+        f"with: docker service rm {' '.join(f'{stack}_{name}' for name in others)}"
+    ]
+
+
+def with_service(definition: t.Mapping[str, t.Any], name: str) -> dict[str, t.Any]:
+    """The definition with its service called as the one that is there, so that it is updated in place."""
+    services = definition.get("services") or {}
+    if name == SERVICE or SERVICE not in services:
+        return dict(definition)
+    renamed = {name if key == SERVICE else key: service for key, service in services.items()}
+    return {**definition, "services": renamed}
+
+
+def publishes(service: Raw, port: int) -> bool:
+    """Whether a service publishes a port, or is about to."""
+    ends = (service["Spec"].get("EndpointSpec") or {}, service.get("Endpoint") or {})
+    return any(item.get("PublishedPort") == port for end in ends for item in end.get("Ports") or [])
+
+
+def is_ours(stack: str, service: Raw) -> bool:
+    """Whether this collection deployed a service, as it runs or before its last update."""
+    specs = (service["Spec"], service.get("PreviousSpec") or {})
+    return any(is_of_collection(stack, spec.get("TaskTemplate") or {}) for spec in specs)
+
+
+def _caches(stack: str, services: t.Mapping[str, Raw], configs: t.Mapping[str, Raw], image: str) -> list[str]:
+    """The content caches, and what this collection deployed whatever somebody has made of it since."""
+    return sorted(
+        name
+        for name, service in services.items()
+        if is_content_cache(service, configs, image) or is_ours(stack, service)
+    )
+
+
+def _listed(stack: str, names: t.Iterable[str]) -> str:
+    return ", ".join(f"{stack}_{name}" for name in names)
