@@ -67,8 +67,8 @@ def deployment_check(cache: Cache, published: t.Sequence[int]) -> Check:
             CLIENT_TO_CACHE,
             "deployment",
             f"{expected}, and the stack publishes {', '.join(map(str, published))}",
-            "Set dtr_cache_port to the port that the stack is to publish, and dtr_cache_public_port to the one that "
-            "clients are to use where that is another, and run dtr.cache.deploy.",
+            "Set dtr_cache_port to the port that clients are to use, and run dtr.cache.deploy. Where a load balancer "
+            "or an address translation has another port for them, dtr_cache_public_port is that one.",
             harmless=True,
         )
     return Check(
