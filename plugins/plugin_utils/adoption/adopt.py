@@ -22,6 +22,7 @@ from .choice import Wish
 from .config import changed_keys, describe_config, describe_config_extra
 from .document import document, vaulted_names
 from .draft import Draft, Live, Vaulted
+from .extras import own_labels
 from .registration import Holders, describe_accounts, describe_registration
 from .service import describe_service, describe_software
 
@@ -29,6 +30,7 @@ from .service import describe_service, describe_software
 _SECRET = "x" * 40
 _CREDENTIALS = '{"type": "service_account"}'
 _PARTS = ("configs", "secrets")
+_LABELS = ("labels", "service_labels")
 
 
 class Adopted(t.NamedTuple):
@@ -186,6 +188,8 @@ def _changes(live: Live, settings: Settings) -> list[str]:
         if key in _PARTS:
             # Their names follow their content.
             old, new = sorted(old or {}), sorted(new or {})
+        elif key in _LABELS:
+            old, new = own_labels(old or {}), new or {}
         if old != new:
             changes.append(f"service: {key}: {_difference(old, new)}")
     keys = changed_keys(live, registry_config(settings))

@@ -16,6 +16,7 @@ from ..settings.presets import PRODUCTS, VERSIONS
 from ..settings.storage import BACKENDS
 from .choice import main_port
 from .draft import Draft, Live
+from .extras import describe_service_extra
 
 _ON_A_LABEL = "node.labels."
 _LAYERS = "/var/lib/registry"
@@ -63,6 +64,7 @@ def describe_service(draft: Draft, live: Live, acceptable: Acceptable) -> None:
     _describe_resources(draft, live)
     _describe_updates(draft, live)
     _describe_volume(draft, live)
+    describe_service_extra(draft, live, acceptable)
 
 
 def _describe_nodes(draft: Draft, live: Live) -> None:
@@ -91,8 +93,24 @@ def _describe_port(draft: Draft, live: Live) -> None:
     port = main_port(live)
     draft.set("publish_mode", port["mode"] if port else "ingress")
     for other in live["ports"]:
-        if other is not port and other != port:
+        if other == port:
+            continue
+        if draft.is_known("metrics_port") and _is_of_metrics(live, other):
+            draft.set("metrics_port", other["published"])
+        else:
             draft.note(f"its service also publishes port {other['published']}, which no variable keeps")
+
+
+def _is_of_metrics(live: Live, port: t.Mapping[str, t.Any]) -> bool:
+    """Whether it is the port at which the registry itself gives its metrics."""
+    http = live["config"]["content"].get("http")
+    debug = http.get("debug") if isinstance(http, dict) else None
+    debug = debug if isinstance(debug, dict) else {}
+    prometheus = debug.get("prometheus")
+    if not isinstance(prometheus, dict) or prometheus.get("enabled") is not True:
+        return False
+    listens = str(debug.get("addr") or "").rpartition(":")[2]
+    return str(port["published"]) == str(port["target"]) == listens and port["mode"] == "host"
 
 
 def _describe_stack(draft: Draft, live: Live) -> None:
