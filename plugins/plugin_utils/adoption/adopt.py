@@ -19,7 +19,7 @@ from ..settings.model import CACHE, SWARM, Settings
 from ..settings.read import read_settings
 from ..settings.reader import MISSING, PREFIX, ControlNode
 from .choice import Wish
-from .config import changed_keys, describe_config, describe_config_extra
+from .config import STORAGE, changed_keys, describe_config, describe_config_extra
 from .document import document, vaulted_names
 from .draft import Draft, Live, Vaulted
 from .extras import own_labels
@@ -169,7 +169,7 @@ def _no_file(path: str) -> bytes:
 def _filled(value: t.Any) -> t.Any:
     """The value with something in the place of each secret."""
     if isinstance(value, Vaulted):
-        return _CREDENTIALS if value.endswith("credentials") else _SECRET
+        return {STORAGE: "{}"}.get(value) or (_CREDENTIALS if value.endswith("credentials") else _SECRET)
     if isinstance(value, dict):
         return {key: _filled(item) for key, item in value.items()}
     return [_filled(item) for item in value] if isinstance(value, list) else value

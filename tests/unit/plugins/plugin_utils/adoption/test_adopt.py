@@ -164,9 +164,12 @@ def test_credentials_are_never_written() -> None:
 def test_a_config_yml_that_nobody_can_read() -> None:
     settings, _problems = read(storage={"s3": {"bucket": "b", "region": "r", "accesskey": "a", "secretkey": "s"}})
     written = adopted(deployed(settings), ContentCache("a1", settings.name, settings.url))
-    for name in ("storage", "config_extra", "upstreams", "blob_ttl"):
+    for name in ("config_extra", "upstreams", "blob_ttl"):
         assert f"\n# dtr_cache_{name}: " in written.text
         assert name not in variables(written)
+    # Nothing is deployed without it.
+    assert variables(written)["storage"] == "{{ vault_dtr_cache_storage }}"
+    assert written.vaulted == ["vault_dtr_cache_storage"]
     assert "it is a Docker secret, which nobody can read" in written.text
     # Without a host in config.yml, only a name says which of DTR's entries it is.
     assert "if it is one of region-asia (https://cache.example.org:443), set dtr_cache_name" in written.notes[0]
