@@ -181,8 +181,6 @@ def _changes(live: Live, settings: Settings) -> list[str]:
     before = {key: value for key, value in live["view"].items() if key != "image"}
     after = wanted_service(settings.stack_name, "cache", definition)
     changes = []
-    if live["service_name"] != "cache":
-        changes.append(f"service: it is called {live['service_name']}, and cache in a stack of dtr.cache")
     for key in sorted({*before, *after} - {"image", "environment", "mounts"}):
         old, new = before.get(key), after.get(key)
         if key in _PARTS:
