@@ -161,7 +161,9 @@ def _declared_image(spec: Raw) -> str:
 
 def _mount(mount: Raw) -> dict[str, t.Any]:
     driver = (mount.get("VolumeOptions") or {}).get("DriverConfig") or {}
-    options = {str(key): str(value) for key, value in (driver.get("Options") or {}).items()}
+    size = (mount.get("TmpfsOptions") or {}).get("SizeBytes")
+    given = driver.get("Options") or ({"size": size} if size else {})
+    options = {str(key): str(value) for key, value in given.items()}
     return {
         "kind": str(mount.get("Type") or ""),
         "source": str(mount.get("Source") or ""),

@@ -13,7 +13,7 @@ import typing as t
 
 from ...module_utils.common.failure import Failure
 from ...module_utils.dtr.model import ContentCache
-from ...module_utils.swarm.views import wanted_service
+from ...module_utils.swarm.views import View, wanted_service
 from ..deployment.definition import registry_config, stack_definition, swarm_objects
 from ..settings.model import CACHE, SWARM, Settings
 from ..settings.read import read_settings
@@ -22,7 +22,7 @@ from .choice import Wish
 from .config import STORAGE, changed_keys, describe_config, describe_config_extra
 from .document import document, vaulted_names
 from .draft import Draft, Live, Vaulted
-from .extras import own_labels
+from .extras import describe_grace_period, own_labels
 from .registration import Holders, describe_accounts, describe_registration
 from .service import describe_service, describe_software
 
@@ -103,6 +103,8 @@ def adopt(live: Live, entries: t.Sequence[ContentCache], holders: Holders, place
     settings, _problems = _read(draft)
     if live["config"]["content"]:
         describe_config_extra(draft, live, registry_config(settings), settings.storage, settings.port)
+    settings, _problems = _read(draft)
+    describe_grace_period(draft, live, _wanted(settings)["stop_grace_period"])
     _ask_for_identity(draft)
     accounts = describe_accounts(draft, entries, holders)
     settings, problems = _read(draft)
@@ -177,9 +179,8 @@ def _filled(value: t.Any) -> t.Any:
 
 def _changes(live: Live, settings: Settings) -> list[str]:
     """What of the service and of C(config.yml) is not as a deployment makes it."""
-    definition = stack_definition(settings, swarm_objects(settings, "DTR's CA"))
     before = {key: value for key, value in live["view"].items() if key != "image"}
-    after = wanted_service(settings.stack_name, "cache", definition)
+    after = _wanted(settings)
     changes = []
     for key in sorted({*before, *after} - {"image", "environment", "mounts"}):
         old, new = before.get(key), after.get(key)
@@ -192,6 +193,12 @@ def _changes(live: Live, settings: Settings) -> list[str]:
             changes.append(f"service: {key}: {_difference(old, new)}")
     keys = changed_keys(live, registry_config(settings))
     return [*changes, *([f"config.yml: {', '.join(keys)}"] if keys else [])]
+
+
+def _wanted(settings: Settings) -> View:
+    """The service as a deployment makes it."""
+    definition = stack_definition(settings, swarm_objects(settings, "DTR's CA"))
+    return wanted_service(settings.stack_name, "cache", definition)
 
 
 def _difference(old: t.Any, new: t.Any) -> str:

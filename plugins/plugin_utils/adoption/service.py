@@ -16,7 +16,7 @@ from ..settings.presets import PRODUCTS, VERSIONS
 from ..settings.storage import BACKENDS
 from .choice import main_port
 from .draft import Draft, Live
-from .extras import describe_service_extra
+from .extras import describe_service_extra, is_kept
 
 _ON_A_LABEL = "node.labels."
 _LAYERS = "/var/lib/registry"
@@ -95,7 +95,7 @@ def _describe_port(draft: Draft, live: Live) -> None:
     for other in live["ports"]:
         if other == port:
             continue
-        if draft.is_known("metrics_port") and _is_of_metrics(live, other):
+        if _is_of_metrics(live, other):
             draft.set("metrics_port", other["published"])
         else:
             draft.note(f"its service also publishes port {other['published']}, which no variable keeps")
@@ -181,6 +181,8 @@ def _describe_volume(draft: Draft, live: Live) -> None:
     volume: str | dict[str, t.Any] | None = None
     comment: list[str] = []
     for mount in live["mounts"]:
+        if is_kept(mount):
+            continue
         if mount["target"].rstrip("/") != folder.rstrip("/") or not is_of_use:
             draft.note(f"the {mount['kind']} {mount['source']} at {mount['target']} is not kept: no variable mounts it")
             continue

@@ -7,11 +7,8 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from ansible_collections.dtr.cache.tests.unit.support.adopted import VOCABULARY, adopted, variables
+from ansible_collections.dtr.cache.tests.unit.support.adopted import adopted, variables
 from ansible_collections.dtr.cache.tests.unit.support.live import vendors
-
-KNOWN = {**VOCABULARY, "dtr_cache_service_extra": {}, "dtr_cache_metrics_port": None}
-UNKNOWN = {name: value for name, value in VOCABULARY.items() if name != "dtr_cache_service_extra"}
 
 
 def live_with(**parts: t.Any) -> dict[str, t.Any]:
@@ -38,25 +35,31 @@ def live_with(**parts: t.Any) -> dict[str, t.Any]:
     ids=str,
 )
 def test_a_key_of_the_compose_file(part: dict[str, t.Any], extra: dict[str, t.Any] | None) -> None:
-    written = adopted(live_with(**part), vocabulary=KNOWN)
+    written = adopted(live_with(**part))
     assert variables(written)["service_extra"] == (extra or part)
-    (key,) = extra or part
-    older = adopted(live_with(**part), vocabulary=UNKNOWN)
-    assert f"{key} of its service is not kept: no variable sets it" in older.notes
-    assert "service_extra" not in variables(older)
+    assert written.notes == [] and "service" not in " ".join(written.changes[2:])
 
 
 def test_labels_that_the_platform_gave_are_no_change() -> None:
     labels = {"com.docker.ucp.collection": "x"}
     written = adopted(live_with(labels=labels, service_labels=labels))
     assert not any("labels" in change for change in written.changes)
-    assert any("labels" in change for change in adopted(live_with(labels={"team": "a"}), vocabulary=UNKNOWN).changes)
+    assert written.notes == []
+
+
+def test_what_the_variable_refuses_is_named() -> None:
+    written = adopted(live_with(sysctls={"kernel.panic": "1"}))
+    assert written.notes[0].startswith("sysctls of its service is not kept: ") and "kernel.panic" in written.notes[0]
+    assert "service_extra" not in variables(written)
+
+
+def test_more_time_for_the_last_requests_is_kept() -> None:
+    assert variables(adopted(live_with(stop_grace_period="120s")))["service_extra"] == {"stop_grace_period": "120s"}
+    assert "service_extra" not in variables(adopted(live_with(stop_grace_period="40s")))
 
 
 def test_a_credential_is_not_kept() -> None:
-    written = adopted(
-        live_with(logging={"driver": "splunk", "options": {"splunk-token": "(secret)"}}), vocabulary=KNOWN
-    )
+    written = adopted(live_with(logging={"driver": "splunk", "options": {"splunk-token": "(secret)"}}))
     assert "service_extra" not in variables(written)
     assert written.notes[0].startswith("logging of its service holds a credential")
 
@@ -64,7 +67,7 @@ def test_a_credential_is_not_kept() -> None:
 def test_the_port_of_the_metrics() -> None:
     live = vendors(("http.debug", {"addr": "0.0.0.0:5001", "prometheus": {"enabled": True}}))
     port = {"published": 5001, "target": 5001, "protocol": "tcp", "mode": "host"}
-    found = variables(adopted({**live, "ports": [*live["ports"], port]}, vocabulary=KNOWN))
+    found = variables(adopted({**live, "ports": [*live["ports"], port]}))
     assert (found["port"], found["metrics_port"]) == (443, 5001)
     elsewhere = {**live, "ports": [*live["ports"], {**port, "published": 9001}]}
-    assert any("also publishes port 9001" in note for note in adopted(elsewhere, vocabulary=KNOWN).notes)
+    assert any("also publishes port 9001" in note for note in adopted(elsewhere).notes)
