@@ -53,6 +53,20 @@ def public_address(live: Live) -> Address:
     return address_of(given) if isinstance(given, str) and given.strip() else Address("", None)
 
 
+def metrics_port(live: Live) -> int | None:
+    """The port of the nodes at which the registry gives its metrics, as C(dtr_cache_metrics_port) publishes it."""
+    http = live["config"]["content"].get("http")
+    debug = (http if isinstance(http, dict) else {}).get("debug")
+    debug = debug if isinstance(debug, dict) else {}
+    prometheus = debug.get("prometheus")
+    if not isinstance(prometheus, dict) or prometheus.get("enabled") is not True:
+        return None
+    listens = str(debug.get("addr") or "").rpartition(":")[2]
+    of_nodes = [port for port in live["ports"] if port["mode"] == "host" and port["protocol"] == "tcp"]
+    same = (int(port["target"]) for port in of_nodes if port["published"] == port["target"])
+    return next((number for number in same if str(number) == listens), None)
+
+
 def main_port(live: Live) -> t.Mapping[str, t.Any] | None:
     """The port of the service that leads to the registry; None where none is published."""
     ports = [port for port in live["ports"] if port["protocol"] == "tcp" and port["published"]]

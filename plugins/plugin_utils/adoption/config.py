@@ -14,7 +14,7 @@ from ...module_utils.common.urls import canonical_server
 from ...module_utils.swarm.compose import duration
 from ...module_utils.swarm.described_caches import SECRET
 from ...module_utils.swarm.live_cache import MIDDLEWARE, downstream_options
-from ..settings.config_extra import config_problems
+from ..settings.config_extra import OF_METRICS, config_problems
 from ..settings.presets import PRODUCTS
 from .draft import Draft, Live, Vaulted
 
@@ -64,7 +64,12 @@ def describe_config(draft: Draft, live: Live, registry_url: str) -> None:
 
 
 def describe_config_extra(
-    draft: Draft, live: Live, rendered: Config, storage: t.Mapping[str, t.Any], port: int | None
+    draft: Draft,
+    live: Live,
+    rendered: Config,
+    storage: t.Mapping[str, t.Any],
+    port: int | None,
+    metrics_port: int | None,
 ) -> None:
     """What C(config.yml) has beyond what a deployment writes anyway.
 
@@ -74,10 +79,12 @@ def describe_config_extra(
         rendered: C(config.yml) as those variables make it.
         storage: Its section C(storage).
         port: The cache's port.
+        metrics_port: That of its metrics, if it publishes them.
     """
     extra: dict[str, t.Any] = {}
+    elsewhere = (*_ELSEWHERE, *(OF_METRICS if metrics_port else ()))
     for path, value in _leaves(live["config"]["content"]):
-        if _begins_with_any(path, _ELSEWHERE) or _at(rendered, path) == value or value in (None, {}):
+        if _begins_with_any(path, elsewhere) or _at(rendered, path) == value or value in (None, {}):
             continue
         problems = list(config_problems(_nested(path, value), storage, port))
         if problems:

@@ -14,7 +14,7 @@ from ...module_utils.swarm.live_cache import downstream_options
 from ...module_utils.swarm.views import wanted_service
 from ..settings.presets import PRODUCTS, VERSIONS
 from ..settings.storage import BACKENDS
-from .choice import main_port
+from .choice import main_port, metrics_port
 from .draft import Draft, Live
 from .extras import describe_service_extra, is_kept
 
@@ -92,25 +92,11 @@ def _describe_nodes(draft: Draft, live: Live) -> None:
 def _describe_port(draft: Draft, live: Live) -> None:
     port = main_port(live)
     draft.set("publish_mode", port["mode"] if port else "ingress")
+    metrics = metrics_port(live)
+    draft.set_unless_default("metrics_port", metrics)
     for other in live["ports"]:
-        if other == port:
-            continue
-        if _is_of_metrics(live, other):
-            draft.set("metrics_port", other["published"])
-        else:
+        if other != port and other["published"] != metrics:
             draft.note(f"its service also publishes port {other['published']}, which no variable keeps")
-
-
-def _is_of_metrics(live: Live, port: t.Mapping[str, t.Any]) -> bool:
-    """Whether it is the port at which the registry itself gives its metrics."""
-    http = live["config"]["content"].get("http")
-    debug = http.get("debug") if isinstance(http, dict) else None
-    debug = debug if isinstance(debug, dict) else {}
-    prometheus = debug.get("prometheus")
-    if not isinstance(prometheus, dict) or prometheus.get("enabled") is not True:
-        return False
-    listens = str(debug.get("addr") or "").rpartition(":")[2]
-    return str(port["published"]) == str(port["target"]) == listens and port["mode"] == "host"
 
 
 def _describe_stack(draft: Draft, live: Live) -> None:

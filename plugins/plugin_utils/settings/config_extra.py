@@ -59,7 +59,7 @@ _PREFIX = "REGISTRY_"
 
 
 # What dtr_cache_metrics_port sets where it is given.
-_OF_METRICS: tuple[Path, ...] = (("http", "debug", "addr"), ("http", "debug", "prometheus", "enabled"))
+OF_METRICS: tuple[Path, ...] = (("http", "debug", "addr"), ("http", "debug", "prometheus", "enabled"))
 
 
 def config_problems(
@@ -85,7 +85,7 @@ def config_problems(
     for path, instead in _OWN.items():
         if _has(extra, path):
             yield f"{'.'.join(path)} belongs to the cache itself; {instead}"
-    for path in _OF_METRICS if metrics_port else ():
+    for path in OF_METRICS if metrics_port else ():
         if _has(extra, path):
             yield f"{'.'.join(path)} is set by dtr_cache_metrics_port; leave it out"
     for path, words in _WORDS.items():
