@@ -191,10 +191,10 @@ def test_what_is_deployed_with_it_is_described_by_the_same(by_hand: Lab, play: P
     again = inventory.parent / "again"
     run = play(ADOPT, *ONLY, inventory=str(inventory), dtr_cache_adopt_to=str(again))
     assert run.code == 0, run.output
-    described = {
-        path: yaml.safe_load(path.read_text()) for path in (adopted_file(inventory), again / "region-asia.yml")
-    }
-    assert len(set(map(str, described.values()))) == 1, described
+    first, second = (yaml.safe_load(path.read_text()) for path in (adopted_file(inventory), again / "region-asia.yml"))
+    # The other name has no accounts any more, and may be gone.
+    of_cache = [{key: value for key, value in each.items() if "former" not in key} for each in (first, second)]
+    assert of_cache[0] == of_cache[1]
     assert "A deployment changes nothing else" in (again / "region-asia.yml").read_text()
     # With what the user has added, the first file says something else than this one.
     run = play(ADOPT, *ONLY, inventory=str(inventory))
