@@ -66,7 +66,8 @@ class ActionModule(DtrAction):
         holders = Holders(known["accounts"], known["inactive"], known["active"])
         counts = {cache: len(names) for cache, names in holders.by_cache.items()}
         adopted = adopt(live, entries(live, found, place.wish, registered, counts), holders, place)
-        return self._written(adopted, options, variables)
+        retries = {"warnings": known["warnings"]} if known.get("warnings") else {}
+        return {**self._written(adopted, options, variables), **retries}
 
     def _known_to_dtr(self, options: t.Mapping[str, t.Any], variables: dict[str, t.Any]) -> dict[str, t.Any]:
         """What DTR says of all caches and accounts.

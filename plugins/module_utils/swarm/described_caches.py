@@ -22,6 +22,8 @@ _SECRETS_FOLDER = "/run/secrets/"
 
 # Where a config.yml is, and whether anybody can read it.
 CONFIG, SECRET, UNKNOWN = "config", "secret", "unknown"
+# Parts of a view that are words of a command, or hold some.
+_COMMANDS = ("entrypoint", "command", "healthcheck")
 _UNREADABLE = {
     CONFIG: "it is not there any more, or is no YAML",
     SECRET: "it is a Docker secret, which nobody can read",
@@ -159,7 +161,9 @@ def _declared_image(spec: Raw) -> str:
 
 def _mount(mount: Raw) -> dict[str, t.Any]:
     driver = (mount.get("VolumeOptions") or {}).get("DriverConfig") or {}
-    options = {str(key): str(value) for key, value in (driver.get("Options") or {}).items()}
+    size = (mount.get("TmpfsOptions") or {}).get("SizeBytes")
+    given = driver.get("Options") or ({"size": size} if size else {})
+    options = {str(key): str(value) for key, value in given.items()}
     return {
         "kind": str(mount.get("Type") or ""),
         "source": str(mount.get("Source") or ""),
@@ -172,13 +176,27 @@ def _mount(mount: Raw) -> dict[str, t.Any]:
 
 def _may_carry_credentials(option: tuple[str, str]) -> bool:
     key, value = option
-    return is_credential((key,), value) or redacted(value) != value
+    return is_credential((key,), value) or _is_redacted(value)
 
 
 def _comparable(view: View) -> View:
-    """What is compared as it is; the rest has parts of its own, or may hold credentials."""
-    shown = {key: value for key, value in view.items() if key not in ("environment", "mounts")}
-    for key in ("entrypoint", "command"):
-        if key in shown:
-            shown[key] = [word if redacted(word) == word else HIDDEN for word in shown[key]]
-    return shown
+    """What is compared as it is. The rest has parts of its own."""
+    return {
+        key: value if key in ("configs", "secrets") else _without_credentials((key,), value)
+        for key, value in view.items()
+        if key not in ("environment", "mounts")
+    }
+
+
+def _without_credentials(path: tuple[str, ...], value: t.Any) -> t.Any:
+    """The value with a word in the place of what is a credential by its name, or looks like one in a command."""
+    if isinstance(value, dict):
+        return {key: _without_credentials((*path, str(key)), item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_credentials(path, item) for item in value]
+    is_hidden = is_credential(path, value) or (isinstance(value, str) and path[0] in _COMMANDS and _is_redacted(value))
+    return HIDDEN if is_hidden else value
+
+
+def _is_redacted(text: str) -> bool:
+    return redacted(text) != text

@@ -13,15 +13,16 @@ import typing as t
 
 from ...module_utils.common.failure import Failure
 from ...module_utils.dtr.model import ContentCache
-from ...module_utils.swarm.views import wanted_service
+from ...module_utils.swarm.views import View, wanted_service
 from ..deployment.definition import registry_config, stack_definition, swarm_objects
 from ..settings.model import CACHE, SWARM, Settings
 from ..settings.read import read_settings
 from ..settings.reader import MISSING, PREFIX, ControlNode
 from .choice import Wish
-from .config import changed_keys, describe_config, describe_config_extra
+from .config import STORAGE, changed_keys, describe_config, describe_config_extra
 from .document import document, vaulted_names
 from .draft import Draft, Live, Vaulted
+from .extras import describe_grace_period, own_labels
 from .registration import Holders, describe_accounts, describe_registration
 from .service import describe_service, describe_software
 
@@ -29,6 +30,7 @@ from .service import describe_service, describe_software
 _SECRET = "x" * 40
 _CREDENTIALS = '{"type": "service_account"}'
 _PARTS = ("configs", "secrets")
+_LABELS = ("labels", "service_labels")
 
 
 class Adopted(t.NamedTuple):
@@ -104,6 +106,8 @@ def adopt(live: Live, entries: t.Sequence[ContentCache], holders: Holders, place
         describe_config_extra(draft, live, rendered, settings.storage, settings.port, settings.metrics_port)
     _ask_for_identity(draft)
     accounts = describe_accounts(draft, entries, holders)
+    settings, _problems = _read(draft)
+    describe_grace_period(draft, live, _wanted(settings)["stop_grace_period"])
     settings, problems = _read(draft)
     changes = [] if problems else _changes(live, settings)
     vaulted = vaulted_names(draft.values)
@@ -168,7 +172,7 @@ def _no_file(path: str) -> bytes:
 def _filled(value: t.Any) -> t.Any:
     """The value with something in the place of each secret."""
     if isinstance(value, Vaulted):
-        return _CREDENTIALS if value.endswith("credentials") else _SECRET
+        return {STORAGE: "{}"}.get(value) or (_CREDENTIALS if value.endswith("credentials") else _SECRET)
     if isinstance(value, dict):
         return {key: _filled(item) for key, item in value.items()}
     return [_filled(item) for item in value] if isinstance(value, list) else value
@@ -176,21 +180,26 @@ def _filled(value: t.Any) -> t.Any:
 
 def _changes(live: Live, settings: Settings) -> list[str]:
     """What of the service and of C(config.yml) is not as a deployment makes it."""
-    definition = stack_definition(settings, swarm_objects(settings, "DTR's CA"))
     before = {key: value for key, value in live["view"].items() if key != "image"}
-    after = wanted_service(settings.stack_name, "cache", definition)
+    after = _wanted(settings)
     changes = []
-    if live["service_name"] != "cache":
-        changes.append(f"service: it is called {live['service_name']}, and cache in a stack of dtr.cache")
     for key in sorted({*before, *after} - {"image", "environment", "mounts"}):
         old, new = before.get(key), after.get(key)
         if key in _PARTS:
             # Their names follow their content.
             old, new = sorted(old or {}), sorted(new or {})
+        elif key in _LABELS:
+            old, new = own_labels(old or {}), new or {}
         if old != new:
             changes.append(f"service: {key}: {_difference(old, new)}")
     keys = changed_keys(live, registry_config(settings))
     return [*changes, *([f"config.yml: {', '.join(keys)}"] if keys else [])]
+
+
+def _wanted(settings: Settings) -> View:
+    """The service as a deployment makes it."""
+    definition = stack_definition(settings, swarm_objects(settings, "DTR's CA"))
+    return wanted_service(settings.stack_name, "cache", definition)
 
 
 def _difference(old: t.Any, new: t.Any) -> str:

@@ -12,6 +12,7 @@ from ...module_utils.common.credentials import HIDDEN, blanked
 from ...module_utils.common.failure import Failure
 from ...module_utils.common.urls import canonical_server
 from ...module_utils.swarm.compose import duration
+from ...module_utils.swarm.described_caches import SECRET
 from ...module_utils.swarm.live_cache import MIDDLEWARE, downstream_options
 from ..settings.config_extra import OF_METRICS, config_problems
 from ..settings.presets import PRODUCTS
@@ -33,6 +34,7 @@ _OTHER_SECRET = (
     "place, which harms no pull."
 )
 _OWN_SECRET = "Needed only where the cache was deployed with one: otherwise it is derived from the private key."
+STORAGE = "vault_dtr_cache_storage"
 _NOT_IN_A_NAME = re.compile(r"[^a-z0-9]+")
 
 
@@ -136,7 +138,11 @@ def _ask_for_all(draft: Draft, file: t.Mapping[str, t.Any]) -> None:
     why = f"Not known: {what} cannot be read ({file['problem']})."
     draft.ask("blob_ttl", "24h", why)
     draft.ask("upstreams", "[]", why, "The DTR itself is the default.")
-    draft.ask("storage", "{}", why, "Without the variable, the layers are in the filesystem of the container.")
+    if file["kind"] == SECRET:
+        # A deployment without it would leave the layers where they are, and begin in the container.
+        draft.set("storage", Vaulted(STORAGE), why, "Give it from a vault, or set {} where the layers are on the node.")
+    else:
+        draft.ask("storage", "{}", why, "Without the variable, the layers are in the container's filesystem.")
     draft.ask("config_extra", "{}", why)
     draft.ask("http_secret", '"{{ vault_dtr_cache_http_secret }}"', why, "Leave it out where none was set.")
 

@@ -16,6 +16,7 @@ from ..settings.presets import PRODUCTS, VERSIONS
 from ..settings.storage import BACKENDS
 from .choice import main_port, metrics_port
 from .draft import Draft, Live
+from .extras import describe_service_extra, is_kept
 
 _ON_A_LABEL = "node.labels."
 _LAYERS = "/var/lib/registry"
@@ -63,6 +64,7 @@ def describe_service(draft: Draft, live: Live, acceptable: Acceptable) -> None:
     _describe_resources(draft, live)
     _describe_updates(draft, live)
     _describe_volume(draft, live)
+    describe_service_extra(draft, live, acceptable)
 
 
 def _describe_nodes(draft: Draft, live: Live) -> None:
@@ -165,6 +167,8 @@ def _describe_volume(draft: Draft, live: Live) -> None:
     volume: str | dict[str, t.Any] | None = None
     comment: list[str] = []
     for mount in live["mounts"]:
+        if is_kept(mount):
+            continue
         if mount["target"].rstrip("/") != folder.rstrip("/") or not is_of_use:
             draft.note(f"the {mount['kind']} {mount['source']} at {mount['target']} is not kept: no variable mounts it")
             continue

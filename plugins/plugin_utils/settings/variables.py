@@ -22,7 +22,7 @@ from ...module_utils.common.failure import Failure
 from ...module_utils.x509.trust_store import trusted_certificates
 from ..actions.paths import control_path_of_host
 from .dtr import CONNECTION
-from .model import Settings
+from .model import DTR, Settings
 from .read import IGNORED, ignored_names, read_connection, read_settings
 from .reader import FILE, FOLDER, MISSING, OTHER, PREFIX, ControlNode, Reader
 from .region import VARIABLES, Machine, Region, read_region
@@ -46,6 +46,8 @@ _DEFAULTS = pathlib.Path(__file__).parents[3] / "roles" / "settings" / "defaults
 _SECRET = re.compile("password|private_key|http_secret|storage|config_extra|environment|volume|service_extra")
 # A name of several words, such as vault_dtr_password; a single one might be a password that somebody put into braces.
 _UNDEFINED = re.compile(r"'([a-z][a-z0-9]*(?:_[a-z0-9]+)+)' is undefined")
+# What it takes to reach the DTR and a manager, and where to write.
+_OF_DTR = tuple(f"{PREFIX}{name}" for name in ("registry_", "docker_host", "client_bundle", "adopt_"))
 # Made before Ansible forks its workers, and known to nobody else: what is secret cannot be guessed from a fingerprint.
 _FINGERPRINT_KEY = os.urandom(32)
 
@@ -84,7 +86,7 @@ def read_host(variables: t.Mapping[str, t.Any], templar: t.Any, loader: t.Any, n
         control_node=host.control_node,
         now=datetime.datetime.now(datetime.timezone.utc),
     )
-    return Reading(settings, host.problems(problems), host.fingerprint())
+    return Reading(settings, host.problems(problems, needs), host.fingerprint())
 
 
 def read_single(name: str, value: t.Any, read: t.Callable[[Reader], _Read]) -> _Read:
@@ -193,10 +195,14 @@ class _Host:
         worked_out = self._templated(self._templar_of_defaults, wanted, written)
         return {**written, **dict.fromkeys(templates), **worked_out}
 
-    def problems(self, found: t.Sequence[str]) -> list[str]:
-        """Those of the reading with those that kept variables from being read, one a variable."""
+    def problems(self, found: t.Sequence[str], needs: t.Collection[str] = ()) -> list[str]:
+        """Those of the reading with those that kept variables from being read, one a variable.
+
+        Who needs the DTR and no cache does not have to have the secrets of the cache yet.
+        """
         unread = tuple(f"{name}: " for name in self._undefined)
-        return [*self._undefined.values(), *(each for each in found if not each.startswith(unread))]
+        reasons = [reason for name, reason in self._undefined.items() if DTR not in needs or name.startswith(_OF_DTR)]
+        return [*reasons, *(each for each in found if not each.startswith(unread))]
 
     @property
     def unread(self) -> t.Collection[str]:

@@ -9,9 +9,11 @@ import ssl
 import time
 import typing as t
 from pathlib import Path
+from unittest import mock
 from urllib.parse import unquote
 
 import pytest
+from ansible_collections.dtr.cache.plugins.module_utils.module import live_caches as live_caches_module
 from ansible_collections.dtr.cache.plugins.module_utils.module import of_engine as engine_module
 from ansible_collections.dtr.cache.plugins.module_utils.swarm import prerequisites
 from ansible_collections.dtr.cache.tests.unit.support.logs import framed
@@ -357,3 +359,13 @@ class TestRequirements:
         result = run_module("stack_plan", name="st")
         assert result["failed"]
         assert "python3-docker" in result["msg"]
+
+
+def test_the_caches_of_a_swarm(site: Site) -> None:
+    none = run_module("live_caches_info", **engine(site))
+    assert (none["caches"], none["services"], none["changed"]) == ([], 1, False)
+    taken = run_module("live_caches_info", stack="st", **engine(site))
+    assert [(live["service"], live["running_on"]) for live in taken["caches"]] == [("st_cache", ["n1"])]
+    with mock.patch.object(live_caches_module, "YAML_IMPORT_ERROR", "Traceback: of the import"):
+        missing = run_module("live_caches_info", **engine(site))
+    assert missing["failure"]["code"] == "MISSING_LIBRARY" and "PyYAML" in missing["msg"]

@@ -65,6 +65,13 @@ def test_the_file_is_in_the_order_of_the_vocabulary_and_names_what_only_the_user
     "changes",
     [
         {},
+        {"metrics_port": 5001, "public_port": 8443},
+        {"service_extra": {"logging": {"driver": "json-file", "options": {"max-size": "10m"}}, "init": True}},
+        {"service_extra": {"extra_hosts": ["a.example.org:192.0.2.1"], "dns": "192.0.2.53", "hostname": "cache"}},
+        {"service_extra": {"labels": {"a": "b"}, "deploy": {"labels": {"c": "d"}}, "tmpfs": ["/tmp"]}},
+        {"service_extra": {"ulimits": {"nofile": 1024}, "healthcheck": {"disable": True}, "cap_drop": ["ALL"]}},
+        {"service_extra": {"stop_grace_period": "2m", "healthcheck": {"test": "true", "interval": "30s"}}},
+        {"config_extra": {"http": {"draintimeout": "90s"}}},
         {"nodes": ["worker-1"], "port": 8443, "publish_mode": "host", "upstreams": ["https://other.example.org:443"]},
         {"product": "msr3", "version": "3.0.7", "registry_ca": "system", "blob_ttl": "90m", "replicas": 1},
         {"update_config": {"parallelism": 2, "order": "start-first", "max_failure_ratio": 0.25}},
@@ -170,9 +177,12 @@ def test_credentials_are_never_written() -> None:
 def test_a_config_yml_that_nobody_can_read() -> None:
     settings, _problems = read(storage={"s3": {"bucket": "b", "region": "r", "accesskey": "a", "secretkey": "s"}})
     written = adopted(deployed(settings), ContentCache("a1", settings.name, settings.url))
-    for name in ("storage", "config_extra", "upstreams", "blob_ttl"):
+    for name in ("config_extra", "upstreams", "blob_ttl"):
         assert f"\n# dtr_cache_{name}: " in written.text
         assert name not in variables(written)
+    # Nothing is deployed without it.
+    assert variables(written)["storage"] == "{{ vault_dtr_cache_storage }}"
+    assert written.vaulted == ["vault_dtr_cache_storage"]
     assert "it is a Docker secret, which nobody can read" in written.text
     # Without a host in config.yml, only a name says which of DTR's entries it is.
     assert "if it is one of region-asia (https://cache.example.org:443), set dtr_cache_name" in written.notes[0]
@@ -239,7 +249,8 @@ def test_placement_and_port_of_another_kind() -> None:
 def test_the_names_that_dtr_has() -> None:
     others = [ContentCache("a2", "old-asia", "https://cache-asia.example.org"), ContentCache("e1", "x", "https://x")]
     holders = Holders({"a1": ["alice"], "a2": ["bob", "carol"]}, {"a1": 1}, 9)
-    written = adopted(vendors(), ASIA, *others, holders=holders)
+    older = {name: value for name, value in VOCABULARY.items() if name != "dtr_cache_former_names"}
+    written = adopted(vendors(), ASIA, *others, holders=holders, vocabulary=older)
     # The name that most accounts have.
     assert variables(written)["name"] == "old-asia"
     assert variables(written)["assignments"] == {"accounts": ["alice", "bob", "carol"]}

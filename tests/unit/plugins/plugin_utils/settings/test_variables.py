@@ -73,6 +73,13 @@ def test_a_variable_that_is_undefined_is_one_problem_each() -> None:
     assert "nobody" in read.problems[0]
 
 
+def test_who_needs_the_dtr_alone_does_not_need_the_secrets_of_a_cache() -> None:
+    storage = {"s3": {"bucket": "b", "secretkey": template("{{ vault_of_the_cache }}")}}
+    variables = host(storage=storage, registry_password=template("{{ vault_of_the_dtr }}"), blob_ttl="24")
+    problems = read_host(variables, Templar(loader=DataLoader(), variables=variables), DataLoader(), ["dtr"]).problems
+    assert [problem.partition(":")[0] for problem in problems] == ["dtr_cache_registry_password", "dtr_cache_blob_ttl"]
+
+
 @pytest.mark.parametrize(
     "written",
     ["hush{{Pw999", "{{ 'hush' | no_filter_of_this_name }}", "{{ hush }}", "{{ 'hush' ~ (1 / 0) }}", "{% hush %}"],
