@@ -22,7 +22,7 @@ from ...module_utils.common.failure import Failure
 from ...module_utils.x509.trust_store import trusted_certificates
 from ..actions.paths import control_path_of_host
 from .dtr import CONNECTION
-from .model import DTR, Settings
+from .model import CACHE, DTR, Settings
 from .read import IGNORED, ignored_names, read_connection, read_settings
 from .reader import FILE, FOLDER, MISSING, OTHER, PREFIX, ControlNode, Reader
 from .region import VARIABLES, Machine, Region, read_region
@@ -201,7 +201,8 @@ class _Host:
         Who needs the DTR and no cache does not have to have the secrets of the cache yet.
         """
         unread = tuple(f"{name}: " for name in self._undefined)
-        reasons = [reason for name, reason in self._undefined.items() if DTR not in needs or name.startswith(_OF_DTR)]
+        of_dtr = DTR in needs and CACHE not in needs
+        reasons = [reason for name, reason in self._undefined.items() if not of_dtr or name.startswith(_OF_DTR)]
         return [*reasons, *(each for each in found if not each.startswith(unread))]
 
     @property

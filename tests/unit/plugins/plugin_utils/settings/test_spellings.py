@@ -265,7 +265,11 @@ def test_any_other_spelling_is_a_problem_of_its_variable(given: tuple[str, t.Any
     name, value = given
     settings, problems = read_with({name: value}, node=NODE)
     # What a volume or a certificate is for stands in other variables.
-    others = {"dtr_cache_storage": "dtr_cache_volume", "dtr_cache_host": "dtr_cache_certificate"}
+    others = {
+        "dtr_cache_storage": "dtr_cache_volume",
+        "dtr_cache_host": "dtr_cache_certificate",
+        "dtr_cache_min_days": "dtr_cache_certificate",
+    }
     assert all(problem.startswith((f"{name}: ", f"{others.get(name, name)}: ")) for problem in problems)
     if not problems:
         assert deployed(settings)[0]
