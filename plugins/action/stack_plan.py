@@ -45,7 +45,7 @@ class ActionModule(OnManager):
             return result
         diffs = readable(diff, str(self._task.args.get("name") or ""))
         if diffs and not result.get("changed") and not self._task.check_mode and read_by_people():
-            title = f"What changes in the Swarm of {variables['inventory_hostname']}:"
+            title = f"What differs in the Swarm of {variables['inventory_hostname']}:"
             self._display.display(f"{title}\n{as_ansible_shows(diffs)}\n")
         return {**result, "diff": diffs}
 

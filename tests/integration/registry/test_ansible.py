@@ -590,7 +590,7 @@ def test_a_fleet_resets_only_what_no_region_claims(two_regions: Registry, ansibl
     assert "run the playbook without --limit" in limited.stdout
     assert refused.code != 0
     words = " ".join(refused.stdout.split())
-    assert "would reset 1 account that it does not name (1 of region-europe)" in words, refused.output
+    assert "would reset 1 account that it does not name (1 of region-asia)" in words, refused.output
     assert "set dtr_cache_max_resets to 1 for this run" in words
     run = ansible.run("dtr.cache.assign", inventory=inventory, dtr_cache_assignments_exclusive="yes")
     assert run.code == 0, run.output

@@ -171,7 +171,7 @@ def test_what_changes_is_shown_in_a_real_run_as_well(
     lines = [line for call in display.display.call_args_list for line in call.args[0].splitlines()]
     assert bool(lines) == shown
     if shown:
-        assert lines[0] == "What changes in the Swarm of asia:"
+        assert lines[0] == "What differs in the Swarm of asia:"
         assert {"--- before: stack st", "-    image: a:1", "+    image: a:2", "-ttl: 1h", "+ttl: 2h"} <= set(lines)
         assert {"--- before: config.yml (one)", "+++ after: config.yml (two)"} <= set(lines)
     assert result["diff"] == (
