@@ -44,6 +44,11 @@ options:
     type: list
     elements: str
     default: []
+  known_tasks:
+    description:
+      - The tasks that the stack had before it was changed, as RV(dtr.cache.stack_plan#module:known_tasks).
+      - With it, the gap is that of every exchange of replicas since, and there is none where nothing was exchanged.
+    type: dict
 extends_documentation_fragment:
   - dtr.cache.engine
   - dtr.cache.attributes
