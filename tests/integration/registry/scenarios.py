@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import typing as t
 
 from ansible_collections.dtr.cache.plugins.module_utils.common.urls import canonical_host
@@ -196,8 +197,8 @@ def comparable(result: Json) -> Json:
 def _foreseeable(value: t.Any) -> t.Any:
     if isinstance(value, dict):
         return {key: _foreseeable(item) for key, item in value.items() if key != "id"}
-    if isinstance(value, str) and value.startswith("http"):
-        return canonical_host(value)
+    if isinstance(value, str):
+        return re.sub(r"https?://[^\s)]+", lambda match: canonical_host(match[0]), value)
     return [_foreseeable(item) for item in value] if isinstance(value, list) else value
 
 
