@@ -13,6 +13,8 @@ from ..modules import cache_assignments_info, cache_health, content_caches_info,
 from ..plugin_utils.actions.of_dtr import DtrAction
 from ..plugin_utils.actions.plays import play_of, with_play
 from ..plugin_utils.actions.words import speak_as_called
+from ..plugin_utils.fleet.collisions import claims_outside
+from ..plugin_utils.fleet.declared import regions_of
 from ..plugin_utils.fleet.facts import HostFacts
 from ..plugin_utils.fleet.observing.fleets import (
     Ask,
@@ -55,7 +57,10 @@ class ActionModule(DtrAction):
         play = play_of(self._task)
         hosts = [HostFacts(variables["hostvars"][name], play) for name in variables["ansible_play_batch"]]
         warnings: list[str] = []
-        found = [(fleet, observe(fleet, self._ask(fleet, variables, warnings), limits)) for fleet in fleets_of(hosts)]
+        found = [
+            (fleet, observe(fleet, self._ask(fleet, variables, warnings), limits, self._others(fleet, variables)))
+            for fleet in fleets_of(hosts)
+        ]
         regions = region_rows(found, hosts)
         registries = registry_rows(found, regions)
         result.update(
@@ -70,6 +75,14 @@ class ActionModule(DtrAction):
     @property
     def _verbosity(self) -> int:
         return 1
+
+    def _others(self, fleet: Fleet, variables: dict[str, t.Any]) -> list[dict[str, t.Any]]:
+        """Whom regions claim that are not observed, where that matters: C(everyone) is whom nobody else claims."""
+        if not any(claims.get("everyone") for claims in fleet.claims):
+            return []
+        hosts = {host.host for host in fleet.hosts}
+        regions = regions_of(variables, self._templar, self._loader, str(self._task._uuid))
+        return claims_outside(regions, fleet.dtr, hosts)
 
     def _ask(self, fleet: Fleet, variables: dict[str, t.Any], warnings: list[str]) -> Ask:
         """Questions to the DTR of hosts, with the credentials of the first of them."""
@@ -96,7 +109,7 @@ class ActionModule(DtrAction):
         of_host = variables if own in {host.host for host in fleet.hosts} else raw(head.host)
         try:
             options = settings_variables.dtr_connection(of_host, self._templar, self._loader)
-            if of_host is not variables and settings_variables.connection_mark(**options) != head.connection:
+            if of_host is not variables and settings_variables.connection_mark(options) != head.connection:
                 raise Failure(
                     "OF_ONE_HOST_ALONE",
                     f"what the inventory says of {head.host} leads to another DTR than this play, or with other "
@@ -105,5 +118,5 @@ class ActionModule(DtrAction):
                 )
         except Failure as failure:
             # Not those of the environment either: they may be of another DTR.
-            return {"url": "", "username": "", "password": ""}, failure
+            return dict.fromkeys(("url", "username", "password", "client_cert", "client_key"), ""), failure
         return {**options, **({"ca_certificate": head.dtr_ca} if head.dtr_ca else {})}, None

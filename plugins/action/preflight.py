@@ -35,12 +35,13 @@ from ..plugin_utils.deployment.client_bundle import open_bundle
 from ..plugin_utils.deployment.definition import describe_deployment
 from ..plugin_utils.fleet.collisions import claims_of_others, collisions
 from ..plugin_utils.fleet.declared import regions_of
+from ..plugin_utils.fleet.undoing import undoing
 from ..plugin_utils.settings.dtr_image import with_image_of_dtr, with_running_image
 from ..plugin_utils.settings.hosts import given_too_late
 from ..plugin_utils.settings.model import Settings
 from ..plugin_utils.settings.public import public_settings
 from ..plugin_utils.settings.region import region_as_read
-from ..plugin_utils.settings.variables import Reading, connection_mark, machine_of, read_host
+from ..plugin_utils.settings.variables import Reading, connection_mark, connection_of, machine_of, read_host
 
 MODULE = "dtr.cache.preflight"
 FACT = "__dtr_cache"
@@ -56,6 +57,7 @@ ANSWER = (
     "dtr_ca",
     "dtr_ca_problem",
     "others",
+    "undo",
     "connection",
     "problems",
     "checked",
@@ -121,7 +123,7 @@ class ActionModule(SharedByForks, ActionBase):
         answer["dtr_ca"], trouble = self._authority(reading, needs, answer)
         # An observation reports it beside what else DTR says.
         answer["dtr_ca_problem"] = trouble
-        answer["others"] = []
+        answer.update(others=[], undo={})
         without_image: list[str] = []
         if options["fail"]:
             problems += self._collisions(reading, needs, answer, variables)
@@ -151,9 +153,7 @@ class ActionModule(SharedByForks, ActionBase):
             changed = answer.get("changed", False)
             failed = problems_as_result(settings.name or variables["inventory_hostname"], problems, installed=changed)
             return {**failed, "changed": changed, "warnings": answer["warnings"]}
-        answer["connection"] = connection_mark(
-            settings.registry_url, settings.registry_username, settings.registry_password, settings.validate_certs
-        )
+        answer["connection"] = connection_mark(connection_of(settings))
         answer["settings"] = public_settings(settings, datetime.datetime.now(datetime.timezone.utc))
         answer["deployment"] = _deployment(settings, answer["dtr_ca"]) if not reading.problems else None
         judged = {*needs, *(["address", "trust", "dtr"] if "registry" in needs else [])}
@@ -196,12 +196,16 @@ class ActionModule(SharedByForks, ActionBase):
             **_connection(settings, authority),
             "registers": bool({"registration", "dtr"} & set(needs)),
             "asks_version": "certificate" in needs,
+            "removes": "confirmation" in needs,
+            "cache": settings.name,
+            "cache_url": settings.url if settings.host else "",
+            "former_names": list(settings.former_names),
             "cache_image": settings.image if "certificate" in needs else "",
         }
         assignments = {} if _mentions(reading.problems, "dtr_cache_assignments") else settings.assignments
         if "assignment" in needs:
             claims = [other["claims"] for other in answer["others"]]
-            options.update(cache=settings.name, assignments=assignments, others=claims)
+            options.update(assignments=assignments, others=claims)
         if {"pull", "verification", "warming"} & set(needs):
             options.update(pulls_of=assignments, pull_account=settings.verify_account, warms="warming" in needs)
         if {"pull", "verification"} & set(needs):
@@ -229,15 +233,18 @@ class ActionModule(SharedByForks, ActionBase):
         if not set(SHARED_NEEDS) & set(needs):
             return []
         regions = regions_of(variables, self._templar, self._loader, str(self._task._uuid))
-        if not regions:
-            return []
         # Who is delegated to is another machine than the inventory says.
         machine = None if self._task.delegate_to else machine_of(variables, self._templar, self._loader)
         own = region_as_read(reading.settings, reading.problems, variables["inventory_hostname"], machine)
         if "assignment" in needs:
             answer["others"] = claims_of_others(own, regions)
-        # Whoever is removed cannot get in the way any more.
-        return [] if "confirmation" in needs else collisions(own, regions, needs)
+        if "confirmation" not in needs:
+            return collisions(own, regions, needs)
+        # Whoever is removed cannot get in the way any more, but must not take along what is others'.
+        undo = undoing(reading.settings, own, regions, variables.get("groups") or {})
+        answer["undo"] = undo.fact()
+        answer["warnings"].extend(undo.warnings)
+        return undo.problems
 
     def _engine(self, settings: Settings, variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         """How modules reach the Engine: by the client bundle, or as the variables say."""
@@ -379,13 +386,7 @@ def _mentions(problems: t.Iterable[str], variables: str) -> bool:
 
 def _connection(settings: Settings, authority: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """How DTR is reached, in the options of the modules that talk to it."""
-    return {
-        "url": settings.registry_url,
-        "username": settings.registry_username,
-        "password": settings.registry_password,
-        "validate_certs": settings.validate_certs,
-        **({"ca_certificate": authority["pem"]} if authority["pem"] else {}),
-    }
+    return {**connection_of(settings), **({"ca_certificate": authority["pem"]} if authority["pem"] else {})}
 
 
 def _deployment(settings: Settings, authority: t.Mapping[str, t.Any] | None) -> dict[str, t.Any] | None:

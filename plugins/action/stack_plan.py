@@ -17,6 +17,7 @@ from ..plugin_utils.actions.shown_diffs import as_ansible_shows
 from ..plugin_utils.deployment.definition import changed_authorities, for_docker
 from ..plugin_utils.deployment.plan_diff import readable
 from ..plugin_utils.fleet.collisions import one_stack
+from ..plugin_utils.fleet.left_behind import left_behind
 
 
 class ActionModule(OnManager):
@@ -35,6 +36,10 @@ class ActionModule(OnManager):
             return {**problems_as_result(region, problems), "changed": False}
         if "definition" in result:
             result["compose"] = for_docker(result["definition"])
+        behind = left_behind(result.get("replaced_config"), preflight.get("settings") or {})
+        if behind:
+            result["left_behind"] = behind
+            self._display.warning(behind)
         self._warn_of_authorities(result, preflight, variables)
         return self._with_readable_diff(result, variables)
 

@@ -47,6 +47,10 @@ options:
       - PEM file with the key of O(client_cert), not encrypted. Can be left out when O(client_cert) holds both.
       - The environment variable E(DTR_CLIENT_KEY) is used when the option is not given.
     type: path
+  client_certificate:
+    description:
+      - Certificate and unencrypted key as PEM text, in place of O(client_cert) and O(client_key). Is never shown.
+    type: str
   validate_certs:
     description:
       - Whether DTR's certificate is verified. Rather than switching this off, set O(ca_path) or O(ca_certificate).

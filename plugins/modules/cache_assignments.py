@@ -101,6 +101,13 @@ options:
     type: list
     elements: str
     default: []
+  planned_moves:
+    description:
+      - Names of caches whose accounts an earlier task of the same play moves, each with the name of the cache to which
+        it moves them. In check mode these accounts count as moved although that task only announced it; otherwise this
+        option has no effect.
+    type: dict
+    default: {}
   progress_path:
     description:
       - Filled in on the control node. The file in which the module reports how many accounts it has listed, read and
@@ -259,6 +266,7 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
     "exclusive": {"type": "bool", "default": False},
     "max_resets": {"type": "int"},
     "planned_caches": _NAMES,
+    "planned_moves": {"type": "dict", "default": {}},
     "progress_path": {"type": "path"},
     **concurrency_argument_spec(),
 }

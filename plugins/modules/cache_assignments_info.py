@@ -22,6 +22,43 @@ options:
     description: Whether the result has the names of the users, of whom there may be many thousands.
     type: bool
     default: false
+  assignments:
+    description:
+      - Who is to pull from which cache, as O(dtr.cache.cache_assignments#module:assignments). RV(elsewhere) then has
+        the users that do not. Without effect together with O(accounts).
+    type: list
+    elements: dict
+    default: []
+    suboptions: &assignment
+      cache:
+        description: Name of the cache, V(local) for none.
+        type: str
+        required: true
+      accounts:
+        description: Users.
+        type: list
+        elements: str
+        default: []
+      teams:
+        description: Teams, written V(organisation/team).
+        type: list
+        elements: str
+        default: []
+      orgs:
+        description: Organisations.
+        type: list
+        elements: str
+        default: []
+      everyone:
+        description: All active users whom nothing else claims.
+        type: bool
+        default: false
+  others:
+    description: What somebody else assigns; O(assignments[].everyone) leaves these users out.
+    type: list
+    elements: dict
+    default: []
+    suboptions: *assignment
 extends_documentation_fragment:
   - dtr.cache.registry
   - dtr.cache.registry.concurrency
@@ -119,6 +156,23 @@ dangling:
   returned: success, with O(names) or O(accounts)
   type: list
   elements: str
+elsewhere:
+  description:
+    - How many users pull from another cache than the one to which O(assignments) gives them, by the name of that. Those
+      in RV(dangling) are not among them.
+  returned: success, when O(assignments) are given
+  type: dict
+  sample: {region-asia: 1}
+elsewhere_accounts:
+  description: Who they are, as a dictionary of lists of names.
+  returned: success, when O(assignments) are given, with O(names)
+  type: dict
+  sample:
+    region-asia: [bob]
+elsewhere_problem:
+  description: Why RV(elsewhere) is not known, such as a team that does not exist.
+  returned: success, when O(assignments) are given
+  type: str
 inactive:
   description: The users that are not active, and so pull from nowhere.
   returned: success, with O(names), when all users were read
@@ -131,9 +185,25 @@ import typing as t
 from ..module_utils.module.assignments import assigned
 from ..module_utils.module.of_dtr import DtrModule, concurrency_argument_spec
 
+_NAMES: dict[str, t.Any] = {"type": "list", "elements": "str", "default": []}
+_CLAIMS: dict[str, t.Any] = {
+    "type": "list",
+    "elements": "dict",
+    "default": [],
+    "options": {
+        "cache": {"type": "str", "required": True},
+        "accounts": _NAMES,
+        "teams": _NAMES,
+        "orgs": _NAMES,
+        "everyone": {"type": "bool", "default": False},
+    },
+}
+
 ARGUMENT_SPEC: dict[str, t.Any] = {
     "accounts": {"type": "list", "elements": "str"},
     "names": {"type": "bool", "default": False},
+    "assignments": _CLAIMS,
+    "others": _CLAIMS,
     **concurrency_argument_spec(),
 }
 

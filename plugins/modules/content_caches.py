@@ -39,6 +39,14 @@ options:
         type: str
         choices: [present, absent]
         default: present
+      former_names:
+        description:
+          - Names under which the cache was registered before. The accounts of such an entry are moved to the cache, or
+            reset to no cache where it is to be absent, and only then the entry is deleted, as where the host differs.
+          - A name that is also declared as a cache is refused.
+        type: list
+        elements: str
+        default: []
   purge:
     description: Whether to remove all caches that O(caches) does not name.
     type: bool
@@ -103,6 +111,16 @@ EXAMPLES = r"""
     password: "{{ vault_dtr_token }}"
     caches: "{{ fleet }}"
     purge: true
+
+- name: Give a cache another name, with its accounts
+  dtr.cache.content_caches:
+    url: https://dtr.example.org
+    username: admin
+    password: "{{ vault_dtr_token }}"
+    caches:
+      - name: region-asia
+        host: https://cache-asia.example.org:443
+        former_names: [asia]
 """
 
 RETURN = r"""
@@ -130,7 +148,7 @@ created:
   type: list
   elements: dict
 replaced:
-  description: The caches whose host changed.
+  description: The caches whose host or name changed.
   returned: success
   type: list
   elements: dict
@@ -207,6 +225,7 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
             "name": {"type": "str", "required": True},
             "host": {"type": "str"},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "former_names": {"type": "list", "elements": "str", "default": []},
         },
     },
     "purge": {"type": "bool", "default": False},

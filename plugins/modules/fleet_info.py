@@ -100,12 +100,22 @@ regions:
       type: dict
     days_left: {description: Days until the first certificate of its chain expires., type: int, sample: 312}
     accounts: {description: How many accounts pull from it., type: int, sample: 120}
+    elsewhere:
+      description: How many accounts of this region's C(dtr_cache_assignments) pull from another cache or from the DTR.
+      type: int
+      sample: 0
     dangling:
       description: How many accounts of this region's C(dtr_cache_assignments) have a cache that no longer exists.
       type: int
       sample: 0
     dangling_accounts: {description: "These accounts, only with O(names).", type: list, elements: str}
     registered: {description: Whether DTR sends to it., type: bool, sample: true}
+    other_names:
+      description:
+        - Other entries that DTR has of this cache, those of C(dtr_cache_former_names) and those with the same address,
+          each with C(name), C(url), the number of its C(accounts), and whether it is a C(former) name.
+      type: list
+      elements: dict
     drift:
       description: What a deployment would do, as RV(dtr.cache.stack_plan#module:steps).
       type: list

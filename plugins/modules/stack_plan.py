@@ -182,6 +182,17 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+replaced_config:
+  description:
+    - What the live C(config.yml) of the service C(cache) says, where the definition replaces it. C(registry) is the DTR
+      that the label C(dtr.cache.registry) names, and C(upstreams) are the addresses that it pulls from; a secret has
+      no content to read.
+  returned: success
+  type: dict
+left_behind:
+  description: What stays at another DTR, where the cache was one of that before, and how to clean up there.
+  returned: when the variables of the roles name another DTR than before
+  type: str
 problems:
   description: Everything that O(preflight) found wrong, one sentence each.
   returned: when something is wrong

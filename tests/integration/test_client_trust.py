@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from .authority import Authority
 from .conftest import LAB, Lab, Play, Run
@@ -274,3 +275,49 @@ def test_wrong_settings_are_told_at_once(client: Lab, trust: t.Callable[..., Run
     ):
         assert sentence in run.output
     assert files(client) == {}
+
+
+def test_a_removal_takes_the_cache_from_the_hosts_that_are_named(
+    client: Lab, trust: t.Callable[..., Run], play: Play, tmp_path: Path
+) -> None:
+    """The last one: afterwards there is no cache."""
+    assert trust(dtr_cache_client_runtimes=["docker", "containerd"]).code == 0
+    # The machine's /usr/local/sbin is the nodes' as well.
+    node, sbin = "europe-1", "mkdir -p /run/lab/sbin && mount --bind /run/lab/sbin /usr/local/sbin"
+    client.inside(node, "sh", "-c", sbin)
+    hosts = ["-i", str(tmp_path / "docker_clients.yml"), *add_hosts(client, tmp_path, "cache_nodes", [node])]
+    limit = [{"hosts": "cache_nodes", "gather_facts": False, "roles": ["dtr.cache.firewall"]}]
+    assert play(limit, *hosts, dtr_cache_allowed_networks=["198.18.57.0/24"]).code == 0
+    # In the lab all caches have one CA; with it, it would stay.
+    other = {region: {"dtr_cache_ca_certificate": Authority().root} for region in ("region-asia", "region-brazil")}
+    (tmp_path / "other.yml").write_text(yaml.safe_dump({"dtr_caches": {"hosts": other}}))
+    removal: dict[str, t.Any] = {
+        "dtr_cache_confirm_removal": "region-europe",
+        "dtr_cache_firewall_hosts": "cache_nodes",
+        "dtr_cache_client_hosts": "docker_clients",
+    }
+    before = files(client)
+    limited = "iptables -S DTR-CACHE-443 || true; ls /usr/local/sbin"
+
+    def remove(*options: str) -> Run:
+        return play("dtr.cache.remove", "--limit", "region-europe", *hosts, "--diff", *options, **removal)
+
+    kept = remove("--check")
+    assert "The CA of region-europe stays on the hosts of dtr_cache_client_hosts" in " ".join(kept.output.split())
+    hosts += ["-i", str(tmp_path / "other.yml")]
+    announced = remove("--check")
+    assert (announced.code, files(client)) == (0, before), announced.output
+    assert "DTR-CACHE-443" in client.inside(node, "sh", "-c", limited)
+    done = remove()
+    assert done.code == 0, done.output
+    own = {"Forget the CA of the cache", "Name the CA to containerd no more", "Bring the rules into place"}
+    for run in (announced, done):
+        assert own <= {task.rpartition(" : ")[2] for task in run.changed_tasks()}, run.output
+    assert not client.inside(node, "sh", "-c", limited)
+    gone = {path for path in before if "dtr-cache.cache-ca." in path}
+    assert files(client) == {path: mode for path, mode in before.items() if path not in gone}
+    assert "cache-ca" not in client.inside("client", "cat", f"{CONTAINERD}/hosts.toml")
+    for options in ((), ("--check",)):
+        again = remove(*options)
+        assert (again.code, again.total("changed")) == (0, 0), again.output
+    client.inside(node, "umount", "/usr/local/sbin")

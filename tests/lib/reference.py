@@ -67,13 +67,18 @@ BEHIND = {
     "engine": ("docker_host", "client_bundle"),
     "dtr_ca": ("registry_url", "registry_ca", "registry_ca_fingerprint"),
     "others": ("assignments",),
+    "undo": ("firewall_hosts", "client_hosts", "ca_certificate"),
 }
+CONNECTION = (
+    *("registry_url", "registry_username", "registry_password", "registry_client_cert", "registry_client_key"),
+    "registry_validate_certs",
+)
 # What roles call by its name, and the variables that it reads itself.
 READERS = {
-    "dtr.cache.connection": ("registry_url", "registry_username", "registry_password", "registry_validate_certs"),
+    "dtr.cache.connection": CONNECTION,
     "dtr.cache.fleet_info": (
-        *("registry_url", "registry_username", "registry_password", "registry_validate_certs", *BEHIND["probe"]),
-        *BEHIND["dtr_ca"],
+        *(*CONNECTION, *BEHIND["probe"]),
+        *(*BEHIND["dtr_ca"], "former_names"),
     ),
 }
 # What gives the whole deployment to a role.

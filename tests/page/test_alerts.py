@@ -86,11 +86,11 @@ def series(text: str) -> list[dict[str, str]]:
     return [{"series": name, "values": f"{value}+0x240"} for name, _blank, value in lines]
 
 
-def case(name: str, samples: list[dict[str, str]], alerts: t.Sequence[str]) -> dict[str, t.Any]:
+def case(name: str, samples: list[dict[str, str]], alerts: t.Sequence[str], after: str = AFTER) -> dict[str, t.Any]:
     # Caches that are well stand beside the unhealthy one, so that each alert is seen to name only that.
     expected = [{"labels": f'{{alertname="{alert}"}}', "value": 1} for alert in alerts]
     firing = 'count by (alertname) (ALERTS{alertstate="firing"})'
-    tests = [{"expr": firing, "eval_time": AFTER, "exp_samples": expected}]
+    tests = [{"expr": firing, "eval_time": after, "exp_samples": expected}]
     return {"name": name, "interval": "1m", "input_series": samples, "promql_expr_test": tests}
 
 
@@ -106,10 +106,18 @@ def test_each_trouble_has_its_one_alert(tmp_path: Path) -> None:
     report = "dtr_cache_status_timestamp_seconds"
     tests.append(case("no report", [], ["DtrCacheReportMissing"]))
     tests.append(case("an old report", [{"series": report, "values": "0+0x240"}], ["DtrCacheReportMissing"]))
+    # What a daily run puts right is no trouble yet; the report is a fresh one all the while.
+    elsewhere = [
+        {"series": 'dtr_cache_accounts_elsewhere{region="asia"}', "values": "3+0x1800"},
+        {"series": report, "values": "0+60x1800"},
+    ]
+    tests.append(case("accounts elsewhere since yesterday", elsewhere, [], "25h"))
+    tests.append(case("accounts elsewhere for longer", elsewhere, ["DtrCacheAccountsElsewhere"], "27h"))
     path = tmp_path / "cases.yml"
     path.write_text(yaml.safe_dump({"rule_files": [str(ALERTS)], "evaluation_interval": "1m", "tests": tests}))
     promtool("test", "rules", str(path))
-    told = {alert for _rows, _registry, alerts in CASES.values() for alert in alerts} | {"DtrCacheReportMissing"}
+    told = {alert for _rows, _registry, alerts in CASES.values() for alert in alerts}
+    told |= {"DtrCacheReportMissing", "DtrCacheAccountsElsewhere"}
     rules = yaml.safe_load(ALERTS.read_text())["groups"][0]["rules"]
     assert told == {rule["alert"] for rule in rules}, "no rule is without its case"
 

@@ -22,7 +22,10 @@ FETCH_CA = "fetch DTR's CA"
 _WORDS: dict[str, tuple[str, str]] = {
     "url": ("url", "dtr_cache_registry_url"),
     "credentials": ("username and password", "dtr_cache_registry_username and dtr_cache_registry_password"),
-    "client certificate": ("client_cert and client_key", "DTR_CLIENT_CERT and DTR_CLIENT_KEY of the environment"),
+    "client certificate": (
+        "client_cert and client_key",
+        "dtr_cache_registry_client_cert and dtr_cache_registry_client_key",
+    ),
     DTR_CA: ("ca_path or ca_certificate", "dtr_cache_registry_ca"),
     FETCH_CA: ("; dtr.cache.registry_ca_info fetches DTR's CA", " (fetch: from DTR itself)"),
     "CA of a cache": ("ca_path or ca_certificate of the cache in this task", "dtr_cache_ca_certificate"),

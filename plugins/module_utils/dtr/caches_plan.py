@@ -21,14 +21,18 @@ from .shown_changes import Way, accounts_diff, caches_diff
 
 
 class WantedCache(t.NamedTuple):
-    """A cache as declared; without a host it is not to exist."""
+    """A cache as declared; without a host it is not to exist.
+
+    C(former_names) are other names that it had before: their entries go like one with another host.
+    """
 
     name: str
     host: str | None
+    former_names: tuple[str, ...] = ()
 
 
 class CacheStep(t.NamedTuple):
-    """All that has to happen to the entries of one name.
+    """All that has to happen to the entries of one cache, which may have had other names.
 
     C(host) is the host of an entry to create, or C(None). C(kept) is the entry that is right already. The entries in
     C(retired) go after their users have moved to the new or kept entry, or, where there is neither, to no cache.
@@ -52,7 +56,7 @@ def parse_caches(options: t.Iterable[t.Mapping[str, t.Any]]) -> list[WantedCache
     """The declared caches.
 
     Args:
-        options: C({name, host, state}) as the module takes them.
+        options: C({name, host, state, former_names}) as the module takes them.
 
     Raises:
         Failure: C(INVALID_INPUT) with all problems at once.
@@ -71,12 +75,31 @@ def parse_caches(options: t.Iterable[t.Mapping[str, t.Any]]) -> list[WantedCache
             problems.append(f"{name} needs a host")
         elif present and (problem := host_problem(host)):
             problems.append(f"{name}: the host {problem}")
-        wanted.append(WantedCache(name, host if present else None))
+        former = tuple(dict.fromkeys(each.strip() for each in option.get("former_names") or ()))
+        wanted.append(WantedCache(name, host if present else None, former))
     counts = collections.Counter(cache.name for cache in wanted if cache.name)
     problems += [f"{name} is declared {count} times" for name, count in counts.items() if count > 1]
+    problems += _former_name_problems(wanted)
     if problems:
         raise Failure("INVALID_INPUT", f"caches: {'; '.join(problems)}.", problems=problems)
     return wanted
+
+
+def _former_name_problems(wanted: t.Sequence[WantedCache]) -> t.Iterator[str]:
+    """Former names that would take somebody else's entry and accounts."""
+    declared = {cache.name for cache in wanted}
+    counts = collections.Counter(former for cache in wanted for former in cache.former_names)
+    for cache in wanted:
+        for former in cache.former_names:
+            if not former:
+                yield f"{cache.name}: a former name is empty"
+            elif is_local(former):
+                yield f"{cache.name}: the former name '{former}' means no cache in DTR"
+            elif former == cache.name:
+                yield f"{cache.name}: the former name {former} is the one that it has"
+            elif former in declared:
+                yield f"{cache.name}: the former name {former} is declared as a cache of its own"
+    yield from (f"{former} is the former name of {count} caches" for former, count in counts.items() if count > 1)
 
 
 def host_problem(host: str) -> str | None:
@@ -106,24 +129,28 @@ def plan_caches(
 ) -> list[CacheStep]:
     """The steps from what is there to what is wanted, nothing for what is right already.
 
-    Of several entries with a declared name the first with the right host stays; the others are retired.
+    Of several entries with a declared name the first with the right host stays; the others are retired, and so are
+    those with a former name.
     """
     by_name: dict[str, list[ContentCache]] = {}
     for cache in current:
         by_name.setdefault(cache.name, []).append(cache)
     declared = {cache.name: cache for cache in wanted}
     if purge:
-        declared.update({name: WantedCache(name, None) for name in by_name if name not in declared})
-    steps = (_step(cache, by_name.get(cache.name, [])) for cache in declared.values())
+        former = {name for cache in declared.values() for name in cache.former_names}
+        declared.update({name: WantedCache(name, None) for name in by_name if name not in {*declared, *former}})
+    steps = (_step(cache, by_name) for cache in declared.values())
     return [step for step in steps if step.host or step.retired]
 
 
-def _step(wanted: WantedCache, entries: list[ContentCache]) -> CacheStep:
+def _step(wanted: WantedCache, by_name: t.Mapping[str, list[ContentCache]]) -> CacheStep:
+    entries = by_name.get(wanted.name, [])
+    former = [entry for name in wanted.former_names for entry in by_name.get(name, [])]
     if wanted.host is None:
-        return CacheStep(wanted.name, None, None, tuple(entries))
+        return CacheStep(wanted.name, None, None, (*entries, *former))
     goal = canonical_host(wanted.host)
     kept = next((entry for entry in entries if canonical_host(entry.host) == goal), None)
-    retired = tuple(entry for entry in entries if entry is not kept)
+    retired = (*(entry for entry in entries if entry is not kept), *former)
     return CacheStep(wanted.name, None if kept else wanted.host, kept, retired)
 
 

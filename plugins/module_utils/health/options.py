@@ -20,7 +20,7 @@ from .dangling import dangling_accounts
 from .model import Cache, Dtr
 
 TRUST = ("ca_path", "ca_certificate")
-CLIENT = ("client_cert", "client_key")
+CLIENT = ("client_cert", "client_key", "client_certificate")
 
 
 def check_options(params: t.Mapping[str, t.Any]) -> None:
@@ -49,7 +49,7 @@ def check_options(params: t.Mapping[str, t.Any]) -> None:
 
 def asks_dtr(params: t.Mapping[str, t.Any]) -> bool:
     """Whether there is a DTR, and an account to ask it with."""
-    return bool(params["url"] and (params["username"] or params["client_cert"]))
+    return bool(params["url"] and any(params[name] for name in ("username", "client_cert", "client_certificate")))
 
 
 def cache_of(params: t.Mapping[str, t.Any], entry: t.Mapping[str, t.Any]) -> Cache:

@@ -29,6 +29,7 @@ def client_context(
     ca_certificate: str | None = None,
     client_cert: str | None = None,
     client_key: str | None = None,
+    client_certificate: str | None = None,
     validate_certs: bool = True,
     verify_host: bool = True,
     system_trust: bool = False,
@@ -44,6 +45,7 @@ def client_context(
         ca_certificate: The same as PEM text.
         client_cert: A PEM file with the client's certificate and, without O(client_key), its key.
         client_key: A PEM file with the client's unencrypted key.
+        client_certificate: Both as PEM text, in place of the files.
         validate_certs: Whether chain and host name are checked at all.
         verify_host: Whether the host name is checked together with the chain.
         system_trust: Whether the system's trust store counts as well.
@@ -62,8 +64,10 @@ def client_context(
             context.load_default_certs()
     else:
         context.verify_mode = ssl.CERT_NONE
-    if client_cert:
-        _load_client_certificate(context, client_cert, client_key)
+    if client_certificate:
+        _load_client_text(context, client_certificate)
+    elif client_cert:
+        _load_client_files(context, client_cert, client_key)
     return context
 
 
@@ -102,32 +106,48 @@ def _load_ca_file(context: ssl.SSLContext, path: str) -> None:
         raise _unusable("ca_path", path, error) from None
 
 
-def _load_client_certificate(context: ssl.SSLContext, certificate: str, key: str | None) -> None:
+def _load_client_text(context: ssl.SSLContext, text: str) -> None:
+    """Load certificate and key from memory. Python takes them as a file only, and no key is written to a disk."""
+    if not hasattr(os, "memfd_create"):
+        raise _unusable("client_certificate", "the PEM text", ValueError("only Linux can load one without a file"))
+    with open(os.memfd_create("client-certificate"), "wb") as memory:
+        memory.write(text.encode("utf-8", "replace"))
+        memory.flush()
+        _load_chain(context, f"/proc/self/fd/{memory.fileno()}", None, "client_certificate", "the PEM text")
+
+
+def _load_client_files(context: ssl.SSLContext, certificate: str, key: str | None) -> None:
     certificate = os.path.expanduser(certificate)
     key = os.path.expanduser(key) if key else None
     for option, path in (("client_cert", certificate), ("client_key", key)):
         # No system call takes a NUL in a path.
         if path and ("\0" in path or not os.access(path, os.R_OK)):
             raise _unusable(option, path, OSError("it does not exist or cannot be read"))
+    _load_chain(context, certificate, key, "client_cert", certificate)
+
+
+def _load_chain(context: ssl.SSLContext, certificate: str, key: str | None, option: str, shown: str) -> None:
+    key_option = "client_key" if option == "client_cert" else option
 
     def refuse_passphrase() -> str:
         # Without a callback OpenSSL asks on the terminal, and the task would hang.
-        raise Failure("INVALID_INPUT", f"client_key: the key in {key or certificate} is encrypted with a passphrase.")
+        place = shown if option != "client_cert" else key or certificate
+        raise Failure("INVALID_INPUT", f"{key_option}: the key in {place} is encrypted with a passphrase.")
 
     try:
         context.load_cert_chain(certificate, key, password=refuse_passphrase)
     except ssl.SSLError as error:
         if "KEY_VALUES_MISMATCH" in str(error).upper():
             raise Failure(
-                "INVALID_INPUT", f"client_key: the key does not belong to the certificate in {certificate}."
+                "INVALID_INPUT", f"{key_option}: the key does not belong to the certificate in {shown}."
             ) from None
-        raise _unusable("client_cert", certificate, error) from None
+        raise _unusable(option, shown, error) from None
 
 
 def _unusable(option: str, path: str, error: Exception) -> Failure:
     if isinstance(error, ssl.SSLError):
         reason = "it holds no usable PEM certificate"
-        if option == "client_cert":
+        if option in ("client_cert", "client_certificate"):
             reason = "it does not hold a usable PEM certificate and key"
     elif isinstance(error, OSError) and error.strerror:
         reason = error.strerror.lower()

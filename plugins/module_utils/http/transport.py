@@ -43,6 +43,7 @@ class Transport:
         ca_certificate: The same as PEM text.
         client_cert: PEM file of a client certificate.
         client_key: PEM file of its key.
+        client_certificate: Certificate and key as PEM text, in place of both files.
         validate_certs: Whether the server's certificate is checked.
         verify_host: Whether that goes for the host name as well.
         system_trust: Whether the system's CAs are trusted in addition to those that are given.
@@ -66,6 +67,7 @@ class Transport:
         ca_certificate: str | None = None,
         client_cert: str | None = None,
         client_key: str | None = None,
+        client_certificate: str | None = None,
         validate_certs: bool = True,
         verify_host: bool = True,
         system_trust: bool = False,
@@ -97,6 +99,7 @@ class Transport:
             ca_certificate=ca_certificate,
             client_cert=client_cert,
             client_key=client_key,
+            client_certificate=client_certificate,
             validate_certs=validate_certs,
             verify_host=verify_host,
             system_trust=system_trust,

@@ -12,6 +12,7 @@ from ..common.concurrency import failed_accounts
 from ..common.failure import Failure
 from ..common.progress import Progress
 from ..dtr.account_reads import read_account_settings
+from ..dtr.api import DtrApi
 from ..dtr.assignments_apply import apply_changes, claimed_elsewhere, look_up
 from ..dtr.assignments_plan import (
     amounts,
@@ -28,7 +29,8 @@ from ..dtr.assignments_plan import (
     resolve,
     without_vanished,
 )
-from ..dtr.model import ContentCache
+from ..dtr.membership import accounts_elsewhere
+from ..dtr.model import Account, ContentCache
 from ..dtr.resets import too_many_resets
 from .base import Module
 from .of_dtr import DtrSession
@@ -54,6 +56,8 @@ def assign(module: Module) -> dict[str, t.Any]:
         if claims.inactive:
             module.warn(f"Inactive accounts are left out: {named(claims.inactive)}.")
         settings, failed = read_account_settings(dtr, claims.wanted, concurrency, progress)
+        if module.check_mode:
+            settings = _after_planned_moves(settings, params["planned_moves"], caches)
         changes = plan_assignments(claims.wanted, settings)
         refusal = too_many_resets(changes, claims.unclaimed, params["max_resets"], caches)
         if refusal:
@@ -87,6 +91,15 @@ def _planned(names: list[str], caches: list[ContentCache]) -> list[ContentCache]
     return [ContentCache(f"planned:{name}", name, "") for name in dict.fromkeys(names) if name not in known]
 
 
+def _after_planned_moves(
+    settings: t.Mapping[str, str | None], moves: t.Mapping[str, str], caches: list[ContentCache]
+) -> dict[str, str | None]:
+    """The settings as they are once the accounts of some caches were moved to others."""
+    by_name = {cache.name: cache.id for cache in caches}
+    goals = {cache.id: by_name.get(moves[cache.name]) for cache in caches if cache.name in moves}
+    return {account: goals.get(cache_id or "") or cache_id for account, cache_id in settings.items()}
+
+
 def assigned(module: Module) -> dict[str, t.Any]:
     """Read all settings."""
     named = module.params["accounts"]
@@ -98,14 +111,44 @@ def assigned(module: Module) -> dict[str, t.Any]:
         users = list(dtr.users()) if named is None else []
         names = [account.name for account in users] if named is None else list(dict.fromkeys(named))
         settings, failed = read_account_settings(dtr, names, module.params["concurrency"])
+        elsewhere = _elsewhere(module, dtr, users, settings, caches) if named is None else {}
     failed = without_vanished(failed, named or ())
     found = by_cache(settings, caches)
     if named is None:
         found["inactive"] = [account.name for account in users if not account.is_active]
-    result = amounts(found)
+    result = {**amounts(found), **_shown_elsewhere(elsewhere)}
     # Who names accounts wants to know of each of them.
     if module.params["names"] or named is not None:
         result.update(found)
+        if elsewhere.get("elsewhere") is not None:
+            result["elsewhere_accounts"] = elsewhere["elsewhere"]
     if failed:
         raise partial_failure(failed, "read", {**result, "failed_accounts": failed_accounts(failed)})
     return result
+
+
+def _elsewhere(
+    module: Module,
+    dtr: DtrApi,
+    users: t.Sequence[Account],
+    settings: t.Mapping[str, str | None],
+    caches: t.Sequence[ContentCache],
+) -> dict[str, t.Any]:
+    """Who pulls from elsewhere than the assignments say; why that is not known does not hide the rest."""
+    params = module.params
+    if not params["assignments"]:
+        return {}
+    try:
+        assignments, others = parse_assignments(params["assignments"]), parse_others(params["others"])
+        found = accounts_elsewhere(dtr, assignments, others, users, settings, caches, params["concurrency"])
+    except Failure as failure:
+        return {"elsewhere": None, "elsewhere_problem": failure.message}
+    return {"elsewhere": found, "elsewhere_problem": None}
+
+
+def _shown_elsewhere(found: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The numbers of C(elsewhere), which is C(None) where it is not known."""
+    if "elsewhere" not in found:
+        return {}
+    numbers = found["elsewhere"] and {name: len(accounts) for name, accounts in found["elsewhere"].items()}
+    return {**found, "elsewhere": numbers}

@@ -17,7 +17,9 @@ from ..x509 import certificates
 from .base import Module
 from .of_dtr import DtrSession
 
-_NO_CREDENTIALS: dict[str, t.Any] = {"username": None, "password": None, "client_cert": None, "client_key": None}
+_NO_CREDENTIALS: dict[str, t.Any] = dict.fromkeys(
+    ("username", "password", "client_cert", "client_key", "client_certificate")
+)
 
 
 def fetch_authority(module: Module) -> dict[str, t.Any]:

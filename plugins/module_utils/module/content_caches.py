@@ -53,7 +53,7 @@ def listed(module: Module) -> dict[str, t.Any]:
 
 
 def _warn(module: Module, current: list[ContentCache], steps: list[CacheStep]) -> None:
-    planned = {step.name for step in steps}
+    planned = {name for step in steps for name in (step.name, *(cache.name for cache in step.retired))}
     for name in duplicate_names(current):
         if name not in planned:
             module.warn(f"DTR has several caches named {name}; declare {name} with its host to keep only that one.")

@@ -30,6 +30,7 @@ def connection_argument_spec() -> dict[str, t.Any]:
         "ca_certificate": {"type": "str"},
         "client_cert": {"type": "path", "fallback": (env_fallback, ["DTR_CLIENT_CERT"])},
         "client_key": {"type": "path", "fallback": (env_fallback, ["DTR_CLIENT_KEY"])},
+        "client_certificate": {"type": "str", "no_log": True},
         "validate_certs": {"type": "bool", "default": True, "fallback": (env_fallback, ["DTR_VALIDATE_CERTS"])},
         "timeout": {"type": "float", "default": 30},
         "retries": {"type": "int", "default": 5},
@@ -67,13 +68,14 @@ class DtrModule:
             argument_spec={**connection_argument_spec(), **self._argument_spec},
             mutually_exclusive=[("ca_path", "ca_certificate")],
             required_by={"client_key": "client_cert"},
-            required_one_of=[("username", "client_cert")] if self._authenticated else [],
+            required_one_of=[("username", "client_cert", "client_certificate")] if self._authenticated else [],
             supports_check_mode=True,
         )
         params = module.params
         if not params["ca_path"] and not params["ca_certificate"]:
             params["ca_path"] = os.path.expandvars(os.path.expanduser(os.environ.get("DTR_CA_PATH", "")))
         module.no_log_values.update(secret_forms(params["username"], params["password"]))
+        module.no_log_values.update(filter(None, [params["client_certificate"]]))
 
         def checked_work() -> dict[str, t.Any]:
             _check_connection(params, self._authenticated)
@@ -127,8 +129,8 @@ def _check_connection(params: t.Mapping[str, t.Any], authenticated: bool) -> Non
             f"username and password are required together, and {missing} is missing beside {there}.",
             hint=f"Set {missing}, or the environment variable DTR_{missing.upper()}.",
         )
-    if authenticated and not params["username"] and not params["client_cert"]:
-        raise Failure("INVALID_INPUT", "username or client_cert is required, and both are empty.")
+    if authenticated and not any(params[name] for name in ("username", "client_cert", "client_certificate")):
+        raise Failure("INVALID_INPUT", "username, client_cert or client_certificate is required, and all are empty.")
     timeout = params["timeout"]
     if not timeout > 0:
         raise Failure("INVALID_INPUT", f"timeout: {timeout:g} is not a number of seconds above 0.")

@@ -18,7 +18,7 @@ from .of_dtr import secret_forms
 
 _TRUST = ("ca_path", "ca_certificate", "validate_certs")
 _REQUESTS = ("timeout", "retries", "concurrency")
-_CREDENTIALS = ("username", "password", "client_cert", "client_key")
+_CREDENTIALS = ("username", "password", "client_cert", "client_key", "client_certificate")
 _NAMES = {"type": "list", "elements": "str", "default": []}
 
 

@@ -22,12 +22,14 @@ def find(module: Module) -> dict[str, t.Any]:
     wanted = Wanted(
         username=params["username"] or "",
         registers=params["registers"],
+        removes=params["removes"],
+        former_names=params["former_names"],
         assignments=params["assignments"] or {},
         pulls_of=params["pulls_of"] or {},
         **{
             name: params[name]
             for name in (
-                *("cache", "others", "pull_account", "warms", "image", "repository"),
+                *("cache", "cache_url", "others", "pull_account", "warms", "image", "repository"),
                 *("asks_version", "cache_image"),
             )
         },
@@ -45,11 +47,13 @@ PREREQUISITES = DtrModule(
     {
         "registers": {"type": "bool", "default": False},
         "asks_version": {"type": "bool", "default": False},
+        "removes": {"type": "bool", "default": False},
+        "former_names": {"type": "list", "elements": "str", "default": []},
         "assignments": ACCOUNT_OF,
         "others": {"type": "list", "elements": "dict", "default": [], "options": _CLAIMS},
         "pulls_of": ACCOUNT_OF,
         "warms": {"type": "bool", "default": False},
-        **dict.fromkeys(("cache", "pull_account", "image", "repository", "cache_image"), _TEXT),
+        **dict.fromkeys(("cache", "cache_url", "pull_account", "image", "repository", "cache_image"), _TEXT),
     },
 )
 """The questions, in the form of a module."""

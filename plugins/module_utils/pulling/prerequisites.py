@@ -13,6 +13,7 @@ import typing as t
 
 from ..common.failure import Failure
 from ..common.side_by_side import side_by_side
+from ..common.urls import canonical_host, without_secrets
 from ..dtr import versions
 from ..dtr.api import DtrApi
 from ..dtr.assignments_apply import claimed_elsewhere, look_up
@@ -39,7 +40,10 @@ class Wanted:
     Args:
         username: Who asks; empty where a client certificate says it.
         registers: Whether caches are registered or removed.
+        removes: Whether they are removed.
         cache: The cache's name.
+        cache_url: Its address.
+        former_names: Names that it had in DTR before.
         assignments: Whose setting is written: C(accounts), C(teams), C(orgs) and C(everyone).
         others: The assignments of other regions, each with its C(cache).
         pulls_of: The same of the cache through which it pulls.
@@ -53,7 +57,10 @@ class Wanted:
 
     username: str
     registers: bool = False
+    removes: bool = False
     cache: str = ""
+    cache_url: str = ""
+    former_names: t.Sequence[str] = ()
     assignments: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     others: t.Sequence[t.Mapping[str, t.Any]] = ()
     pulls_of: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
@@ -89,13 +96,13 @@ def registry_findings(dtr: DtrApi, transport: Transport, wanted: Wanted) -> Find
     try:
         standing = _standing(dtr)
     except Failure as failure:
-        return Findings([_unusable(failure)], [])
+        return Findings([_unusable(failure, wanted)], [])
     answers = _Answers(dtr, transport, wanted)
     answers.ask(may_ask_of_others=standing.may_be_administrator)
     problems = [] if standing.may_be_administrator else _without_right(wanted, transport)
     problems += answers.problems()
     problems += _about_repository(wanted, answers.has_repository, standing.settings)
-    warnings = _about_version(wanted, answers.version)
+    warnings = _about_version(wanted, answers.version) + _about_names(wanted, answers.registered)
     if standing.settings.get("readOnlyRegistry"):
         warnings.append(f"{transport.base_url} is in its read-only mode: nobody can push to it.")
     return Findings(problems, warnings, answers.version)
@@ -132,6 +139,7 @@ class _Answers:
         self._unanswered: list[str] = []
         self.has_repository: bool | None = None
         self.version: str | None = None
+        self.registered: list[ContentCache] = []
 
     def ask(self, *, may_ask_of_others: bool) -> None:
         questions: dict[str, t.Callable[[], list[str]]] = {}
@@ -143,6 +151,8 @@ class _Answers:
             questions["repository"] = self._ask_repository
         if self._wanted.asks_version:
             questions["version"] = self._ask_version
+        if self._wanted.registers and self._wanted.cache_url:
+            questions["names"] = self._ask_names
         self._ask_all(questions)
         # Whose right is asked depends on who is there, and means something only where the image is.
         if may_ask_of_others and self._wanted.pulls and not any(self._problems.values()) and not self._failures:
@@ -153,10 +163,10 @@ class _Answers:
         unreachable = [failure for failure in self._failures.values() if _is_out_of_reach(failure)]
         answered = [failure for failure in self._failures.values() if not _is_out_of_reach(failure)]
         if unreachable:
-            found.append(_unusable(unreachable[0]))
+            found.append(_unusable(unreachable[0], self._wanted))
         elif self._unanswered:
             found.append(f"dtr_cache_registry_url: DTR did not answer everything within {SECONDS_FOR_ALL} seconds")
-        return found + [_unusable(failure) for failure in answered]
+        return found + [_unusable(failure, self._wanted) for failure in answered]
 
     def _ask_all(self, questions: t.Mapping[str, t.Callable[[], list[str]]]) -> None:
         def answer(name: str, ask: t.Callable[[], list[str]]) -> list[str]:
@@ -214,6 +224,10 @@ class _Answers:
             if _is_out_of_reach(failure):
                 raise
             self.version = ""
+        return []
+
+    def _ask_names(self) -> list[str]:
+        self.registered = self._dtr.content_caches()
         return []
 
     def _about_right(self) -> list[str]:
@@ -278,6 +292,32 @@ def _about_version(wanted: Wanted, version: str | None) -> list[str]:
     return [f"{versions.difference(tag, version or '')} Leave out dtr_cache_version, or set it, or dtr_cache_image."]
 
 
+def _about_names(wanted: Wanted, registered: t.Sequence[ContentCache]) -> list[str]:
+    """Other names under which DTR has the cache, and what a former name leads to that is not the cache's address."""
+    own = canonical_host(wanted.cache_url)
+    found = []
+    for each in sorted(registered):
+        host = without_secrets(each.host)
+        if each.name in wanted.former_names and canonical_host(each.host) != own:
+            fate = "are reset" if wanted.removes else f"move to {wanted.cache}"
+            found.append(
+                f"{each.name}, which dtr_cache_former_names names, is registered as {host}, which is not the address "
+                f"of {wanted.cache} ({wanted.cache_url}). Its accounts {fate} all the same, and its entry goes."
+            )
+        elif each.name not in (wanted.cache, *wanted.former_names) and canonical_host(each.host) == own:
+            fate = (
+                "Its entry and its accounts stay"
+                if wanted.removes
+                else f"Accounts that were assigned to {each.name} stay there"
+            )
+            then = "it is removed as well" if wanted.removes else f"they follow to {wanted.cache} and its entry goes"
+            found.append(
+                f"DTR has {wanted.cache} ({wanted.cache_url}) under the name {each.name}, too. {fate}. If that is a "
+                f"former name of this cache, set dtr_cache_former_names: [{each.name}], and {then}."
+            )
+    return found
+
+
 def _without_right(wanted: Wanted, transport: Transport) -> list[str]:
     """Why somebody who is no administrator cannot do what is wanted; of pulls, only those as somebody else."""
     who = wanted.username or "the owner of the client certificate"
@@ -306,8 +346,9 @@ def _is_out_of_reach(failure: Failure) -> bool:
     return failure.http_status is None or failure.http_status >= 500
 
 
-def _unusable(failure: Failure) -> str:
+def _unusable(failure: Failure, wanted: Wanted) -> str:
     if failure.http_status == 401 or failure.code == "NOT_AUTHENTICATED":
-        return f"dtr_cache_registry_password: {failure.message} {failure.hint or ''}".strip()
+        credential = "password" if wanted.username else "client_cert"
+        return f"dtr_cache_registry_{credential}: {failure.message} {failure.hint or ''}".strip()
     hint = f" {failure.hint}" if failure.hint else ""
     return f"dtr_cache_registry_url: {failure.message}{hint}"

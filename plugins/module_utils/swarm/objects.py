@@ -17,6 +17,8 @@ FILE_LABEL = "dtr.cache.file"
 # configuration without its credentials.
 CERTIFICATES_LABEL = "dtr.cache.certificates"
 CONTENT_LABEL = "dtr.cache.content"
+# The DTR of the cache whose config.yml it is.
+REGISTRY_LABEL = "dtr.cache.registry"
 
 CONFIG_FILE = "config.yml"
 # How the names end that this collection gives: see "Configs and secrets are external and named by content".

@@ -19,6 +19,7 @@ from .model import Moment, Swarm
 from .objects import CONFIG_FILE
 from .plan import Plan, WantedStack, plan, plan_removal
 from .prerequisites import WantedService, preflight_problems
+from .replaced_config import replaced_config
 from .tasks import published_ports, running_services, runs, stalled_services
 from .verdict import CONVERGED, judge
 
@@ -95,6 +96,7 @@ def planned(
         "reason": judgement.reason,
         "stalled": stalled_services(moment),
         "known_tasks": {task["ID"]: runs(task, moment) for task in moment.tasks},
+        "replaced_config": replaced_config(swarm, wanted.definition) if wanted.definition else None,
         "swarm": ((info["Swarm"].get("Cluster") or {}).get("ID")) or "",
         **live,
         "diff": {**made.diff(), **({"files": _files(swarm, wanted, options)} if diff else {})},

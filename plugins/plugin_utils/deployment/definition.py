@@ -20,12 +20,14 @@ import yaml
 
 from ...module_utils.common.credentials import blanked, comparable
 from ...module_utils.common.failure import Failure
+from ...module_utils.common.urls import canonical_server
 from ...module_utils.swarm.compose import duration
 from ...module_utils.swarm.objects import (
     CERTIFICATES_LABEL,
     CONFIG_FILE,
     CONTENT_LABEL,
     FILE_LABEL,
+    REGISTRY_LABEL,
     STACK_LABEL,
 )
 from ...module_utils.x509 import certificates
@@ -132,7 +134,12 @@ def swarm_objects(settings: Settings, registry_ca: str | None) -> list[SwarmObje
             file=file,
             name=f"{settings.stack_name}_{file}_{content_mark(data)}",
             data=data,
-            labels={STACK_LABEL: settings.stack_name, FILE_LABEL: file, **_description(settings, kind, file, data)},
+            labels={
+                STACK_LABEL: settings.stack_name,
+                FILE_LABEL: file,
+                **_dtr_label(settings, file),
+                **_description(settings, kind, file, data),
+            },
         )
         for kind, file, data in contents
     ]
@@ -150,6 +157,11 @@ def _description(settings: Settings, kind: str, file: str, data: str) -> dict[st
     except Failure:  # of settings that were refused
         return {}
     return {CERTIFICATES_LABEL: json.dumps(described)}
+
+
+def _dtr_label(settings: Settings, file: str) -> dict[str, str]:
+    """By which a later deployment knows whose cache it was, also where it pulls from other caches."""
+    return {REGISTRY_LABEL: canonical_server(settings.registry_url)} if file == CONFIG_FILE else {}
 
 
 def describe_deployment(settings: Settings, registry_ca: str | None) -> dict[str, t.Any]:

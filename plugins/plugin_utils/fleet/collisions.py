@@ -46,6 +46,8 @@ def _collisions_of_two(own: Region, other: Region, needs: t.Collection[str]) -> 
         )
     if same_stack and "swarm" in needs:
         found.append(one_stack(own.host, other.host, own.stack_name, own.swarm))
+    if same_dtr and not same_name and "registration" in needs:
+        found += former_name_problems(own, other)
     if _same(own.address, other.address) and "swarm" in needs:
         found.append(
             f"dtr_cache_host: hosts {own.host} and {other.host} both have their cache at {own.address}; give one of "
@@ -60,6 +62,26 @@ def _collisions_of_two(own: Region, other: Region, needs: t.Collection[str]) -> 
         found += _contested_ports(own, other)
     if same_dtr and not same_name and "assignment" in needs:
         found += _contested(own, other)
+    return found
+
+
+def former_name_problems(own: Region, other: Region) -> list[str]:
+    """Names of one of two regions whose entry and accounts the other would take for its own earlier ones."""
+    if not _same(own.dtr, other.dtr):
+        return []
+    found = [
+        f"dtr_cache_former_names: hosts {own.host} and {other.host} both name {name} as a former name, and one of them "
+        "would take the accounts of the other; name it in one of them"
+        for name in own.former_names
+        if name in other.former_names
+    ]
+    for heir, owner in ((own, other), (other, own)):
+        if owner.name in heir.former_names:
+            found.append(
+                f"dtr_cache_former_names: {owner.name} is a former name of host {heir.host} and the cache of host "
+                f"{owner.host} (dtr_cache_name), whose accounts {heir.host} would take; leave it out, or take "
+                f"{owner.host} out of the group"
+            )
     return found
 
 
@@ -116,6 +138,16 @@ def _contested(own: Region, other: Region) -> list[str]:
         f"dtr_cache_assignments: hosts {own.host} and {other.host} both claim {', '.join(both[:_SHOWN])}{more}; an "
         "account pulls from one cache only"
     ]
+
+
+def claims_outside(regions: t.Iterable[Region], dtr: str, hosts: t.Collection[str]) -> list[dict[str, t.Any]]:
+    """Whom the regions of a DTR claim by name, team or organisation, but for those of some hosts."""
+    found = []
+    for region in regions:
+        claims = {kind: list(region.assignments.get(kind) or []) for kind in _KINDS}
+        if region.host not in hosts and region.name and _same(region.dtr, dtr) and any(claims.values()):
+            found.append({**claims, "cache": region.name})
+    return found
 
 
 def claims_of_others(own: Region, regions: t.Iterable[Region]) -> list[dict[str, t.Any]]:

@@ -79,6 +79,11 @@ METRICS = (
     ),
     Metric("dtr_cache_accounts", "Accounts that pull from the cache.", _one(lambda cache: cache.accounts)),
     Metric(
+        "dtr_cache_accounts_elsewhere",
+        "Accounts that the region claims and that pull from elsewhere.",
+        _one(lambda cache: cache.elsewhere),
+    ),
+    Metric(
         "dtr_cache_dangling_accounts",
         "Accounts whose cache no longer exists.",
         _one(lambda cache: None if cache.accounts is None else cache.dangling),

@@ -129,6 +129,7 @@ class CacheStatus:
     expires: datetime.datetime | None
     declared_until: datetime.datetime | None
     accounts: int | None
+    elsewhere: int | None
     dangling: int
     registered: bool | None
     drift: t.Sequence[Step] | None
@@ -254,6 +255,7 @@ def _cache(row: t.Mapping[str, t.Any], moment: datetime.datetime) -> CacheStatus
         expires=_expires(not_after, days_left, moment),
         declared_until=declared_until,
         accounts=row.get("accounts"),
+        elsewhere=row.get("elsewhere"),
         dangling=int(row.get("dangling") or 0),
         registered=row.get("registered"),
         drift=None if drift is None else [_step(step) for step in drift],

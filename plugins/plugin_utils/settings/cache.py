@@ -13,6 +13,7 @@ import typing as t
 
 from ...module_utils.common.failure import Failure
 from ...module_utils.common.urls import canonical_server
+from ...module_utils.dtr.model import is_local
 from . import values
 from .addresses import https_url, is_host
 from .certificate import read_authorities
@@ -36,6 +37,14 @@ def read_address(reader: Reader, needs: t.Collection[str]) -> dict[str, t.Any]:
         "public_port": reader.whole("public_port", 1, 65535) or port,
         "metrics_port": _read_metrics_port(reader, port),
     }
+
+
+def read_former_names(reader: Reader, name: str) -> tuple[str, ...]:
+    """Names that the cache had in DTR before."""
+    names = [reader.checked("former_names", _former_name, each, "") for each in reader.items("former_names")]
+    if name and name in names:
+        reader.problem("former_names", f"{name} is the name that the cache has now (dtr_cache_name); leave it out")
+    return tuple(dict.fromkeys(each for each in names if each and each != name))
 
 
 def read_software(reader: Reader) -> tuple[Product, str]:
@@ -76,7 +85,7 @@ def read_configuration(
 
 def _read_name(reader: Reader, required: bool) -> str:
     name = reader.text("name", "the cache's name in DTR, such as region-asia" if required else "")
-    if name.lower() == "local":
+    if is_local(name):
         reader.problem("name", "'local' is what DTR calls pulling without a cache; choose another name")
     elif name and not _NAME.fullmatch(name):
         reader.problem("name", f"{values.quoted(name)} is not a cache's name: up to 128 letters, digits, dots, - and _")
@@ -89,6 +98,14 @@ def _read_metrics_port(reader: Reader, port: int | None) -> int | None:
         reader.problem("metrics_port", f"{port} is the cache's own port (dtr_cache_port); metrics need another one")
         return None
     return metrics_port
+
+
+def _former_name(value: t.Any) -> str:
+    """A name that somebody gave to the cache by hand may have letters that this collection would not take."""
+    text = values.line(value)
+    if is_local(text):
+        raise values.invalid("'local' is what DTR calls pulling without a cache, and no cache's name")
+    return text
 
 
 def _read_host(reader: Reader, required: bool) -> str:

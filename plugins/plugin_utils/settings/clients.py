@@ -29,6 +29,8 @@ def read_clients(
         "client_runtimes": _read_runtimes(reader),
         "client_cas": read_authorities(reader, "client_cas", needs, now, ahead=True),
         "client_trust_state": reader.choice("client_trust_state", ("present", "absent")),
+        "client_hosts": tuple(reader.items("client_hosts")),
+        "firewall_hosts": tuple(reader.items("firewall_hosts")),
     }
 
 

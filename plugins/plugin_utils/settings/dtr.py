@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import datetime
+import re
 import typing as t
 
 from ...module_utils.common.failure import Failure
+from ...module_utils.http import tls
 from ...module_utils.x509 import certificates
 from . import values
 from .addresses import https_url
@@ -18,20 +20,67 @@ from .reader import Reader
 from .structures import as_text
 
 # What is read without everything else, to reach the DTR.
-CONNECTION = ("registry_url", "registry_username", "registry_password", "registry_validate_certs")
+CONNECTION = (
+    *("registry_url", "registry_username", "registry_password", "registry_client_cert", "registry_client_key"),
+    "registry_validate_certs",
+)
 
 
-def read_connection(reader: Reader, needs: t.Collection[str]) -> dict[str, t.Any]:
+_KEY_BLOCK = re.compile(r"-----BEGIN ([A-Z ]*PRIVATE KEY|EC PARAMETERS)-----.*?-----END \1-----\n?", re.DOTALL)
+
+
+def read_connection(reader: Reader, needs: t.Collection[str], now: datetime.datetime) -> dict[str, t.Any]:
     """How the DTR is reached."""
-    administrator = "an administrator of the DTR (or the environment's DTR_USERNAME)"
-    password = "its password or an access token (or the environment's DTR_PASSWORD)"
     logs_in = bool({REGISTRY, DTR} & set(needs))
+    url = read_url(reader, required=logs_in or ADDRESS in needs)
+    client = _read_client_certificate(reader, now)
+    is_given = client or any(reader.is_reported(name) for name in ("registry_client_cert", "registry_client_key"))
+    username = reader.value("registry_username", _username, "")
+    password = reader.value("registry_password", _password, "")
+    # Of a pair, a half is a mistake. With a client certificate, none of it is needed.
+    if logs_in and (username or password or not is_given):
+        for name, value, meaning in (
+            ("username", username, "an administrator of the DTR (or the environment's DTR_USERNAME)"),
+            ("password", password, "its password or an access token (or the environment's DTR_PASSWORD)"),
+        ):
+            if not value and not reader.is_reported(f"registry_{name}"):
+                reader.problem(f"registry_{name}", f"is required: {meaning}")
     return {
-        "registry_url": read_url(reader, required=bool({REGISTRY, ADDRESS, DTR} & set(needs))),
-        "registry_username": reader.value("registry_username", _username, "", administrator if logs_in else ""),
-        "registry_password": reader.value("registry_password", _password, "", password if logs_in else ""),
+        "registry_url": url,
+        "registry_username": username,
+        "registry_password": password,
+        "registry_client_certificate": client,
         "validate_certs": reader.switch("registry_validate_certs"),
     }
+
+
+def _read_client_certificate(reader: Reader, now: datetime.datetime) -> str:
+    """The certificate by which an administrator is known, with its key; empty where there is none, or it is wrong."""
+    certificate = read_pem(reader, "registry_client_cert")
+    key = read_pem(reader, "registry_client_key")
+    if key and not certificate and not reader.is_reported("registry_client_cert"):
+        reader.problem("registry_client_key", "is set without dtr_cache_registry_client_cert, whose key it is")
+    # Its key may stand beside it.
+    bundle = reader.certificates("registry_client_cert", _KEY_BLOCK.sub("", certificate))
+    if not bundle:
+        return ""
+    for fault in certificates.validity_faults(bundle[0], now):
+        reader.problem("registry_client_cert", f"{certificates.name_of(bundle[0])} {fault}")
+    if "PRIVATE KEY-----" not in certificate + key:
+        if not reader.is_reported("registry_client_key"):
+            reader.problem(
+                "registry_client_key",
+                "is required: the private key of dtr_cache_registry_client_cert, PEM text or a path (or the "
+                "environment's DTR_CLIENT_KEY)",
+            )
+        return ""
+    try:
+        tls.client_context(client_certificate=certificate + key, validate_certs=False)
+    except Failure as failure:
+        place = "registry_client_key" if key else "registry_client_cert"
+        reader.problem(place, failure.message.partition(": ")[2].rstrip("."))
+        return ""
+    return certificate + key
 
 
 def read_url(reader: Reader, *, required: bool = False) -> str:

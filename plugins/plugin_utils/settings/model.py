@@ -32,6 +32,7 @@ class Settings:
 
     # The cache
     name: str
+    former_names: tuple[str, ...]
     host: str
     port: int  # that the stack publishes
     public_port: int  # that clients are sent to
@@ -42,6 +43,7 @@ class Settings:
     registry_url: str
     registry_username: str
     registry_password: str = dataclasses.field(repr=False)
+    registry_client_certificate: str = dataclasses.field(repr=False)  # PEM, with its key
     validate_certs: bool
     registry_ca: str  # PEM, "fetch" or "system"
     registry_ca_fingerprint: str | None
@@ -95,6 +97,8 @@ class Settings:
     client_runtimes: tuple[str, ...]
     client_cas: tuple[str, ...]
     client_trust_state: str
+    client_hosts: tuple[str, ...]
+    firewall_hosts: tuple[str, ...]
     # The run; paths are absolute ones of the control node
     source_files: tuple[str, ...]
     render_to: str

@@ -15,7 +15,8 @@ from .model import Settings
 
 # What is as public as it is useful, under the same name.
 _AS_THEY_ARE = (
-    *("name", "url", "host", "port", "public_port", "publish_mode", "image", "stack_name", "replicas", "registry_url"),
+    *("name", "former_names", "url", "host", "port", "public_port", "publish_mode", "image", "stack_name", "replicas"),
+    *("registry_url", "upstreams"),
     "former_stack_names",
     *("registry_ca_fingerprint", "validate_certs", "ca_certificate", "assignments", "assignments_exclusive"),
     "max_resets",
@@ -77,8 +78,12 @@ def _certificate(settings: Settings, now: datetime.datetime) -> dict[str, t.Any]
 
 def _named_authorities(settings: Settings) -> dict[str, str]:
     """The CAs of caches by the name of the file that a client keeps each in; their order does not matter."""
-    authorities = [pem for pem in (settings.ca_certificate, *settings.client_cas) if pem]
-    return {f"dtr-cache.cache-ca.{hashlib.sha256(pem.encode()).hexdigest()[:12]}.crt": pem for pem in authorities}
+    return {authority_file(pem): pem for pem in (settings.ca_certificate, *settings.client_cas) if pem}
+
+
+def authority_file(pem: str) -> str:
+    """The name of the file in which a Docker host keeps the CA of a cache."""
+    return f"dtr-cache.cache-ca.{hashlib.sha256(pem.encode()).hexdigest()[:12]}.crt"
 
 
 def _probe(settings: Settings, certificate: dict[str, t.Any] | None) -> dict[str, t.Any]:

@@ -54,7 +54,7 @@ def read_settings(
     hosts.read_serial(reader)
     product, image = cache.read_software(reader)
     address = cache.read_address(reader, needs)
-    connection = dtr.read_connection(reader, needs)
+    connection = dtr.read_connection(reader, needs, now)
     if cache.is_same_server(connection["registry_url"], address):
         reader.problem("host", "is the address of the DTR itself; a cache has a host name or a port of its own")
     presented = certificate.read_certificate(reader, address["host"], needs, now)
@@ -65,6 +65,7 @@ def read_settings(
     settings = Settings(
         product=product,
         image=image,
+        former_names=cache.read_former_names(reader, address["name"]),
         **address,
         **connection,
         **dtr.read_authority(reader, needs, now),
@@ -84,11 +85,15 @@ def read_settings(
 
 
 def read_connection(
-    variables: t.Mapping[str, t.Any], *, defaults: t.Mapping[str, t.Any], control_node: ControlNode
+    variables: t.Mapping[str, t.Any],
+    *,
+    defaults: t.Mapping[str, t.Any],
+    control_node: ControlNode,
+    now: datetime.datetime,
 ) -> tuple[dict[str, t.Any], list[str]]:
     """The same for what it takes to reach the DTR alone."""
     reader = Reader(variables, defaults, control_node)
-    return dtr.read_connection(reader, (REGISTRY,)), reader.problems
+    return dtr.read_connection(reader, (REGISTRY,), now), reader.problems
 
 
 def ignored_names(names: t.Iterable[str], patterns: t.Any) -> set[str]:

@@ -18,6 +18,8 @@ from .structures import is_structure, parsed, plain
 PREFIX = "dtr_cache_"
 # Of these only line breaks at the ends go.
 _EXACT = ("registry_password",)
+# May be a private key, whatever else they look like.
+_KEYS = ("private_key", "registry_client_cert", "registry_client_key")
 
 # YAML's words for nothing, which are a name where they come as text.
 _NULLS = ("null", "Null", "NULL", "~")
@@ -170,14 +172,14 @@ class Reader:
             except Failure as failure:
                 # What is no path may be the key itself in another notation, such as base64.
                 is_file = value.isprintable() and self.control_node.kind(self.control_node.locate(value)) == FILE
-                if not is_file and (name == "private_key" or not value.isprintable() or not may_be_shown(value)):
+                if not is_file and (name in _KEYS or not value.isprintable() or not may_be_shown(value)):
                     self.problem(name, "is neither PEM text nor a file of the control node that can be read")
                 else:
                     self.problem(name, f"{value} cannot be read on the control node: {failure.message}")
                 return ""
             value = content.decode("latin-1")
             if _BEGIN not in value:
-                self.problem(name, _foreign(content, name == "private_key"))
+                self.problem(name, _foreign(content, name.endswith("_key")))
                 return ""
         blocks = list(_PEM_BLOCK.finditer(value))
         if blocks and _BEGIN not in value[blocks[-1].end() :]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import typing as t
 
 from ...module_utils.common.urls import ascii_name, canonical_server
-from . import accounts, cache, dtr, service
+from . import accounts, cache, certificate, dtr, service
 from .addresses import read_engine
 from .model import Settings
 from .presets import PRODUCTS
+from .public import authority_file
 from .reader import PREFIX, Reader
 
 LOCAL_CONNECTION = "local"
@@ -23,6 +24,8 @@ class Region(t.NamedTuple):
     Args:
         host: The inventory's host.
         name: The cache's name in DTR.
+        former_names: Names that it had there before.
+        authority: The file in which Docker hosts keep the CA of its certificate; C(None) where it cannot be read.
         dtr: The DTR's address, in the one form in which equal ones are equal.
         address: Host and public port of the cache, in such a form as well.
         swarm: By what the region's Swarm is reached.
@@ -47,6 +50,8 @@ class Region(t.NamedTuple):
     publish_mode: str = ""
     assignments: t.Mapping[str, t.Any] = {}
     in_play: bool = True
+    former_names: t.Sequence[str] = ()
+    authority: str | None = ""
 
 
 class Machine(t.NamedTuple):
@@ -64,6 +69,7 @@ VARIABLES = tuple(
     for name in (
         *("name", "host", "port", "public_port", "product", "stack_name", "registry_url", "docker_host"),
         *("client_bundle", "nodes", "publish_mode", "assignments", "metrics_port"),
+        *("former_names", "ca_certificate"),
     )
 )
 """The variables that are read for it."""
@@ -79,6 +85,7 @@ _MADE_OF = {
     "stack_name": ("stack_name", "product"),
     "metrics_port": ("metrics_port",),
     "assignments": ("assignments",),
+    "former_names": ("former_names",),
 }
 
 
@@ -98,6 +105,8 @@ def read_region(reader: Reader, host: str, machine: Machine | None, unknown: t.C
     engine = read_engine(reader)
     bundle = reader.text("client_bundle")
     assignments = accounts.read_assignments(reader)
+    former_names = cache.read_former_names(reader, address["name"])
+    authority = certificate.read_pem(reader, "ca_certificate")
     wrong = {sentence.partition(":")[0] for sentence in reader.problems} | set(unknown)
     if not (address["name"] or address["host"] or {f"{PREFIX}name", f"{PREFIX}host"} & wrong):
         # What roles do there is said where they are used, and the defaults are nobody's.
@@ -114,6 +123,8 @@ def read_region(reader: Reader, host: str, machine: Machine | None, unknown: t.C
         publish_mode=service.read_publish_mode(reader),
         metrics_port=address["metrics_port"],
         assignments=assignments,
+        former_names=former_names,
+        authority=None if f"{PREFIX}ca_certificate" in wrong else authority_file(authority) if authority else "",
     )
     return _understood(region, wrong)
 
@@ -132,6 +143,7 @@ def region_as_read(settings: Settings, problems: t.Iterable[str], host: str, mac
         publish_mode=settings.publish_mode,
         metrics_port=settings.metrics_port,
         assignments=settings.assignments,
+        former_names=settings.former_names,
     )
     return _understood(region, {problem.partition(":")[0] for problem in problems})
 

@@ -43,7 +43,9 @@ except ImportError:  # before ansible-core 2.19, which templates any text and ha
 
 _DEFAULTS = pathlib.Path(__file__).parents[3] / "roles" / "settings" / "defaults" / "main.yml"
 # What is secret, or may have secrets in it: no part of it is shown, nor of the template that it may be.
-_SECRET = re.compile("password|private_key|http_secret|storage|config_extra|environment|volume|service_extra")
+_SECRET = re.compile(
+    "password|private_key|client_cert|client_key|http_secret|storage|config_extra|environment|volume|service_extra"
+)
 # A name of several words, such as vault_dtr_password; a single one might be a password that somebody put into braces.
 _UNDEFINED = re.compile(r"'([a-z][a-z0-9]*(?:_[a-z0-9]+)+)' is undefined")
 # What it takes to reach the DTR and a manager, and where to write.
@@ -120,21 +122,37 @@ def dtr_connection(variables: t.Mapping[str, t.Any], templar: t.Any, loader: t.A
     host = _Host(variables, templar, loader)
     names = [PREFIX + name for name in CONNECTION]
     given = host.given(names)
-    read, problems = read_connection(given, defaults=host.defaults(given), control_node=host.control_node)
+    read, problems = read_connection(
+        given,
+        defaults=host.defaults(given),
+        control_node=host.control_node,
+        now=datetime.datetime.now(datetime.timezone.utc),
+    )
     problems = host.problems(problems)
     if problems:
         raise Failure("INVALID_SETTINGS", "The DTR cannot be reached: " + "; ".join(problems))
+    return _connection_options(read)
+
+
+def connection_of(settings: Settings) -> dict[str, t.Any]:
+    """The same of settings that were read."""
+    return _connection_options(vars(settings))
+
+
+def _connection_options(read: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    client = read["registry_client_certificate"]
     return {
         "url": read["registry_url"],
         "username": read["registry_username"],
         "password": read["registry_password"],
         "validate_certs": read["validate_certs"],
+        **({"client_certificate": client} if client else {}),
     }
 
 
-def connection_mark(url: str, username: str, password: str, validate_certs: bool) -> str:
+def connection_mark(options: t.Mapping[str, t.Any]) -> str:
     """The same in one run for the same connection to a DTR; nobody can guess a password from it."""
-    content = repr((url, username, password, validate_certs))
+    content = repr(sorted(options.items()))
     return hmac.new(_FINGERPRINT_KEY, content.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
 

@@ -124,6 +124,22 @@ SCENARIOS: dict[str, Scenario] = {
         _TWO,
         _HELD,
     ),
+    "another name": Scenario(
+        CACHES,
+        caches({"name": "region-tokyo", "host": ASIA, "former_names": ["region-japan", "region-asia"]}),
+        {"region-tokyo": ASIA, "region-europe": EUROPE},
+        {**dict.fromkeys(_ASIANS, "region-tokyo"), "bob": "region-europe"},
+        _TWO,
+        _HELD,
+    ),
+    "another name and another host beside it": Scenario(
+        CACHES,
+        caches({"name": "region-tokyo", "host": NEW_ASIA, "former_names": ["region-asia"]}, purge=True),
+        {"region-tokyo": NEW_ASIA},
+        dict.fromkeys((*_ASIANS, "carol"), "region-tokyo"),
+        {**_TWO, "t1": ("region-tokyo", PLAIN)},
+        {**_HELD, "carol": "t1"},
+    ),
     "assign teams, organisations and accounts": Scenario(
         ASSIGNMENTS,
         assign(

@@ -78,7 +78,7 @@ OWN: list[tuple[str, Json, str]] = [
     (
         "content_caches_info",
         {"username": "", "password": ""},
-        "username or client_cert is required, and both are empty.",
+        "username, client_cert or client_certificate is required, and all are empty.",
     ),
     (
         "content_caches_info",

@@ -17,8 +17,8 @@ from ansible.template import Templar
 
 def without_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of DTR is in the environment, which the defaults can ask."""
-    for name in ("DTR_URL", "DTR_USERNAME", "DTR_PASSWORD"):
-        monkeypatch.delenv(name, raising=False)
+    for name in ("URL", "USERNAME", "PASSWORD", "CA_PATH", "CLIENT_CERT", "CLIENT_KEY", "VALIDATE_CERTS"):
+        monkeypatch.delenv(f"DTR_{name}", raising=False)
     # Without Ansible's own importer, which the tests run without, the lookup is known by its short name only.
     get = lookup_loader.get
     monkeypatch.setattr(lookup_loader, "get", lambda name, *given, **more: get(name.rpartition(".")[2], *given, **more))

@@ -15,6 +15,7 @@ from .problems import (
     Problem,
     Row,
     cache_service,
+    claims_problems,
     dangling_problems,
     lost_problems,
     own_problems,
@@ -43,6 +44,11 @@ class Fleet(t.NamedTuple):
         """The address of its DTR."""
         return registry_url(self.head.settings)
 
+    @property
+    def claims(self) -> list[Result]:
+        """Whom the regions claim, as M(dtr.cache.cache_assignments) takes it."""
+        return [host.settings["claims"] for host in self.hosts if host.settings.get("claims")]
+
 
 class Limits(t.NamedTuple):
     """How long modules wait for DTR and the caches."""
@@ -63,8 +69,12 @@ def fleets_of(hosts: t.Iterable[HostFacts]) -> list[Fleet]:
     return [Fleet(together) for together in found.values()]
 
 
-def observe(fleet: Fleet, ask: Ask, limits: Limits) -> DtrResults:
-    """What the modules find at a DTR and at all caches of it, which are probed also where DTR does not answer."""
+def observe(fleet: Fleet, ask: Ask, limits: Limits, others: t.Sequence[Result] = ()) -> DtrResults:
+    """What the modules find at a DTR and at all caches of it, which are probed also where DTR does not answer.
+
+    Args:
+        others: Whom regions claim that are not observed.
+    """
     quickly = {"timeout": limits.timeout, "retries": limits.retries}
     registry = ask("registry_info", quickly)
     answers = bool(registry.get("healthy"))
@@ -72,12 +82,14 @@ def observe(fleet: Fleet, ask: Ask, limits: Limits) -> DtrResults:
     caches = probes(fleet.hosts, registered.get("content_caches") or [])
     # A page of a thousand accounts takes longer than a ping.
     by_name = {**quickly, "names": True, "timeout": 3 * limits.timeout}
+    claims = {"assignments": fleet.claims, "others": list(others)}
     return DtrResults(
         registry=registry,
         registered=registered,
         health=ask("cache_health", {"caches": caches, "timeout": limits.probe_timeout}),
-        accounts=ask("cache_assignments_info", by_name) if answers else {},
+        accounts=ask("cache_assignments_info", {**by_name, **claims}) if answers else {},
         ca_problem=fleet.head.dtr_ca_problem,
+        declared={str(host.settings.get("name")) for host in fleet.hosts},
     )
 
 
@@ -123,6 +135,7 @@ def registry_rows(found: t.Sequence[tuple[Fleet, DtrResults]], regions: t.Iterab
             *own_problems(dtr),
             *lost_problems(undeclared),
             *dangling_problems(dangling, claimed=False),
+            *claims_problems(dtr),
         ]
         first = problems[0] if problems else Problem("")
         rows.append(

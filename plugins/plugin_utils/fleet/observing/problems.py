@@ -41,6 +41,7 @@ class DtrResults(t.NamedTuple):
     health: Result | None = None  # of cache_health
     accounts: Result = MappingProxyType({})  # of cache_assignments_info
     ca_problem: str | None = None
+    declared: t.Collection[str] = ()  # the names of the caches of the regions that are observed together
 
     @property
     def probed(self) -> t.Sequence[Result]:
@@ -162,6 +163,16 @@ def dangling_problems(dangling: t.Sequence[str], *, claimed: bool) -> t.Iterator
             if claimed
             else "No region names them. dtr.cache.assign assigns a cache to those of the teams and organisations in "
             "dtr_cache_assignments; name the others there, or set them to local with dtr.cache.cache_assignments.",
+        )
+
+
+def claims_problems(dtr: DtrResults) -> t.Iterator[Problem]:
+    """Why it is not known which accounts pull from elsewhere than the regions say."""
+    problem = dtr.accounts.get("elsewhere_problem")
+    if problem:
+        yield Problem(
+            sentence(f"who should pull from where cannot be worked out: {problem}"),
+            "Correct dtr_cache_assignments: dtr.cache.assign refuses it as well.",
         )
 
 

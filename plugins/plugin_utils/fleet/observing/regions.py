@@ -12,6 +12,7 @@ from ....module_utils.dtr.versions import tag_of
 from ....module_utils.health.checks import Check
 from ..facts import HostFacts, Result
 from ..traffic import traffic_of
+from .names import name_problems, other_names
 from .problems import DtrResults, Problem, Row, cache_service, checks_of, region_problems, registry_url, sentence
 from .versions import image_of_next_deployment, with_image
 
@@ -51,15 +52,17 @@ def region_row(host: HostFacts, dtr: DtrResults) -> Row:
         "certificate": _certificate(probed, settings),
         "days_left": (probed or {}).get("days_left"),
         "accounts": None if accounts is None else len(accounts.get(name, ())),
+        "elsewhere": _elsewhere(settings, dtr),
         "dangling": _claimed(settings, dtr.dangling),
         "registered": _registered(checks, dtr),
+        "other_names": other_names(settings, dtr),
         "drift": drift,
         "serves": (probed or {}).get("serves"),
         "checks": [check.row() for check in checks],
         "seconds": {edge: ((probed or {}).get("seconds") or {}).get(edge) for edge in MEASURED},
         "traffic": traffic_of(host),
     }
-    problems = list(region_problems(row, checks, host, dtr))
+    problems = [*region_problems(row, checks, host, dtr), *name_problems(row)]
     nothing_seen = probed is None and "services" not in plan
     return _judged(row, problems, UNKNOWN if nothing_seen else UNHEALTHY if problems else HEALTHY)
 
@@ -113,6 +116,13 @@ def _registered(checks: t.Sequence[Check], dtr: DtrResults) -> bool | None:
     if "healthy" not in dtr.registry:
         return None
     return next((check.ok for check in checks if check.check == "registration"), None)
+
+
+def _elsewhere(settings: Result, dtr: DtrResults) -> int | None:
+    """How many of the accounts that the region claims pull from elsewhere."""
+    if "by_cache" not in dtr.accounts or dtr.accounts.get("elsewhere_problem"):
+        return None
+    return int((dtr.accounts.get("elsewhere") or {}).get(settings.get("name"), 0))
 
 
 def _claimed(settings: Result, dangling: t.Sequence[str]) -> list[str]:

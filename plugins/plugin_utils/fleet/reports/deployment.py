@@ -34,7 +34,10 @@ def rows(hosts: t.Sequence[HostFacts]) -> list[dict[str, t.Any]]:
 
 
 def table(hosts: t.Sequence[HostFacts], check_mode: bool) -> Table:
-    """The rows for people, with why regions failed. They have the gap only where replicas were exchanged anywhere."""
+    """The rows for people, with why regions failed and what they left at another DTR.
+
+    They have the gap only where replicas were exchanged anywhere.
+    """
     gaps = any(host.gap_seconds is not None for host in hosts)
     shown = [
         {
@@ -47,7 +50,13 @@ def table(hosts: t.Sequence[HostFacts], check_mode: bool) -> Table:
         for host in hosts
     ]
     headings = {"changed": "would change"} if check_mode else {}
-    return Table(shown, reasons(hosts), headings=headings)
+    notes = [[*reason, *_left_behind(host)] for host, reason in zip(hosts, reasons(hosts))]
+    return Table(shown, notes, headings=headings)
+
+
+def _left_behind(host: HostFacts) -> list[str]:
+    behind = host.plan.get("left_behind")
+    return [str(behind)] if behind else []
 
 
 def _beginning(host: HostFacts) -> dict[str, t.Any]:

@@ -14,6 +14,11 @@ from ..observing.versions import differs
 from ..traffic import traffic_sentences
 from .table import Table, wrapped
 
+_ELSEWHERE = (
+    "Accounts elsewhere are those that a region claims and that pull from another cache or from DTR, such as new "
+    "members of a team. dtr.cache.assign assigns them; dtr.cache.assign --check --diff names them."
+)
+
 
 def report(hosts: t.Sequence[HostFacts], time: str) -> dict[str, t.Any]:
     """The report for programs. Its keys are public."""
@@ -40,6 +45,8 @@ def lines(hosts: t.Sequence[HostFacts], width: int) -> list[str]:
     regions = [reported_row(host) for host in hosts]
     notes = [[*([_advice(row)] if row["cause"] else []), *traffic_sentences(row.get("traffic"))] for row in regions]
     shown = Table(summary(regions), notes, detail="drift").lines(width)
+    if any(row.get("elsewhere") for row in regions):
+        shown += wrapped(_ELSEWHERE, width)
     for row in registries_of(hosts):
         if row["cause"]:
             shown += wrapped(f"The DTR {row['url']}: {_advice(row)}", width)
@@ -56,7 +63,7 @@ def summary(regions: t.Iterable[Result]) -> list[dict[str, t.Any]]:
             "version": f"{row['version']} (DTR {row['registry_version']})" if differs(row) else row["version"],
             "replicas": f"{row['replicas']['running']}/{row['replicas']['wanted']}" if row["replicas"] else None,
             "days left": row["days_left"],
-            "accounts": row["accounts"],
+            "accounts": _accounts(row),
             "registered": {True: "yes", False: "no", None: None}[row["registered"]],
             "drift": None if row["drift"] is None else ", ".join(step_words(row["drift"])) or "none",
         }
@@ -83,6 +90,12 @@ def state_sentence(row: Result) -> str:
 
 def _first_of(dtr: str, hosts: t.Sequence[HostFacts]) -> str | None:
     return next((host.host for host in hosts if registry_url(host.settings) == dtr), None)
+
+
+def _accounts(row: Result) -> str | int | None:
+    """How many pull from the cache, and how many of those it claims do not."""
+    elsewhere = row.get("elsewhere")
+    return f"{row['accounts']} ({elsewhere} elsewhere)" if elsewhere else row["accounts"]
 
 
 def _advice(row: Result) -> str:

@@ -21,6 +21,7 @@ from ansible_collections.dtr.cache.plugins.plugin_utils.fleet import declared
 from ansible_collections.dtr.cache.plugins.plugin_utils.settings.variables import trust_as_template
 from ansible_collections.dtr.cache.tests.unit.support.actions import make_action
 from ansible_collections.dtr.cache.tests.unit.support.dtr import Dtr
+from ansible_collections.dtr.cache.tests.unit.support.lookups import without_environment
 from ansible_collections.dtr.cache.tests.unit.support.settings import CA, CACHE, GOOD
 from ansible_collections.dtr.cache.tests.unit.support.web import Site, make_identity, serve
 
@@ -38,8 +39,7 @@ Result = dict[str, t.Any]
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     fast = retries.Backoff(base=0.01, cap=0.02, budget=5)
     monkeypatch.setitem(transport.Transport.__init__.__kwdefaults__ or {}, "backoff", fast)
-    for name in ("URL", "USERNAME", "PASSWORD", "CA_PATH", "CLIENT_CERT", "CLIENT_KEY", "VALIDATE_CERTS"):
-        monkeypatch.delenv(f"DTR_{name}", raising=False)
+    without_environment(monkeypatch)
     # The roles' variables see to that.
     monkeypatch.setattr(preflight.ActionModule, "_is_pipelining_enabled", lambda *_args: True)
 

@@ -67,6 +67,19 @@ def test_problems_are_one_failure_named_after_the_region(known: dict[str, t.Any]
     assert not {"problems", "steps"} & set(result)
 
 
+def test_what_stays_at_another_dtr_is_said() -> None:
+    known = fact("ca")
+    known["settings"].update(dtr="https://new.example.org", upstreams=[])
+    old = {"registry": "https://old.example.org", "upstreams": ["https://old.example.org:443"]}
+    result, (warning,) = plan({**PLANNED, "replaced_config": old}, known)
+    assert warning == result["left_behind"]
+    assert warning.startswith(
+        "region-asia was a cache of the DTR https://old.example.org and is now one of https://new"
+    )
+    same = {"registry": "https://new.example.org", "upstreams": []}
+    assert plan({**PLANNED, "replaced_config": same}, known)[1] == []
+
+
 def test_what_failed_otherwise_stays_as_it_is() -> None:
     failed = {"failed": True, "msg": "The Engine has no Swarm."}
     assert plan(failed) == (failed, [])

@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 import typing as t
+from pathlib import Path
 
 import pytest
 from ansible.errors import AnsibleLookupError
 from ansible_collections.dtr.cache.plugins.lookup import connection
 from ansible_collections.dtr.cache.plugins.plugin_utils.settings.variables import trust_as_template
 from ansible_collections.dtr.cache.tests.unit.support.lookups import run_lookup, without_environment
-from ansible_collections.dtr.cache.tests.unit.support.settings import CA, GOOD
+from ansible_collections.dtr.cache.tests.unit.support.settings import CA, CACHE, GOOD
 
 OPTIONS = {
     "url": "https://dtr.example.org",
@@ -95,6 +96,21 @@ def test_what_is_missing_as_well(name: str) -> None:
 def test_what_the_environment_says_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DTR_PASSWORD", "of the environment")
     assert look_up(unset="password") == {**OPTIONS, "password": "of the environment"}
+
+
+def test_a_client_certificate_stands_for_the_password(tmp_path: Path) -> None:
+    certificate, key = CACHE.write(tmp_path, "admin")
+    client = {"client_certificate": CACHE.pem + CACHE.key_pem}
+    # As PEM texts, as paths, and both in one.
+    for given in (
+        {"client_cert": CACHE.pem, "client_key": CACHE.key_pem},
+        {"client_cert": str(certificate), "client_key": str(key)},
+        {"client_cert": CACHE.pem + CACHE.key_pem},
+    ):
+        assert look_up(username="", password="", **given) == {**OPTIONS, "username": "", "password": "", **client}
+    assert look_up(client_cert=CACHE.pem, client_key=CACHE.key_pem) == {**OPTIONS, **client}
+    with pytest.raises(AnsibleLookupError, match="dtr_cache_registry_password: is required"):
+        look_up(unset="password", **given)
 
 
 def test_what_else_is_wrong_does_not_matter() -> None:

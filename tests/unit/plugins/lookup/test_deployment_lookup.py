@@ -12,11 +12,16 @@ import pytest
 import yaml
 from ansible.errors import AnsibleLookupError
 from ansible_collections.dtr.cache.plugins.lookup import deployment
-from ansible_collections.dtr.cache.tests.unit.support.lookups import run_lookup
+from ansible_collections.dtr.cache.tests.unit.support.lookups import run_lookup, without_environment
 from ansible_collections.dtr.cache.tests.unit.support.settings import CA, CACHE, GOOD
 
 FILES = ["cache.cert.pem", "cache.key.pem", "config.yml", "dtr.cert.pem"]
 HTTP_SECRET = "8c1f0f4e5d0b4a6f9f0e2d3c4b5a6978"
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_environment(monkeypatch)
 
 
 def look_up(*terms: str, registry_ca: str | None = CA.pem, **changes: t.Any) -> list[t.Any]:

@@ -106,9 +106,13 @@ def situations(draw: st.DrawFn) -> Situation:
     declared = draw(st.dictionaries(NAMES, st.none() | HOSTS))
     ids = st.sampled_from([cache.id for cache in current]) if current else st.nothing()
     settings = draw(st.fixed_dictionaries({user: st.none() | ids for user in USERS}))
-    return Situation(
-        current, [WantedCache(name, host) for name, host in declared.items()], settings, draw(st.booleans())
-    )
+    former: dict[str, list[str]] = {}
+    # A name that is free may be a former one of one of the caches.
+    for name in sorted({cache.name for cache in current} - declared.keys()):
+        for owner in draw(st.lists(st.sampled_from(sorted(declared)), max_size=1)) if declared else []:
+            former.setdefault(owner, []).append(name)
+    wanted = [WantedCache(name, host, tuple(former.get(name, ()))) for name, host in declared.items()]
+    return Situation(current, wanted, settings, draw(st.booleans()))
 
 
 def carry_out(situation: Situation, dtr: FakeDtr) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
@@ -153,12 +157,12 @@ def test_what_was_declared_is_there_and_nobody_dangles(situation: Situation) -> 
     assert not (situation.purge and by_name)
     known = {cache.id: cache for cache in dtr.caches}
     old = {cache.id: cache for cache in situation.current}
-    names = {wanted.name for wanted in situation.wanted if wanted.host}
+    heirs = {name: each.name for each in situation.wanted if each.host for name in (each.name, *each.former_names)}
     for user, before in situation.settings.items():
         after = dtr.settings[user]
         assert after is None or after in known
-        if before and old[before].name in names:
-            assert after and known[after].name == old[before].name
+        if before and old[before].name in heirs:
+            assert after and known[after].name == heirs[old[before].name]
 
 
 @given(situations())
@@ -526,6 +530,24 @@ def test_all_problems_of_the_input_are_told_at_once() -> None:
         )
     assert raised.value.code == "INVALID_INPUT"
     assert len(raised.value.result["problems"]) == 5
+
+
+def test_a_former_name_is_nobody_elses() -> None:
+    entry = {"host": "https://a", "state": "present"}
+    with pytest.raises(Failure) as raised:
+        parse_caches(
+            [
+                {"name": "asia", **entry, "former_names": ["asia", "europe", "old", " ", "LOCAL"]},
+                {"name": "europe", **entry, "former_names": ["old"]},
+            ]
+        )
+    assert raised.value.result["problems"] == [
+        "asia: the former name asia is the one that it has",
+        "asia: the former name europe is declared as a cache of its own",
+        "asia: a former name is empty",
+        "asia: the former name 'LOCAL' means no cache in DTR",
+        "old is the former name of 2 caches",
+    ]
 
 
 def test_duplicates_are_found() -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import typing as t
 from pathlib import Path
@@ -85,6 +86,12 @@ class TestTls:
         with pytest.raises(Failure) as raised:
             self.get(server, tmp_path, clients, **common)
         assert raised.value.code == "TLS_CLIENT_CERTIFICATE_REQUIRED"
+        alice = make_identity("alice", clients)
+        # As text, which needs no file; a file of the environment has no part in it then.
+        text = {"client_certificate": alice.pem + alice.key_pem, "client_cert": "/nonexistent.pem"}
+        before = set(os.listdir("/proc/self/fd"))
+        assert self.get(server, tmp_path, clients, **text, **common) == []
+        assert set(os.listdir("/proc/self/fd")) == before
 
     def test_a_refusal_that_comes_before_the_request_is_written(
         self, authority: Identity, server: Identity, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -116,6 +123,15 @@ class TestTls:
             ({"client_cert": str(junk)}, "client_cert: .* usable PEM certificate and key"),
             ({"client_cert": str(certificate), "client_key": str(wrong_key)}, "does not belong to the certificate"),
             ({"client_cert": str(certificate), "client_key": str(locked)}, "encrypted with a passphrase"),
+            (
+                {"client_certificate": certificate.read_text()},
+                "client_certificate: the PEM text cannot be used: it doe",
+            ),
+            ({"client_certificate": certificate.read_text() + wrong_key.read_text()}, "does not belong to the certif"),
+            (
+                {"client_certificate": certificate.read_text() + locked.read_text()},
+                "client_certificate: the key in the",
+            ),
         ):
             with pytest.raises(Failure, match=message) as raised:
                 connect("https://dtr.example.org", **options)

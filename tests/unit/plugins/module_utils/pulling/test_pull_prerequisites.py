@@ -73,6 +73,7 @@ def problems(dtr: Registry, **wanted: t.Any) -> list[str]:
 
 DEPLOYMENT: dict[str, t.Any] = {
     "registers": True,
+    "cache_url": "https://cache.example.org:443",
     "assignments": {"accounts": ["alice"]},
     "pulls_of": {"accounts": ["alice"]},
     "image": APP,
@@ -83,7 +84,7 @@ DEPLOYMENT: dict[str, t.Any] = {
 
 def test_nothing_stands_against_a_sound_deployment_and_few_requests_say_so(dtr: Registry) -> None:
     assert problems(dtr, **DEPLOYMENT) == []
-    assert len(dtr.site.requests) == 7
+    assert len(dtr.site.requests) == 8
     first, *_others = dtr.site.requests
     assert first.path == "/api/v0/meta/settings"
 
@@ -283,6 +284,43 @@ class TestWhoPulls:
     def test_who_asks_needs_no_other_right(self, dtr: Registry, wanted: dict[str, t.Any]) -> None:
         dtr.access["admin", "engineering/app"] = ""
         assert problems(dtr, image=APP, **wanted) == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "host", "told"),
+    [
+        (
+            {},
+            "https://ASIA.example.org",
+            "DTR has asia (https://asia.example.org:443) under the name old, too. Accounts that were assigned to old "
+            "stay there. If that is a former name of this cache, set dtr_cache_former_names: [old], and they follow to "
+            "asia and its entry goes.",
+        ),
+        (
+            {"removes": True},
+            "https://asia.example.org",
+            "DTR has asia (https://asia.example.org:443) under the name old, too. Its entry and its accounts stay. If "
+            "that is a former name of this cache, set dtr_cache_former_names: [old], and it is removed as well.",
+        ),
+        (
+            {"former_names": ["old"]},
+            "https://u:secret@old.example.org",
+            "old, which dtr_cache_former_names names, is registered as https://old.example.org, which is not the "
+            "address of asia (https://asia.example.org:443). Its accounts move to asia all the same, and its "
+            "entry goes.",
+        ),
+        ({"former_names": ["old"]}, "https://asia.example.org", None),
+        ({}, "https://old.example.org", None),
+        ({"registers": False}, "https://asia.example.org", None),
+    ],
+)
+def test_other_names_of_the_cache_are_worth_knowing(
+    dtr: Registry, wanted: dict[str, t.Any], host: str, told: str | None
+) -> None:
+    dtr.add_cache("asia", "https://asia.example.org:443")
+    dtr.add_cache("old", host)
+    own = {"registers": True, "cache": "asia", "cache_url": "https://asia.example.org:443"}
+    assert found(dtr, **{**own, **wanted}) == Findings([], [told] if told else [])
 
 
 @pytest.mark.parametrize(

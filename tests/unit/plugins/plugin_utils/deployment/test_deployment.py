@@ -378,8 +378,12 @@ def test_labels_say_what_everybody_may_know_of_a_secret() -> None:
     (described,) = json.loads(objects["cache.cert.pem"].labels["dtr.cache.certificates"])
     assert described == dict(certificates.describe(CACHE.certificate))
     assert json.loads(objects["dtr.cert.pem"].labels["dtr.cache.certificates"])[0]["subject"] == "CN=ca"
-    for file in ("cache.key.pem", "config.yml"):
-        assert set(objects[file].labels) == {"dtr.cache.stack", "dtr.cache.file"}
+    assert set(objects["cache.key.pem"].labels) == {"dtr.cache.stack", "dtr.cache.file"}
+    assert objects["config.yml"].labels == {
+        "dtr.cache.stack": "dtr-cache",
+        "dtr.cache.file": "config.yml",
+        "dtr.cache.registry": "https://dtr.example.org",
+    }
 
 
 def test_so_they_do_of_a_config_that_is_a_secret() -> None:

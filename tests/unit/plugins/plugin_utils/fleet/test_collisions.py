@@ -113,6 +113,26 @@ def test_a_port_of_a_node_belongs_to_one_stack(mode: str, nodes: list[str], port
     assert collisions(own, [asia, own], ["registration"]) == []
 
 
+@pytest.mark.parametrize(
+    ("former", "theirs", "beginning"),
+    [
+        (["region-asia"], [], "region-asia is a former name of host manager-europe and the cache of host manager-asia"),
+        (
+            [],
+            ["x", "region-europe"],
+            "region-europe is a former name of host manager-asia and the cache of host",
+        ),
+        (["x", "old"], ["old", "y"], "hosts manager-europe and manager-asia both name old as a former name"),
+    ],
+)
+def test_a_former_name_is_no_other_regions(former: list[str], theirs: list[str], beginning: str) -> None:
+    own, other = EUROPE._replace(former_names=former), ASIA._replace(former_names=theirs)
+    (problem,) = collisions(own, [own, other], DEPLOY)
+    assert problem.startswith(f"dtr_cache_former_names: {beginning}")
+    assert collisions(own, [own, other], ["assignment", "swarm"]) == []
+    assert collisions(own, [own, other._replace(dtr="https://other.example.org")], DEPLOY) == []
+
+
 def test_everyone_can_stand_in_one_region_only() -> None:
     twice = ASIA._replace(assignments={"everyone": True})
     (problem,) = collisions(twice, [twice, EUROPE], DEPLOY)

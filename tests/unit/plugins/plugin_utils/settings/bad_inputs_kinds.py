@@ -15,7 +15,7 @@ TEXTS = (
     *("registry_ca", "registry_ca_fingerprint", "certificate", "private_key", "ca_certificate", "blob_ttl"),
     *("http_secret", "publish_mode", "stack_name", "resolve_image", "docker_host", "client_bundle", "verify_image"),
     *("verify_repository", "verify_account", "render_to", "status_to", "backup_file", "logs_since", "adopt_to"),
-    *("traffic_since", "confirm_removal", "client_trust_state"),
+    *("traffic_since", "confirm_removal", "client_trust_state", "registry_client_cert", "registry_client_key"),
 )
 NUMBERS = (
     *("port", "public_port", "metrics_port", "replicas", "timeout", "keep_versions", "min_days", "warm_concurrency"),
@@ -28,7 +28,7 @@ SWITCHES = (
 LISTS = (
     *("nodes", "upstreams", "upstream_cas", "requirements", "warm_images", "warm_platforms", "source_files"),
     *("allowed_networks", "client_registries", "client_runtimes", "client_cas", "ignore_variables"),
-    *("hosts", "serial", "former_stack_names"),
+    *("hosts", "serial", "former_stack_names", "former_names", "client_hosts", "firewall_hosts"),
 )
 MAPPINGS = (*("storage", "config_extra", "environment", "resources", "update_config", "assignments", "service_extra"),)
 

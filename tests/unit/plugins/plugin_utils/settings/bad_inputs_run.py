@@ -84,6 +84,7 @@ TABLE: dict[str, list[t.Any]] = {
     "warm_concurrency": [0, 129, "four", "4x"],
     "max_resets": [-1, 10_000_001, "all", "5%"],
     "client_runtimes": ["kubelet", ["docker", "crio"], "Docker", "docker containerd", ["containerd", "containerd2"]],
+    "former_names": ["Local", ["asia", "LOCAL"], "asia,local"],
     "client_trust_state": ["here", "Present", "present,absent", "latest"],
     "hosts": [[], "[]"],
     "serial": [

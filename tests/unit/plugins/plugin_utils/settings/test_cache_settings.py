@@ -41,6 +41,12 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ({"name": "LOCAL"}, "dtr_cache_name: 'local' is what DTR calls pulling without a cache"),
     ({"name": "region asia"}, "dtr_cache_name: 'region asia' is not a cache's name"),
     ({"name": ["a"]}, "dtr_cache_name: must be text"),
+    ({"former_names": "asia, Local"}, "dtr_cache_former_names: 'local' is what DTR calls pulling without a cache"),
+    (
+        {"former_names": ["asia", "region-asia"]},
+        "dtr_cache_former_names: region-asia is the name that the cache has now (dtr_cache_name)",
+    ),
+    ({"former_names": {"asia": 1}}, "dtr_cache_former_names: must be a list of texts"),
     ({"host": None}, "dtr_cache_host: is required"),
     ({"host": "https://cache.example.org"}, "must be a host name alone"),
     ({"host": "cache.example.org:444"}, "its port belongs in dtr_cache_port"),

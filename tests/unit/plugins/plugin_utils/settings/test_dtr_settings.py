@@ -8,6 +8,10 @@ import typing as t
 
 import pytest
 from ansible_collections.dtr.cache.tests.unit.support.settings import CA, only_problem, read
+from ansible_collections.dtr.cache.tests.unit.support.web import make_identity
+
+ADMIN = make_identity("admin", CA)
+OLD = make_identity("old", CA, days=(-9, -1))
 
 # One mistake each, and what the operator reads.
 MISTAKES: list[tuple[dict[str, t.Any], str]] = [
@@ -46,6 +50,28 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ),
     ({"registry_username": "admin:hush"}, "dtr_cache_registry_username: must not hold a colon"),
     ({"registry_ca": {"pem": CA.pem}}, "dtr_cache_registry_ca: must be text"),
+    ({"registry_client_key": ADMIN.key_pem}, "_client_key: is set without dtr_cache_registry_client_cert, whose key"),
+    ({"registry_client_cert": ADMIN.pem}, "dtr_cache_registry_client_key: is required: the private key of dtr_cache"),
+    (
+        {"registry_client_cert": ADMIN.pem, "registry_client_key": CA.key_pem},
+        "dtr_cache_registry_client_key: the key does not belong to the certificate",
+    ),
+    (
+        {"registry_client_cert": ADMIN.pem, "registry_client_key": ADMIN.encrypted_key_pem("pass")},
+        "dtr_cache_registry_client_key: the key in the PEM text is encrypted with a passphrase",
+    ),
+    (
+        {"registry_client_cert": OLD.pem + OLD.key_pem},
+        "dtr_cache_registry_client_cert: CN=old has expired on",
+    ),
+    (
+        {"registry_client_cert": "Hunter2", "registry_username": None, "registry_password": None},
+        "dtr_cache_registry_client_cert: is neither PEM text nor a file of the control node that can be read",
+    ),
+    (
+        {"registry_client_cert": ADMIN.pem + ADMIN.key_pem, "registry_username": None},
+        "dtr_cache_registry_username: is required",
+    ),
 ]
 
 

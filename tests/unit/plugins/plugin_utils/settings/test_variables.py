@@ -107,7 +107,7 @@ def test_a_message_that_repeats_the_template_is_cut(written: str, monkeypatch: p
     def refuse(_self: t.Any, value: t.Any, *_args: t.Any, **_options: t.Any) -> t.Any:
         if value == written:
             raise AnsibleError(f"template error while templating string: unexpected end. String: {written}. more")
-        return value
+        return "" if "lookup(" in str(value) else value
 
     monkeypatch.setattr(Templar, "template", refuse)
     [problem] = reading(host=template(written)).problems

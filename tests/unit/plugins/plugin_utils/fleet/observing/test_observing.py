@@ -140,8 +140,10 @@ def test_all_is_well() -> None:
         "certificate": {"subject": "CN=x", "issuer": "CN=y", "not_before": "a", "not_after": "b", "seen": True},
         "days_left": 300,
         "accounts": 1,
+        "elsewhere": 0,
         "dangling": [],
         "registered": True,
+        "other_names": None,
         "drift": [],
         "serves": True,
         "checks": GOOD,
@@ -410,6 +412,57 @@ def test_a_cache_that_no_region_declares_is_told_where_its_accounts_pulls_break(
         assert "dtr.cache.content_caches" in registry["hint"]
 
 
+@pytest.mark.parametrize(
+    ("former", "host", "accounts", "told"),
+    [
+        (
+            [],
+            "https://ASIA.example.org",
+            ["x", "y"],
+            "DTR has this cache under the name old as well, and 2 accounts",
+        ),
+        (["old"], "https://asia.example.org", ["x"], "DTR still has old, a former name of asia, and 1 account is"),
+        (
+            ["old"],
+            "https://elsewhere.example.org",
+            None,
+            "DTR still has old, a former name of asia, and accounts may",
+        ),
+        ([], "https://elsewhere.example.org", ["x"], None),
+    ],
+)
+def test_accounts_that_are_left_behind_at_another_name(
+    former: list[str], host: str, accounts: list[str] | None, told: str | None
+) -> None:
+    entries = [*registered("asia")["content_caches"], {"id": "o", "name": "old", "host": host}]
+    by_cache = {"by_cache": {"asia": [], "old": accounts}, "dangling": []}
+    found: dict[str, t.Any] = {
+        "registered": {"content_caches": entries},
+        "accounts": {} if accounts is None else by_cache,
+    }
+    row = row_of(region("asia", settings={"former_names": former}), **found)
+    assert len(row["problems"]) == (told is not None)
+    if told:
+        assert row["cause"].startswith(told)
+        assert "dtr.cache.deploy" in row["hint"]
+        (other,) = row["other_names"]
+        assert (other["name"], other["accounts"]) == ("old", None if accounts is None else len(accounts))
+    # A name that another region declares is that region's.
+    assert row_of(region("asia"), region("old"), declared={"asia", "old"}, **found)["other_names"] == []
+
+
+def test_accounts_that_a_region_claims_and_that_pull_from_elsewhere() -> None:
+    regions = region("asia"), region("europe")
+    accounts: dict[str, t.Any] = {"by_cache": {}, "dangling": [], "elsewhere": {"asia": 2}}
+    world = fleet(*regions, accounts=accounts)
+    assert [(row["elsewhere"], row["state"]) for row in world.rows()] == [(2, "healthy"), (0, "healthy")]
+    unknown = {**accounts, "elsewhere": None, "elsewhere_problem": "assignments: there is no team a/b."}
+    world = fleet(*regions, accounts=unknown)
+    assert [row["elsewhere"] for row in world.rows()] == [None, None]
+    (registry,) = world.registries()
+    assert registry["cause"] == "who should pull from where cannot be worked out: assignments: there is no team a/b."
+
+
 def probe(name: str) -> dict[str, t.Any]:
     return {"name": name, "url": f"https://{name}.example.org:443", "min_days": 14}
 
@@ -514,12 +567,19 @@ LIMITS = Limits(timeout=10, retries=1, probe_timeout=60)
 
 def test_a_dtr_is_asked_once_for_all_its_caches() -> None:
     dtr = Dtr(content_caches_info=registered("asia", "old"))
-    hosts = [region(name, settings={"probe": probe(name)}) for name in ("asia", "europe")]
-    results = observe(Fleet(hosts), dtr, LIMITS)
+    claims = {"asia": {"cache": "asia", "orgs": ["sales"]}, "europe": {}}
+    hosts = [region(name, settings={"probe": probe(name), "claims": claims[name]}) for name in claims]
+    results = observe(Fleet(hosts), dtr, LIMITS, [{"cache": "oz", "accounts": ["zoe"]}])
     assert dtr.asked["registry_info"] == dtr.asked["content_caches_info"] == {"timeout": 10, "retries": 1}
     assert [cache["name"] for cache in dtr.asked["cache_health"]["caches"]] == ["asia", "europe", "old"]
     assert dtr.asked["cache_health"]["timeout"] == 60
-    assert dtr.asked["cache_assignments_info"] == {"timeout": 30, "retries": 1, "names": True}
+    assert dtr.asked["cache_assignments_info"] == {
+        "timeout": 30,
+        "retries": 1,
+        "names": True,
+        "assignments": [{"cache": "asia", "orgs": ["sales"]}],
+        "others": [{"cache": "oz", "accounts": ["zoe"]}],
+    }
     assert (results.probed, results.ca_problem) == ([], None)
 
 

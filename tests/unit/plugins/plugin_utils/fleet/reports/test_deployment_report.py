@@ -27,6 +27,11 @@ def table_rows(hosts: t.Sequence[HostFacts]) -> list[t.Mapping[str, t.Any]]:
     return list(deployment.table(hosts, False).rows)
 
 
+def test_what_stays_at_another_dtr_stands_below_the_row() -> None:
+    table = deployment.table([host(None, plan={"left_behind": "Its entry stays there."})], False)
+    assert [line.strip() for line in table.lines(200)][-1] == "Its entry stays there."
+
+
 @pytest.mark.parametrize(("gap", "shown"), [(1.2, "1.2 s"), (0.0, "none")])
 def test_the_gap_is_told_where_replicas_were_exchanged(gap: float, shown: str) -> None:
     # Also where no update did it: a replica may have moved to another node.

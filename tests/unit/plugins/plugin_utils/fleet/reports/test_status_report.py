@@ -66,6 +66,14 @@ def test_what_is_wrong_and_what_to_do_stand_once_below_the_region(width: int) ->
     assert status.unhealthy(hosts[1], hosts) == ["europe is unhealthy."]
 
 
+def test_accounts_that_pull_from_elsewhere_are_counted_and_explained_once() -> None:
+    hosts = fleet(row("asia", accounts=12, elsewhere=3), row("europe", accounts=5, elsewhere=0), row("oz", accounts=1))
+    lines = status.lines(hosts, 300)
+    assert ["12 (3 elsewhere)" in line for line in lines[2:5]] == [True, False, False]
+    assert [line for line in lines if "dtr.cache.assign" in line] == lines[5:]
+    assert status.report(hosts, TIME)["well"]
+
+
 def test_a_dtr_that_is_not_well_fails_its_first_host() -> None:
     hosts = fleet(row("asia"), row("europe"), cause="client->DTR, validity: expires in 3 days.")
     assert status.lines(hosts, 200)[-1] == f"The DTR {DTR}: client->DTR, validity: expires in 3 days. Renew it."

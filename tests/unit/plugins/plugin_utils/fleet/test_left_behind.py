@@ -1,0 +1,46 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a cache that moves to another DTR leaves at the one before."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.left_behind import left_behind
+
+NEW = {"name": "region-asia", "dtr": "https://new.example.org", "upstreams": []}
+OLD = "https://old.example.org"
+
+
+@pytest.mark.parametrize(
+    ("replaced", "changes", "beginning"),
+    [
+        (
+            {"registry": OLD, "upstreams": []},
+            {},
+            f"region-asia was a cache of the DTR {OLD} and is now one of https://n",
+        ),
+        ({"registry": OLD, "upstreams": ["https://new.example.org"]}, {}, "region-asia was a cache of the DTR"),
+        (
+            {"registry": "", "upstreams": ["https://old.example.org:443"]},
+            {},
+            f"region-asia has pulled from {OLD} and is now one of https://new.example.org. If that is another DTR: ",
+        ),
+        # The same DTR in another spelling, or with other caches in between.
+        ({"registry": "", "upstreams": ["https://NEW.example.org:443"]}, {}, None),
+        ({"registry": NEW["dtr"], "upstreams": ["https://cache.example.org"]}, {}, None),
+        ({"registry": "", "upstreams": [OLD]}, {"upstreams": ["https://OLD.example.org:443"]}, None),
+        ({"registry": "", "upstreams": []}, {}, None),
+        (None, {}, None),
+        ({"registry": OLD, "upstreams": []}, {"dtr": ""}, None),
+    ],
+)
+def test_another_dtr_is_told(replaced: t.Any, changes: dict[str, t.Any], beginning: str | None) -> None:
+    told = left_behind(replaced, {**NEW, **changes})
+    assert told is None if beginning is None else str(told).startswith(beginning)
+
+
+def test_all_names_are_cleaned_up() -> None:
+    told = left_behind({"registry": OLD, "upstreams": []}, {**NEW, "former_names": ["asia"]})
+    assert '{"caches": [{"name": "region-asia", "state": "absent", "former_names": ["asia"]}]}' in str(told)
