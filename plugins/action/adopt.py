@@ -91,9 +91,7 @@ class ActionModule(DtrAction):
                 )
             return answer
 
-        mark = connection_mark(
-            options["url"], options["username"] or "", options["password"] or "", options["validate_certs"]
-        )
+        mark = connection_mark(connection)
         return t.cast("dict[str, t.Any]", made_once(f"accounts of {mark}", ask))
 
     def _claim(self, live: t.Mapping[str, t.Any], swarm: str, host: str) -> None:

@@ -59,10 +59,6 @@ class Draft:
         if sentence not in self.notes:
             self.notes.append(sentence)
 
-    def is_known(self, name: str) -> bool:
-        """Whether the collection has such a variable."""
-        return PREFIX + name in self._defaults
-
     def ordered(self) -> list[str]:
         """All names that the file has, in the order of the vocabulary."""
         names = {*self.values, *self.asked}

@@ -70,10 +70,8 @@ def describe_registration(
     if not first.host.lower().startswith("https://"):
         draft.note(f"it is registered as {first.host}; dtr.cache registers https, so the entry is replaced")
     former = sorted({entry.name for entry in also} - {first.name})
-    if former and draft.is_known("former_names"):
+    if former:
         draft.set("former_names", former, "DTR has the same address under these names, too.")
-    elif former:
-        draft.note(f"DTR has the same address under other names, too: {', '.join(former)}")
 
 
 def describe_accounts(draft: Draft, entries: t.Sequence[ContentCache], holders: Holders) -> int:
