@@ -115,3 +115,22 @@ def test_a_region_that_moves_to_another_dtr_asks_nothing_of_the_old_one(
         {"region-europe"},
         {"alice": "region-europe"},
     )
+
+
+def test_an_observation_counts_who_is_elsewhere_and_names_what_is_left_behind(
+    two_regions: Registry, ansible: Ansible
+) -> None:
+    inventory = renamed(two_regions, dtr_cache_docker_host="unix:///none", dtr_cache_assignments={"everyone": True})
+    europe = {**LOCALLY, "dtr_cache_host": "cache-europe.example.org", "dtr_cache_assignments": {"orgs": ["research"]}}
+    inventory["dtr_caches"]["hosts"]["manager-europe"].update(europe)
+    row = "__dtr_cache_observed.regions[0]"
+    shown = {"ansible.builtin.debug": {"msg": f"{{{{ {row}.elsewhere }}}} {{{{ {row}.other_names[0].name }}}}"}}
+    observed = [{**play_of("dtr_caches", {"roles": ["dtr.cache.observation"]}), "tasks": [shown]}]
+    with two_regions.nothing_is_written():
+        run = ansible.run(observed, "--limit", "manager-asia", inventory=inventory)
+    assert run.code == 0, run.output
+    # All active users but those whom the region claims that takes no part.
+    users = two_regions.run("cache_assignments_info", assignments=[{"cache": "region-tokyo", "everyone": True}])
+    research = two_regions.run("cache_assignments_info", assignments=[{"cache": "region-tokyo", "orgs": ["research"]}])
+    expected = users["elsewhere"]["region-tokyo"] - research["elsewhere"]["region-tokyo"]
+    assert f"{expected} region-asia" in run.stdout, run.output
