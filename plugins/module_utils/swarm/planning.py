@@ -96,7 +96,7 @@ def planned(
         "reason": judgement.reason,
         "stalled": stalled_services(moment),
         "known_tasks": {task["ID"]: runs(task, moment) for task in moment.tasks},
-        "replaced_config": replaced_config(swarm, wanted.definition) if wanted.definition else None,
+        "replaced_config": replaced_config(swarm, wanted.service, wanted.definition) if wanted.definition else None,
         "swarm": ((info["Swarm"].get("Cluster") or {}).get("ID")) or "",
         **live,
         "diff": {**made.diff(), **({"files": _files(swarm, wanted, options)} if diff else {})},

@@ -11,7 +11,6 @@ import posixpath
 import typing as t
 
 from ..common.urls import without_secrets
-from .cache_service import SERVICE
 from .compose import external_names
 from .model import Raw, Swarm
 from .objects import CONFIG_FILE, REGISTRY_LABEL
@@ -23,12 +22,12 @@ except ImportError:  # a label says it as well
     yaml = None
 
 
-def replaced_config(swarm: Swarm, definition: t.Mapping[str, t.Any]) -> dict[str, t.Any] | None:
+def replaced_config(swarm: Swarm, service: str, definition: t.Mapping[str, t.Any]) -> dict[str, t.Any] | None:
     """What the live C(config.yml) says of DTR: by its label C(registry), and the C(upstreams) that it pulls from.
 
     C(None) where there is none, or it stays. Docker gives no content of a secret, so then only the label is known.
     """
-    live = swarm.services.get(SERVICE)
+    live = swarm.services.get(service)
     name = _live_name(live["Spec"]) if live else None
     wanted = {each for kind in ("configs", "secrets") for each in external_names(definition, kind)}
     found = swarm.configs.get(name or "") or swarm.secrets.get(name or "")

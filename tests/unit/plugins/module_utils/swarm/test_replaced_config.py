@@ -28,7 +28,7 @@ def look(data: str | None, labels: dict[str, str] | None = None, name: str = "ma
     spec["TaskTemplate"]["ContainerSpec"]["Configs"] = [mounted]
     content = {} if data is None else {"Data": base64.b64encode(data.encode()).decode()}
     live = {"CreatedAt": "2026-01-01", "Spec": {"Labels": labels or {}, **content}}
-    return replaced_config(swarm(spec, configs={name: live}), DEFINITION)
+    return replaced_config(swarm(spec, configs={name: live}), "cache", DEFINITION)
 
 
 @pytest.mark.parametrize(
@@ -53,5 +53,5 @@ def test_what_a_config_says(data: str | None, upstreams: list[str], monkeypatch:
 def test_one_that_stays_and_none_at_all() -> None:
     (kept,) = (entry["external"]["name"] for entry in DEFINITION["configs"].values())
     assert look(CONFIG, name=kept) is None
-    assert replaced_config(swarm(None), DEFINITION) is None
-    assert replaced_config(swarm(LIVE_SPEC, configs={}), DEFINITION) is None
+    assert replaced_config(swarm(None), "cache", DEFINITION) is None
+    assert replaced_config(swarm(LIVE_SPEC, configs={}), "cache", DEFINITION) is None
