@@ -249,8 +249,7 @@ def test_placement_and_port_of_another_kind() -> None:
 def test_the_names_that_dtr_has() -> None:
     others = [ContentCache("a2", "old-asia", "https://cache-asia.example.org"), ContentCache("e1", "x", "https://x")]
     holders = Holders({"a1": ["alice"], "a2": ["bob", "carol"]}, {"a1": 1}, 9)
-    older = {name: value for name, value in VOCABULARY.items() if name != "dtr_cache_former_names"}
-    written = adopted(vendors(), ASIA, *others, holders=holders, vocabulary=older)
+    written = adopted(vendors(), ASIA, *others, holders=holders)
     # The name that most accounts have.
     assert variables(written)["name"] == "old-asia"
     assert variables(written)["assignments"] == {"accounts": ["alice", "bob", "carol"]}
