@@ -22,13 +22,14 @@ from ..module_utils.module.of_dtr import DtrModule
 from ..module_utils.module.options import PREFLIGHT_ARGUMENT_SPEC
 from ..module_utils.module.prerequisites import PREREQUISITES
 from ..modules.registry_ca_info import MODULE as REGISTRY_CA_INFO
+from ..plugin_utils.actions.deadline import TooLate, within
 from ..plugin_utils.actions.forks import SharedByForks
 from ..plugin_utils.actions.in_process import Task, run_here
 from ..plugin_utils.actions.keep_alive import keep_alive
 from ..plugin_utils.actions.paths import control_path_of_host
 from ..plugin_utils.actions.play_problems import apart_problems, failed_before, variables_of_play
 from ..plugin_utils.actions.plays import play_of
-from ..plugin_utils.actions.problems import manager_out_of_reach, problems_as_result
+from ..plugin_utils.actions.problems import manager_out_of_reach, manager_silent, problems_as_result
 from ..plugin_utils.actions.reasons import reason_of
 from ..plugin_utils.actions.words import speak_of_variables
 from ..plugin_utils.deployment.client_bundle import open_bundle
@@ -44,6 +45,9 @@ from ..plugin_utils.settings.variables import Reading, connection_mark, machine_
 
 MODULE = "dtr.cache.preflight"
 FACT = "__dtr_cache"
+# An Engine may ask a registry for the image meanwhile, and a package manager may have to fetch its lists first.
+SECONDS_FOR_SWARM = 60
+SECONDS_FOR_PACKAGES = 900
 # What is judged here, and no part of the variables' reading.
 STEP_NEEDS = ("confirmation", "rotation", "verification", "warming", "backup", "registration", "assignment", "pull")
 # Steps that other regions can get in the way of.
@@ -284,7 +288,16 @@ class ActionModule(SharedByForks, ActionBase):
         )
         # That the manager cannot be reached, the question to its Swarm reports.
         with contextlib.suppress(AnsibleConnectionFailure):
-            result = action.run(task_vars=variables)
+            try:
+                with within(SECONDS_FOR_PACKAGES):
+                    result = action.run(task_vars=variables)
+            except TooLate:
+                raise Failure(
+                    "NOT_INSTALLED",
+                    f"dtr_cache_install_requirements: the packages were not installed within {SECONDS_FOR_PACKAGES} "
+                    f"seconds; install {', '.join(settings.requirements)} on the manager, or find out what its package "
+                    "manager waits for",
+                ) from None
             if result.get("failed"):
                 raise Failure(
                     "NOT_INSTALLED", f"dtr_cache_install_requirements: {result.get('msg', 'no reason given')}"
@@ -319,7 +332,10 @@ class ActionModule(SharedByForks, ActionBase):
             "reservations": dict(settings.resources.get("reservations") or {}),
         }
         try:
-            answer = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=variables)
+            with within(SECONDS_FOR_SWARM):
+                answer = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=variables)
+        except TooLate:
+            return [manager_silent(variables, SECONDS_FOR_SWARM)]
         except AnsibleConnectionFailure as error:
             return [manager_out_of_reach(variables, error)]
         warnings.extend(answer.get("warnings") or [])
