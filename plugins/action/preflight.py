@@ -26,6 +26,7 @@ from ..plugin_utils.actions.deadline import TooLate, within
 from ..plugin_utils.actions.forks import SharedByForks
 from ..plugin_utils.actions.in_process import Task, run_here
 from ..plugin_utils.actions.keep_alive import keep_alive
+from ..plugin_utils.actions.packages import installed
 from ..plugin_utils.actions.paths import control_path_of_host
 from ..plugin_utils.actions.play_problems import apart_problems, failed_before, variables_of_play
 from ..plugin_utils.actions.plays import play_of
@@ -45,9 +46,8 @@ from ..plugin_utils.settings.variables import Reading, connection_mark, machine_
 
 MODULE = "dtr.cache.preflight"
 FACT = "__dtr_cache"
-# An Engine may ask a registry for the image meanwhile, and a package manager may have to fetch its lists first.
+# The Engine may ask a registry for the image meanwhile.
 SECONDS_FOR_SWARM = 60
-SECONDS_FOR_PACKAGES = 900
 # What is judged here, and no part of the variables' reading.
 STEP_NEEDS = ("confirmation", "rotation", "verification", "warming", "backup", "registration", "assignment", "pull")
 # Steps that other regions can get in the way of.
@@ -144,7 +144,7 @@ class ActionModule(SharedByForks, ActionBase):
                     settings = with_running_image(settings, running, answer["warnings"].append)
                     problems += [] if settings.image else without_image
                 if not problems and options["ask_swarm"] != "never":
-                    answer["changed"] = self._installed(settings, variables)
+                    answer["changed"] = self._packages_installed(settings, variables)
                 if options["ask_swarm"] == "always" or (options["ask_swarm"] == "to_complete" and problems):
                     problems += self._swarm_problems(settings, answer["engine"], variables, answer["warnings"])
                 else:
@@ -271,44 +271,13 @@ class ActionModule(SharedByForks, ActionBase):
             ]
         return []
 
-    def _installed(self, settings: Settings, variables: dict[str, t.Any]) -> bool:
-        """Whether packages that modules need on the manager were installed."""
-        if not settings.install_requirements:
-            return False
-        task = self._task.copy()
-        task.args = {"name": list(settings.requirements), "state": "present"}
-        action = self._shared_loader_obj.action_loader.get(
-            "ansible.builtin.package",
-            task=task,
-            connection=self._connection,
-            play_context=self._play_context,
-            loader=self._loader,
-            templar=self._templar,
-            shared_loader_obj=self._shared_loader_obj,
-        )
-        # That the manager cannot be reached, the question to its Swarm reports.
-        with contextlib.suppress(AnsibleConnectionFailure):
-            try:
-                with within(SECONDS_FOR_PACKAGES):
-                    result = action.run(task_vars=variables)
-            except TooLate:
-                raise Failure(
-                    "NOT_INSTALLED",
-                    f"dtr_cache_install_requirements: the packages were not installed within {SECONDS_FOR_PACKAGES} "
-                    f"seconds; install {', '.join(settings.requirements)} on the manager, or find out what its package "
-                    "manager waits for",
-                ) from None
-            if result.get("failed"):
-                raise Failure(
-                    "NOT_INSTALLED", f"dtr_cache_install_requirements: {result.get('msg', 'no reason given')}"
-                )
-            return bool(result.get("changed"))
-        return False
+    def _packages_installed(self, settings: Settings, variables: dict[str, t.Any]) -> bool:
+        return settings.install_requirements and installed(self, settings.requirements, variables)
 
     def _running(self, settings: Settings, engine: t.Mapping[str, t.Any], variables: dict[str, t.Any]) -> t.Any:
         """What the Swarm has of the cache, as M(dtr.cache.stack_plan) says it; nothing where it cannot be asked."""
         arguments = {**engine, "name": settings.stack_name}
-        with contextlib.suppress(AnsibleConnectionFailure):
+        with contextlib.suppress(AnsibleConnectionFailure, TooLate), within(SECONDS_FOR_SWARM):
             return self._execute_module("dtr.cache.stack_plan", module_args=arguments, task_vars=variables)
         return {}
 

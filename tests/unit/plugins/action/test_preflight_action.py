@@ -18,6 +18,7 @@ from ansible_collections.dtr.cache.plugins.action import preflight
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.http import retries, transport
 from ansible_collections.dtr.cache.plugins.module_utils.module.of_dtr import DtrModule
+from ansible_collections.dtr.cache.plugins.plugin_utils.actions import packages
 from ansible_collections.dtr.cache.plugins.plugin_utils.fleet import declared
 from ansible_collections.dtr.cache.plugins.plugin_utils.settings.variables import trust_as_template
 from ansible_collections.dtr.cache.tests.unit.support.actions import make_action
@@ -797,7 +798,7 @@ class TestPackages:
         assert only_problem(result) == "dtr_cache_install_requirements: No such package."
 
     def test_a_package_manager_that_waits_is_given_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(preflight, "SECONDS_FOR_PACKAGES", 1)
+        monkeypatch.setattr(packages, "SECONDS", 1)
         package = mock.Mock(**{"run.side_effect": lambda **_options: time.sleep(20)})
         variables = host(registry_ca="system", install_requirements=True, requirements=["python3-docker"])
         assert only_problem(self.run(variables, package)) == (
