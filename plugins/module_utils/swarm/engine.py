@@ -12,6 +12,7 @@ import functools
 import math
 import os
 import pwd
+import re
 import socket
 import time
 import traceback
@@ -51,6 +52,8 @@ TIME_OUTS = (socket.timeout, TimeoutError)
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
 _NO_SOCKET = (errno.ENOENT, errno.ECONNREFUSED, errno.ENOTDIR, *_FORBIDDEN)
 _LONGEST_ERROR = 2000
+# What libraries put before the words for a failed connection: the object that it belonged to.
+_OBJECT = re.compile(r"(?:<[^>]*>|\w+\(host=[^)]*\)): ")
 # The Engine itself tries for longer where it has no way to the registry.
 SECONDS_FOR_REGISTRY = 15
 
@@ -269,8 +272,8 @@ class Engine:
                 ) from error
             raise Failure(
                 "ENGINE_UNREACHABLE",
-                f"The Docker Engine at {self.address} cannot be reached: {error}",
-                hint="Is it running, and may this user use its socket (group docker, or become)?",
+                f"The Docker Engine at {self.address} cannot be reached: {_told(error)}",
+                hint="Is it running, and is the way to it open?",
             ) from error
 
     def _missing_socket(self, error: BaseException) -> OSError | None:
@@ -278,6 +281,17 @@ class Engine:
         if not self.address.startswith(("unix:", "http+unix:", "/")):
             return None
         return next((each for each in _causes(error) if isinstance(each, OSError) and each.errno in _NO_SOCKET), None)
+
+
+def _told(error: BaseException) -> str:
+    """What the libraries say of a connection, without what they say of themselves."""
+    _before, caused_by, cause = str(error).partition("(Caused by ")
+    cause = cause.rstrip(")")
+    if not caused_by or cause[-1:] not in ("'", '"'):
+        return str(error)
+    # The last text in the code by which the cause would be made again.
+    words = cause[cause.rfind(cause[-1], 0, -1) + 1 : -1]
+    return _OBJECT.sub("", words, count=1)
 
 
 def _words(error: OSError) -> str:

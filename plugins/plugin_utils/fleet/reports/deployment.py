@@ -97,15 +97,23 @@ def _changed_parts(host: HostFacts) -> list[str]:
 
 
 def _changed(host: HostFacts) -> str:
-    steps = host.steps
-    parts = _counted(step["kind"] for step in steps if step["action"] != "remove")
-    parts += [f"{part} removed" for part in _counted(step["kind"] for step in steps if step["action"] == "remove")]
+    if host.unfinished_steps:
+        # Which of them were done is not known: a manager may do what it can no longer say.
+        return f"unfinished: {', '.join(_of_steps(host.unfinished_steps))}"
+    parts = _of_steps(host.steps)
     registration = host.registration
     parts += [word for key, word in _REGISTRATION_WORDS.items() if registration.get(key)]
     for result, key, word in ((host.assigned, "changed_accounts", "assigned"), (registration, "reassigned", "moved")):
         count = counted(result, key)
         parts += [f"{count} account{'s' if count > 1 else ''} {word}"] if count else []
     return ", ".join(parts) or "nothing"
+
+
+def _of_steps(steps: t.Sequence[t.Mapping[str, str]]) -> list[str]:
+    parts = _counted(step["kind"] for step in steps if step["action"] != "remove")
+    return parts + [
+        f"{part} removed" for part in _counted(step["kind"] for step in steps if step["action"] == "remove")
+    ]
 
 
 def _counted(kinds: t.Iterable[str]) -> list[str]:
