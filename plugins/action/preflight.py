@@ -299,6 +299,7 @@ class ActionModule(SharedByForks, ActionBase):
             "with_registry_auth": settings.with_registry_auth,
             "replicas": settings.replicas,
             "reservations": dict(settings.resources.get("reservations") or {}),
+            "volume_driver": str(settings.volume.get("driver", "")) if isinstance(settings.volume, dict) else "",
         }
         try:
             with within(SECONDS_FOR_SWARM):

@@ -60,6 +60,7 @@ class WantedService:
         reservations: What each replica reserves, C(cpus) and C(memory).
         host: The public host name of the cache, by which it is told from other caches.
         former_stacks: Stacks that were this cache before, and are replaced.
+        volume_driver: The driver of the volume for the layers.
     """
 
     nodes: t.Sequence[str] = ()
@@ -74,6 +75,7 @@ class WantedService:
     reservations: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     host: str = ""
     former_stacks: t.Sequence[str] = ()
+    volume_driver: str = ""
 
 
 def preflight_problems(engine: Engine, wanted: WantedService | None, warn: t.Callable[[str], None]) -> list[str]:
@@ -115,6 +117,7 @@ def swarm_problems(engine: Engine, wanted: WantedService, warn: t.Callable[[str]
         *unknown_nodes(wanted.nodes, present),
         *nodes_not_ready(dedicated),
         *too_large_reservations(dedicated, wanted.replicas, wanted.reservations),
+        *missing_volume_driver(dedicated, wanted.volume_driver),
         *stack_problems(stack_name, own_services, configs, wanted.image, wanted.port),
         *(
             problem
@@ -196,6 +199,27 @@ def too_large_reservations(
     return [
         f"dtr_cache_resources: with reservations of {_amounts(wanted, asked)} the nodes of dtr_cache_nodes {room} "
         f"({there})"
+    ]
+
+
+def missing_volume_driver(nodes: t.Mapping[str, t.Mapping[str, t.Any]], driver: str) -> list[str]:
+    """Nodes that have no such driver of volumes.
+
+    Swarm would end the old replica and then find no place for the new one. What is compared is what its scheduler
+    compares (swarmkit's manager/scheduler/filter.go).
+    """
+    if driver in ("", "local"):
+        return []
+    drivers = {
+        name: [plugin["Name"] for plugin in node["Description"]["Engine"]["Plugins"] if plugin["Type"] == "Volume"]
+        for name, node in nodes.items()
+        if (node["Description"].get("Engine") or {}).get("Plugins")
+    }
+    return [
+        f"dtr_cache_volume: node {name} has no volume driver {driver}, but {', '.join(sorted(has)) or 'none'}; install "
+        "the driver there (docker plugin install), or name another one"
+        for name, has in drivers.items()
+        if not {driver, f"{driver}:latest"} & set(has)
     ]
 
 

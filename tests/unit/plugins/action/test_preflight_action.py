@@ -699,6 +699,7 @@ class TestSwarm:
             "with_registry_auth": False,
             "replicas": 2,
             "reservations": {},
+            "volume_driver": "",
         }
 
     @pytest.mark.parametrize("needs", [["cache"], ["cache", "manager"]])
