@@ -153,21 +153,22 @@ def _led(status: t.Mapping[str, t.Mapping[str, t.Any]]) -> bool:
     return any(each.get("Leader") for each in status.values())
 
 
-def give_the_lead(lab: Lab, node: str) -> None:
-    """Let others resign until a node leads."""
+def another_leader(lab: Lab) -> tuple[str, str]:
+    """A leader that no run goes to, and the node that is neither."""
     until(lambda: leader(lab) != "", "a leader")
-    while (found := leader(lab)) != node:
-        make(lab, "demote", found)
-        make(lab, "promote", found)
+    if leader(lab) == CONTACT:
+        make(lab, "demote", CONTACT)
+        make(lab, "promote", CONTACT)
+    leading = leader(lab)
+    (place,) = {*MANAGERS} - {leading, CONTACT}
+    return leading, place
 
 
 @pytest.fixture(scope="module")
 def three_managers(lab: Lab) -> Iterator[Lab]:
-    """All nodes of the Swarm are managers, and one of those that no run goes to leads them."""
+    """All nodes of the Swarm are managers."""
     lab.clean()
     make(lab, "promote", "asia-2", "asia-3")
-    make(lab, "demote", CONTACT)
-    make(lab, "promote", CONTACT)
     yield lab
     make(lab, "promote", CONTACT)
     make(lab, "demote", *(node for node in MANAGERS if node != CONTACT))
@@ -203,8 +204,7 @@ def finish(lab: Lab, play: Play, playbook: str, first: Run, words: str, **variab
 
 
 def test_the_leader_is_lost_while_secrets_are_made(three_managers: Lab, play: Play) -> None:
-    lost = leader(three_managers)
-    (place,) = {*MANAGERS} - {lost, CONTACT}
+    lost, place = another_leader(three_managers)
     task = "TASK [dtr.cache.config_secrets : Create the Docker secrets]"
     with paused(three_managers, lost) as pause:
         first, seconds = run_until(play, DEPLOY, task, pause, dtr_cache_nodes=[place], dtr_cache_timeout=60)
@@ -212,15 +212,9 @@ def test_the_leader_is_lost_while_secrets_are_made(three_managers: Lab, play: Pl
     finish(three_managers, play, DEPLOY, first, "had no leader that answered", dtr_cache_nodes=[place])
 
 
-def place_of(lab: Lab) -> str:
-    """The node that the test before has dedicated."""
-    return next(name for name, labels in lab.snapshot()[CONTACT]["labels"].items() if labels)
-
-
 def test_the_leader_is_lost_while_a_rotation_settles(three_managers: Lab, play: Play) -> None:
-    lost = next(name for name in MANAGERS if name not in (CONTACT, place_of(three_managers)))
-    give_the_lead(three_managers, lost)
-    variables: dict[str, t.Any] = {"dtr_cache_nodes": [place_of(three_managers)], "dtr_cache_blob_ttl": "48h"}
+    lost, place = another_leader(three_managers)
+    variables: dict[str, t.Any] = {"dtr_cache_nodes": [place], "dtr_cache_blob_ttl": "48h"}
     task = "TASK [dtr.cache.stack : Wait until the stack has settled]"
     with paused(three_managers, lost) as pause:
         first, seconds = run_until(play, ROTATE, task, pause, dtr_cache_timeout=60, **variables)
@@ -229,7 +223,9 @@ def test_the_leader_is_lost_while_a_rotation_settles(three_managers: Lab, play: 
 
 
 def test_the_manager_of_the_run_is_none_any_more(three_managers: Lab, play: Play) -> None:
-    variables: dict[str, t.Any] = {"dtr_cache_nodes": [place_of(three_managers)], "dtr_cache_blob_ttl": "24h"}
+    labels = three_managers.snapshot()[CONTACT]["labels"]
+    place = next(name for name, has in labels.items() if has)
+    variables: dict[str, t.Any] = {"dtr_cache_nodes": [place], "dtr_cache_blob_ttl": "24h"}
     task = "TASK [dtr.cache.stack : Wait until the stack has settled]"
     demote = functools.partial(make, three_managers, "demote", CONTACT)
     first, _seconds = run_until(play, ROTATE, task, demote, **variables)

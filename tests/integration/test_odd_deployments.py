@@ -13,6 +13,7 @@ import itertools
 import os
 import typing as t
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from ansible_collections.dtr.cache.tests.unit.plugins.plugin_utils.settings.test_odd_inputs import ODD
@@ -37,7 +38,7 @@ OWN: dict[str, list[t.Any]] = {
 # Another DTR's credentials and CA, and what no deployment reads.
 NOT_DEPLOYED = (
     *("registry_username", "registry_password", "registry_ca", "verify_image"),
-    *("allowed_networks", "client_registries"),
+    *("allowed_networks", "client_registries", "replicas"),
 )
 # Accepted as the one whom they need may be there, and found only by the container: Swarm goes back to what ran before.
 FOUND_LATER: list[dict[str, t.Any]] = [
@@ -110,13 +111,17 @@ def deployed(lab: Lab, play: Play) -> Iterator[Lab]:
 def deploy(lab: Lab, play: Play, form: t.Mapping[str, t.Any]) -> Run:
     if "image" in form:
         lab.inside(NODE, "docker", "tag", CACHE_IMAGE, form["image"])
-    return play(DEPLOY, *ONLY, **{f"dtr_cache_{name}": value for name, value in form.items()})
+    certificates = Path(lab.status["registry"]["ca_path"]).parent
+    own = {"certificate": "cert", "private_key": "key"}
+    paths = {name: str(certificates / f"cache-europe.lab.test.{kind}.pem") for name, kind in own.items()}
+    return play(DEPLOY, *ONLY, **{f"dtr_cache_{name}": value for name, value in {**paths, **form}.items()})
 
 
 @pytest.mark.parametrize("form", TRIED, ids=[str(number) for number in range(len(TRIED))])
 def test_what_is_accepted_serves(form: dict[str, t.Any], deployed: Lab, play: Play) -> None:
     before = deployed.snapshot()
     run = deploy(deployed, play, form)
+    print(run.code, form, run.output[-2500:] if run.code else "", flush=True)
     if run.code:
         assert "nothing has been changed" in run.output, f"{form}\n{run.output}"
         assert deployed.snapshot() == before
