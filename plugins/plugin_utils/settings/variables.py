@@ -323,7 +323,7 @@ def _no_file(path: str) -> t.NoReturn:
     raise Failure("UNREADABLE_FILE", f"{path} is not read here")
 
 
-_NO_FILES = ControlNode(read=_no_file, locate=_no_file, kind=_no_file, trusted=tuple)
+_NO_FILES = ControlNode(read=_no_file, locate=_no_file, kind=_no_file, trusted=tuple, foreign=_no_file)
 
 
 def _kind(path: str) -> str:

@@ -256,7 +256,7 @@ def test_reservations_that_the_nodes_cannot_give(
 )
 def test_a_volume_driver_that_nodes_do_not_have(driver: str, lacking: list[str]) -> None:
     nodes = [node(name) for name in ("n1", "n2", "n3", "mute")]
-    for each, names in zip(nodes, (["local", "vieux/sshfs:latest"], ["local"], ["local"]), strict=False):
+    for each, names in zip(nodes, (["local", "vieux/sshfs:latest"], ["local"], ["local"])):
         plugins = [{"Type": "Volume", "Name": name} for name in names]
         each["Description"]["Engine"] = {"Plugins": [*plugins, {"Type": "Network", "Name": "overlay"}]}
     found, _warnings = asked(Engine(nodes), nodes=["n1", "n2", "mute"], volume_driver=driver)
