@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import re
 import subprocess
 import time
 import typing as t
@@ -105,9 +106,9 @@ def test_an_engine_that_says_nothing_any_more_does_not_hold_the_run(
     assert seconds < 20 + 60
     assert run.code != 0
     assert run.regions()["region-asia"]["result"] == f"failed at: {task.partition(' : ')[2]}"
-    assert run.regions()["region-asia"]["changed"].startswith(
-        "unfinished: 1 node label, 1 config, 3 secrets, 1 service"
-    )
+    # What was on its way in the test before may have set the label since.
+    changed = run.regions()["region-asia"]["changed"]
+    assert re.match(r"unfinished: (1 node label, )?1 config, 3 secrets, 1 service$", changed), changed
     assert words in run.output
     assert lab.control.state() == {"content_caches": [], "settings": {}}
 
