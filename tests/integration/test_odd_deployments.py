@@ -106,7 +106,9 @@ def deployed(lab: Lab, play: Play) -> Iterator[Lab]:
     yield lab
     lab.clean()
     lab.wait_until_gone(str(ALL[0]["stack_name"]), NODE, [NODE])
-    lab.inside(NODE, "sh", "-c", "docker volume ls --quiet --filter name=cache-data | xargs -r docker volume rm")
+    # Containers that have ended keep their volumes.
+    lab.inside(NODE, "docker", "container", "prune", "--force")
+    lab.inside(NODE, "docker", "volume", "prune", "--all", "--force")
     for form in ALL:
         lab.inside(NODE, "sh", "-c", f"docker image rm {form.get('image', 'none')} >/dev/null 2>&1 || true")
 
