@@ -89,8 +89,11 @@ def _gap(host: HostFacts) -> str | None:
 
 
 def _changed_parts(host: HostFacts) -> list[str]:
-    """What was changed, each kind once: the kinds of the steps in the Swarm, C(registration) and C(accounts)."""
-    parts = [step["kind"] for step in host.steps]
+    """What was changed, each kind once: the kinds of the steps in the Swarm, C(registration) and C(accounts).
+
+    Of a run that failed in the Swarm it is what it may have changed.
+    """
+    parts = [step["kind"] for step in host.unfinished_steps or host.steps]
     parts += ["registration"] if any(host.registration.get(key) for key in _REGISTRATION_WORDS) else []
     moved = host.assigned.get("changed_accounts") or host.registration.get("reassigned")
     return list(dict.fromkeys([*parts, *(["accounts"] if moved else [])]))
