@@ -19,12 +19,12 @@ from shutil import which
 from ..common.failure import Failure
 from ..common.redaction import redacted
 from .cache_service import cache_service, stack_problems
-from .compose import byte_size
 from .compose import image as shown_image
 from .engine import DOCKER_IMPORT_ERROR, Engine
 from .former import former_problems
 from .live_cache import LiveCache, live_caches, stack_and_name
 from .model import NAMESPACE_LABEL, Raw, by_host_name
+from .node_offers import missing_volume_driver, too_large_reservations
 from .plan import IMAGE_LABEL
 from .tasks import ENDED, since_1970
 
@@ -176,59 +176,6 @@ def nodes_not_ready(nodes: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[str]:
                 f"let it take tasks with: docker node update --availability active {name}"
             )
     return problems
-
-
-def too_large_reservations(
-    nodes: t.Mapping[str, t.Mapping[str, t.Any]], replicas: int, reservations: t.Mapping[str, t.Any]
-) -> list[str]:
-    """Reservations that leave some replica without a node, even if nothing else ran there."""
-    wanted = {
-        "NanoCPUs": int(float(reservations.get("cpus") or 0) * 10**9),
-        "MemoryBytes": byte_size(reservations.get("memory")) or 0,
-    }
-    asked = {name: amount for name, amount in wanted.items() if amount > 0}
-    offered = {name: node["Description"].get("Resources") or {} for name, node in nodes.items()}
-    # An Engine that does not say what a node has may have enough.
-    if not asked or not nodes or not all(set(asked) <= set(has) for has in offered.values()):
-        return []
-    places = sum(min(int(has[name]) // amount for name, amount in asked.items()) for has in offered.values())
-    if places >= replicas:
-        return []
-    room = f"have room for {places} of {replicas} replicas" if places else "have no room for a replica"
-    there = ", ".join(f"{name} has {_amounts(has, asked)}" for name, has in offered.items())
-    return [
-        f"dtr_cache_resources: with reservations of {_amounts(wanted, asked)} the nodes of dtr_cache_nodes {room} "
-        f"({there})"
-    ]
-
-
-def missing_volume_driver(nodes: t.Mapping[str, t.Mapping[str, t.Any]], driver: str) -> list[str]:
-    """Nodes that have no such driver of volumes.
-
-    Swarm would end the old replica and then find no place for the new one. What is compared is what its scheduler
-    compares (swarmkit's manager/scheduler/filter.go).
-    """
-    if driver in ("", "local"):
-        return []
-    drivers = {
-        name: [plugin["Name"] for plugin in node["Description"]["Engine"]["Plugins"] if plugin["Type"] == "Volume"]
-        for name, node in nodes.items()
-        if (node["Description"].get("Engine") or {}).get("Plugins")
-    }
-    return [
-        f"dtr_cache_volume: node {name} has no volume driver {driver}, but {', '.join(sorted(has)) or 'none'}; install "
-        "the driver there (docker plugin install), or name another one"
-        for name, has in drivers.items()
-        if not {driver, f"{driver}:latest"} & set(has)
-    ]
-
-
-def _amounts(amounts: t.Mapping[str, t.Any], names: t.Iterable[str]) -> str:
-    words = {
-        "NanoCPUs": f"{int(amounts.get('NanoCPUs') or 0) / 10**9:g} CPUs",
-        "MemoryBytes": f"{int(amounts.get('MemoryBytes') or 0) / 2**20:.0f} MiB of memory",
-    }
-    return " and ".join(words[name] for name in names)
 
 
 def image_problems(
