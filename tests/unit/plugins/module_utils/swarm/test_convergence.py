@@ -220,7 +220,7 @@ def test_whether_the_engine_is_a_manager_is_asked_again_after_a_failure(monkeypa
     engine.require_manager.side_effect = itertools.chain([{}], itertools.repeat(NO_MANAGER))
     monkeypatch.setattr(convergence, "SECONDS_TO_BE_MANAGER_AGAIN", 0)
     with pytest.raises(Failure, match="is a worker"):
-        convergence.settle(engine, {"name": "s", "timeout": 30, "definition": {}})
+        convergence.settle(engine, {"name": "s", "timeout": 30, "definition": {}, "former": "", "known_tasks": None})
     assert engine.require_manager.call_count == 2
 
 
