@@ -22,13 +22,15 @@ from ..module_utils.module.of_dtr import DtrModule
 from ..module_utils.module.options import PREFLIGHT_ARGUMENT_SPEC
 from ..module_utils.module.prerequisites import PREREQUISITES
 from ..modules.registry_ca_info import MODULE as REGISTRY_CA_INFO
+from ..plugin_utils.actions.deadline import TooLate, within
 from ..plugin_utils.actions.forks import SharedByForks
 from ..plugin_utils.actions.in_process import Task, run_here
 from ..plugin_utils.actions.keep_alive import keep_alive
+from ..plugin_utils.actions.packages import installed
 from ..plugin_utils.actions.paths import control_path_of_host
 from ..plugin_utils.actions.play_problems import apart_problems, failed_before, variables_of_play
 from ..plugin_utils.actions.plays import play_of
-from ..plugin_utils.actions.problems import manager_out_of_reach, problems_as_result
+from ..plugin_utils.actions.problems import manager_out_of_reach, manager_silent, problems_as_result
 from ..plugin_utils.actions.reasons import reason_of
 from ..plugin_utils.actions.words import speak_of_variables
 from ..plugin_utils.deployment.client_bundle import open_bundle
@@ -45,6 +47,8 @@ from ..plugin_utils.settings.variables import Reading, connection_mark, connecti
 
 MODULE = "dtr.cache.preflight"
 FACT = "__dtr_cache"
+# The Engine may ask a registry for the image meanwhile.
+SECONDS_FOR_SWARM = 60
 # What is judged here, and no part of the variables' reading.
 STEP_NEEDS = ("confirmation", "rotation", "verification", "warming", "backup", "registration", "assignment", "pull")
 # Steps that other regions can get in the way of.
@@ -142,7 +146,7 @@ class ActionModule(SharedByForks, ActionBase):
                     settings = with_running_image(settings, running, answer["warnings"].append)
                     problems += [] if settings.image else without_image
                 if not problems and options["ask_swarm"] != "never":
-                    answer["changed"] = self._installed(settings, variables)
+                    answer["changed"] = self._packages_installed(settings, variables)
                 if options["ask_swarm"] == "always" or (options["ask_swarm"] == "to_complete" and problems):
                     problems += self._swarm_problems(settings, answer["engine"], variables, answer["warnings"])
                 else:
@@ -274,35 +278,13 @@ class ActionModule(SharedByForks, ActionBase):
             ]
         return []
 
-    def _installed(self, settings: Settings, variables: dict[str, t.Any]) -> bool:
-        """Whether packages that modules need on the manager were installed."""
-        if not settings.install_requirements:
-            return False
-        task = self._task.copy()
-        task.args = {"name": list(settings.requirements), "state": "present"}
-        action = self._shared_loader_obj.action_loader.get(
-            "ansible.builtin.package",
-            task=task,
-            connection=self._connection,
-            play_context=self._play_context,
-            loader=self._loader,
-            templar=self._templar,
-            shared_loader_obj=self._shared_loader_obj,
-        )
-        # That the manager cannot be reached, the question to its Swarm reports.
-        with contextlib.suppress(AnsibleConnectionFailure):
-            result = action.run(task_vars=variables)
-            if result.get("failed"):
-                raise Failure(
-                    "NOT_INSTALLED", f"dtr_cache_install_requirements: {result.get('msg', 'no reason given')}"
-                )
-            return bool(result.get("changed"))
-        return False
+    def _packages_installed(self, settings: Settings, variables: dict[str, t.Any]) -> bool:
+        return settings.install_requirements and installed(self, settings.requirements, variables)
 
     def _running(self, settings: Settings, engine: t.Mapping[str, t.Any], variables: dict[str, t.Any]) -> t.Any:
         """What the Swarm has of the cache, as M(dtr.cache.stack_plan) says it; nothing where it cannot be asked."""
         arguments = {**engine, "name": settings.stack_name}
-        with contextlib.suppress(AnsibleConnectionFailure):
+        with contextlib.suppress(AnsibleConnectionFailure, TooLate), within(SECONDS_FOR_SWARM):
             return self._execute_module("dtr.cache.stack_plan", module_args=arguments, task_vars=variables)
         return {}
 
@@ -324,9 +306,13 @@ class ActionModule(SharedByForks, ActionBase):
             "with_registry_auth": settings.with_registry_auth,
             "replicas": settings.replicas,
             "reservations": dict(settings.resources.get("reservations") or {}),
+            "volume_driver": str(settings.volume.get("driver", "")) if isinstance(settings.volume, dict) else "",
         }
         try:
-            answer = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=variables)
+            with within(SECONDS_FOR_SWARM):
+                answer = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=variables)
+        except TooLate:
+            return [manager_silent(variables, SECONDS_FOR_SWARM)]
         except AnsibleConnectionFailure as error:
             return [manager_out_of_reach(variables, error)]
         warnings.extend(answer.get("warnings") or [])

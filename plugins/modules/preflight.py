@@ -14,7 +14,7 @@ description:
   - Reads the C(dtr_cache_*) variables of the host, checks and normalises them on the control node, and compares them
     with what the other hosts of the inventory's group C(dtr_caches) declare, also those that C(--limit) leaves out.
     Gets the CA of DTR, and asks DTR whether the credentials are good and what the variables name is there. Asks the
-    Swarm about the nodes, the port, the reservations and the image. Nothing is changed, except that
+    Swarm about the nodes, the port, the reservations, the volume driver and the image. Nothing is changed, except that
     C(dtr_cache_install_requirements) installs packages on the manager.
   - Certificates and keys are judged on the control node; they are not sent anywhere.
   - Each role begins with this task and keeps the result as C(__dtr_cache). Asked again with the same variables it gives
@@ -119,6 +119,9 @@ options:
     description: Filled in on the control node. What each replica reserves, C(cpus) and C(memory).
     type: dict
     default: {}
+  volume_driver:
+    description: Filled in on the control node. The driver of the volume for the layers.
+    type: str
 extends_documentation_fragment:
   - dtr.cache.engine
   - dtr.cache.attributes

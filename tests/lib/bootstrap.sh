@@ -15,7 +15,7 @@ export PROJECT TOOLS PATH
 # cache's image, what community.docker needs on a manager, and the checkers that are no Python packages.
 SYSTEM_PACKAGES=(
   docker.io docker-cli docker-registry skopeo dnsmasq-base openssh-server openssh-client
-  iproute2 iptables procps util-linux strace unzip git curl jq shellcheck busybox-static
+  iproute2 iptables procps util-linux strace sudo unzip git curl jq shellcheck busybox-static
   golang-go golang-github-docker-distribution-dev golang-github-shopify-logrus-bugsnag-dev
   golang-github-bshuster-repo-logrus-logstash-hook-dev golang-golang-x-sync-dev ca-certificates
   python3-venv python3-docker python3-jsondiff python3-yaml

@@ -8,11 +8,13 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
+import stat
 import tempfile
 import typing as t
 
 from ..common.amounts import named
 from ..common.failure import Failure
+from ..common.foreign import foreign_words
 from ..common.progress import Progress
 from ..common.urls import canonical_server
 from ..dtr import backups
@@ -39,6 +41,7 @@ def back_up(module: Module) -> dict[str, t.Any]:
     """Write the file, unless it says the same already."""
     params = module.params
     path = params["path"]
+    _require_own(path)
     with DtrSession(module) as dtr, Progress(params["progress_path"]) as progress:
         caches = dtr.content_caches()
         settings = read_all_account_settings(dtr, params["concurrency"], progress, so="no backup was made")
@@ -70,6 +73,7 @@ def restore(module: Module) -> dict[str, t.Any]:
     """Plan, and unless in check mode do it: first the caches, then the accounts."""
     params = module.params
     concurrency = params["concurrency"]
+    _require_own(params["path"])
     backup = backups.read_backup(_content(params["path"]), params["path"])
     with DtrSession(module) as dtr, Progress(params["progress_path"]) as progress:
         current = dtr.content_caches()
@@ -133,18 +137,39 @@ def _joined(moved: t.Mapping[str, Way], given: t.Mapping[str, Way]) -> dict[str,
     return {**ways, **{account: Way(moved[account].before, given[account].after) for account in both}}
 
 
+def _require_own(path: str) -> None:
+    """Accounts go where the file says, so nobody else may have laid it.
+
+    Raises:
+        Failure: C(FOREIGN_FILE).
+    """
+    problem = foreign_words(os.path.abspath(path))
+    if problem:
+        raise Failure("FOREIGN_FILE", f"path: {problem}.", hint="Nothing was changed.")
+
+
 def _content(path: str) -> str:
     try:
-        with open(path, encoding="utf-8") as file:
+        # A pipe would be waited for.
+        with open(path, encoding="utf-8", opener=_without_waiting) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise _unreadable(path, "it is not a regular file")
             text = file.read(_LARGEST_FILE + 1)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
-        raise Failure(
-            "UNREADABLE_FILE", f"path: {path} cannot be read: {reason}.", hint="Nothing was changed."
-        ) from None
+    except OSError as error:
+        raise _unreadable(path, str(error.strerror)) from None
+    except UnicodeDecodeError:
+        raise _unreadable(path, "it is not text in UTF-8") from None
     if len(text) > _LARGEST_FILE:
         raise Failure("UNREADABLE_FILE", f"path: {path} is larger than any backup.", hint="Nothing was changed.")
     return text
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _unreadable(path: str, reason: str) -> Failure:
+    return Failure("UNREADABLE_FILE", f"path: {path} cannot be read: {reason}.", hint="Nothing was changed.")
 
 
 def _replaceable(text: str, path: str, url: str) -> backups.Backup:
@@ -173,6 +198,8 @@ def _replaceable(text: str, path: str, url: str) -> backups.Backup:
 def _write(path: str, text: str) -> None:
     """Either the whole file or the one that was there before."""
     folder = os.path.dirname(os.path.abspath(path))
+    # Again: somebody may have been quicker.
+    _require_own(path)
     try:
         descriptor, name = tempfile.mkstemp(prefix=".dtr-cache-backup-", dir=folder)
     except OSError as error:

@@ -62,5 +62,6 @@ PREFLIGHT_ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "with_registry_auth": {"type": "bool", "default": False},
     "replicas": {"type": "int", "default": 1},
     "reservations": {"type": "dict", "default": {}},
+    "volume_driver": {"type": "str"},
     **ENGINE_ARGUMENT_SPEC,
 }

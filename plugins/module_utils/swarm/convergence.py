@@ -40,6 +40,8 @@ from .verdict import (
 _LOG_LINES = 20
 # The least that a request gets, however little is left of the wait.
 _SECONDS_OF_A_REQUEST = 5
+# An Engine that starts again is no manager for a moment; one that was demoted stays none.
+SECONDS_TO_BE_MANAGER_AGAIN = 15
 # For what the result has beside the verdict; the time for the wait itself may be over.
 _SECONDS_AFTERWARDS = 10
 _HINTS = {
@@ -78,7 +80,12 @@ def settle(engine: Engine, options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         engine.answer_within(max(_SECONDS_OF_A_REQUEST, end - time.monotonic()))
         if not known:
             known.append(engine.require_manager())
-        return engine.observe(stack, options["former"])
+        try:
+            return engine.observe(stack, options["former"])
+        except Failure:
+            # It may be no manager any more, which is asked next time.
+            known.clear()
+            raise
 
     outcome = wait(
         observe,
@@ -129,19 +136,25 @@ def wait(
     One that was never there is not waited for.
 
     Raises:
-        Failure: The Engine gave no answer at all in this time, which makes the verdict C(timed_out), or is no manager.
+        Failure: The Engine gave no answer at all in this time, which makes the verdict C(timed_out), or it is no
+            manager, or no longer one.
     """
     start = clock()
     timeline: list[dict[str, t.Any]] = []
     moment: Moment | None = None
     seen = Seen()
     verdict, since = None, start
+    demoted: float | None = None
     while True:
         try:
             now_seen = observe()
         except Failure as failure:
             judgement = Judgement(None, failure.message)
-            if failure.code == NOT_A_MANAGER:
+            if failure.code != NOT_A_MANAGER:
+                demoted = None
+            elif demoted is None:
+                demoted = clock()
+            if demoted is not None and (moment is None or clock() - demoted >= SECONDS_TO_BE_MANAGER_AGAIN):
                 raise
             if moment is None and (failure.code == NO_ENGINE or clock() - start >= timeout):
                 _note(timeline, clock() - start, judgement.reason)
@@ -151,7 +164,7 @@ def wait(
             if moment is None:
                 failed = (task["ID"] for task in now_seen.tasks if task["Status"]["State"] in ENDED_BADLY)
                 seen = Seen(old_failures=frozenset(failed))
-            moment = now_seen
+            moment, demoted = now_seen, None
             judgement = judge(moment, definition=definition, seen=seen)
             seen = seen.and_now(moment, definition or {})
         now = clock()

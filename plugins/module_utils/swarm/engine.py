@@ -11,6 +11,8 @@ import errno
 import functools
 import math
 import os
+import pwd
+import re
 import socket
 import time
 import traceback
@@ -47,8 +49,11 @@ except ImportError:
 SECONDS_OF_SILENCE = 10.0
 # Two classes before Python 3.10, one from then on.
 TIME_OUTS = (socket.timeout, TimeoutError)
-_NO_SOCKET = (errno.ENOENT, errno.ECONNREFUSED, errno.EACCES, errno.EPERM, errno.ENOTDIR)
+_FORBIDDEN = (errno.EACCES, errno.EPERM)
+_NO_SOCKET = (errno.ENOENT, errno.ECONNREFUSED, errno.ENOTDIR, *_FORBIDDEN)
 _LONGEST_ERROR = 2000
+# What libraries put before the words for a failed connection: the object that it belonged to.
+_OBJECT = re.compile(r"(?:<[^>]*>|\w+\(host=[^)]*\)): ")
 # The Engine itself tries for longer where it has no way to the registry.
 SECONDS_FOR_REGISTRY = 15
 
@@ -253,25 +258,51 @@ class Engine:
             ) from error
         except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
             missing = self._missing_socket(error)
+            if missing and missing.errno in _FORBIDDEN:
+                raise Failure(
+                    NO_ENGINE,
+                    f"The Docker Engine at {self.address} does not let user {_user()} in: {_words(missing)}.",
+                    hint="Set ansible_become: true for the manager, or add the user to its group docker.",
+                ) from error
             if missing:
                 raise Failure(
                     NO_ENGINE,
-                    f"There is no Docker Engine at {self.address}: {missing}.",
-                    hint="Is Docker installed and running there, and may this user use its socket (group docker, or "
-                    "become)?",
+                    f"There is no Docker Engine at {self.address}: {_words(missing)}.",
+                    hint="Is Docker installed and running there?",
                 ) from error
             raise Failure(
                 "ENGINE_UNREACHABLE",
-                f"The Docker Engine at {self.address} cannot be reached: {error}",
-                hint="Is it running, and may this user use its socket (group docker, or become)?",
+                f"The Docker Engine at {self.address} cannot be reached: {_told(error)}",
+                hint="Is it running, and is the way to it open?",
             ) from error
 
-    def _missing_socket(self, error: BaseException) -> str | None:
+    def _missing_socket(self, error: BaseException) -> OSError | None:
         """Why a socket of this machine cannot be connected to; None for all else, which may be over in a moment."""
         if not self.address.startswith(("unix:", "http+unix:", "/")):
             return None
-        cause = next((each for each in _causes(error) if isinstance(each, OSError) and each.errno in _NO_SOCKET), None)
-        return str(cause.strerror).lower() if cause else None
+        return next((each for each in _causes(error) if isinstance(each, OSError) and each.errno in _NO_SOCKET), None)
+
+
+def _told(error: BaseException) -> str:
+    """What the libraries say of a connection, without what they say of themselves."""
+    _before, caused_by, cause = str(error).partition("(Caused by ")
+    cause = cause.rstrip(")")
+    if not caused_by or cause[-1:] not in ("'", '"'):
+        return str(error)
+    # The last text in the code by which the cause would be made again.
+    words = cause[cause.rfind(cause[-1], 0, -1) + 1 : -1]
+    return _OBJECT.sub("", words, count=1)
+
+
+def _words(error: OSError) -> str:
+    return str(error.strerror).lower()
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return f"number {os.geteuid()}"
 
 
 def _causes(error: BaseException | None) -> t.Iterator[BaseException]:

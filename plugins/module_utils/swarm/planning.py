@@ -39,11 +39,16 @@ def prevented_by(options: t.Mapping[str, t.Any], warn: t.Callable[[str], None]) 
         replicas=deploy.get("replicas") or 1,
         reservations=(deploy.get("resources") or {}).get("reservations") or {},
         former_stacks=options["former_stacks"],
+        volume_driver=next(map(_driver_of, (options["definition"].get("volumes") or {}).values()), ""),
     )
     try:
         return preflight_problems(Engine(options), wanted, warn)
     except Failure as failure:
         return [f"the Swarm cannot be read: {failure.as_result()['msg']}"]
+
+
+def _driver_of(volume: t.Mapping[str, t.Any] | None) -> str:
+    return str((volume or {}).get("driver") or "")
 
 
 def planned(

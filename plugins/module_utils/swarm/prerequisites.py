@@ -19,12 +19,12 @@ from shutil import which
 from ..common.failure import Failure
 from ..common.redaction import redacted
 from .cache_service import cache_service, stack_problems
-from .compose import byte_size
 from .compose import image as shown_image
 from .engine import DOCKER_IMPORT_ERROR, Engine
 from .former import former_problems
 from .live_cache import LiveCache, live_caches, stack_and_name
 from .model import NAMESPACE_LABEL, Raw, by_host_name
+from .node_offers import missing_volume_driver, too_large_reservations
 from .plan import IMAGE_LABEL
 from .tasks import ENDED, since_1970
 
@@ -60,6 +60,7 @@ class WantedService:
         reservations: What each replica reserves, C(cpus) and C(memory).
         host: The public host name of the cache, by which it is told from other caches.
         former_stacks: Stacks that were this cache before, and are replaced.
+        volume_driver: The driver of the volume for the layers.
     """
 
     nodes: t.Sequence[str] = ()
@@ -74,6 +75,7 @@ class WantedService:
     reservations: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     host: str = ""
     former_stacks: t.Sequence[str] = ()
+    volume_driver: str = ""
 
 
 def preflight_problems(engine: Engine, wanted: WantedService | None, warn: t.Callable[[str], None]) -> list[str]:
@@ -115,6 +117,7 @@ def swarm_problems(engine: Engine, wanted: WantedService, warn: t.Callable[[str]
         *unknown_nodes(wanted.nodes, present),
         *nodes_not_ready(dedicated),
         *too_large_reservations(dedicated, wanted.replicas, wanted.reservations),
+        *missing_volume_driver(dedicated, wanted.volume_driver),
         *stack_problems(stack_name, own_services, configs, wanted.image, wanted.port),
         *(
             problem
@@ -173,38 +176,6 @@ def nodes_not_ready(nodes: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[str]:
                 f"let it take tasks with: docker node update --availability active {name}"
             )
     return problems
-
-
-def too_large_reservations(
-    nodes: t.Mapping[str, t.Mapping[str, t.Any]], replicas: int, reservations: t.Mapping[str, t.Any]
-) -> list[str]:
-    """Reservations that leave some replica without a node, even if nothing else ran there."""
-    wanted = {
-        "NanoCPUs": int(float(reservations.get("cpus") or 0) * 10**9),
-        "MemoryBytes": byte_size(reservations.get("memory")) or 0,
-    }
-    asked = {name: amount for name, amount in wanted.items() if amount > 0}
-    offered = {name: node["Description"].get("Resources") or {} for name, node in nodes.items()}
-    # An Engine that does not say what a node has may have enough.
-    if not asked or not nodes or not all(set(asked) <= set(has) for has in offered.values()):
-        return []
-    places = sum(min(int(has[name]) // amount for name, amount in asked.items()) for has in offered.values())
-    if places >= replicas:
-        return []
-    room = f"have room for {places} of {replicas} replicas" if places else "have no room for a replica"
-    there = ", ".join(f"{name} has {_amounts(has, asked)}" for name, has in offered.items())
-    return [
-        f"dtr_cache_resources: with reservations of {_amounts(wanted, asked)} the nodes of dtr_cache_nodes {room} "
-        f"({there})"
-    ]
-
-
-def _amounts(amounts: t.Mapping[str, t.Any], names: t.Iterable[str]) -> str:
-    words = {
-        "NanoCPUs": f"{int(amounts.get('NanoCPUs') or 0) / 10**9:g} CPUs",
-        "MemoryBytes": f"{int(amounts.get('MemoryBytes') or 0) / 2**20:.0f} MiB of memory",
-    }
-    return " and ".join(words[name] for name in names)
 
 
 def image_problems(

@@ -251,6 +251,11 @@ def _without_node(
     ]
     if ending:
         return Judgement(None, f"service {name}: the replica on {node_name(ending[0], moment)} finishes its requests")
+    unheard = [node for node in _meant_nodes(service, moment) if node["Status"]["State"] == "unknown"]
+    if unheard:
+        # For some seconds after it was elected, until the node turns to it.
+        waited_for = unheard[0]["Description"]["Hostname"]
+        return Judgement(None, f"service {name}: the Swarm's new leader has not heard of node {waited_for} yet")
     error = homeless[0]["Status"]["Err"]
     obstacle = _obstacle(service, moment)
     reason = f"{obstacle} ({error})" if obstacle else error
@@ -259,12 +264,20 @@ def _without_node(
     )
 
 
+def _constraints(service: Raw) -> list[str]:
+    return (service["Spec"]["TaskTemplate"].get("Placement") or {}).get("Constraints") or []
+
+
+def _meant_nodes(service: Raw, moment: Moment) -> list[Raw]:
+    """The nodes that the placement names."""
+    return nodes_that_meet(_constraints(service), moment.nodes.values())
+
+
 def _obstacle(service: Raw, moment: Moment) -> str:
     """What keeps the nodes that the placement names from taking tasks; empty when Swarm's own words must do."""
-    constraints = (service["Spec"]["TaskTemplate"].get("Placement") or {}).get("Constraints") or []
-    meant = nodes_that_meet(constraints, moment.nodes.values())
+    meant = _meant_nodes(service, moment)
     if not meant:
-        return f"no node has {' and '.join(constraints)}"
+        return f"no node has {' and '.join(_constraints(service))}"
     words = []
     for node in meant:
         state, availability = node["Status"]["State"], node["Spec"]["Availability"]

@@ -26,3 +26,8 @@ def problems_as_result(cache: str, problems: t.Sequence[str], *, installed: bool
 def manager_out_of_reach(variables: t.Mapping[str, t.Any], error: Exception) -> str:
     """A problem among others: an unreachable host would skip the clean-up and drop out of the summary."""
     return f"the manager {variables['inventory_hostname']} cannot be reached: {error}"
+
+
+def manager_silent(variables: t.Mapping[str, t.Any], seconds: int) -> str:
+    """The same of one that was reached and says nothing."""
+    return f"the manager {variables['inventory_hostname']} did not answer within {seconds} seconds"

@@ -21,6 +21,15 @@ _ANOTHER_RUN = (
     "Another run, or somebody by hand, changed the same thing in this Swarm at the same moment. Run the playbook again "
     "when the other one has ended."
 )
+# What a manager says as long as nobody leads the managers, or the one that did does not answer.
+_NO_LEADER = re.compile(
+    r"code = (?:DeadlineExceeded|Unavailable)\b|does not have a leader|too few managers|Manager is being prepared",
+    re.IGNORECASE,
+)
+_BETWEEN_LEADERS = (
+    "The managers of this Swarm had no leader that answered. They choose another within seconds as long as most of "
+    "them are up: docker node ls. Run the playbook again then."
+)
 _NO_REASON = "no reason was given"
 
 
@@ -64,4 +73,7 @@ def _reason(result: Result, manager: str) -> str:
     last = next((line.strip() for line in reversed(str(result.get("stderr") or "").splitlines()) if line.strip()), "")
     if last and last not in said:
         said = f"{said.rstrip('.')}: {redacted(last)}" if said else redacted(last)
-    return f"{said.rstrip('.')}. {_ANOTHER_RUN}" if _CONFLICT.search(said) and _ANOTHER_RUN not in said else said
+    for pattern, meaning in ((_CONFLICT, _ANOTHER_RUN), (_NO_LEADER, _BETWEEN_LEADERS)):
+        if pattern.search(said) and meaning not in said:
+            return f"{said.rstrip('.')}. {meaning}"
+    return said

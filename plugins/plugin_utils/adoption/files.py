@@ -11,6 +11,7 @@ import tempfile
 import typing as t
 
 from ...module_utils.common.failure import Failure
+from ...module_utils.common.foreign import foreign_words
 from ...module_utils.common.redaction import redacted
 
 # The order in which Ansible looks, and takes the first alone.
@@ -46,9 +47,12 @@ def write(path: str, text: str, *, overwrite: bool, check_mode: bool) -> Written
     """Write a file, unless it says the same already.
 
     Raises:
-        Failure: C(FILE_EXISTS) where there is another file and it is not to be replaced; C(UNREADABLE_FILE) or
-            C(UNWRITABLE_FILE).
+        Failure: C(FILE_EXISTS) where there is another file and it is not to be replaced; C(FOREIGN_FILE) where another
+            user has laid it; C(UNREADABLE_FILE) or C(UNWRITABLE_FILE).
     """
+    problem = foreign_words(os.path.abspath(path))
+    if problem:
+        raise Failure("FOREIGN_FILE", f"{path} is not written: {problem}.", hint="Nothing was written.")
     before = _content(path)
     changed = before != text
     if before is not None and changed and not overwrite:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import stat
 import tempfile
 import typing as t
 import zipfile
@@ -23,6 +24,8 @@ ENVIRONMENT = "env.sh"
 TLS_FILES = {"ca_path": "ca.pem", "client_cert": "cert.pem", "client_key": "key.pem"}
 PREFIX = "dtr-cache-bundle-"
 
+# A process in its namespace, with what tells it from a later one of the same number.
+_OWNER = re.compile(r"([0-9]+)-([0-9]+)-[0-9a-z]+(?=-)")
 _DOCKER_HOST = re.compile(r"""^\s*(?:export\s+)?DOCKER_HOST=["']?([^\s"']+)""", re.MULTILINE)
 
 
@@ -64,11 +67,22 @@ def open_bundle(path: str, temporary: Path) -> Bundle:
 
 
 def remove_left_over(folder: Path) -> None:
-    """Remove what runs have unpacked that are gone. Those of other process namespaces cannot be judged and stay."""
+    """Remove what runs have unpacked that are gone. Those of other process namespaces cannot be judged and stay.
+
+    Where the folder is one of everybody, what another user has put there is left alone.
+    """
     for left in folder.glob(f"*/{PREFIX}*"):
-        owner = left.name[len(PREFIX) :].split("-")
-        if len(owner) > 2 and owner[0] == _namespace() and _owner(int(owner[1])) != "-".join(owner[:3]):
+        owner = _OWNER.match(left.name[len(PREFIX) :])
+        if owner and owner[1] == _namespace() and _owner(int(owner[2])) != owner[0] and _is_own_folder(left):
             shutil.rmtree(left, ignore_errors=True)
+
+
+def _is_own_folder(path: Path) -> bool:
+    try:
+        there = [os.lstat(place) for place in (path.parent, path)]
+    except OSError:
+        return False
+    return all(stat.S_ISDIR(each.st_mode) and each.st_uid == os.geteuid() for each in there)
 
 
 def _names() -> list[str]:

@@ -16,8 +16,6 @@ import json
 import typing as t
 from urllib.parse import urlsplit
 
-import yaml
-
 from ...module_utils.common.credentials import blanked, comparable
 from ...module_utils.common.failure import Failure
 from ...module_utils.common.urls import canonical_server
@@ -36,6 +34,7 @@ from ..settings.credentials import carries_credentials
 from ..settings.model import Settings
 from ..settings.presets import PRODUCTS
 from ..settings.storage import folder_of_layers
+from .yaml_text import as_yaml
 
 CONFIG = "config"
 SECRET = "secret"
@@ -93,25 +92,39 @@ def registry_config(settings: Settings) -> dict[str, t.Any]:
 
 def config_text(settings: Settings) -> str:
     """The cache's C(config.yml) as text, the same for the same settings."""
-    return yaml.safe_dump(registry_config(settings), sort_keys=False, default_flow_style=False)
+    return as_yaml(registry_config(settings))
 
 
 def config_for_review(settings: Settings) -> str:
     """The cache's C(config.yml) with a word in the place of each secret."""
-    return yaml.safe_dump(blanked(registry_config(settings)), sort_keys=False, default_flow_style=False)
+    return as_yaml(blanked(registry_config(settings)))
 
 
 def stack_text(settings: Settings, objects: t.Sequence[SwarmObject]) -> str:
     """The cache's C(docker-stack.yml) as text."""
-    return yaml.safe_dump(for_docker(stack_definition(settings, objects)), sort_keys=False, default_flow_style=False)
+    return as_yaml(for_docker(stack_definition(settings, objects)))
 
 
-def for_docker(value: t.Any) -> t.Any:
-    """A definition as C(docker stack deploy) has to get it: in its texts, C($$) is what stands for a C($)."""
+def for_docker(definition: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """A definition as C(docker stack deploy) has to get it.
+
+    A variable of the environment is one text, as Docker would read a name such as C(N) as a truth value, and
+    community.docker writes it without quotes.
+    """
+    services = {
+        name: {**service, "environment": [f"{key}={value}" for key, value in service["environment"].items()]}
+        for name, service in definition["services"].items()
+        if service.get("environment")
+    }
+    return t.cast("dict[str, t.Any]", _escaped({**definition, "services": {**definition["services"], **services}}))
+
+
+def _escaped(value: t.Any) -> t.Any:
+    """In the texts that Docker gets, C($$) is what stands for a C($)."""
     if isinstance(value, dict):
-        return {key: for_docker(item) for key, item in value.items()}
+        return {key: _escaped(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [for_docker(item) for item in value]
+        return [_escaped(item) for item in value]
     return value.replace("$", "$$") if isinstance(value, str) else value
 
 
@@ -151,7 +164,7 @@ def _description(settings: Settings, kind: str, file: str, data: str) -> dict[st
         return {}
     if file == CONFIG_FILE:
         shown = comparable(registry_config(settings))
-        return {CONTENT_LABEL: yaml.safe_dump(shown, sort_keys=False, default_flow_style=False)}
+        return {CONTENT_LABEL: as_yaml(shown)}
     try:
         described = [certificates.describe(each) for each in certificates.load_certificates(data)[:_DESCRIBED]]
     except Failure:  # of settings that were refused

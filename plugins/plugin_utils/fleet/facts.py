@@ -109,6 +109,13 @@ class HostFacts:
         return self._result("__dtr_cache_steps").get("steps") or []
 
     @property
+    def unfinished_steps(self) -> t.Sequence[t.Mapping[str, str]]:
+        """The steps that a run was to do in the Swarm that failed before it had done all of them."""
+        if self.failure is None or self._result("__dtr_cache_steps"):
+            return []
+        return self.plan.get("steps") or []
+
+    @property
     def gap_seconds(self) -> float | None:
         """How long no replica took requests while they were replaced."""
         return self._result("__dtr_cache_converged").get("gap_seconds")

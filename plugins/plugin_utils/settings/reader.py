@@ -38,6 +38,7 @@ class ControlNode(t.NamedTuple):
     locate: t.Callable[[str], str]  # the absolute path of one that the user wrote
     kind: t.Callable[[str], str]  # FILE, FOLDER, MISSING or OTHER
     trusted: t.Callable[[], t.Sequence[t.Any]]  # the certificates (x509.Certificate) that it trusts
+    foreign: t.Callable[[str], str]  # why another user decides what a path leads to, in words; empty where none does
 
 
 class Reader:

@@ -47,6 +47,8 @@ def _read_folder(reader: Reader, name: str) -> str:
     place = reader.control_node.locate(path)
     if reader.control_node.kind(place) not in (FOLDER, MISSING):
         reader.problem(name, f"{values.quoted(path)} is a file; it must be a folder, which may be missing yet")
+    elif foreign := reader.control_node.foreign(place):
+        reader.problem(name, foreign)
     return place
 
 
@@ -58,7 +60,9 @@ def _read_backup_file(reader: Reader) -> str:
         reader.problem("backup_file", f"{values.quoted(path)} {_NO_VARIABLES}")
     place = reader.control_node.locate(path)
     kind = reader.control_node.kind(place)
-    if path.endswith("/") or kind == FOLDER:
+    if foreign := reader.control_node.foreign(place):
+        reader.problem("backup_file", foreign)
+    elif path.endswith("/") or kind == FOLDER:
         reader.problem("backup_file", f"{values.quoted(path)} is a folder; name the file in it")
     elif kind not in (FILE, MISSING):
         reader.problem("backup_file", f"{values.quoted(path)} is not a regular file")
@@ -95,6 +99,8 @@ def _source_file(reader: Reader, path: str) -> str:
         raise values.invalid(f"{shown} is a pattern, and no file has that name; name the files one by one")
     if kind not in (FILE, MISSING):
         raise values.invalid(f"{shown} is not a regular file; name the file itself, not a link to it")
+    if foreign := reader.control_node.foreign(place):
+        raise values.invalid(foreign)
     return place
 
 

@@ -19,6 +19,7 @@ from ansible.errors import AnsibleError, AnsibleUndefinedVariable
 from ansible.parsing.vault import AnsibleVaultError
 
 from ...module_utils.common.failure import Failure
+from ...module_utils.common.foreign import foreign_words
 from ...module_utils.x509.trust_store import trusted_certificates
 from ..actions.paths import control_path_of_host
 from .dtr import CONNECTION
@@ -192,6 +193,7 @@ class _Host:
             locate=lambda path: control_path_of_host(path, variables),
             kind=_kind,
             trusted=trusted_certificates,
+            foreign=foreign_words,
         )
 
     def given(self, names: t.Collection[str] | None = None) -> dict[str, t.Any]:
@@ -339,7 +341,7 @@ def _no_file(path: str) -> t.NoReturn:
     raise Failure("UNREADABLE_FILE", f"{path} is not read here")
 
 
-_NO_FILES = ControlNode(read=_no_file, locate=_no_file, kind=_no_file, trusted=tuple)
+_NO_FILES = ControlNode(read=_no_file, locate=_no_file, kind=_no_file, trusted=tuple, foreign=_no_file)
 
 
 def _kind(path: str) -> str:

@@ -11,6 +11,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.dtr.cache.tests.unit.support.others import given_away
 
 from .conftest import MANY_ACCOUNTS, Json, Registry
 
@@ -179,3 +180,33 @@ def test_a_file_of_another_dtr_is_not_replaced(registry: Registry, saved: Json, 
         saved["changed"] and result["failure"]["code"] == "ANOTHER_DTR" and "https://other.example.org" in result["msg"]
     )
     assert path.read_text() == text
+
+
+@pytest.mark.parametrize("module", ["backup", "restore"])
+@pytest.mark.parametrize("laid", ["file", "link"])
+def test_a_file_that_another_user_has_laid_is_neither_read_nor_replaced(
+    registry: Registry, saved: Json, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, laid: str
+) -> None:
+    assert saved["changed"]
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    theirs = shared / "dtr.json"
+    if laid == "link":
+        theirs.symlink_to(path)
+    else:
+        theirs.write_text(path.read_text())
+    before = path.read_text()
+    user = given_away(theirs, monkeypatch)
+    registry.set_up({}, {})
+    with registry.nothing_is_written():
+        result = registry.run(module, path=str(theirs))
+    assert result["failure"]["code"] == "FOREIGN_FILE"
+    assert f"{theirs} belongs to user {user} and lies in a folder where everybody may write" in result["msg"]
+    assert (path.read_text(), os.lstat(theirs).st_nlink) == (before, 1)
+
+
+def test_a_pipe_is_not_waited_for(registry: Registry, path: Path) -> None:
+    os.mkfifo(path)
+    result = registry.run("backup", path=str(path))
+    assert result["msg"].startswith(f"path: {path} cannot be read: it is not a regular file.")

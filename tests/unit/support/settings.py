@@ -41,8 +41,13 @@ def control_node(
     files: t.Mapping[str, bytes] | None = None,
     kinds: t.Mapping[str, str] | None = None,
     trusted: t.Sequence[Identity] = (),
+    others: t.Sequence[str] = (),
 ) -> ControlNode:
-    """One with these files, whose working directory is C(/work), and which trusts these CAs."""
+    """One with these files, whose working directory is C(/work), which trusts these CAs.
+
+    Args:
+        others: Paths that belong to another user.
+    """
     held = files or {}
 
     def read(path: str) -> bytes:
@@ -56,7 +61,10 @@ def control_node(
     def locate(path: str) -> str:
         return path if path.startswith("/") else f"/work/{path}"
 
-    return ControlNode(read, locate, kind, lambda: [each.certificate for each in trusted])
+    def foreign(path: str) -> str:
+        return next((f"{part} belongs to user mallory" for part in others if path.startswith(part)), "")
+
+    return ControlNode(read, locate, kind, lambda: [each.certificate for each in trusted], foreign)
 
 
 def read_with(

@@ -98,23 +98,34 @@ def _gap(host: HostFacts) -> str | None:
 
 
 def _changed_parts(host: HostFacts) -> list[str]:
-    """What was changed, each kind once: the kinds of the steps in the Swarm, C(registration) and C(accounts)."""
-    parts = [step["kind"] for step in host.steps]
+    """What was changed, each kind once: the kinds of the steps in the Swarm, C(registration) and C(accounts).
+
+    Of a run that failed in the Swarm it is what it may have changed.
+    """
+    parts = [step["kind"] for step in host.unfinished_steps or host.steps]
     parts += ["registration"] if any(host.registration.get(key) for key in _REGISTRATION_WORDS) else []
     moved = host.assigned.get("changed_accounts") or host.registration.get("reassigned")
     return list(dict.fromkeys([*parts, *(["accounts"] if moved else [])]))
 
 
 def _changed(host: HostFacts) -> str:
-    steps = host.steps
-    parts = _counted(step["kind"] for step in steps if step["action"] != "remove")
-    parts += [f"{part} removed" for part in _counted(step["kind"] for step in steps if step["action"] == "remove")]
+    if host.unfinished_steps:
+        # Which of them were done is not known: a manager may do what it can no longer say.
+        return f"unfinished: {', '.join(_of_steps(host.unfinished_steps))}"
+    parts = _of_steps(host.steps)
     registration = host.registration
     parts += [word for key, word in _REGISTRATION_WORDS.items() if registration.get(key)]
     for result, key, word in ((host.assigned, "changed_accounts", "assigned"), (registration, "reassigned", "moved")):
         count = counted(result, key)
         parts += [f"{count} account{'s' if count > 1 else ''} {word}"] if count else []
     return ", ".join(parts) or "nothing"
+
+
+def _of_steps(steps: t.Sequence[t.Mapping[str, str]]) -> list[str]:
+    parts = _counted(step["kind"] for step in steps if step["action"] != "remove")
+    return parts + [
+        f"{part} removed" for part in _counted(step["kind"] for step in steps if step["action"] == "remove")
+    ]
 
 
 def _counted(kinds: t.Iterable[str]) -> list[str]:

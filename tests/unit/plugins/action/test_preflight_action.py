@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import time
 import typing as t
 from pathlib import Path
 from unittest import mock
@@ -17,6 +18,7 @@ from ansible_collections.dtr.cache.plugins.action import preflight
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.http import retries, transport
 from ansible_collections.dtr.cache.plugins.module_utils.module.of_dtr import DtrModule
+from ansible_collections.dtr.cache.plugins.plugin_utils.actions import packages
 from ansible_collections.dtr.cache.plugins.plugin_utils.fleet import declared
 from ansible_collections.dtr.cache.plugins.plugin_utils.settings.variables import trust_as_template
 from ansible_collections.dtr.cache.tests.unit.support.actions import make_action
@@ -697,6 +699,7 @@ class TestSwarm:
             "with_registry_auth": False,
             "replicas": 2,
             "reservations": {},
+            "volume_driver": "",
         }
 
     @pytest.mark.parametrize("needs", [["cache"], ["cache", "manager"]])
@@ -730,6 +733,12 @@ class TestSwarm:
         result = check(host(registry_ca="system"), [*REGISTRY, "manager"])
         assert only_problem(result) == problem
         assert "unreachable" not in result
+
+    def test_one_that_says_nothing_is_given_up(self, swarm: mock.Mock, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(preflight, "SECONDS_FOR_SWARM", 1)
+        swarm.side_effect = lambda **_options: time.sleep(20)
+        result = check({**host(registry_ca="system"), **BROKEN}, [*REGISTRY, "manager"])
+        assert listed(result)[-1] == "the manager asia did not answer within 1 seconds"
 
 
 class TestBundle:
@@ -788,6 +797,15 @@ class TestPackages:
         package = mock.Mock(**{"run.return_value": {"failed": True, "msg": "No such package."}})
         result = self.run(host(registry_ca="system", install_requirements=True), package)
         assert only_problem(result) == "dtr_cache_install_requirements: No such package."
+
+    def test_a_package_manager_that_waits_is_given_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(packages, "SECONDS", 1)
+        package = mock.Mock(**{"run.side_effect": lambda **_options: time.sleep(20)})
+        variables = host(registry_ca="system", install_requirements=True, requirements=["python3-docker"])
+        assert only_problem(self.run(variables, package)) == (
+            "dtr_cache_install_requirements: the packages were not installed within 1 seconds; install python3-docker "
+            "on the manager, or find out what its package manager waits for"
+        )
 
     def test_nothing_is_installed_where_something_is_wrong(self) -> None:
         package = mock.Mock(**{"run.return_value": {"changed": True}})

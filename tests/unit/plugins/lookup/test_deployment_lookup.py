@@ -85,7 +85,7 @@ def test_a_name_changes_with_its_content_alone() -> None:
 def test_compose_doubles_each_dollar() -> None:
     description = described(environment={"PROMPT": "$HOME"})
     values = [description[key]["services"]["cache"]["environment"] for key in ("definition", "compose")]
-    assert values == [{"PROMPT": "$HOME"}, {"PROMPT": "$$HOME"}]
+    assert values == [{"PROMPT": "$HOME"}, ["PROMPT=$$HOME"]]
 
 
 def test_with_terms_their_contents_in_this_order() -> None:

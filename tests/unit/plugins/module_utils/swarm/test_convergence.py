@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import itertools
 import typing as t
+from unittest import mock
 
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
@@ -187,6 +189,39 @@ def test_an_engine_that_was_never_there_is_told_at_once() -> None:
 def test_an_engine_that_restarts_is_waited_for() -> None:
     looks = [moment(task("starting")), *[Failure("NO_ENGINE", "no socket")] * 9, moment(task())]
     assert wait(looks)[0].verdict == "converged"
+
+
+NO_MANAGER = Failure("NOT_A_MANAGER", "the Engine is a worker")
+
+
+def test_a_manager_that_is_none_any_more_is_not_waited_for() -> None:
+    looks = [moment(task("starting")), Failure("ENGINE_ERROR", "not a swarm manager"), NO_MANAGER]
+    clock = Clock()
+
+    def look() -> Moment:
+        seen = looks.pop(0) if len(looks) > 1 else looks[0]
+        if isinstance(seen, Failure):
+            raise seen
+        return seen
+
+    with pytest.raises(Failure, match="is a worker"):
+        convergence.wait(look, timeout=300, clock=clock, sleep=clock.sleep)
+    assert 100 + convergence.SECONDS_TO_BE_MANAGER_AGAIN <= clock.now < 120
+
+
+def test_an_engine_that_starts_again_is_no_manager_for_a_moment() -> None:
+    looks = [moment(task("starting")), *[NO_MANAGER] * 9, moment(task("starting")), *[NO_MANAGER] * 25, moment(task())]
+    assert wait(looks)[0].verdict == "converged"
+
+
+def test_whether_the_engine_is_a_manager_is_asked_again_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = mock.Mock()
+    engine.observe.side_effect = [moment(task("starting")), Failure("ENGINE_ERROR", "x")]
+    engine.require_manager.side_effect = itertools.chain([{}], itertools.repeat(NO_MANAGER))
+    monkeypatch.setattr(convergence, "SECONDS_TO_BE_MANAGER_AGAIN", 0)
+    with pytest.raises(Failure, match="is a worker"):
+        convergence.settle(engine, {"name": "s", "timeout": 30, "definition": {}, "former": "", "known_tasks": None})
+    assert engine.require_manager.call_count == 2
 
 
 def test_a_label_that_comes_in_time_is_no_failure() -> None:

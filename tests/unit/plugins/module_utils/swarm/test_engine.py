@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 import os
+import pwd
 import socket
 import threading
 import time
 import typing as t
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
@@ -56,7 +58,10 @@ def test_a_socket_that_is_not_for_this_user(tmp_path: Path) -> None:
         found = failure(engine(f"unix://{tmp_path}/closed/docker.sock"))
     finally:
         os.seteuid(user)
-    assert (found.code, found.message.rpartition(": ")[2]) == ("NO_ENGINE", "permission denied.")
+    assert found.code == "NO_ENGINE"
+    name = pwd.getpwuid(user or NOBODY).pw_name
+    assert found.message.endswith(f"/docker.sock does not let user {name} in: permission denied.")
+    assert found.hint == "Set ansible_become: true for the manager, or add the user to its group docker."
 
 
 def test_an_engine_of_another_machine_may_be_starting_again() -> None:
@@ -115,3 +120,39 @@ def test_requests_are_given_up_with_the_wait_that_they_are_for() -> None:
         assert made._client.timeout == 1
         made.answer_within(600)
         assert made._client.timeout == 60
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (
+            "Error while fetching server API version: HTTPSConnectionPool(host='198.51.100.7', port=2376): Max retries "
+            "exceeded with url: /version (Caused by ConnectTimeoutError(<HTTPSConnection(host='198.51.100.7', "
+            "port=2376) at 0x7f8ff3385e80>, 'Connection to 198.51.100.7 timed out. (connect timeout=20)'))",
+            "Connection to 198.51.100.7 timed out. (connect timeout=20)",
+        ),
+        (
+            "HTTPConnectionPool(host='a', port=1): Max retries exceeded with url: /info (Caused by "
+            "NewConnectionError(\"HTTPConnection(host='a', port=1): "
+            'Failed to establish a new connection: [Errno 111] Connection refused"))',
+            "Failed to establish a new connection: [Errno 111] Connection refused",
+        ),
+        (
+            "HTTPConnectionPool(host='a', port=1): Max retries exceeded with url: /info (Caused by NewConnectionError("
+            "'<urllib3.connection.HTTPConnection object at 0x7fd4>: Failed to establish a new connection: refused'))",
+            "Failed to establish a new connection: refused",
+        ),
+        (
+            "HTTPSConnectionPool(host='a', port=1): Max retries exceeded with url: /info (Caused by SSLError("
+            "SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] unable to get issuer (_ssl.c:1028)')))",
+            "[SSL: CERTIFICATE_VERIFY_FAILED] unable to get issuer (_ssl.c:1028)",
+        ),
+        ("HTTPSConnectionPool(host='a', port=1): Read timed out. (read timeout=20)",) * 2,
+        ("x (Caused by something())", "x (Caused by something())"),
+    ],
+)
+def test_what_libraries_say_of_themselves_is_left_out(raised: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = engine("tcp://198.51.100.7:2376")
+    monkeypatch.setattr(type(made), "_client", mock.Mock(info=mock.Mock(side_effect=OSError(raised))))
+    found = failure(made)
+    assert found.message == f"The Docker Engine at tcp://198.51.100.7:2376 cannot be reached: {told}"

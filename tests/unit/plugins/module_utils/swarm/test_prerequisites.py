@@ -250,6 +250,20 @@ def test_reservations_that_the_nodes_cannot_give(
     assert all(f"dtr_cache_resources: with reservations {sentence}" in each for each in found)
 
 
+@pytest.mark.parametrize(
+    ("driver", "lacking"),
+    [("", []), ("local", []), ("vieux/sshfs", ["n2"]), ("vieux/sshfs:next", ["n1", "n2"]), ("overlay", ["n1", "n2"])],
+)
+def test_a_volume_driver_that_nodes_do_not_have(driver: str, lacking: list[str]) -> None:
+    nodes = [node(name) for name in ("n1", "n2", "n3", "mute")]
+    for each, names in zip(nodes, (["local", "vieux/sshfs:latest"], ["local"], ["local"])):
+        plugins = [{"Type": "Volume", "Name": name} for name in names]
+        each["Description"]["Engine"] = {"Plugins": [*plugins, {"Type": "Network", "Name": "overlay"}]}
+    found, _warnings = asked(Engine(nodes), nodes=["n1", "n2", "mute"], volume_driver=driver)
+    assert [each.split()[2] for each in found] == lacking
+    assert all(f"has no volume driver {driver}, but local" in each for each in found)
+
+
 def test_a_node_that_does_not_say_what_it_has_may_have_enough() -> None:
     assert asked(Engine([node("n1")]), reservations={"cpus": "64"}) == ([], [])
 

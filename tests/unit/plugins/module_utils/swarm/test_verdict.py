@@ -89,6 +89,16 @@ def test_no_node_tells_what_keeps_the_nodes_that_are_meant(nodes: dict[str, t.An
     assert words.replace("a == b", "node.labels.a == b") in judgement.reason
 
 
+def test_nodes_that_a_new_leader_has_not_heard_of_get_their_time() -> None:
+    constraint = {"Constraints": ["node.labels.a == b"]}
+    nodes = {"n1": node("worker-1", "unknown", a="b"), "n2": node("worker-2")}
+    seen = moment(task("pending", node="", error=NO_NODE, spec={**SPEC, "Placement": constraint}), nodes=nodes)
+    seen.services["cache"]["Spec"]["TaskTemplate"] = {**SPEC, "Placement": constraint}
+    judgement = verdicts.judge(seen)
+    assert judgement.verdict is None
+    assert judgement.reason == "service cache: the Swarm's new leader has not heard of node worker-1 yet"
+
+
 @pytest.mark.parametrize(
     ("constraint", "meets"),
     [

@@ -28,6 +28,9 @@ EXISTS = (
     "Error creating config: 409 Client Error for http+docker://localhost/v1.47/configs/create: Conflict "
     '("rpc error: code = AlreadyExists desc = config c-1 already exists")'
 )
+LEADERLESS = (
+    '500 Server Error: Internal Server Error ("rpc error: code = DeadlineExceeded desc = context deadline exceeded")'
+)
 
 CASES: dict[str, tuple[dict[str, t.Any], str]] = {
     "a module's own words": ({"msg": "The DTR refused it."}, "The DTR refused it."),
@@ -55,6 +58,11 @@ CASES: dict[str, tuple[dict[str, t.Any], str]] = {
         f"docker stack up deploy command failed: {OUT_OF_SEQUENCE}. {ANOTHER}",
     ),
     "a config that somebody else made": ({"msg": EXISTS}, f"{EXISTS}. {ANOTHER}"),
+    "a leader that was lost": (
+        {"msg": f"Error accessing secret s: {LEADERLESS}"},
+        f"Error accessing secret s: {LEADERLESS}. The managers of this Swarm had no leader that answered. They choose "
+        "another within seconds as long as most of them are up: docker node ls. Run the playbook again then.",
+    ),
     "a loop": (
         {
             "msg": "One or more items failed",

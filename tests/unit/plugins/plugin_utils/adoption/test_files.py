@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
 from ansible_collections.dtr.cache.plugins.plugin_utils.adoption.files import Written, place_of, write
+from ansible_collections.dtr.cache.tests.unit.support.others import given_away
 
 TEXT = "---\ndtr_cache_name: region-asia\n"
 
@@ -81,3 +82,15 @@ def test_what_cannot_be_read_or_written_is_said(tmp_path: Path) -> None:
     with pytest.raises(Failure, match="cannot be written: "):
         written(tmp_path / "file" / "asia.yml")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["asia.yml", "file"]
+
+
+def test_what_another_user_has_laid_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path.chmod(0o1777)
+    laid = tmp_path / "host_vars"
+    laid.mkdir()
+    (laid / "asia.yml").write_text("before")
+    given_away(laid, monkeypatch)
+    with pytest.raises(Failure, match="belongs to user ") as raised:
+        write(str(laid / "asia.yml"), "after", overwrite=True, check_mode=False)
+    assert raised.value.code == "FOREIGN_FILE"
+    assert (laid / "asia.yml").read_text() == "before"

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
 from ansible_collections.dtr.cache.plugins.plugin_utils.deployment import client_bundle
+from ansible_collections.dtr.cache.tests.unit.support.others import given_away
 
 FILES = {
     "ca.pem": "ca",
@@ -100,6 +101,7 @@ KILLED = """
 import os, sys
 from pathlib import Path
 from ansible_collections.dtr.cache.plugins.plugin_utils.deployment import client_bundle
+from ansible_collections.dtr.cache.tests.unit.support.others import given_away
 
 # The worker of a run, whose end is that of its parent.
 worker = os.fork()
@@ -122,3 +124,22 @@ def test_what_a_killed_run_has_left_goes_with_the_next_and_nothing_else(tmp_path
     client_bundle.open_bundle(path, other)
     assert running.unpacked is not None
     assert Path(running.unpacked).exists(), "of a run that goes on"
+
+
+@pytest.mark.parametrize("laid", ["folder", "parent", "link"])
+def test_what_another_user_has_laid_beside_stays(
+    laid: str, tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The temporary folder may be one of everybody, such as C(/tmp)."""
+    gone = f"{client_bundle.PREFIX}{client_bundle._namespace()}-1-1-x"
+    parent = temporary.parent / "theirs"
+    target = tmp_path / "precious" if laid == "link" else parent
+    (target / gone).mkdir(parents=True)
+    (target / gone / "kept").touch()
+    if laid == "link":
+        parent.symlink_to(target)
+    # Names that only look like ours are no reason to end.
+    (temporary / f"{client_bundle.PREFIX}{client_bundle._namespace()}-many-1-x").mkdir()
+    given_away({"folder": target / gone, "parent": parent, "link": parent}[laid], monkeypatch)
+    client_bundle.remove_left_over(temporary.parent)
+    assert (target / gone / "kept").exists()

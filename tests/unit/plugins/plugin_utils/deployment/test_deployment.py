@@ -233,7 +233,7 @@ def test_docker_reads_a_dollar_where_one_was_meant() -> None:
     assert definition["services"]["cache"]["environment"] == {"X": "a$b ${c}"}, "what the plan compares with"
     settings = settings_with(**changes)
     written = yaml.safe_load(deployment.stack_text(settings, deployment.swarm_objects(settings, CA.pem)))
-    assert written["services"]["cache"]["environment"] == {"X": "a$$b $${c}"}
+    assert written["services"]["cache"]["environment"] == ["X=a$$b $${c}"]
     assert written["services"]["cache"]["volumes"] == ["/srv/$$x:/var/lib/registry"]
     assert written == deployment.for_docker(definition)
 

@@ -106,3 +106,11 @@ def test_how_far_to_look_back(since: str) -> None:
     assert read(logs_since=since)[0].logs_since == since.strip()
     assert read(traffic_since=since)[0].traffic_since == since.strip()
     assert read(traffic_since=" ")[0].traffic_since == "", "nobody has to ask"
+
+
+@pytest.mark.parametrize("name", ["source_files", "render_to", "status_to", "backup_file"])
+def test_what_another_user_has_laid_is_not_followed(name: str) -> None:
+    node = control_node(kinds={"/tmp/theirs": FOLDER, "/tmp/theirs/file": FILE}, others=["/tmp/theirs"])
+    path = "/tmp/theirs" if name.endswith("_to") else "/tmp/theirs/file"
+    problem = only_problem(node, **{name: path})
+    assert problem == f"dtr_cache_{name}: /tmp/theirs belongs to user mallory"

@@ -135,6 +135,23 @@ def test_programs_get_a_list_of_what_was_changed(registration: dict[str, t.Any])
     assert row["changed"] == (["accounts"] if registration.get("reassigned") else [])
 
 
+@pytest.mark.parametrize(
+    ("facts", "shown", "parts"),
+    [
+        (FAILED, "unfinished: 1 config, 1 node label removed", ["config", "node_label"]),
+        ({**FAILED, "steps": {"steps": [{"kind": "config", "action": "create"}]}}, "1 config", ["config"]),
+        ({}, "nothing", []),
+    ],
+    ids=["in the Swarm", "after it", "no failure"],
+)
+def test_what_a_failed_run_was_to_change_in_the_swarm_is_not_called_nothing(
+    facts: dict[str, t.Any], shown: str, parts: list[str]
+) -> None:
+    planned = [{"kind": "config", "action": "create"}, {"kind": "node_label", "action": "remove"}]
+    hosts = [known.host("manager-asia", plan={"steps": planned}, **facts)]
+    assert [row["changed"] for row in (*table_rows(hosts), *deployment.rows(hosts))] == [shown, parts]
+
+
 NOTHING_TO_DO = [host(None), host(None)]
 
 

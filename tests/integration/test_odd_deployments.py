@@ -1,0 +1,142 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Odd inputs that the settings accept, deployed for real: the cache serves afterwards, or nothing was touched.
+
+What is accepted stands in the unit tests, in C(test_odd_inputs.py). Here it is put together, so that a deployment tries
+many forms at once. With C(DTR_CACHE_ODD=all), which takes some minutes, all of them are tried.
+"""
+
+from __future__ import annotations
+
+import collections
+import itertools
+import os
+import typing as t
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ansible_collections.dtr.cache.tests.unit.plugins.plugin_utils.settings.test_odd_inputs import ODD
+
+from .conftest import Lab, Play, Run
+
+DEPLOY = "dtr.cache.deploy"
+ONLY = ("--limit", "region-europe")
+NODE = "europe-1"
+CACHE_IMAGE = "docker/dtr-content-cache:2.7.4"
+HERE = {"ansible_connection": "local"}
+
+# Of these the table names servers, nodes and paths that the lab does not have; these are the same forms with its own.
+OWN: dict[str, list[t.Any]] = {
+    "host": ["CACHE-EUROPE.lab.test", " cache-europe.lab.test.\n"],
+    "registry_url": [" HTTPS://dtr.lab.test/ ", "https://dtr.lab.test:0443"],
+    "nodes": [f" {NODE} ,,\n", f'["{NODE}"]'],
+    "upstreams": [[], "https://dtr.lab.test,\n\n"],
+    "assignments": [{"accounts": "bob,carol", "everyone": " No "}, '{"accounts": ["bob"]}'],
+    "volume": [{}, "/srv/../run/odd/", {"driver_opts": {}}],
+}
+# Another DTR's credentials and CA, and what no deployment reads.
+NOT_DEPLOYED = (
+    *("registry_username", "registry_password", "registry_ca", "verify_image"),
+    *("allowed_networks", "client_registries", "replicas"),
+)
+# Accepted as the one whom they need may be there, and found only by the container: Swarm goes back to what ran before.
+FOUND_LATER: list[dict[str, t.Any]] = [
+    {"resources": {"limits": {"cpus": 0.01, "memory": "6M"}}},
+    {"config_extra": {"http": {"tls": {"minimumtls": "tls1.2", "ciphersuites": ["x"]}}}},
+]
+# A quota is a matter of the node's file system, and the layers of a redirected storage lie somewhere else.
+ELSEWHERE: list[dict[str, t.Any]] = [
+    {"volume": {"driver_opts": {"size": "10G"}}},
+    {
+        "config_extra": {
+            "middleware": {"storage": [{"name": "redirect", "options": {"baseurl": "https://cdn.example.org"}}]}
+        }
+    },
+]
+
+
+def merged(into: dict[str, t.Any], more: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    for key, value in more.items():
+        both = isinstance(value, dict) and isinstance(into.get(key), dict)
+        into[key] = merged(into[key], value) if both else into.get(key, value) if value is None else value
+    return into
+
+
+def forms() -> dict[str, list[t.Any]]:
+    """The values of each variable, those of configuration and environment put into one."""
+    found: dict[str, list[t.Any]] = collections.defaultdict(list)
+    together: dict[str, dict[str, t.Any]] = {"config_extra": {}, "environment": {}}
+    for given, _meant in ODD:
+        ((name, value), *_more) = given.items()
+        if given in FOUND_LATER or given in ELSEWHERE or name in (*OWN, *NOT_DEPLOYED, "product"):
+            continue
+        if name in together and isinstance(value, dict):
+            merged(together[name], value)
+        elif name == "ignore_variables":
+            found["ignore_variables"].append(value)
+            found["a_b"].append({"x": 1})
+        elif name != "image" or "@" not in value:
+            found[name].append(value)
+    for name, value in together.items():
+        found[name].insert(0, value)
+    return {**found, **OWN}
+
+
+def rounds() -> list[dict[str, t.Any]]:
+    """Each with one value of each variable that has any left."""
+    found = forms()
+    images = [*found.pop("image"), *(f"docker/dtr-content-cache:{version}" for version in found.pop("version"))]
+    # The newest value of each variable that the others have to do with stays.
+    values = itertools.zip_longest(images, *found.values())
+    return [{name: value for name, value in zip(["image", *found], each) if value is not None} for each in values]
+
+
+ALL = rounds()
+EVERYTHING = os.environ.get("DTR_CACHE_ODD") == "all"
+TRIED, LATER = (ALL, FOUND_LATER) if EVERYTHING else (ALL[:2], FOUND_LATER[:1])
+
+
+@pytest.fixture(scope="module")
+def deployed(lab: Lab, play: Play) -> Iterator[Lab]:
+    lab.clean()
+    lab.inside(NODE, "mkdir", "-p", "/run/odd")
+    run = play(DEPLOY, *ONLY)
+    assert run.code == 0, run.output
+    yield lab
+    lab.clean()
+    lab.wait_until_gone(str(ALL[0]["stack_name"]), NODE, [NODE])
+    # Containers that have ended keep their volumes.
+    lab.inside(NODE, "docker", "container", "prune", "--force")
+    lab.inside(NODE, "docker", "volume", "prune", "--all", "--force")
+    for form in ALL:
+        lab.inside(NODE, "sh", "-c", f"docker image rm {form.get('image', 'none')} >/dev/null 2>&1 || true")
+
+
+def deploy(lab: Lab, play: Play, form: t.Mapping[str, t.Any]) -> Run:
+    if "image" in form:
+        lab.inside(NODE, "docker", "tag", CACHE_IMAGE, form["image"])
+    certificates = Path(lab.status["registry"]["ca_path"]).parent
+    own = {"certificate": "cert", "private_key": "key"}
+    paths = {name: str(certificates / f"cache-europe.lab.test.{kind}.pem") for name, kind in own.items()}
+    return play(DEPLOY, *ONLY, **{f"dtr_cache_{name}": value for name, value in {**paths, **form}.items()})
+
+
+@pytest.mark.parametrize("form", LATER, ids=[next(iter(form)) for form in LATER])
+def test_what_only_the_container_finds_is_taken_back(form: dict[str, t.Any], deployed: Lab, play: Play) -> None:
+    run = deploy(deployed, play, form)
+    assert run.code != 0
+    verified = play("dtr.cache.verify", *ONLY)
+    assert verified.code == 0, verified.output
+
+
+@pytest.mark.parametrize("form", TRIED, ids=[str(number) for number in range(len(TRIED))])
+def test_what_is_accepted_serves(form: dict[str, t.Any], deployed: Lab, play: Play) -> None:
+    before = deployed.snapshot()
+    run = deploy(deployed, play, form)
+    if run.code:
+        assert "nothing has been changed" in run.output, f"{form}\n{run.output}"
+        assert deployed.snapshot() == before
+        pytest.fail(f"refused although it was accepted: {form} {run.output}")
+    # A pull through the cache has proved it.
+    assert "Pull through the cache" in run.output and " 9.0 MB in " in run.output, run.output
