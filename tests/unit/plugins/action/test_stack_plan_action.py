@@ -50,7 +50,7 @@ def test_a_plan_is_the_modules() -> None:
 def test_what_is_to_be_deployed_comes_as_docker_reads_it() -> None:
     definition = {"services": {"registry": {"image": "x", "environment": {"A": "$B"}}}}
     result, _warnings = plan({**PLANNED, "definition": definition})
-    assert result["compose"] == {"services": {"registry": {"image": "x", "environment": {"A": "$$B"}}}}
+    assert result["compose"] == {"services": {"registry": {"image": "x", "environment": ["A=$$B"]}}}
 
 
 @pytest.mark.parametrize(
