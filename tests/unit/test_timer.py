@@ -39,7 +39,7 @@ def test_what_they_run_is_there() -> None:
     assert (minute, hour, rest, user) == ("0", "3", ["*"] * 3, "ansible")
     blocks = [yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)]
     assert blocks[0] == [{"ansible.builtin.import_playbook": "dtr.cache.assign"}]
-    assert blocks[1][0]["awx.awx.schedule"]["rrule"].endswith("FREQ=DAILY;INTERVAL=1")
+    assert blocks[1]["awx.awx.schedule"]["rrule"].endswith("FREQ=DAILY;INTERVAL=1")
     units = [unit.read_text() for unit in UNITS if unit.suffix == ".service"]
     assert all("dtr.cache.assign" in text for text in (schedule, *units))
     assert (PROJECT / "playbooks" / "assign.yml").exists()
