@@ -1,4 +1,4 @@
-# Copyright: Contributors to the dtr.cache project
+# SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The half of M(dtr.cache.preflight) that runs on the control node: variables, certificates, keys, and DTR's CA."""
@@ -43,7 +43,14 @@ from ..plugin_utils.settings.hosts import given_too_late
 from ..plugin_utils.settings.model import Settings
 from ..plugin_utils.settings.public import public_settings
 from ..plugin_utils.settings.region import region_as_read
-from ..plugin_utils.settings.variables import Reading, connection_mark, connection_of, machine_of, read_host
+from ..plugin_utils.settings.variables import (
+    Reading,
+    connection_mark,
+    connection_of,
+    machine_of,
+    read_host,
+    vocabulary,
+)
 
 MODULE = "dtr.cache.preflight"
 FACT = "__dtr_cache"
@@ -105,7 +112,7 @@ class ActionModule(SharedByForks, ActionBase):
 
     def _play_problems(self, options: t.Mapping[str, t.Any], variables: dict[str, t.Any]) -> list[str]:
         """What of the play stands against this step."""
-        problems = given_too_late(variables, variables_of_play(self._task, self._loader))
+        problems = given_too_late(variables, variables_of_play(self._task, self._loader), vocabulary())
         # Also of those who only observe: without the others' results they would report what is not so.
         if options["together"]:
             problems += apart_problems(self._task)

@@ -1,4 +1,4 @@
-# Copyright: Contributors to the dtr.cache project
+# SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
 """C(dtr.cache.verify) and C(dtr.cache.warm) on a real cache: what its own log and DTR say they did."""
 

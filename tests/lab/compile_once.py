@@ -1,4 +1,4 @@
-# Copyright: Contributors to the dtr.cache project
+# SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Mounted as C(sitecustomize) in the labs of C(tests/lab/alone): what Python takes from an archive is compiled once.
 

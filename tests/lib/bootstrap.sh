@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Copyright: Contributors to the dtr.cache project
+# SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # Sourced by tests/demo, tests/run and tests/lab/lab: installs what they need, once.

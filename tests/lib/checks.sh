@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Copyright: Contributors to the dtr.cache project
+# SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # Sourced after bootstrap.sh by what runs checks: counts those that passed and failed, and says so at its end, whatever

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Copyright: Contributors to the dtr.cache project
+# SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # Sourced after bootstrap.sh by what runs the collection from this checkout, wherever that was cloned to.

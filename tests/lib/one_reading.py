@@ -1,4 +1,4 @@
-# Copyright: Contributors to the dtr.cache project
+# SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Find raw variables C(dtr_cache_*) that roles and playbooks read, and variables of their own that a user may have too.
 

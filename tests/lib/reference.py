@@ -1,4 +1,4 @@
-# Copyright: Contributors to the dtr.cache project
+# SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Write the tables of the pages, and the pages and options of the roles, from the code.
 
@@ -25,7 +25,7 @@ UNUSED = "Has no effect on this role."
 SPECS = Path("meta") / "argument_specs.yml"
 PAGES = ("README.md", "docs/variables.md")
 LICENCE = """<!--
-Copyright: Contributors to the dtr.cache project
+SPDX-FileCopyrightText: Contributors to the dtr.cache project
 SPDX-License-Identifier: GPL-3.0-or-later
 -->"""
 

@@ -1,4 +1,4 @@
-# Copyright: Contributors to the dtr.cache project
+# SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
 """C(docs/alerts.yml) in Prometheus' own tool, on what a report writes: one alert for one trouble, none for none."""
 

@@ -1,4 +1,4 @@
-# Copyright: Contributors to the dtr.cache project
+# SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The files that C(dtr.cache.status) writes of a report, by the playbook's own tasks in a real C(ansible-playbook)."""
 

@@ -1,4 +1,4 @@
-# Copyright: Contributors to the dtr.cache project
+# SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From the settings of a cache to what Swarm gets: C(config.yml), C(docker-stack.yml) and the objects they name.
@@ -111,12 +111,13 @@ def for_docker(definition: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     A variable of the environment is one text, as Docker would read a name such as C(N) as a truth value, and
     community.docker writes it without quotes.
     """
-    services = {
+    services = definition.get("services") or {}
+    as_text = {
         name: {**service, "environment": [f"{key}={value}" for key, value in service["environment"].items()]}
-        for name, service in definition["services"].items()
+        for name, service in services.items()
         if service.get("environment")
     }
-    return t.cast("dict[str, t.Any]", _escaped({**definition, "services": {**definition["services"], **services}}))
+    return t.cast("dict[str, t.Any]", _escaped({**definition, "services": {**services, **as_text}}))
 
 
 def _escaped(value: t.Any) -> t.Any:

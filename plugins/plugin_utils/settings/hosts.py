@@ -1,4 +1,4 @@
-# Copyright: Contributors to the dtr.cache project
+# SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Whom a playbook runs on, and how many of them at a time.
@@ -51,18 +51,21 @@ def read_serial(reader: Reader) -> list[int | str]:
     return [reader.checked("serial", _batch, size, "100%") for size in sizes]
 
 
-def given_too_late(given: t.Mapping[str, t.Any], of_play: t.Mapping[str, t.Any]) -> list[str]:
+def given_too_late(
+    given: t.Mapping[str, t.Any], of_play: t.Mapping[str, t.Any], defaults: t.Mapping[str, t.Any]
+) -> list[str]:
     """One sentence for each of them that a host has and Ansible could not know when it chose the hosts.
 
     Args:
         given: The variables of a host, as they are written.
         of_play: The extra variables and those of the play, in the same way.
+        defaults: What a host has of them where role C(settings) is in the play, without anybody's doing.
     """
     return [
         f"{name}: Ansible chooses the hosts before it reads the inventory, where this has no effect; give it as an "
         f"extra variable (-e {name}=...), or under vars of import_playbook"
         for name in VARIABLES
-        if values.is_set(given.get(name)) and given[name] != of_play.get(name)
+        if values.is_set(given.get(name)) and given[name] not in (of_play.get(name), defaults[name])
     ]
 
 

@@ -1,4 +1,4 @@
-# Copyright: Contributors to the dtr.cache project
+# SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
 """By C(ansible-playbook), as users run it: options from everywhere, secrets, progress, and C(dtr.cache.assign)."""
 

@@ -1,4 +1,4 @@
-# Copyright: Contributors to the dtr.cache project
+# SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Whatever goes wrong on the way: nothing is doubled, lost or left dangling, and a rerun finishes the work."""
 

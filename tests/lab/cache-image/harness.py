@@ -1,4 +1,4 @@
-# Copyright: Contributors to the dtr.cache project
+# SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The compiled content cache between a client and an upstream, all on 127.0.0.1: what test_downstream.py plays with."""
 

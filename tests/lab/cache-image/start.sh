@@ -1,5 +1,5 @@
 #!/bin/sh
-# Copyright: Contributors to the dtr.cache project
+# SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # The image's entry point, as the vendor's documents name it: /start.sh CONFIGURATION

@@ -1,4 +1,4 @@
-# Copyright: Contributors to the dtr.cache project
+# SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The accounts API of eNZi, /enzi/v0/accounts, in the form that UCP 3.2 publishes."""
 

@@ -1,4 +1,4 @@
-# Copyright: Contributors to the dtr.cache project
+# SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The plan on the control node: problems that the preflight left to it, and a CA that has changed."""
 
@@ -205,3 +205,10 @@ def test_what_changes_is_shown_in_a_real_run_as_well(
         if asked
         else CHANGED
     )
+
+
+@pytest.mark.parametrize("definition", [{}, {"services": {}}, {"services": None}])
+def test_who_only_asks_has_nothing_to_deploy(definition: dict[str, t.Any]) -> None:
+    """As roles node_label and verification do."""
+    result, _warnings = plan({**PLANNED, "definition": definition})
+    assert result["compose"]["services"] == {}

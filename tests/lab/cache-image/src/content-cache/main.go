@@ -1,4 +1,4 @@
-// Copyright: Contributors to the dtr.cache project
+// SPDX-FileCopyrightText: Contributors to the dtr.cache project
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 // Command content-cache is the lab's stand-in for the DTR content cache: the Docker registry with one more registry

@@ -1,4 +1,4 @@
-# Copyright: Contributors to the dtr.cache project
+# SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What stands against a run at DTR: all of it at once, nothing where DTR cannot be asked, and nothing is written."""
 

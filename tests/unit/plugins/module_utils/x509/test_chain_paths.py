@@ -1,4 +1,4 @@
-# Copyright: Contributors to the dtr.cache project
+# SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From a certificate to a trusted CA: OpenSSL accepts what is accepted here, and OpenSSL or Go refuses the rest."""
 

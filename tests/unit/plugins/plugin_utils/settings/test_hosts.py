@@ -1,4 +1,4 @@
-# Copyright: Contributors to the dtr.cache project
+# SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 from __future__ import annotations
@@ -82,11 +82,13 @@ def test_no_sizes(value: t.Any) -> None:
 def test_only_the_play_and_extra_variables_count() -> None:
     names = ["dtr_cache_hosts", "dtr_cache_serial"]
     given = dict.fromkeys(names, "1")
-    assert [sentence.partition(":")[0] for sentence in given_too_late(given, {})] == names
-    assert given_too_late(given, given) == []
-    assert given_too_late({}, {}) == given_too_late(dict.fromkeys(names, " "), {}) == []
+    assert [sentence.partition(":")[0] for sentence in given_too_late(given, {}, vocabulary())] == names
+    assert given_too_late(given, given, vocabulary()) == []
+    assert given_too_late({}, {}, vocabulary()) == given_too_late(dict.fromkeys(names, " "), {}, vocabulary()) == []
     # What the inventory says differently has no effect either.
-    assert len(given_too_late(given, {**given, "dtr_cache_serial": "2"})) == 1
+    assert len(given_too_late(given, {**given, "dtr_cache_serial": "2"}, vocabulary())) == 1
+    # Role settings gives its defaults to a host.
+    assert given_too_late({name: vocabulary()[name] for name in names}, {}, vocabulary()) == []
 
 
 def test_they_are_part_of_the_vocabulary() -> None:

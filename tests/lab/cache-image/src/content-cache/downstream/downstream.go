@@ -1,4 +1,4 @@
-// Copyright: Contributors to the dtr.cache project
+// SPDX-FileCopyrightText: Contributors to the dtr.cache project
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 // Package downstream is a registry middleware that makes a Docker registry a content cache of DTR: blobs that are not
