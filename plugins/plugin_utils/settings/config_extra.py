@@ -55,6 +55,25 @@ _WORDS: dict[Path, tuple[str, ...]] = {
     ("loglevel",): _LEVELS,
     ("log", "formatter"): ("text", "json", "logstash"),
 }
+# With another one the registry does not start; see http.tls in the documentation of its configuration.
+_TLS_VERSIONS = ("tls1.0", "tls1.1", "tls1.2", "tls1.3")
+_CIPHER_SUITES = tuple(
+    f"TLS_{name}"
+    for name in (
+        *(
+            f"ECDHE_{key}_WITH_{cipher}"
+            for key in ("ECDSA", "RSA")
+            for cipher in (
+                *("AES_128_GCM_SHA256", "AES_256_GCM_SHA384", "CHACHA20_POLY1305_SHA256", "AES_128_CBC_SHA256"),
+                *("AES_128_CBC_SHA", "AES_256_CBC_SHA", "RC4_128_SHA"),
+            )
+        ),
+        *("ECDHE_RSA_WITH_3DES_EDE_CBC_SHA", "RSA_WITH_3DES_EDE_CBC_SHA", "RSA_WITH_RC4_128_SHA"),
+        *("RSA_WITH_AES_128_CBC_SHA256", "RSA_WITH_AES_128_CBC_SHA", "RSA_WITH_AES_256_CBC_SHA"),
+        *("RSA_WITH_AES_128_GCM_SHA256", "RSA_WITH_AES_256_GCM_SHA384"),
+        *("AES_128_GCM_SHA256", "AES_256_GCM_SHA384", "CHACHA20_POLY1305_SHA256"),
+    )
+)
 _PREFIX = "REGISTRY_"
 
 
@@ -148,6 +167,18 @@ def _http_problems(extra: t.Mapping[str, t.Any], port: int | None) -> t.Iterator
     address = as_text((extra.get("debug") or {}).get("addr", ""))
     if port and address.rpartition(":")[2] == str(port):
         yield f"http.debug.addr must have another port than dtr_cache_port, {port}"
+    tls = extra.get("tls") or {}
+    lowest = tls.get("minimumtls")
+    if lowest is not None and lowest not in _TLS_VERSIONS:
+        yield f"http.tls.minimumtls: {values.quoted(lowest)} is none of {', '.join(_TLS_VERSIONS)}"
+    suites = tls.get("ciphersuites")
+    unknown = [suite for suite in suites if suite not in _CIPHER_SUITES] if isinstance(suites, list) else []
+    if suites is not None and (unknown or not isinstance(suites, list)):
+        shown = ", ".join(map(values.quoted, unknown)) or "what is given"
+        yield (
+            f"http.tls.ciphersuites: {shown} is no cipher suite that the registry knows, such as "
+            f"{_CIPHER_SUITES[0]}; write a list of them"
+        )
     for name, lines in (extra.get("headers") or {}).items():
         if not isinstance(lines, list):
             yield f"http.headers.{values.shown(name)} must be a list of texts"

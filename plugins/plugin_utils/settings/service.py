@@ -25,9 +25,17 @@ _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 # Whoever reads it finds no other name.
 _ENVIRONMENT = re.compile(r"[!-<>-~]+")
 _MIB = 2**20
-# The least that Swarm takes, and the Engine for a container.
-_LIMITS: dict[str, values.Kind] = {"cpus": values.processors("0.01"), "memory": values.memory(6 * _MIB)}
-_RESERVATIONS: dict[str, values.Kind] = {"cpus": values.processors("0.001"), "memory": values.memory(4 * _MIB)}
+# With less the Engine ends it as it starts, or nobody gets an answer in time; Docker itself would take 6M and 0.01.
+_OF_CACHE = "a cache can serve with"
+_OF_DOCKER = "Docker takes"
+_LIMITS: dict[str, values.Kind] = {
+    "cpus": values.processors("0.1", _OF_CACHE),
+    "memory": values.memory(32 * _MIB, _OF_CACHE),
+}
+_RESERVATIONS: dict[str, values.Kind] = {
+    "cpus": values.processors("0.001", _OF_DOCKER),
+    "memory": values.memory(4 * _MIB, _OF_DOCKER),
+}
 _UPDATE: dict[str, values.Kind] = {
     "parallelism": values.count,
     "delay": values.time,

@@ -122,14 +122,14 @@ def matching(pattern: str, meaning: str) -> Kind:
     return read
 
 
-def processors(low: str) -> Kind:
+def processors(low: str, whose: str) -> Kind:
     def read(value: t.Any) -> str:
         text = scalar(value)
         if not _PROCESSORS.fullmatch(text) or len(text) > _LONGEST_NUMBER:
             raise invalid(f"{quoted(text)} is not a number of processors such as 0.5")
         amount = Decimal(text)
         if amount < Decimal(low):
-            raise invalid(f"{text} is less than {low}, the least that Docker takes")
+            raise invalid(f"{text} is less than {low}, the least that {whose}")
         billionths = amount * 10**9
         if billionths != int(billionths) or billionths > _LARGEST:
             raise invalid(f"{text} has more digits than Docker counts, nine behind the point")
@@ -138,12 +138,12 @@ def processors(low: str) -> Kind:
     return read
 
 
-def memory(low: int) -> Kind:
+def memory(low: int, whose: str) -> Kind:
     def read(value: t.Any) -> str:
         text = scalar(value)
         size = byte_size(text) if len(text) <= _LONGEST_NUMBER else _LARGEST + 1
         if size is None or size < low:
-            raise invalid(f"{text} is less than {low // 2**20}M, the least that Docker takes")
+            raise invalid(f"{text} is less than {low // 2**20}M, the least that {whose}")
         if size > _LARGEST:
             raise invalid(f"{quoted(text)} is more than Docker can count")
         return text

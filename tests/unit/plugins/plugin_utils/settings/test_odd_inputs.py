@@ -56,8 +56,8 @@ ODD: list[tuple[dict[str, t.Any], dict[str, t.Any]]] = [
     ({"update_config": {"parallelism": 0, "order": None}}, {"update_config": {"parallelism": 0}}),
     ({"update_config": {"max_failure_ratio": ".5"}}, {"update_config": {"max_failure_ratio": 0.5}}),
     (
-        {"resources": {"limits": {"cpus": 0.01, "memory": "6M"}}},
-        {"resources": {"limits": {"cpus": "0.01", "memory": "6M"}}},
+        {"resources": {"limits": {"cpus": 0.1, "memory": "32M"}}},
+        {"resources": {"limits": {"cpus": "0.1", "memory": "32M"}}},
     ),
     ({"resources": {"limits": {"cpus": "1.5000000000"}}}, {"resources": {"limits": {"cpus": "1.5000000000"}}}),
     ({"resources": {"reservations": {"memory": "4 MiB"}}}, {"resources": {"reservations": {"memory": "4 MiB"}}}),
@@ -108,7 +108,7 @@ ODD: list[tuple[dict[str, t.Any], dict[str, t.Any]]] = [
                 }
             },
             {"http": {"draintimeout": "2m", "http2": {"disabled": True}, "relativeurls": True}},
-            {"http": {"tls": {"minimumtls": "tls1.2", "ciphersuites": ["x"]}}},
+            {"http": {"tls": {"minimumtls": "tls1.2", "ciphersuites": ["TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"]}}},
             {"http": {"headers": {"X-Content-Type-Options": ["nosniff"]}}},
             {"http": {"debug": {"addr": ":5001", "prometheus": {"enabled": True}}}},
             {"middleware": {"storage": [{"name": "redirect", "options": {"baseurl": "https://cdn.example.org"}}]}},

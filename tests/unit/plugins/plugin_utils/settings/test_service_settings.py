@@ -16,7 +16,10 @@ from ansible_collections.dtr.cache.tests.unit.support.settings import (
 MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ({"environment": {"REGISTRY_HTTP_ADDR": ":80"}}, "REGISTRY_HTTP_ADDR: http.addr belongs to the cache itself; set"),
     ({"environment": "A: no"}, "dtr_cache_environment: has no without quotes, which YAML changes to true or false"),
-    ({"resources": {"limits": {"memory": "5M"}}}, "limits.memory: 5M is less than 6M, the least that Docker takes"),
+    (
+        {"resources": {"limits": {"memory": "5M"}}},
+        "limits.memory: 5M is less than 32M, the least that a cache",
+    ),
     (
         {"resources": {"limits": {"cpus": 1}, "reservations": {"cpus": 2}}},
         "dtr_cache_resources: reservations.cpus: 2 is more than limits.cpus, 1",
