@@ -33,6 +33,7 @@ from ..plugin_utils.actions.plays import play_of
 from ..plugin_utils.actions.problems import manager_out_of_reach, manager_silent, problems_as_result
 from ..plugin_utils.actions.reasons import reason_of
 from ..plugin_utils.actions.words import speak_of_variables
+from ..plugin_utils.awx.installed import collection_for, finds_module
 from ..plugin_utils.deployment.client_bundle import open_bundle
 from ..plugin_utils.deployment.definition import describe_deployment
 from ..plugin_utils.fleet.collisions import claims_of_others, collisions
@@ -57,7 +58,10 @@ FACT = "__dtr_cache"
 # The Engine may ask a registry for the image meanwhile.
 SECONDS_FOR_SWARM = 60
 # What is judged here, and no part of the variables' reading.
-STEP_NEEDS = ("confirmation", "rotation", "verification", "warming", "backup", "registration", "assignment", "pull")
+STEP_NEEDS = (
+    *("confirmation", "rotation", "verification", "warming", "backup", "registration", "assignment", "pull"),
+    "awx",
+)
 # Steps that other regions can get in the way of.
 SHARED_NEEDS = ("registration", "assignment", "swarm")
 # What an answer consists of, besides warnings.
@@ -101,7 +105,9 @@ class ActionModule(SharedByForks, ActionBase):
         fingerprint = self._fingerprint(reading, variables)
         if of_play := self._play_problems(options, variables):
             return {**result, **problems_as_result(variables["inventory_hostname"], of_play), "changed": False}
-        missing = list(_missing_parts(reading.settings, options["needs"], self._task.check_mode))
+        parts = _missing_parts(reading.settings, options["needs"], self._task.check_mode)
+        # What is wrong is not also missing.
+        missing = [part for part in parts if not _mentions(reading.problems, part.partition(" ")[0])]
         # In a loop, the results of the items before stand there in another form.
         given = variables.get(FACT)
         known: t.Mapping[str, t.Any] = given if isinstance(given, t.Mapping) else {}
@@ -357,6 +363,17 @@ def _missing_parts(settings: Settings, needs: t.Collection[str], check_mode: boo
         )
     if "backup" in needs and not settings.backup_file:
         yield "dtr_cache_backup_file: is required: the file of the backup on the control node"
+    if "awx" in needs:
+        yield from _missing_for_awx(settings.awx)
+
+
+def _missing_for_awx(awx: t.Mapping[str, t.Any]) -> t.Iterator[str]:
+    if not awx["project_url"]:
+        yield "dtr_cache_awx_project_url: is required: the git repository with your inventory and playbooks"
+    try:
+        collection_for(awx["collection"], finds_module)
+    except Failure as failure:
+        yield failure.message
 
 
 def _missing_files(settings: Settings) -> list[str]:

@@ -1,0 +1,147 @@
+# Copyright: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""C(dtr.cache.awx) with the modules of C(awx.awx) on a small AWX: what it makes, and that it makes it once."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from .controller import TOKEN, Controller, serving
+
+PROJECT = Path(__file__).resolve().parents[2]
+# Where tests/lib/bootstrap.sh puts the collections that only these tests need.
+COLLECTIONS = Path(sys.prefix) / "awx"
+PROJECT_URL = "https://git.example.org/dtr/caches.git"
+SUMMARY = re.compile(r"^localhost +: ok=(\d+) +changed=(\d+)", re.MULTILINE)
+
+
+class Awx:
+    """Runs the playbook on a controller of its own."""
+
+    def __init__(self, folder: Path, host: str, controller: Controller) -> None:
+        self.controller = controller
+        linked = folder / "collections" / "ansible_collections" / "dtr"
+        linked.mkdir(parents=True)
+        (linked / "cache").symlink_to(PROJECT)
+        self._own = str(linked.parents[1])
+        self._environment = {
+            **{key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "CONTROLLER_"))},
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_LOCAL_TEMP": str(folder / "local"),
+            "ANSIBLE_REMOTE_TEMP": str(folder / "remote"),
+            "CONTROLLER_HOST": host,
+            "CONTROLLER_OAUTH_TOKEN": TOKEN,
+            "HOME": str(folder),
+        }
+
+    def __call__(
+        self, *options: str, env: t.Mapping[str, str] | None = None, installed: bool = True, **variables: t.Any
+    ) -> tuple[int, str]:
+        paths = [self._own, *([str(COLLECTIONS)] if installed else [])]
+        given = {f"dtr_cache_awx_{name}": value for name, value in variables.items()}
+        result = subprocess.run(
+            ["ansible-playbook", "-i", "localhost,", "dtr.cache.awx", "-e", json.dumps(given), *options],
+            env={**self._environment, "ANSIBLE_COLLECTIONS_PATH": ":".join(paths), **(env or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        assert "Traceback" not in result.stdout, result.stdout
+        return result.returncode, result.stdout
+
+
+@pytest.fixture
+def awx(tmp_path: Path) -> t.Iterator[Awx]:
+    controller = Controller()
+    with serving(controller) as host:
+        yield Awx(tmp_path, host, controller)
+
+
+def test_what_is_wrong_is_said_at_once_and_nothing_is_changed(awx: Awx) -> None:
+    code, output = awx(installed=False, schedules="jes", inventory="/etc/hosts", project_url="https://a:b@git.test/x")
+    assert code != 0
+    for problem in (
+        "dtr_cache_awx_project_url: has a password in it",
+        "dtr_cache_awx_inventory: '/etc/hosts' is not a path inside of the project",
+        "dtr_cache_awx_schedules: 'jes' is neither true nor false",
+        "ansible-galaxy collection install awx.awx",
+        "have 4 problems",
+    ):
+        assert problem in output, output
+    assert "a:b@" not in output
+    code, output = awx(project_url=PROJECT_URL, organization="Nobody", env={"CONTROLLER_OAUTH_TOKEN": "wrong"})
+    assert code != 0
+    assert "AWX or Controller has 1 problem with this; nothing has been changed" in output
+    assert "Invalid authentication credentials" in output
+    assert "CONTROLLER_HOST is the address of AWX or Controller" in output
+    code, output = awx(project_url=PROJECT_URL, organization="Default", project_credential="git", credentials=["vault"])
+    assert code != 0
+    assert "project dtr-cache project: there is no credential git" in output
+    assert "job template dtr-cache assign: there is no credential vault" in output
+    assert "CONTROLLER_HOST" not in output
+    assert awx.controller.writes == []
+
+
+def test_a_second_run_changes_nothing(awx: Awx) -> None:
+    given = {"project_url": PROJECT_URL, "credentials": ["managers"], "image": "registry.example.org/dtr/ee:1"}
+    code, planned = awx("--check", **given)
+    assert (code, awx.controller.writes) == (0, []), planned
+    code, output = awx(**given)
+    assert code == 0, output
+    controller = awx.controller
+    playbooks = {path.stem for path in (PROJECT / "playbooks").glob("*.yml")} - {"awx"}
+    assert set(controller.names("job_templates")) == {f"dtr-cache {name}" for name in playbooks}
+    # Check mode has said what was done then.
+    told = [re.findall(r'"(.*: (?:created|updated))"', text) for text in (planned, output)]
+    assert told[0] == told[1] != []
+    # What AWX fills in has arrived as it is written, templated by nobody.
+    dtr = controller.named("credential_types", "dtr-cache DTR")
+    assert dtr["injectors"]["env"]["DTR_PASSWORD"] == "{{ password }}"
+    assert "inputs" not in controller.named("credentials", "dtr-cache DTR")
+    deploy = controller.named("job_templates", "dtr-cache deploy")
+    assert {
+        controller.objects["credentials"][number]["name"]
+        for number in controller.associated[f"{deploy['url']}credentials"]
+    } == {
+        "dtr-cache DTR",
+        "managers",
+    }
+    assert chain(controller) == ["check", "approval", "deploy", "verify"]
+    schedule = controller.named("schedules", "dtr-cache status every hour")
+    assert (schedule["extra_data"], schedule["enabled"]) == ({"dtr_cache_serial": "100%"}, False)
+
+    controller.writes.clear()
+    code, output = awx(**given)
+    assert (code, controller.writes) == (0, []), output
+    assert SUMMARY.findall(output)[0][1] == "0"
+
+    # Somebody has changed a survey by hand, and the credentials were filled in.
+    controller.named("credentials", "dtr-cache DTR")["inputs"] = {"url": "https://dtr.test", "password": "$encrypted$"}
+    controller.surveys[deploy["id"]]["spec"][0]["required"] = False
+    code, output = awx(**given, schedules=True)
+    assert code == 0, output
+    assert controller.surveys[deploy["id"]]["spec"][0]["required"] is True
+    assert schedule["enabled"] is True
+    assert len(controller.writes) == 3, controller.writes
+
+
+def chain(controller: Controller) -> list[str]:
+    """The identifiers of the workflow's nodes, one after the other by success."""
+    nodes = controller.objects["workflow_job_template_nodes"]
+    after = {number: controller.associated.get(f"{node['url']}success_nodes", []) for number, node in nodes.items()}
+    (number,) = set(nodes) - {each for others in after.values() for each in others}
+    found = [nodes[number]["identifier"]]
+    while after[number]:
+        (number,) = after[number]
+        found.append(nodes[number]["identifier"])
+    return found
