@@ -33,7 +33,7 @@ from ..plugin_utils.actions.plays import play_of
 from ..plugin_utils.actions.problems import manager_out_of_reach, manager_silent, problems_as_result
 from ..plugin_utils.actions.reasons import reason_of
 from ..plugin_utils.actions.words import speak_of_variables
-from ..plugin_utils.awx.installed import collection_for, finds_module
+from ..plugin_utils.awx.installed import missing_for_awx
 from ..plugin_utils.deployment.client_bundle import open_bundle
 from ..plugin_utils.deployment.definition import describe_deployment
 from ..plugin_utils.fleet.collisions import claims_of_others, collisions
@@ -364,16 +364,7 @@ def _missing_parts(settings: Settings, needs: t.Collection[str], check_mode: boo
     if "backup" in needs and not settings.backup_file:
         yield "dtr_cache_backup_file: is required: the file of the backup on the control node"
     if "awx" in needs:
-        yield from _missing_for_awx(settings.awx)
-
-
-def _missing_for_awx(awx: t.Mapping[str, t.Any]) -> t.Iterator[str]:
-    if not awx["project_url"]:
-        yield "dtr_cache_awx_project_url: is required: the git repository with your inventory and playbooks"
-    try:
-        collection_for(awx["collection"], finds_module)
-    except Failure as failure:
-        yield failure.message
+        yield from missing_for_awx(settings.awx)
 
 
 def _missing_files(settings: Settings) -> list[str]:

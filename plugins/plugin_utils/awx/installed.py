@@ -38,3 +38,13 @@ def collection_for(wanted: str, finds: t.Callable[[str], bool]) -> str:
 def finds_module(name: str) -> bool:
     """Whether Ansible finds a module."""
     return bool(module_loader.find_plugin_with_context(name).resolved)
+
+
+def missing_for_awx(settings: t.Mapping[str, t.Any]) -> t.Iterator[str]:
+    """What C(dtr.cache.awx) cannot do without."""
+    if not settings["project_url"]:
+        yield "dtr_cache_awx_project_url: is required: the git repository with your inventory and playbooks"
+    try:
+        collection_for(settings["collection"], finds_module)
+    except Failure as failure:
+        yield failure.message
