@@ -4,67 +4,15 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import typing as t
-from pathlib import Path
 
-import pytest
 from ansible_collections.dtr.cache.plugins.plugin_utils.awx.definitions import definitions
 from ansible_collections.dtr.cache.tests.unit.plugins.plugin_utils.awx.test_definitions import SETTINGS
 
-from .controller import TOKEN, Controller, serving
+from .controller import Controller
+from .playbook import PROJECT, Awx
 
-PROJECT = Path(__file__).resolve().parents[2]
-# Where tests/lib/bootstrap.sh puts the collections that only these tests need.
-COLLECTIONS = Path(sys.prefix) / "awx"
 PROJECT_URL = "https://git.example.org/dtr/caches.git"
-
-
-class Awx:
-    """Runs the playbook on a controller of its own."""
-
-    def __init__(self, folder: Path, host: str, controller: Controller) -> None:
-        self.controller = controller
-        linked = folder / "collections" / "ansible_collections" / "dtr"
-        linked.mkdir(parents=True)
-        (linked / "cache").symlink_to(PROJECT)
-        self._own = str(linked.parents[1])
-        self._environment = {
-            **{key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "CONTROLLER_"))},
-            "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_LOCAL_TEMP": str(folder / "local"),
-            "ANSIBLE_REMOTE_TEMP": str(folder / "remote"),
-            "CONTROLLER_HOST": host,
-            "CONTROLLER_OAUTH_TOKEN": TOKEN,
-            "HOME": str(folder),
-        }
-
-    def __call__(
-        self, *options: str, env: t.Mapping[str, str] | None = None, installed: bool = True, **variables: t.Any
-    ) -> tuple[int, str]:
-        paths = [self._own, *([str(COLLECTIONS)] if installed else [])]
-        given = {f"dtr_cache_awx_{name}": value for name, value in variables.items()}
-        result = subprocess.run(
-            ["ansible-playbook", "-i", "localhost,", "dtr.cache.awx", "-e", json.dumps(given), *options],
-            env={**self._environment, "ANSIBLE_COLLECTIONS_PATH": ":".join(paths), **(env or {})},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-            timeout=300,
-        )
-        assert "Traceback" not in result.stdout, result.stdout
-        return result.returncode, result.stdout
-
-
-@pytest.fixture
-def awx(tmp_path: Path) -> t.Iterator[Awx]:
-    controller = Controller()
-    with serving(controller) as host:
-        yield Awx(tmp_path, host, controller)
 
 
 def test_what_is_wrong_is_said_at_once_and_nothing_is_changed(awx: Awx) -> None:
@@ -88,7 +36,11 @@ def test_what_is_wrong_is_said_at_once_and_nothing_is_changed(awx: Awx) -> None:
 
 
 def test_a_second_run_changes_nothing(awx: Awx) -> None:
-    given = {"project_url": PROJECT_URL, "credentials": ["managers"], "image": "registry.example.org/dtr/ee:1"}
+    given: dict[str, t.Any] = {
+        "project_url": PROJECT_URL,
+        "credentials": ["managers"],
+        "image": "registry.example.org/dtr/ee:1",
+    }
     code, output = awx(**given)
     assert code == 0, output
     controller = awx.controller

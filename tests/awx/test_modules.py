@@ -14,7 +14,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.dtr.cache.plugins.plugin_utils.awx.definitions import definitions
 from ansible_collections.dtr.cache.tests.unit.plugins.plugin_utils.awx.test_definitions import ALL, SETTINGS
 
-from .test_controller import COLLECTIONS
+from .playbook import COLLECTIONS
 
 
 class _Declared(Exception):

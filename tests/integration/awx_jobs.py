@@ -26,7 +26,7 @@ SKELETON = PROJECT / "docs" / "examples" / "awx-project"
 RUN = """
 import json, sys, ansible_runner
 data, playbook = sys.argv[1:]
-job = ansible_runner.run(private_data_dir=data, playbook=playbook, ident="1", quiet=True, suppress_env_files=True)
+job = ansible_runner.run(private_data_dir=data, playbook=playbook, ident="1", quiet=True)
 print(json.dumps({"code": job.rc, "status": job.status}))
 """
 
@@ -38,7 +38,7 @@ class Job(t.NamedTuple):
         code: The exit code of C(ansible-playbook).
         output: What it printed.
         artifacts: What it leaves for the next job of a workflow.
-        files: All that runner has kept of it.
+        files: What runner has written of it: output, events, facts.
     """
 
     code: int
@@ -139,6 +139,8 @@ class Awx:
 def _ended(artifacts: Path, result: Json) -> Job:
     events = [json.loads(path.read_text()) for path in sorted((artifacts / "job_events").glob("*.json"))]
     left = [event["event_data"].get("artifact_data") for event in events if event["event"] == "playbook_on_stats"]
+    # With the environment in it, of which AWX keeps no credential; the file goes with the container.
+    (artifacts / "command").unlink()
     files = {str(path): path.read_text(errors="replace") for path in artifacts.rglob("*") if path.is_file()}
     output = (artifacts / "stdout").read_text()
     return Job(result["code"], output, (left or [None])[-1] or {}, files)

@@ -130,7 +130,8 @@ def test_the_first_screen_shows_what_the_demo_prints() -> None:
 def test_example_inventories_use_variables_that_exist() -> None:
     known = yaml.safe_load((PROJECT / "roles/settings/meta/argument_specs.yml").read_text())["argument_specs"]["main"]
     examples = [example for page in PAGES for example in fenced(page, "yaml")]
-    examples += [path.read_text(encoding="utf-8") for path in (PROJECT / "inventory" / "example").rglob("*.yml")]
+    folders = [PROJECT / "inventory" / "example", PROJECT / "docs" / "examples"]
+    examples += [path.read_text(encoding="utf-8") for folder in folders for path in folder.rglob("*.yml")]
     used = {name for text in examples for name in re.findall(r"^ *(dtr_cache_[a-z_]+):", text, re.MULTILINE)}
     assert used
     assert used <= set(known["options"])

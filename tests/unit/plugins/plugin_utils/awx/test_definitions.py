@@ -82,7 +82,7 @@ def test_a_question_is_one_that_awx_takes(name: str) -> None:
     default = asked.get("default")
     if default is not None:
         assert isinstance(default, OF_TYPE[asked["type"]])
-        chosen = default.splitlines() if asked["choices"] else []
+        chosen = str(default).splitlines() if asked["choices"] else []
         assert set(chosen) <= set(asked["choices"])
         assert asked["type"] == "multiselect" or len(chosen) < 2
     # An empty answer wins over the inventory, so nothing may be left empty.
