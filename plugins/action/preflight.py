@@ -41,7 +41,7 @@ from ..plugin_utils.fleet.declared import regions_of
 from ..plugin_utils.fleet.undoing import undoing
 from ..plugin_utils.settings.dtr_image import with_image_of_dtr, with_running_image
 from ..plugin_utils.settings.hosts import given_too_late
-from ..plugin_utils.settings.model import Settings
+from ..plugin_utils.settings.model import NEEDS, Settings
 from ..plugin_utils.settings.public import public_settings
 from ..plugin_utils.settings.region import region_as_read
 from ..plugin_utils.settings.variables import (
@@ -58,10 +58,7 @@ FACT = "__dtr_cache"
 # The Engine may ask a registry for the image meanwhile.
 SECONDS_FOR_SWARM = 60
 # What is judged here, and no part of the variables' reading.
-STEP_NEEDS = (
-    *("confirmation", "rotation", "verification", "warming", "backup", "registration", "assignment", "pull"),
-    "awx",
-)
+STEP_NEEDS = {*PREFLIGHT_ARGUMENT_SPEC["needs"]["choices"]} - {*NEEDS, "trust"}
 # Steps that other regions can get in the way of.
 SHARED_NEEDS = ("registration", "assignment", "swarm")
 # What an answer consists of, besides warnings.

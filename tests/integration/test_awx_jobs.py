@@ -101,6 +101,8 @@ def test_every_template(awx: Awx, lab: Lab, tmp_path: Path) -> None:
     run("backup", backup_file=str(mounted / "caches.json"))
     run("restore", check=True, backup_file=str(mounted / "caches.json"))
     run("rotate", check=True)
+    run("adopt", adopt_to=str(mounted / "host_vars"))
+    assert (mounted / "host_vars" / f"{REGION}.yml").exists()
     assert lab.snapshot() == deployed
     run("remove", confirm_removal=REGION)
     assert lab.snapshot()["asia-1"]["services"] == {}
