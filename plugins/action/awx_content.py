@@ -61,7 +61,7 @@ class ActionModule(ActionBase):
                 if answer.get("failed"):
                     raise Failure(
                         "NOT_APPLIED",
-                        f"{definition.title}: {reason_of(answer)}",
+                        f"{definition.title}: {reason_of(answer).rstrip('.')}.",
                         hint=f"{len(done)} objects were changed before it; run the playbook again to go on.",
                     )
             done.append(f"{definition.title}: {state}")

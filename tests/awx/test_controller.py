@@ -6,9 +6,6 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.plugin_utils.awx.definitions import definitions
-from ansible_collections.dtr.cache.tests.unit.plugins.plugin_utils.awx.test_definitions import SETTINGS
-
 from .controller import Controller
 from .playbook import PROJECT, Awx
 
@@ -30,7 +27,7 @@ def test_what_is_wrong_is_said_at_once_and_nothing_is_changed(awx: Awx) -> None:
     code, output = awx(project_url=PROJECT_URL, organization="Default", project_credential="git", credentials=["vault"])
     assert code != 0
     assert "project dtr-cache project: there is no credential git" in output
-    assert "job template dtr-cache assign: there is no credential vault" in output
+    assert ": there is no credential vault" in output
     assert "CONTROLLER_HOST" not in output
     assert awx.controller.writes == []
 
@@ -71,12 +68,6 @@ def test_a_second_run_changes_nothing(awx: Awx) -> None:
     assert controller.writes == [f"POST {deploy['related']['survey_spec']}"], output
     assert controller.surveys[deploy["id"]]["spec"][0]["required"] is True
     assert '"job template dtr-cache deploy: updated"' in output
-
-
-def test_check_mode_writes_nothing(awx: Awx) -> None:
-    code, output = awx("--check", project_url=PROJECT_URL)
-    assert (code, awx.controller.writes) == (0, []), output
-    assert output.count(": created") == len(definitions({**SETTINGS, "project_url": PROJECT_URL}))
 
 
 def chain(controller: Controller) -> list[str]:
