@@ -107,6 +107,12 @@ def test_a_schedule_answers_each_required_question_by_what_awx_takes() -> None:
             assert isinstance(answer, list if each["type"] == "multiselect" else OF_TYPE[each["type"]])
 
 
+@pytest.mark.parametrize("schedule", content()["schedules"], ids=lambda schedule: schedule["name"])
+def test_a_schedule_has_a_time_that_awx_takes(schedule: Json) -> None:
+    """One beginning in UTC, and an interval in each rule."""
+    assert re.fullmatch(r"DTSTART:\d{8}T\d{6}Z RRULE:FREQ=(HOURLY|DAILY);INTERVAL=\d+", schedule["rrule"])
+
+
 def test_a_multiselect_is_answered_by_a_list_and_a_choice_by_text() -> None:
     assert question("warm_platforms")["default"] == "linux/amd64"
     assert question("serial")["default"] == "100%"
