@@ -12,7 +12,7 @@ from unittest import mock
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.dtr.cache.plugins.plugin_utils.awx.definitions import definitions
-from ansible_collections.dtr.cache.tests.unit.plugins.plugin_utils.awx.test_definitions import ALL, SETTINGS
+from ansible_collections.dtr.cache.tests.unit.plugins.plugin_utils.awx.test_awx_definitions import ALL, SETTINGS
 
 from .playbook import COLLECTIONS
 

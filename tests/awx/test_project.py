@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import yaml
-from ansible_collections.dtr.cache.tests.unit.plugins.plugin_utils.awx.test_definitions import PLAYBOOKS, SKELETON
+from ansible_collections.dtr.cache.tests.unit.plugins.plugin_utils.awx.test_awx_definitions import PLAYBOOKS, SKELETON
 
 from .playbook import Awx
 

@@ -9,7 +9,7 @@ import typing as t
 import pytest
 from ansible_collections.dtr.cache.plugins.action import awx_content
 from ansible_collections.dtr.cache.plugins.plugin_utils.awx.definitions import definitions
-from ansible_collections.dtr.cache.tests.unit.plugins.plugin_utils.awx.test_definitions import ALL
+from ansible_collections.dtr.cache.tests.unit.plugins.plugin_utils.awx.test_awx_definitions import ALL
 from ansible_collections.dtr.cache.tests.unit.support.actions import make_action
 
 Result = dict[str, t.Any]
