@@ -1,5 +1,5 @@
 #!/usr/bin/python
-# Copyright: Contributors to the dtr.cache project
+# SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 

@@ -1,4 +1,4 @@
-# Copyright: Contributors to the dtr.cache project
+# SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A small AWX: it keeps the objects that the modules of C(awx.awx) write, and gives them back as its API does."""
 

@@ -1,4 +1,4 @@
-# Copyright: Contributors to the dtr.cache project
+# SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
 """C(dtr.cache.awx) with the modules of C(awx.awx) on a small AWX: what it makes, and that it makes it once."""
 

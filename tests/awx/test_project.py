@@ -1,4 +1,4 @@
-# Copyright: Contributors to the dtr.cache project
+# SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The example of a project: Ansible reads all of its playbooks, with its inventory, as AWX starts them."""
 

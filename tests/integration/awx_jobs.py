@@ -1,4 +1,4 @@
-# Copyright: Contributors to the dtr.cache project
+# SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Jobs as AWX runs them: C(ansible-runner) on a private data directory that is laid out as AWX lays it out."""
 

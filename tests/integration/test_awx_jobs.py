@@ -1,4 +1,4 @@
-# Copyright: Contributors to the dtr.cache project
+# SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The jobs of all templates of AWX on the lab, each with the artifacts of those before it, as in a workflow."""
 

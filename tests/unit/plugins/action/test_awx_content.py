@@ -1,4 +1,4 @@
-# Copyright: Contributors to the dtr.cache project
+# SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The action that puts the definitions into AWX: all of them are planned before any of them is applied."""
 
