@@ -33,6 +33,7 @@ from ..plugin_utils.actions.plays import play_of
 from ..plugin_utils.actions.problems import manager_out_of_reach, manager_silent, problems_as_result
 from ..plugin_utils.actions.reasons import reason_of
 from ..plugin_utils.actions.words import speak_of_variables
+from ..plugin_utils.awx.installed import missing_for_awx
 from ..plugin_utils.deployment.client_bundle import open_bundle
 from ..plugin_utils.deployment.definition import describe_deployment
 from ..plugin_utils.fleet.collisions import claims_of_others, collisions
@@ -40,7 +41,7 @@ from ..plugin_utils.fleet.declared import regions_of
 from ..plugin_utils.fleet.undoing import undoing
 from ..plugin_utils.settings.dtr_image import with_image_of_dtr, with_running_image
 from ..plugin_utils.settings.hosts import given_too_late
-from ..plugin_utils.settings.model import Settings
+from ..plugin_utils.settings.model import NEEDS, Settings
 from ..plugin_utils.settings.public import public_settings
 from ..plugin_utils.settings.region import region_as_read
 from ..plugin_utils.settings.variables import (
@@ -57,7 +58,7 @@ FACT = "__dtr_cache"
 # The Engine may ask a registry for the image meanwhile.
 SECONDS_FOR_SWARM = 60
 # What is judged here, and no part of the variables' reading.
-STEP_NEEDS = ("confirmation", "rotation", "verification", "warming", "backup", "registration", "assignment", "pull")
+STEP_NEEDS = {*PREFLIGHT_ARGUMENT_SPEC["needs"]["choices"]} - {*NEEDS, "trust"}
 # Steps that other regions can get in the way of.
 SHARED_NEEDS = ("registration", "assignment", "swarm")
 # What an answer consists of, besides warnings.
@@ -101,7 +102,9 @@ class ActionModule(SharedByForks, ActionBase):
         fingerprint = self._fingerprint(reading, variables)
         if of_play := self._play_problems(options, variables):
             return {**result, **problems_as_result(variables["inventory_hostname"], of_play), "changed": False}
-        missing = list(_missing_parts(reading.settings, options["needs"], self._task.check_mode))
+        parts = _missing_parts(reading.settings, options["needs"], self._task.check_mode)
+        # What is wrong is not also missing.
+        missing = [part for part in parts if not _mentions(reading.problems, part.partition(" ")[0])]
         # In a loop, the results of the items before stand there in another form.
         given = variables.get(FACT)
         known: t.Mapping[str, t.Any] = given if isinstance(given, t.Mapping) else {}
@@ -357,6 +360,8 @@ def _missing_parts(settings: Settings, needs: t.Collection[str], check_mode: boo
         )
     if "backup" in needs and not settings.backup_file:
         yield "dtr_cache_backup_file: is required: the file of the backup on the control node"
+    if "awx" in needs:
+        yield from missing_for_awx(settings.awx)
 
 
 def _missing_files(settings: Settings) -> list[str]:

@@ -153,12 +153,34 @@ install_tools() {
       say "Installing the Python tools"
       "$TOOLS/bin/python" -m pip install --quiet --disable-pip-version-check --root-user-action ignore \
         -r "$PROJECT/tests/requirements.txt" >&2 || die "pip could not install tests/requirements.txt"
+      # Beside Ansible's own, so that only the tests of AWX find it.
+      collections_of_package "$PROJECT/tests/requirements.txt" "$TOOLS/bin/python" "$TOOLS/awx" awx/awx ||
+        die "pip could not load awx.awx"
       echo "$wanted" >"$TOOLS/.installed"
     fi
     exec {lock}>&-
   fi
   PATH=$TOOLS/bin:$PATH
   export PATH
+}
+
+# Takes some of the collections out of the package of collections that a line of the requirements names.
+collections_of_package() {
+  local requirements=$1 python=$2 folder=$3 wheels
+  shift 3
+  wheels=$(mktemp -d)
+  "$python" -m pip download --quiet --disable-pip-version-check --no-deps --dest "$wheels" \
+    "$(sed -n 's/^# collections: //p' "$requirements")" >&2 || return
+  "$python" - "$folder" "$wheels"/ansible-*.whl "$@" <<'PYTHON' || return
+import sys
+import zipfile
+
+folder, package, *names = sys.argv[1:]
+wanted = tuple(f"ansible_collections/{name}/" for name in names)
+with zipfile.ZipFile(package) as wheel:
+    wheel.extractall(folder, [name for name in wheel.namelist() if name.startswith(wanted)])
+PYTHON
+  rm -rf "$wheels"
 }
 
 bootstrap() {

@@ -25,7 +25,7 @@ oldest_python() {
 }
 
 install_oldest() {
-  local python=$1 requirements=$PROJECT/tests/requirements-oldest.txt wanted wheels lock
+  local python=$1 requirements=$PROJECT/tests/requirements-oldest.txt wanted lock
   wanted=$("$python" --version && sha256sum <"$requirements")
   mkdir -p "$(dirname "$OLDEST")"
   # Two commands at once: the second waits, and finds the work done.
@@ -37,20 +37,9 @@ install_oldest() {
     "$OLDEST/bin/python" -m pip install --quiet --disable-pip-version-check --root-user-action ignore \
       -r "$requirements" >&2 || return
     # Of the collections in the package, the two that are needed.
-    wheels=$(mktemp -d)
-    "$OLDEST/bin/python" -m pip download --quiet --disable-pip-version-check --no-deps --dest "$wheels" \
-      "$(sed -n 's/^# collections: //p' "$requirements")" >&2 || return
-    "$OLDEST/bin/python" - "$wheels"/ansible-*.whl <<'PYTHON' || return
-import sys
-import sysconfig
-import zipfile
-
-wanted = tuple(f"ansible_collections/community/{name}/" for name in ("docker", "library_inventory_filtering_v1"))
-with zipfile.ZipFile(sys.argv[1]) as wheel:
-    members = [name for name in wheel.namelist() if name.startswith(wanted)]
-    wheel.extractall(sysconfig.get_path("purelib"), members)
-PYTHON
-    rm -rf "$wheels"
+    collections_of_package "$requirements" "$OLDEST/bin/python" \
+      "$("$OLDEST/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
+      community/docker community/library_inventory_filtering_v1 || return
     echo "$wanted" >"$OLDEST/.installed"
   fi
   exec {lock}>&-

@@ -23,7 +23,7 @@ import yaml
 PROJECT = Path(__file__).resolve().parents[2]
 UNUSED = "Has no effect on this role."
 SPECS = Path("meta") / "argument_specs.yml"
-PAGES = ("README.md", "docs/variables.md")
+PAGES = ("README.md", "docs/variables.md", "docs/awx.md")
 LICENCE = """<!--
 SPDX-FileCopyrightText: Contributors to the dtr.cache project
 SPDX-License-Identifier: GPL-3.0-or-later
@@ -231,12 +231,81 @@ def checks() -> str:
     return rows(["check", "what it tells"], ([f"`{name}`", meaning] for name, meaning in meanings.items()))
 
 
+def awx() -> dict[str, t.Any]:
+    """What C(dtr.cache.awx) puts into AWX."""
+    path = PROJECT / "plugins" / "plugin_utils" / "awx" / "content.yml"
+    return t.cast("dict[str, t.Any]", yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+def awx_credentials() -> str:
+    lines = []
+    for written in awx()["credential_types"].values():
+        injectors = written["injectors"]
+        given = {**injectors.get("env", {}), **injectors.get("extra_vars", {})}
+        for field in written["inputs"]["fields"]:
+            name = field["id"]
+            target = next(key for key, value in given.items() if re.search(rf"\b{name} }}}}", value))
+            is_file = f"filename.{name}" in given[target]
+            marks = [word for word, holds in (("required", name in written["inputs"]["required"]),) if holds]
+            marks += ["secret"] if field.get("secret") else []
+            kind = "variable" if target.startswith("dtr_cache_") else "environment variable"
+            what = f"{kind} `{target}`{', the path of a file' if is_file else ''}"
+            lines.append([written["name"], field["label"], ", ".join(marks), what])
+    return rows(["credential type", "field", "", "what a job gets"], lines)
+
+
+def awx_templates() -> str:
+    lines = []
+    for name, asks in awx()["job_templates"].items():
+        play = yaml.safe_load((PROJECT / "playbooks" / f"{name}.yml").read_text(encoding="utf-8"))[0]
+        lines.append([f"`{name}`", play["name"], ", ".join(f"`dtr_cache_{each}`" for each in asks)])
+    return rows(["job template", "what it does", "asks for"], lines)
+
+
+def awx_questions() -> str:
+    options = argument_spec(PROJECT / "roles" / "settings")["options"]
+    lines = []
+    for name, written in awx()["questions"].items():
+        default = options[f"dtr_cache_{name}"].get("default") or ""
+        shown = ", ".join(map(str, default)) if isinstance(default, list) else str(default)
+        choices = "; ".join(f"`{each}`" for each in written.get("choices", []))
+        lines.append(
+            [written["question_name"], f"`dtr_cache_{name}`", written["type"], shown and f"`{shown}`", choices]
+        )
+    return rows(["question", "variable", "type", "default", "choices"], lines)
+
+
+def awx_workflow() -> str:
+    nodes = awx()["workflow"]["nodes"]
+    boxes, names = [], []
+    for node in nodes:
+        what = f"job template {node['job_template']}" if "job_template" in node else "somebody approves"
+        boxes.append(f"{what}{', in check mode' if node.get('job_type') == 'check' else ''}")
+        names.append(node["identifier"])
+    widths = [max(len(name), len(what)) for name, what in zip(names, boxes, strict=True)]
+    lines = [
+        "     ".join(text.ljust(width) for text, width in zip(texts, widths, strict=True)) for texts in (names, boxes)
+    ]
+    arrows = "".join(f"{'-' * (width + 3)}> " for width in widths[:-1])
+    return "\n".join(["```text", lines[0].rstrip(), arrows.rstrip(), lines[1].rstrip(), "```"])
+
+
+def awx_schedules() -> str:
+    lines = [[each["name"], f"`{each['job_template']}`", f"`{each['rrule']}`"] for each in awx()["schedules"]]
+    return rows(["schedule", "job template", "when"], lines)
+
+
 TABLES: dict[str, t.Callable[[], str]] = {
     "checks": checks,
     "modules": modules,
     "roles": roles,
     "playbooks": playbooks,
     "variables": variables,
+    "awx_credentials": awx_credentials,
+    "awx_templates": awx_templates,
+    "awx_questions": awx_questions,
+    "awx_workflow": awx_workflow,
+    "awx_schedules": awx_schedules,
 }
 
 

@@ -44,6 +44,7 @@ PREFLIGHT_ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
         "choices": [
             *("cache", "registry", "dtr", "certificate", "manager", "swarm", "address", "port", "trust"),
             *("confirmation", "rotation", "verification", "warming", "backup", "registration", "assignment", "pull"),
+            "awx",
         ],
         "required": True,
     },
@@ -64,4 +65,18 @@ PREFLIGHT_ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "reservations": {"type": "dict", "default": {}},
     "volume_driver": {"type": "str"},
     **ENGINE_ARGUMENT_SPEC,
+}
+
+AWX_ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
+    "organization": {"type": "str", "required": True},
+    "prefix": {"type": "str", "required": True},
+    "project_url": {"type": "str", "required": True},
+    "project_branch": {"type": "str"},
+    "project_credential": {"type": "str"},
+    "inventory": {"type": "str", "required": True},
+    "image": {"type": "str"},
+    "credentials": {"type": "list", "elements": "str", "default": []},
+    "certificate": {"type": "bool", "default": False},
+    "schedules": {"type": "bool", "default": False},
+    "collection": {"type": "str"},
 }

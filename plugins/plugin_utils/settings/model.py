@@ -109,6 +109,8 @@ class Settings:
     logs_since: str
     traffic_since: str
     confirm_removal: str
+    # What AWX or Controller is to have
+    awx: dict[str, t.Any]
 
     @property
     def url(self) -> str:

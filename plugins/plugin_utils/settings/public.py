@@ -25,6 +25,7 @@ _AS_THEY_ARE = (
     *("resolve_image", "with_registry_auth", "render_to", "status_to", "backup_file", "logs_since", "source_files"),
     *("traffic_since", "metrics_port"),
     *("adopt_to", "adopt_overwrite"),
+    "awx",
 )
 
 

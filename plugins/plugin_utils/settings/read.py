@@ -14,7 +14,7 @@ import fnmatch
 import typing as t
 
 from ...module_utils.common.failure import Failure
-from . import accounts, cache, certificate, clients, dtr, hosts, run, service, storage, values
+from . import accounts, awx, cache, certificate, clients, dtr, hosts, run, service, storage, values
 from .config_extra import DRAIN_TIMEOUT
 from .model import REGISTRY, Settings
 from .reader import PREFIX, ControlNode, Reader
@@ -80,6 +80,7 @@ def read_settings(
         **accounts.read_warming(reader),
         **clients.read_clients(reader, connection["registry_url"], needs, now),
         **run.read_run(reader),
+        awx=awx.read_awx(reader),
     )
     return settings, reader.problems
 

@@ -16,6 +16,8 @@ TEXTS = (
     *("http_secret", "publish_mode", "stack_name", "resolve_image", "docker_host", "client_bundle", "verify_image"),
     *("verify_repository", "verify_account", "render_to", "status_to", "backup_file", "logs_since", "adopt_to"),
     *("traffic_since", "confirm_removal", "client_trust_state", "registry_client_cert", "registry_client_key"),
+    *("awx_organization", "awx_prefix", "awx_project_url", "awx_project_branch", "awx_project_credential"),
+    *("awx_inventory", "awx_image", "awx_collection"),
 )
 NUMBERS = (
     *("port", "public_port", "metrics_port", "replicas", "timeout", "keep_versions", "min_days", "warm_concurrency"),
@@ -23,12 +25,13 @@ NUMBERS = (
 )
 SWITCHES = (
     *("registry_validate_certs", "with_registry_auth", "install_requirements", "assignments_exclusive"),
-    "adopt_overwrite",
+    *("adopt_overwrite", "awx_certificate", "awx_schedules"),
 )
 LISTS = (
     *("nodes", "upstreams", "upstream_cas", "requirements", "warm_images", "warm_platforms", "source_files"),
     *("allowed_networks", "client_registries", "client_runtimes", "client_cas", "ignore_variables"),
     *("hosts", "serial", "former_stack_names", "former_names", "client_hosts", "firewall_hosts"),
+    "awx_credentials",
 )
 MAPPINGS = (*("storage", "config_extra", "environment", "resources", "update_config", "assignments", "service_extra"),)
 

@@ -22,7 +22,7 @@ from ansible_collections.dtr.cache.plugins.plugin_utils.settings.variables impor
     trust_as_template,
 )
 from ansible_collections.dtr.cache.tests.unit.support.lookups import without_environment
-from ansible_collections.dtr.cache.tests.unit.support.settings import CACHE, GOOD
+from ansible_collections.dtr.cache.tests.unit.support.settings import CA, CACHE, GOOD
 
 PASSWORD = VaultSecret(b"a password of the vault")
 
@@ -126,6 +126,16 @@ def test_the_environment_says_what_no_variable_does(unset: bool, monkeypatch: py
         "hush",
     )
     assert reading().settings.registry_url == "https://dtr.example.org"
+
+
+def test_the_ca_of_the_dtr_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert reading().settings.registry_ca == "fetch"
+    (tmp_path / "ca.pem").write_text(CA.pem)
+    monkeypatch.setenv("DTR_CA_PATH", str(tmp_path / "ca.pem"))
+    assert reading().settings.registry_ca == CA.pem
+    assert reading(registry_ca="system").settings.registry_ca == "system"
+    monkeypatch.setenv("DTR_CA_PATH", "")
+    assert reading().settings.registry_ca == "fetch"
 
 
 def test_an_empty_environment_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
