@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import traceback
+import importlib.util
 import typing as t
 
 from ansible.module_utils.basic import missing_required_lib
@@ -16,12 +16,8 @@ from ..swarm.engine import Engine
 from ..swarm.model import Moment
 from .base import Module
 
-try:
-    import yaml  # noqa: F401 (the Swarm's configs are read with it)
-
-    YAML_IMPORT_ERROR = None
-except ImportError:
-    YAML_IMPORT_ERROR = traceback.format_exc()
+# The Swarm's configs are read with it.
+HAS_YAML = importlib.util.find_spec("yaml") is not None
 
 
 def find(engine: Engine, module: Module) -> dict[str, t.Any]:
@@ -30,7 +26,7 @@ def find(engine: Engine, module: Module) -> dict[str, t.Any]:
     Raises:
         Failure: The Swarm cannot be read, or PyYAML is missing.
     """
-    if YAML_IMPORT_ERROR:
+    if not HAS_YAML:
         reason = "to read the config.yml of a cache (package python3-yaml on Debian and Ubuntu)"
         raise Failure("MISSING_LIBRARY", missing_required_lib("PyYAML", reason=reason))
     info = engine.require_manager()

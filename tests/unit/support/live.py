@@ -126,7 +126,7 @@ def config(name: str, content: t.Any, **labels: str) -> tuple[str, dict[str, t.A
     }
 
 
-NODES = [node("worker-1", dtr_cache="true"), node("worker-2", "192.0.2.11")]
+NODES = (node("worker-1", dtr_cache="true"), node("worker-2", "192.0.2.11"))
 
 
 def task(of: t.Mapping[str, t.Any], on: str) -> dict[str, t.Any]:

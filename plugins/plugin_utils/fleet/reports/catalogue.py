@@ -47,7 +47,10 @@ class _Late:
         self._name = name
 
     def __getattr__(self, function: str) -> t.Callable[..., t.Any]:
-        return lambda *arguments: getattr(importlib.import_module(f".{self._name}", __package__), function)(*arguments)
+        def call(*arguments: t.Any) -> t.Any:
+            return getattr(importlib.import_module(f".{self._name}", __package__), function)(*arguments)
+
+        return call
 
 
 def _of_run(statistic: str, rows: t.Callable[[Hosts], t.Any], table: t.Callable[[Hosts, bool], Table]) -> Report:

@@ -366,6 +366,6 @@ def test_the_caches_of_a_swarm(site: Site) -> None:
     assert (none["caches"], none["services"], none["changed"]) == ([], 1, False)
     taken = run_module("live_caches_info", stack="st", **engine(site))
     assert [(live["service"], live["running_on"]) for live in taken["caches"]] == [("st_cache", ["n1"])]
-    with mock.patch.object(live_caches_module, "YAML_IMPORT_ERROR", "Traceback: of the import"):
+    with mock.patch.object(live_caches_module, "HAS_YAML", False):
         missing = run_module("live_caches_info", **engine(site))
     assert missing["failure"]["code"] == "MISSING_LIBRARY" and "PyYAML" in missing["msg"]

@@ -20,7 +20,7 @@ HOST = "cache-asia.example.org"
 OLD = service("old_registry", "old", replicas=2, config="old_config.yml", label="msr.cache")
 
 
-def live(spec: dict[str, t.Any] | None = None, former: dict[str, t.Any] | None = OLD, **changes: t.Any) -> Swarm:
+def live(spec: dict[str, t.Any] | None = None, *, former: dict[str, t.Any] | None, **changes: t.Any) -> Swarm:
     stack = FormerStack({"registry": former}, {"old_default": {}}) if former else FormerStack({}, {})
     return swarm(spec, former={"old": stack}, **changes)
 
@@ -60,7 +60,7 @@ def command(text: str) -> list[str]:
 
 
 def test_ports_of_nodes_go_from_replica_to_replica() -> None:
-    found = move(live(), wanted())
+    found = move(live(former=OLD), wanted())
     assert found
     assert (found.former, found.release) == (["old_registry"], [])
     assert found.hand_over == [
@@ -102,7 +102,7 @@ def test_what_was_begun_is_gone_on_with() -> None:
     assert ended
     assert ended.hand_over == []
     assert move(live(former=None), wanted()) is None
-    assert move(live(), wanted(definition={})) is None
+    assert move(live(former=OLD), wanted(definition={})) is None
 
 
 def steps(found: Swarm, **changes: t.Any) -> list[tuple[str, str, str, str]]:
