@@ -90,15 +90,15 @@ def test_two_replicas_are_rotated_three_times_and_no_pull_fails(two_replicas: No
 
 def test_what_does_not_start_is_rolled_back_and_no_pull_fails(two_replicas: None, lab: Lab, play: Play) -> None:
     before = lab.snapshot()["asia-1"]
-    # Sound for the preflight, since only the registry knows its versions of TLS.
-    unknown = {"http": {"tls": {"minimumtls": "tls9"}}}
+    # Sound for the preflight, since only the registry knows what it takes there.
+    unknown = {"health": {"storagedriver": {"interval": "often"}}}
     load = Load(lab, "alice", HOST, [*authorities(lab), ROTATED.root])
     with engine_trusts(lab, ROTATED.root), load.running():
         run = play("dtr.cache.rotate", *ONLY, **rotated(lab), dtr_cache_config_extra=unknown)
     print(summary(load))
     assert run.code != 0
     assert "service cache was rolled back and is as it was before, because on asia-" in run.output
-    assert "unknown minimum TLS level 'tls9'" in run.output
+    assert "cannot unmarshal !!str `often` into time.Duration" in run.output
     assert load.failed == []
     assert load.count("pull") > 5
     after = lab.snapshot()["asia-1"]

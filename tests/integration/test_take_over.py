@@ -139,7 +139,7 @@ def test_one_replica_goes_to_another_stack_though_the_run_is_killed(lab: Lab, pl
     renamed["dtr_cache_former_stack_names"] = ["dtr-cache"]
 
     # What only the registry finds wrong: the former stack serves again.
-    wrong: dict[str, t.Any] = {"dtr_cache_config_extra": {"http": {"tls": {"minimumtls": "tls9"}}}}
+    wrong: dict[str, t.Any] = {"dtr_cache_config_extra": {"health": {"storagedriver": {"interval": "often"}}}}
     failed = play("dtr.cache.deploy", "--limit", "region-europe", **renamed, **wrong)
     assert failed.code != 0
     assert "the former services (dtr-cache_registry) were brought back" in " ".join(failed.output.split())
@@ -182,7 +182,7 @@ def test_a_port_of_the_mesh_goes_from_stack_to_stack(lab: Lab, play: Play) -> No
     playbook = [{"hosts": "region-europe", "gather_facts": False, "roles": roles}]
     moved: dict[str, t.Any] = {"dtr_cache_publish_mode": "ingress", "dtr_cache_stack_name": "europe"}
     moved["dtr_cache_former_stack_names"] = "dtr-cache"
-    wrong: dict[str, t.Any] = {"dtr_cache_config_extra": {"http": {"tls": {"minimumtls": "tls9"}}}}
+    wrong: dict[str, t.Any] = {"dtr_cache_config_extra": {"health": {"storagedriver": {"interval": "often"}}}}
 
     def ports() -> dict[str, list[int]]:
         """The services with the ports that they publish."""
