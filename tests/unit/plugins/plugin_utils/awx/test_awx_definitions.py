@@ -38,11 +38,11 @@ ALL = {**SETTINGS, "image": "registry.example.org/dtr/ee:1", "credentials": ["ma
 CREDENTIAL_TYPES = content()["credential_types"]
 
 
-def of_kind(kind: str, settings: Json = SETTINGS) -> list[Definition]:
-    return [each for each in definitions(settings) if each.kind == kind]
+def of_kind(kind: str, settings: Json | None = None) -> list[Definition]:
+    return [each for each in definitions(settings or SETTINGS) if each.kind == kind]
 
 
-def named(kind: str, name: str, settings: Json = SETTINGS) -> t.Mapping[str, t.Any]:
+def named(kind: str, name: str, settings: Json | None = None) -> t.Mapping[str, t.Any]:
     (options,) = (each.options for each in of_kind(kind, settings) if each.name == name)
     return options
 
