@@ -5,11 +5,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import os
 import stat
-import tempfile
 import typing as t
 
 from ..common.amounts import named
@@ -17,6 +15,7 @@ from ..common.failure import Failure
 from ..common.foreign import foreign_words
 from ..common.progress import Progress
 from ..common.urls import canonical_server
+from ..common.whole_file import write_whole
 from ..dtr import backups
 from ..dtr.account_reads import read_all_account_settings
 from ..dtr.api import DtrApi
@@ -196,23 +195,11 @@ def _replaceable(text: str, path: str, url: str) -> backups.Backup:
 
 
 def _write(path: str, text: str) -> None:
-    """Either the whole file or the one that was there before."""
-    folder = os.path.dirname(os.path.abspath(path))
     # Again: somebody may have been quicker.
     _require_own(path)
     try:
-        descriptor, name = tempfile.mkstemp(prefix=".dtr-cache-backup-", dir=folder)
+        write_whole(path, text)
     except OSError as error:
-        raise _not_written(path, error) from None
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
         raise _not_written(path, error) from None
 
 

@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import tempfile
 import typing as t
 
 from ...module_utils.common.failure import Failure
 from ...module_utils.common.foreign import foreign_words
 from ...module_utils.common.redaction import redacted
+from ...module_utils.common.whole_file import write_whole
 
 # The order in which Ansible looks, and takes the first alone.
 _EXTENSIONS = ("", ".yml", ".yaml", ".json")
@@ -91,23 +90,11 @@ def _content(path: str) -> str | None:
 
 
 def _write(path: str, text: str) -> None:
-    """Either the whole file or the one that was there before."""
     place = os.path.realpath(path)
     try:
         os.makedirs(os.path.dirname(place), exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=".dtr-cache-", dir=os.path.dirname(place))
+        write_whole(place, text, os.stat(place).st_mode & 0o777 if os.path.exists(place) else 0o644)
     except OSError as error:
-        raise _not_written(path, error) from None
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            os.fchmod(file.fileno(), 0o644 if not os.path.exists(place) else os.stat(place).st_mode & 0o777)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, place)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
         raise _not_written(path, error) from None
 
 
