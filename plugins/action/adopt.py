@@ -78,7 +78,7 @@ class ActionModule(DtrAction):
         connection = {name: self._task.args[name] for name in connection_argument_spec() if name in self._task.args}
 
         def ask() -> dict[str, t.Any]:
-            with self._progress_path(variables) as path:
+            with self._progress_path(self._name, variables, long=True) as path:
                 arguments = {**connection, "caches": [], "concurrency": options["concurrency"]}
                 arguments.update({"progress_path": path} if path else {})
                 answer = self._run_module(self._name, MODULE, arguments, variables)

@@ -40,7 +40,7 @@ class DtrAction(SharedByForks, ActionBase):
         variables = task_vars or {}
         speak_as_called(self._task)
         result: dict[str, t.Any] = super().run(tmp, variables)
-        with self._progress_path(variables) as path:
+        with self._progress_path(self._name, variables, long=self.reports_progress) as path:
             arguments = {**self._task.args, **({"progress_path": path} if path else {})}
             answer = self._run_module(self._name, self.module, arguments, variables)
         return with_play(merge_hash(result, answer), self._task)
@@ -54,9 +54,11 @@ class DtrAction(SharedByForks, ActionBase):
         """How much to show; results that are read on in this process are whole."""
         return int(self._display.verbosity)
 
-    def _progress_path(self, variables: t.Mapping[str, t.Any]) -> contextlib.AbstractContextManager[str | None]:
-        title = f"{self._name} ({variables.get('inventory_hostname', '')})"
-        return progress_shown(title, self.reports_progress and read_by_people() and not self._task.async_val)
+    def _progress_path(
+        self, module: str, variables: t.Mapping[str, t.Any], *, long: bool
+    ) -> contextlib.AbstractContextManager[str | None]:
+        title = f"{module} ({variables.get('inventory_hostname', '')})"
+        return progress_shown(title, long and read_by_people() and not self._task.async_val)
 
     def _run_module(
         self, module: str, declaration: DtrModule, arguments: dict[str, t.Any], variables: dict[str, t.Any]

@@ -12,15 +12,15 @@ __dtr_cache                the first task of each role and playbook  result of M
 __dtr_cache_plan           stack, node_label, removal, observation   result of M(dtr.cache.stack_plan)
 __dtr_cache_steps          set by stack and removal                  C(steps) that were done, or would be in check mode
 __dtr_cache_converged      stack                                     result of M(dtr.cache.stack_converged)
-__dtr_cache_health         verification                              result of M(dtr.cache.cache_health)
-__dtr_cache_registration   registration, removal                     result of M(dtr.cache.content_caches)
-__dtr_cache_assigned       assignments                               result of M(dtr.cache.cache_assignments)
-__dtr_cache_pulled         verification                              result of M(dtr.cache.cache_pull)
+__dtr_cache_planned        set by stack and registration             names of caches that check mode only announces
+__dtr_cache_in_use         registration, assignments, verification   result of M(dtr.cache.put_in_use)
+__dtr_cache_registration   removal                                   result of M(dtr.cache.content_caches)
+__dtr_cache_assigned       assignments, of all regions at once       result of M(dtr.cache.cache_assignments)
 __dtr_cache_warmed         warming                                   result of M(dtr.cache.cache_pull)
 __dtr_cache_backup         assignments                               result of M(dtr.cache.backup)
 __dtr_cache_restore        assignments                               result of M(dtr.cache.restore)
 __dtr_cache_adopted        playbook dtr.cache.adopt                  result of M(dtr.cache.adopt)
-__dtr_cache_logs           observation, verification                 result of M(dtr.cache.cache_logs_info)
+__dtr_cache_logs           observation                               result of M(dtr.cache.cache_logs_info)
 __dtr_cache_observed       observation                               result of M(dtr.cache.fleet_info)
 __dtr_cache_failure        set by the rescue of a playbook           C(task) that failed, and the C(reason)
 __dtr_cache_report         the last task of a playbook               result of M(dtr.cache.report)
@@ -94,6 +94,33 @@ class HostFacts:
         return self._result("__dtr_cache").get("dtr_ca_problem") or None
 
     @property
+    def others(self) -> t.Sequence[Result]:
+        """The other regions of the DTR that claim accounts, each with its C(claims)."""
+        return self._result("__dtr_cache").get("others") or []
+
+    @property
+    def engine(self) -> Result:
+        """How modules reach the Engine of the manager."""
+        return self._result("__dtr_cache").get("engine") or {}
+
+    @property
+    def manager_is_lost(self) -> bool:
+        """Whether the manager did not answer before; to wait for it once is enough."""
+        code = (self.plan.get("failure") or {}).get("code")
+        return bool(self.plan.get("unreachable")) or code == "MANAGER_SILENT"
+
+    @property
+    def planned_caches(self) -> t.Sequence[str]:
+        """The caches that check mode only announces."""
+        return self._variables.get("__dtr_cache_planned") or []
+
+    @property
+    def steps_of_use(self) -> Result:
+        """The results of the steps that were done to put this cache in use, by step."""
+        found = self._result("__dtr_cache_in_use")
+        return found if found.get("cache") == self.settings.get("name") else {}
+
+    @property
     def region(self) -> str:
         """The cache's name; the host's where the settings were never read."""
         return str(self.settings.get("name") or self.host)
@@ -128,27 +155,27 @@ class HostFacts:
     @property
     def health(self) -> Result:
         """What the last probe found at the cache."""
-        return next(iter(self._result("__dtr_cache_health").get("caches") or []), {})
+        return next(iter(self._of_use("probe").get("caches") or []), {})
 
     @property
     def registration(self) -> Result:
         """What was changed of the caches that DTR knows."""
-        return self._result("__dtr_cache_registration")
+        return self._of_use("register") or self._result("__dtr_cache_registration")
 
     @property
     def assigned(self) -> Result:
         """What was changed of the accounts' caches."""
-        return self._result("__dtr_cache_assigned")
+        return self._of_use("assign") or self._result("__dtr_cache_assigned")
 
     @property
     def pulls(self) -> t.Sequence[Result]:
         """The pulls of the verification."""
-        return self._result("__dtr_cache_pulled").get("pulls") or []
+        return self._of_use("pull").get("pulls") or []
 
     @property
     def proof(self) -> Result | None:
         """The proof by an image of its own."""
-        return self._result("__dtr_cache_pulled").get("proof") or None
+        return self._of_use("pull").get("proof") or None
 
     @property
     def warmed(self) -> Result:
@@ -201,6 +228,9 @@ class HostFacts:
         """Whether this host has failed in an earlier play of the run, and so takes no part in this one."""
         report = self._variables.get("__dtr_cache_report") or {}
         return report.get("play", play) != play and not report.get("succeeded", True)
+
+    def _of_use(self, step: str) -> Result:
+        return self._result("__dtr_cache_in_use").get(step) or {}
 
     def _result(self, name: str) -> Result:
         found: Result = self._variables.get(name) or {}

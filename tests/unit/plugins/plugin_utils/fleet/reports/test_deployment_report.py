@@ -97,10 +97,10 @@ PROVED = {"pulls": [], "proof": {"bytes": 1234, "cold": {"seconds": 0.5}, "warm"
     ("facts", "shown", "numbers"),
     [
         ({}, None, None),
-        ({"pulled": {"skipped": True}}, None, None),
-        ({"pulled": PULLED}, "9.0 MB in 0.3 s", (9_000_000, 0.3)),
-        ({"pulled": PROVED}, "2.5 kB in 0.8 s", (2468, 0.75)),
-        ({"pulled": {**PROVED, **PULLED}}, "9.0 MB in 0.3 s", (9_000_000, 0.3)),
+        ({"in_use": {"skipped": True}}, None, None),
+        ({"in_use": {"pull": PULLED}}, "9.0 MB in 0.3 s", (9_000_000, 0.3)),
+        ({"in_use": {"pull": PROVED}}, "2.5 kB in 0.8 s", (2468, 0.75)),
+        ({"in_use": {"pull": {**PROVED, **PULLED}}}, "9.0 MB in 0.3 s", (9_000_000, 0.3)),
     ],
 )
 def test_what_was_pulled_is_told_also_where_only_a_proof_was(
@@ -119,8 +119,14 @@ def test_what_was_changed_is_counted() -> None:
             ("secret", "create"),
             ("secret", "create"),
             ("node_label", "remove"),
-            registration={"created": ["region-asia"], "reassigned": [{"name": "bob"}]},
-            assigned={"changed_accounts": [{"name": "alice"}], "unchanged": 3, "left_out": {"changed_accounts": 1199}},
+            in_use={
+                "register": {"created": ["region-asia"], "reassigned": [{"name": "bob"}]},
+                "assign": {
+                    "changed_accounts": [{"name": "alice"}],
+                    "unchanged": 3,
+                    "left_out": {"changed_accounts": 1199},
+                },
+            },
         )
     ]
     (shown,), (row,) = table_rows(hosts), deployment.rows(hosts)
@@ -179,7 +185,10 @@ def test_each_region_shows_what_changed_and_why_it_failed_once(width: int, check
 
 def test_what_an_earlier_play_of_the_run_did_is_not_reported() -> None:
     earlier = {"play": "an earlier play"}
-    facts = {"steps": {"steps": [{"kind": "service", "action": "update"}], **earlier}, "pulled": {**PULLED, **earlier}}
+    facts = {
+        "steps": {"steps": [{"kind": "service", "action": "update"}], **earlier},
+        "in_use": {"pull": PULLED, **earlier},
+    }
     hosts = [known.host("manager-asia", {"name": "region-asia"}, **facts)]
     (shown,), (row,) = table_rows(hosts), deployment.rows(hosts)
     assert (shown["changed"], shown["pulled"], shown["result"]) == ("nothing", None, "ok")

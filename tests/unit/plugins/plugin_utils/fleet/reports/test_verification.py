@@ -17,25 +17,29 @@ CHECKS = [
 PULLS = [{"via_cache": True, "bytes": 9_000_000, "seconds": 0.25}]
 PROOF = {"cold": {"seconds": 0.13}, "warm": {"seconds": 0.08, "hit": True}}
 WELL: dict[str, t.Any] = {
-    "settings": {"name": "region-asia", "url": "https://cache"},
-    "health": {"caches": [{"healthy": True, "checks": CHECKS, "days_left": 90}]},
-    "pulled": {"pulls": PULLS, "proof": PROOF},
+    "probe": {"caches": [{"healthy": True, "checks": CHECKS, "days_left": 90}]},
+    "pull": {"pulls": PULLS, "proof": PROOF},
 }
 
 
+def verified(failure: dict[str, t.Any] | None = None, **changes: t.Any) -> facts.HostFacts:
+    settings = {"name": "region-asia", "url": "https://cache"}
+    return facts.host("region-asia", settings, in_use={**WELL, **changes}, failure=failure)
+
+
 def cells(**changes: t.Any) -> tuple[t.Any, ...]:
-    (row,) = verification.table([facts.host(**{**WELL, **changes})], False).rows
+    (row,) = verification.table([verified(**changes)], False).rows
     return tuple(row.values())
 
 
 def test_programs_get_numbers_and_lists() -> None:
-    (row,) = verification.rows([facts.host(**WELL)])
+    (row,) = verification.rows([verified()])
     assert row["pulled"] == {"bytes": 9_000_000, "seconds": 0.25}
     assert row["proof"] == {"cold_seconds": 0.13, "warm_seconds": 0.08, "hit": True}
     assert (row["healthy"], row["wrong"], row["registered"]) == (True, [], True)
     checks = [{**check, "ok": False} for check in CHECKS]
     health = {"caches": [{"healthy": False, "checks": checks, "days_left": None}]}
-    (row,) = verification.rows([facts.host(**{**WELL, "health": health})])
+    (row,) = verification.rows([verified(probe=health)])
     assert (row["healthy"], row["registered"]) == (False, False)
     assert row["wrong"] == ["client->cache tcp", "client->DTR registration"]
 
@@ -49,18 +53,18 @@ def test_what_is_wrong_is_named() -> None:
     checks = [{**CHECKS[0], "ok": False}, {**CHECKS[1], "ok": False}]
     health = {"caches": [{"healthy": False, "checks": checks, "days_left": None}]}
     failure = {"task": "Probe", "reason": "x"}
-    row = cells(health=health, pulled={"skipped": True}, failure=failure)
+    row = cells(probe=health, pull={}, failure=failure)
     assert row[2:] == ("client->cache tcp, client->DTR registration", "no", None, None, None, "failed at: Probe")
 
 
 @pytest.mark.parametrize(("hit", "word"), [(True, "hit"), (None, "again")])
 def test_a_hit_is_only_told_when_it_was_seen(hit: bool | None, word: str) -> None:
     proof = {"cold": {"seconds": 1}, "warm": {"seconds": 2, "hit": hit}}
-    assert cells(pulled={"pulls": PULLS, "proof": proof})[6] == f"miss in 1000 ms, {word} in 2000 ms"
+    assert cells(pull={"pulls": PULLS, "proof": proof})[6] == f"miss in 1000 ms, {word} in 2000 ms"
 
 
 def test_a_failed_pull_shows_nothing_pulled() -> None:
-    assert cells(pulled={"pulls": [{"via_cache": False, "bytes": 1, "seconds": 1}]})[5] is None
+    assert cells(pull={"pulls": [{"via_cache": False, "bytes": 1, "seconds": 1}]})[5] is None
 
 
 def test_a_region_that_was_not_reached() -> None:

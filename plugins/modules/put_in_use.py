@@ -1,0 +1,101 @@
+#!/usr/bin/python
+# SPDX-FileCopyrightText: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: put_in_use
+short_description: Probe a cache, register it, assign its accounts and pull through it, in one task
+version_added: 0.1.0
+author: Contributors to the dtr.cache project (@dtr-cache)
+description:
+  - Does the steps that put the cache of a region in use, as the C(dtr_cache_*) variables of the host describe them. The
+    settings are those that M(dtr.cache.preflight) left in C(__dtr_cache). Register the result as
+    C(__dtr_cache_in_use), from which M(dtr.cache.report) takes what was done.
+  - The first step that fails is the last. Where the cache or a pull through it failed, the cache's log is read from the
+    manager, and the failure says what it explains.
+options:
+  steps:
+    description:
+      - What is done, always in this order.
+      - V(probe) is M(dtr.cache.cache_health). With V(register) among the steps it asks nothing that only a registered
+        cache can answer.
+      - V(register) is M(dtr.cache.content_caches), V(assign) is M(dtr.cache.cache_assignments) where the region claims
+        accounts, and V(pull) is M(dtr.cache.cache_pull) where there is an image or a repository to verify with.
+      - In check mode, a cache that is only announced is neither probed nor pulled from.
+    type: list
+    elements: str
+    choices: [probe, register, assign, pull]
+    required: true
+  swarm:
+    description:
+      - What the Swarm says of the cache, as in the result of M(dtr.cache.stack_plan). Of it C(node_addresses) and
+        C(published_ports) are used.
+    type: dict
+    default: {}
+  wait:
+    description: Whether a cache that was just deployed is given a moment before a probe of it fails.
+    type: bool
+    default: true
+extends_documentation_fragment:
+  - dtr.cache.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+notes:
+  - The task runs on the control node. It connects to the manager only to read a log.
+seealso:
+  - module: dtr.cache.preflight
+  - module: dtr.cache.report
+"""
+
+EXAMPLES = r"""
+- name: Check the settings
+  dtr.cache.preflight:
+    needs: [cache, registry, registration, assignment, pull]
+  register: __dtr_cache
+
+- name: Put the cache in use
+  dtr.cache.put_in_use:
+    steps: [probe, register, assign, pull]
+  register: __dtr_cache_in_use
+"""
+
+RETURN = r"""
+probe:
+  description: What M(dtr.cache.cache_health) returned.
+  returned: when the step was done, by this task or by one before it in the play
+  type: dict
+register:
+  description: What M(dtr.cache.content_caches) returned.
+  returned: when the step was done, by this task or by one before it in the play
+  type: dict
+assign:
+  description: What M(dtr.cache.cache_assignments) returned.
+  returned: when the step was done, by this task or by one before it in the play
+  type: dict
+pull:
+  description: What M(dtr.cache.cache_pull) returned.
+  returned: when the step was done, by this task or by one before it in the play
+  type: dict
+step:
+  description: The step that failed.
+  returned: failure
+  type: str
+  sample: probe
+cache:
+  description: The cache's name.
+  returned: always
+  type: str
+  sample: region-asia
+play:
+  description: What the batches of one play have in common.
+  returned: always
+  type: str
+"""

@@ -1,0 +1,112 @@
+# SPDX-FileCopyrightText: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The steps by which a cache comes into use, each in the options of the module that does it."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .facts import HostFacts, Result
+
+# In this order. Nobody is sent to a cache that does not serve.
+STEPS = ("probe", "register", "assign", "pull")
+# Whose failures the cache's log may explain.
+SHOWN_IN_LOG = ("probe", "pull")
+
+_SECONDS_FOR_PROBE = 60
+
+
+class Use(t.NamedTuple):
+    """What is to be done at a host.
+
+    Args:
+        host: The host, whose settings were read.
+        steps: Some of C(STEPS).
+        swarm: What the Swarm says of C(node_addresses) and C(published_ports); what is missing is not known.
+        wait: Whether a cache that was just deployed is given a moment.
+        check_mode: Whether nothing may be changed.
+    """
+
+    host: HostFacts
+    steps: t.Sequence[str]
+    swarm: Result
+    wait: bool
+    check_mode: bool
+
+    def options(self, step: str, done: t.Mapping[str, Result]) -> dict[str, t.Any] | None:
+        """The options of the step's module, without the connection; C(None) where there is nothing to do.
+
+        Args:
+            step: The step.
+            done: The results of the steps before it.
+        """
+        of_step = {"probe": self._probe, "register": self._register, "assign": self._assign, "pull": self._pull}
+        return of_step[step](done)
+
+    def _probe(self, done: t.Mapping[str, Result]) -> dict[str, t.Any] | None:
+        settings = self.host.settings
+        if self._only_planned(done):
+            return None
+        # Before it is registered, it cannot be pulled from.
+        registered = "register" not in self.steps
+        claims = settings["assignments"]
+        ports = self.swarm.get("published_ports")
+        cache = {
+            **settings["probe"],
+            **({} if registered else {"image": ""}),
+            **({} if ports is None else {"published_ports": ports}),
+            "node_addresses": self.swarm.get("node_addresses") or [],
+        }
+        return {
+            "caches": [cache],
+            "check_registration": registered,
+            # Of everybody, dtr.cache.status reports it.
+            "check_accounts": registered and any(claims.values()) and not claims["everyone"],
+            "wait": self.wait,
+            "timeout": _SECONDS_FOR_PROBE,
+        }
+
+    def _register(self, _done: t.Mapping[str, Result]) -> dict[str, t.Any]:
+        settings = self.host.settings
+        cache = {"name": settings["name"], "host": settings["url"], "former_names": settings["former_names"]}
+        return {"caches": [cache]}
+
+    def _assign(self, done: t.Mapping[str, Result]) -> dict[str, t.Any] | None:
+        settings = self.host.settings
+        if not settings["claims"]:
+            return None
+        name = settings["name"]
+        # In check mode the cache may be one that the registration only announced, and accounts come along with it.
+        moved = (done.get("register") or {}).get("reassigned")
+        return {
+            "assignments": [settings["claims"]],
+            # Whom other regions claim is left to them.
+            "others": [other["claims"] for other in self.host.others],
+            "planned_caches": [name] if self.check_mode else [],
+            "planned_moves": dict.fromkeys(settings["former_names"], name) if moved else {},
+        }
+
+    def _pull(self, done: t.Mapping[str, Result]) -> dict[str, t.Any] | None:
+        settings = self.host.settings
+        image, repository = settings["verify_image"], settings["verify_repository"]
+        if not (image or repository) or self._only_planned(done):
+            return None
+        optional = {
+            "proof_repository": repository,
+            "cache_ca_certificate": settings["ca_certificate"],
+            "account": settings["verify_account"],
+        }
+        return {
+            "images": [image] if image else [],
+            "cache": settings["name"],
+            "account_of": settings["assignments"],
+            **{name: value for name, value in optional.items() if value},
+        }
+
+    def _only_planned(self, done: t.Mapping[str, Result]) -> bool:
+        """Whether the cache is one that check mode only announced, and so cannot serve yet."""
+        registration = done.get("register") or {}
+        announced = [*(registration.get("created") or []), *(registration.get("replaced") or [])]
+        names = {*self.host.planned_caches, *(each["name"] for each in announced)}
+        return self.check_mode and self.host.settings["name"] in names
