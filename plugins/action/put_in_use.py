@@ -32,6 +32,12 @@ MODULES: dict[str, tuple[str, DtrModule]] = {
     "assign": ("cache_assignments", cache_assignments.MODULE),
     "pull": ("cache_pull", cache_pull.MODULE),
 }
+TITLES = {
+    "probe": "Probe the cache, DTR, and the ways between them",
+    "register": "Register the cache in DTR",
+    "assign": "Let accounts pull from the cache",
+    "pull": "Pull through the cache",
+}
 LONG = ("register", "assign", "pull")
 SECONDS_FOR_LOG = 90
 # What of a step's result is the task's, and not only the step's.
@@ -87,7 +93,7 @@ class ActionModule(DtrAction):
             if answer.get("failed"):
                 explanation = self._explanation(use.host, answer, variables) if step in SHOWN_IN_LOG else ""
                 words = " ".join(part for part in (answer["msg"], explanation) if part)
-                task.update(failed=True, step=step, msg=words, failure=answer.get("failure"))
+                task.update(failed=True, step=step, title=TITLES[step], msg=words, failure=answer.get("failure"))
                 break
         if not done:
             task.update(skipped=True, skip_reason="There is nothing to do.")

@@ -89,6 +89,11 @@ step:
   returned: failure
   type: str
   sample: probe
+title:
+  description: The same in words, as a report names what failed.
+  returned: failure
+  type: str
+  sample: Probe the cache, DTR, and the ways between them
 cache:
   description: The cache's name.
   returned: always

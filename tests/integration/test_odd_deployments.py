@@ -126,4 +126,4 @@ def test_what_is_accepted_serves(form: dict[str, t.Any], deployed: Lab, play: Pl
         assert deployed.snapshot() == before
         pytest.fail(f"refused although it was accepted: {form} {run.output}")
     # A pull through the cache has proved it.
-    assert "Pull through the cache" in run.output and " 9.0 MB in " in run.output, run.output
+    assert "Put the cache in use" in run.output and " 9.0 MB in " in run.output, run.output

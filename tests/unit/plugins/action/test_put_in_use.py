@@ -113,6 +113,7 @@ def test_the_first_failure_is_the_last_step(module: str, step: str, logs: t.Any,
     assert done.ran[-1][0] == module
     assert (done.result["failed"], done.result["step"], done.result["msg"]) == (True, step, words)
     assert done.result["failure"]["code"] == "SERVER_ERROR"
+    assert done.result["title"] == put_in_use.TITLES[step]
     # What was done before it failed is reported all the same.
     assert done.result["changed"] is (step not in ("probe", "register"))
     assert step in done.result
