@@ -16,10 +16,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import pulls
 import regions
+import scale
 from measure import Row, chosen, collection_in, report
 
 # Each takes an environment in which the collection is found, and gives the rows of the table.
-BENCHMARKS = {"pulls": pulls.benchmark, "regions": regions.benchmark}
+BENCHMARKS = {"pulls": pulls.benchmark, "regions": regions.benchmark, "scale": scale.benchmark}
 
 
 def measured(names: t.Iterable[str]) -> t.Iterator[Row]:

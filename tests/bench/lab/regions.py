@@ -23,6 +23,7 @@ INVENTORY = PROJECT / "inventory" / "lab"
 # The accounts of a region: one, and as many as an office has.
 OFFICE = 50
 REGIONS = 20
+FORKS = ("--forks", "10")
 # In turns, the faster of each: what disturbs a run can only make it slower.
 RUNS = 2
 # Where the goal is near what a run takes anyway, the median of more turns, after one that is not counted.
@@ -119,30 +120,36 @@ def against_one_question(bench: Bench) -> Row:
     return Row(what, figures, "at most 1.5 times", mine <= 1.5 * least)
 
 
-def many_regions(bench: Bench) -> Row:
-    """Twenty hosts on the lab's two managers, each a stack, a cache and accounts of its own."""
-    inventory = bench.folder / "regions"
+def fleet_of(bench: Bench, count: int) -> Path:
+    """An inventory of so many hosts on the lab's two managers, each a stack, a cache and ten accounts of its own."""
+    inventory = bench.folder / f"regions-{count}"
     inventory.mkdir()
     (inventory / "group_vars").symlink_to(INVENTORY / "group_vars")
     hosts = {}
-    for number in range(REGIONS):
+    for number in range(count):
         region, node = (("asia", "asia-2"), ("europe", "europe-1"))[number % 2]
-        hosts[f"region-{number:02d}"] = {
+        hosts[f"region-{number:03d}"] = {
             "ansible_host": f"{region}-1.lab.test",
-            "dtr_cache_name": f"region-{number:02d}",
+            "dtr_cache_name": f"region-{number:03d}",
             "dtr_cache_host": f"cache-{region}.lab.test",
             "dtr_cache_port": 9100 + number,
             "dtr_cache_nodes": [node],
-            "dtr_cache_stack_name": f"cache-{number:02d}",
+            "dtr_cache_stack_name": f"cache-{number:03d}",
             "dtr_cache_assignments": {"accounts": users(1 + 10 * number, 10)},
         }
     fleet = yaml.safe_load((INVENTORY / "hosts.yml").read_text())
     fleet["dtr_caches"]["hosts"] = hosts
     (inventory / "hosts.yml").write_text(yaml.safe_dump(fleet))
-    forks = ("--forks", "10")
-    bench.play("dtr.cache.deploy", *forks, inventory=inventory)
-    few = min(bench.play_again("dtr.cache.deploy", *forks, "--limit", "region-00", inventory=inventory) for _ in "12")
-    many = bench.play_again("dtr.cache.deploy", *forks, inventory=inventory)
+    return inventory
+
+
+def many_regions(bench: Bench) -> Row:
+    """Twenty regions in which nothing is to be done, against one of them."""
+    inventory = fleet_of(bench, REGIONS)
+    bench.play("dtr.cache.deploy", *FORKS, inventory=inventory)
+    only = ("--limit", "region-000")
+    few = min(bench.play_again("dtr.cache.deploy", *FORKS, *only, inventory=inventory) for _ in "12")
+    many = bench.play_again("dtr.cache.deploy", *FORKS, inventory=inventory)
     each = (many - few) / (REGIONS - 1)
     figures = f"{each:.2f} s ({many:.1f} s for {REGIONS}, {few:.1f} s for 1)"
     return Row(f"each further of {REGIONS} regions, {os.cpu_count()} cores", figures, "at most 0.5 s", each <= 0.5)

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from .conftest import Json, Registry
-from .playbook_runs import WRONG_PASSWORD, Ansible, fleet
+from .playbook_runs import LOCALLY, WRONG_PASSWORD, Ansible, finished, fleet
 
 
 def declared(registry: Registry, **more: Json) -> Json:
@@ -96,3 +96,30 @@ def test_exclusive_needs_all_regions_at_once(two_regions: Registry, ansible: Ans
             run = ansible.run("dtr.cache.assign", inventory=inventory, **variables)
         assert run.code != 0
         assert "all of them have to take part at once" in " ".join(run.stdout.split())
+
+
+def test_two_control_nodes_share_a_fleet(two_regions: Registry, ansible: Ansible) -> None:
+    """Each has the whole inventory and runs on a part of it, at the same time; only C(exclusive) needs all regions."""
+    names = ["asia", "europe", "brazil", "canada", "denmark", "egypt"]
+    claimed = dict(zip(names, ("alice", "bob", "carol", "dave", "erin", "frank"), strict=True))
+    claims: Json = {name: {"accounts": [account]} for name, account in claimed.items()}
+    claims["asia"] = {"everyone": True}
+    inventory = fleet(two_regions, **claims)
+    for number, name in enumerate(names):
+        host = {"dtr_cache_host": f"cache-{name}.example.org", "dtr_cache_port": 8443 + number, **LOCALLY}
+        inventory["dtr_caches"]["hosts"][f"manager-{name}"].update(host)
+    roles = ["dtr.cache.registration", "dtr.cache.assignments"]
+    book: list[Json] = [{"hosts": "dtr_caches", "gather_facts": False, "roles": roles}]
+    halves = [",".join(f"manager-{name}" for name in half) for half in (names[:3], names[3:])]
+    runs = [finished(run) for run in [ansible.start(book, "--limit", half, inventory=inventory) for half in halves]]
+    assert [run.code for run in runs] == [0, 0], runs
+    settings = two_regions.settings()
+    assert {account: settings[account] for account in list(claimed.values())[1:]} == {
+        account: f"region-{name}" for name, account in claimed.items() if name != "asia"
+    }
+    assert {settings[account] for account in ("alice", "grace")} == {"region-asia"}
+    registered = [name for name, _url in two_regions.caches()]
+    assert sorted(registered) == sorted(f"region-{name}" for name in names)
+    with two_regions.nothing_is_written():
+        again = ansible.run("dtr.cache.assign", inventory=inventory)
+    assert again.code == 0, again.output
