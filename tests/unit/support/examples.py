@@ -32,6 +32,7 @@ _NOT_A_TASK = {"hosts", "tasks", "roles", "pre_tasks", "post_tasks", "handlers",
 _VAULTED = re.compile(r"\bvault_[a-z0-9_]+")
 _EXAMPLE_HOST = re.compile(r"\b[a-z0-9-]+(?:\.[a-z0-9-]+)*\.example\.org\b")
 _CA = make_identity("ca", ca=True)
+_ANY_SECRET = "a secret of the vault, which is long enough for all"
 # One certificate for every host of all pages: an example is about its variables.
 _CACHE = make_identity(
     "cache", _CA, addresses=sorted({host for block in blocks() for host in _EXAMPLE_HOST.findall(block.text)})
@@ -88,20 +89,21 @@ def _host(variables: t.Mapping[str, t.Any]) -> str:
 
 
 def _problems(files: t.Mapping[str, str], text: str, folder: Path, needs: t.Collection[str]) -> list[str]:
-    secrets = {name: _CACHE.key_pem if name.endswith("_key") else "a secret" for name in _VAULTED.findall(text)}
+    secrets = {name: _CACHE.key_pem if name.endswith("_key") else _ANY_SECRET for name in _VAULTED.findall(text)}
     # The keys of a storage are single words.
     secrets |= {name: "AKIAEXAMPLE" for name in secrets if "_s3_" in name}
     for name, content in {**files, "group_vars/all.yml": json.dumps(secrets)}.items():
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_text(content, encoding="utf-8")
-    for line in text.splitlines():
+        (folder / "inventory" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "inventory" / name).write_text(content, encoding="utf-8")
+    for line in text.replace("{{ inventory_hostname }}", "region-asia").splitlines():
         for path in re.findall(r"certs/[\w.-]+", line):
             _make_pem(folder / path, line.strip().partition(":")[0])
     loader = DataLoader()
-    inventory = InventoryManager(loader=loader, sources=[str(folder / "inventory.yml")])
+    inventory = InventoryManager(loader=loader, sources=[str(folder / "inventory" / "inventory.yml")])
     variables = VariableManager(loader=loader, inventory=inventory)
     problems = []
-    hosts = inventory.get_hosts("dtr_caches")
+    group = inventory.groups.get("dtr_caches")
+    hosts = group.get_hosts() if group else []
     for host in hosts:
         of_host = variables.get_vars(host=host)
         reading = read_host(of_host, Templar(loader=loader, variables=of_host), loader, needs)
@@ -111,7 +113,9 @@ def _problems(files: t.Mapping[str, str], text: str, folder: Path, needs: t.Coll
 
 def _make_pem(path: Path, variable: str) -> None:
     path.parent.mkdir(exist_ok=True)
-    contents = {"dtr_cache_certificate": _CACHE.pem, "dtr_cache_private_key": _CACHE.key_pem}
+    own = {"certificate": _CACHE.pem, "private_key": _CACHE.key_pem}
+    client = {"registry_client_cert": _CACHE.pem, "registry_client_key": _CACHE.key_pem}
+    contents = {f"{PREFIX}{name}": pem for name, pem in {**own, **client}.items()}
     if not path.exists():
         path.write_text(contents.get(variable, _CA.pem))
 
@@ -187,8 +191,9 @@ def problems_of_playbook_command(arguments: t.Sequence[str], folder: Path) -> li
     problems = [f"there is no {path}" for path in options.inventory or () if not (folder / path).exists()]
     if options.subset and not problems:
         sources = [str(folder / path) for path in options.inventory]
-        found = InventoryManager(loader=DataLoader(), sources=sources).list_hosts(options.subset)
-        problems += [] if found else [f"{options.subset} is no host of {options.inventory}"]
+        inventory = InventoryManager(loader=DataLoader(), sources=sources)
+        named = {*inventory.hosts, *inventory.groups}
+        problems += [f"{each} is no host of {options.inventory}" for each in {*options.subset.split(",")} - named]
     for name in options.args:
         own = name.startswith("dtr.cache.")
         path = PROJECT / "playbooks" / f"{name.removeprefix('dtr.cache.')}.yml" if own else folder / name

@@ -18,7 +18,8 @@ from ansible_collections.dtr.cache.tests.unit.support.settings import OPTIONS
 PROJECT = Path(__file__).parents[3]
 README = PROJECT / "README.md"
 GUIDES = sorted((PROJECT / "docs" / "guides").glob("*.md"))
-PAGES = sorted({*(path for each in ("*.md", "docs/*.md", "roles/*/*.md") for path in PROJECT.glob(each)), *GUIDES})
+_FOLDERS = ("*.md", "docs/*.md", "docs/examples/**/*.md", "roles/*/*.md")
+PAGES = sorted({*(path for each in _FOLDERS for path in PROJECT.glob(each)), *GUIDES})
 
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
