@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import typing as t
@@ -188,6 +189,29 @@ def problems_of(command: t.Sequence[str], folder: Path) -> list[str]:
     if not os.access(PROJECT / program, os.X_OK):
         return [f"{program} is no program of the repository"]
     return [f"there is no {each}" for each in arguments if "/" in each and not (PROJECT / each).exists()]
+
+
+def test_what_root_types_does_what_the_page_says(tmp_path: Path) -> None:
+    """In a folder that stands for the root of the file system."""
+    systemd = PROJECT / "docs" / "systemd"
+    work = shutil.copytree(systemd, tmp_path / "work")
+    for name in ("dtr-ca.pem", "cache-ca.pem"):
+        (work / name).write_text(name)
+    (tmp_path / "etc" / "systemd" / "system").mkdir(parents=True)
+    for program, *arguments in commands("#"):
+        if program in ("systemctl", "journalctl"):
+            assert arguments[-1] in ("daemon-reload", *(unit.name for unit in systemd.iterdir()))
+        else:
+            assert program in ("mkdir", "cp", "install")
+            there = [re.sub("^/etc/", f"{tmp_path}/etc/", each) for each in arguments]
+            subprocess.run([program, *there], cwd=work, check=True)
+    made = {str(path.relative_to(tmp_path)) for path in (tmp_path / "etc").rglob("*") if path.is_file()}
+    assert {f"etc/systemd/system/{unit.name}" for unit in systemd.iterdir()} < made
+    (hosts,) = [each.text for each in blocks() if each.language == "toml"]
+    folder = "/etc/containerd/certs.d/dtr.example.org"
+    authorities = sorted(each for each in made if each.startswith("etc/docker/certs.d/"))
+    named = "".join(f'  "{folder}/{Path(each).name}",\n' for each in reversed(authorities))
+    assert hosts == f'server = "https://{Path(folder).name}"\nca = [\n{named}]\n'
 
 
 def _wrong_names(program: str, options: t.Any) -> list[str]:

@@ -62,15 +62,11 @@ def fenced(page: Path, language: str) -> list[str]:
     return [block.text for block in blocks() if block.page == page and block.language == language]
 
 
-def commands() -> list[list[str]]:
-    """What a reader types, each once, as words; a line that ends in a backslash goes on."""
-    typed = {
-        command
-        for block in blocks()
-        if block.language == "console"
-        for command in re.findall(r"^[$] (.*)$", block.text.replace("\\\n", ""), re.MULTILINE)
-    }
-    return [shlex.split(command) for command in sorted(typed)]
+def commands(prompt: str = "$") -> list[list[str]]:
+    """What a reader types, or types as root after the prompt C(#), each once, as words."""
+    console = [block.text for block in blocks() if block.language == "console"]
+    typed = [command for text in console for command in re.findall(rf"^[{prompt}] (.*)$", text, re.MULTILINE)]
+    return [shlex.split(command) for command in dict.fromkeys(typed)]
 
 
 def anchor(heading: str) -> str:
