@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.dtr.cache.tests.unit.support.pages import commands
 
 from .authority import Authority
 from .conftest import INVENTORY, Lab, Play, until
@@ -337,3 +338,7 @@ def test_the_inventories_of_the_documentation_deploy_as_they_stand(
         assert not re.search(r"WARNING.*(parse|inventory)", run.output), run.output
     names = [cache["name"] for cache in lab.control.state()["content_caches"]]
     assert sorted(names) == ["region-asia", "region-brazil"]
+    typed = [command for command in commands() if command[0] == "docker"]
+    assert typed
+    for command in typed:
+        assert lab.inside("asia-1", *command), command

@@ -23,7 +23,10 @@ import yaml
 PROJECT = Path(__file__).resolve().parents[2]
 UNUSED = "Has no effect on this role."
 SPECS = Path("meta") / "argument_specs.yml"
-PAGES = ("README.md", "docs/variables.md", "docs/awx.md")
+PAGES = (
+    *("README.md", "docs/variables.md"),
+    *(f"docs/guides/{name}.md" for name in ("awx", "observing", "playbooks", "troubleshooting")),
+)
 LICENCE = """<!--
 SPDX-FileCopyrightText: Contributors to the dtr.cache project
 SPDX-License-Identifier: GPL-3.0-or-later
@@ -124,7 +127,9 @@ def roles() -> str:
         spec = argument_spec(role)
         description = spec["description"]
         first = description[0] if isinstance(description, list) else description
-        lines.append([f"[`{role.name}`](roles/{role.name}/README.md)", plain(f"{spec['short_description']}. {first}")])
+        lines.append(
+            [f"[`{role.name}`](../../roles/{role.name}/README.md)", plain(f"{spec['short_description']}. {first}")]
+        )
     return rows(["role", "what it does"], lines)
 
 
@@ -231,6 +236,30 @@ def checks() -> str:
     return rows(["check", "what it tells"], ([f"`{name}`", meaning] for name, meaning in meanings.items()))
 
 
+def metrics() -> str:
+    """What C(status.prom) has, as its code has it: the calls and tuples that begin with a name and its meaning."""
+    source = (PROJECT / "plugins" / "plugin_utils" / "fleet" / "metrics.py").read_text(encoding="utf-8")
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, (ast.Call, ast.Tuple)):
+            given = node.args if isinstance(node, ast.Call) else node.elts
+            texts = [each.value for each in given[:2] if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+            if len(texts) == 2 and texts[0].startswith("dtr_cache_"):
+                found.append((node.lineno, [f"`{texts[0]}`", re.sub(r"(dtr_cache_\S+)[.]", r"`\1`.", texts[1])]))
+    return rows(["metric", "meaning"], (line for _place, line in sorted(found)))
+
+
+def alerts() -> str:
+    """The rules of C(docs/alerts.yml)."""
+    rules = yaml.safe_load((PROJECT / "docs" / "alerts.yml").read_text(encoding="utf-8"))["groups"][0]["rules"]
+    values = re.compile(r"{{ [$](?:labels[.])?(\w+)(?: [|] \w+)? }}")
+    lines = [
+        [f"`{rule['alert']}`", rule["labels"]["severity"], values.sub(r"*\1*", rule["annotations"]["summary"])]
+        for rule in rules
+    ]
+    return rows(["alert", "severity", "what it says"], lines)
+
+
 def awx() -> dict[str, t.Any]:
     """What C(dtr.cache.awx) puts into AWX."""
     path = PROJECT / "plugins" / "plugin_utils" / "awx" / "content.yml"
@@ -297,6 +326,8 @@ def awx_schedules() -> str:
 
 TABLES: dict[str, t.Callable[[], str]] = {
     "checks": checks,
+    "metrics": metrics,
+    "alerts": alerts,
     "modules": modules,
     "roles": roles,
     "playbooks": playbooks,

@@ -11,7 +11,7 @@ from ..common.edges import CACHE_TO_DTR, CLIENT_TO_CACHE, CLIENT_TO_DTR, DTR_TO_
 
 # What is more likely the cause stands before what it causes.
 _EDGES = (CLIENT_TO_CACHE, CLIENT_TO_DTR, DTR_TO_CACHE, CACHE_TO_DTR)
-# What each check says when it is right. tests/lib/reference.py makes the README's table of it.
+# What each check says when it is right. tests/lib/reference.py makes a table of it.
 CHECKS: dict[str, str] = {
     "deployment": "The Swarm has a stack that publishes the port that clients use for the cache.",
     "name_resolution": "The host name has an address; where no cache answers, not DTR's, and one of the Swarm.",
