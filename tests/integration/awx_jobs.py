@@ -73,22 +73,46 @@ class Awx:
     Args:
         folder: Where the private data directories are made.
         inventory: What AWX knows of the project's inventory: the answer of C(ansible-inventory --list).
-        collections: Where Ansible finds the collections that the project asks for.
+        collections: Where Ansible finds the collections that the project asks for, unless a container has them.
         credentials: The fields of the credentials that each job has, by their types.
+        container: What C(ansible-runner) is to know of the container that each job gets, if it gets one.
+        environment: What C(ansible-runner) itself needs in its environment.
     """
 
-    def __init__(self, folder: Path, inventory: Json, collections: str, credentials: t.Mapping[str, Json]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        inventory: Json,
+        collections: str,
+        credentials: t.Mapping[str, Json],
+        *,
+        container: Json | None = None,
+        environment: t.Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = folder
         self._inventory = inventory
         self._collections = collections
         self._credentials = credentials
+        self._container = container
+        self._environment = environment or {}
         self._numbers = itertools.count(1)
 
-    def start(self, template: str, variables: Json, *, limit: str = "", check: bool = False) -> Job:
+    def start(
+        self,
+        template: str,
+        variables: Json,
+        *,
+        limit: str = "",
+        check: bool = False,
+        key: str = "",
+        files: t.Mapping[str, bytes] | None = None,
+    ) -> Job:
         """Run the job of a template to its end.
 
         Args:
             variables: The answers of the survey and, in a workflow, the artifacts of the jobs before.
+            key: The SSH key of the credential of type Machine, which an agent has.
+            files: What the project has beside the skeleton's files.
         """
         number = next(self._numbers)
         data = self.folder / str(number)
@@ -96,29 +120,35 @@ class Awx:
         shutil.copytree(SKELETON, data / "project")
         # Beside the project, so that nothing of it counts: AWX knows the inventory from its source.
         shutil.rmtree(data / "project" / "inventory")
+        for name, given in (files or {}).items():
+            (data / "project" / name).write_bytes(given)
         self._write_inventory(data)
+        if key:
+            (data / "env" / "ssh_key").write_text(key)
+        seen = Path("/runner") if self._container else data
         arguments = ["-u", "root", *(["--check"] if check else []), *(["-l", limit] if limit else [])]
         environment: dict[str, str] = {
-            "ANSIBLE_COLLECTIONS_PATH": self._collections,
             "ANSIBLE_FORCE_COLOR": "True",
             "ANSIBLE_HOST_KEY_CHECKING": "False",
             "ANSIBLE_INVENTORY_UNPARSED_FAILED": "True",
-            "AWX_PRIVATE_DATA_DIR": str(data),
+            "AWX_PRIVATE_DATA_DIR": str(seen),
             "JOB_ID": str(number),
         }
+        if not self._container:
+            environment["ANSIBLE_COLLECTIONS_PATH"] = self._collections
         for kind, fields in self._credentials.items():
-            arguments += _inject(content()["credential_types"][kind], fields, environment, data / "env", kind)
+            arguments += _inject(content()["credential_types"][kind], fields, environment, data / "env", seen / "env", kind)
         meta = {f"{product}_job_id": number for product in ("awx", "tower")}
         (data / "env" / "extravars").write_text(yaml.dump(unsafe({**variables, **meta}), Dumper=_Dumper))
         (data / "env" / "envvars").write_text(json.dumps(environment))
         (data / "env" / "cmdline").write_text(shlex.join(arguments))
-        settings = {"job_timeout": 600, "suppress_ansible_output": True}
+        settings = {"job_timeout": 600, "suppress_ansible_output": True, **(self._container or {})}
         (data / "env" / "settings").write_text(json.dumps(settings))
         unwanted = ("ANSIBLE_", "DTR_", "DOCKER_", "HOME", "TERM", "COLUMNS", "PYTHONPATH")
         kept = {key: value for key, value in os.environ.items() if not key.startswith(unwanted)}
         started = subprocess.run(
             [sys.executable, "-c", RUN, str(data), f"{template}.yml"],
-            env=kept,
+            env={**kept, **self._environment},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -139,22 +169,29 @@ class Awx:
 def _ended(artifacts: Path, result: Json) -> Job:
     events = [json.loads(path.read_text()) for path in sorted((artifacts / "job_events").glob("*.json"))]
     left = [event["event_data"].get("artifact_data") for event in events if event["event"] == "playbook_on_stats"]
-    # With the environment in it, of which AWX keeps no credential; the file goes with the container.
-    (artifacts / "command").unlink()
+    # With the environment in them, of which AWX keeps no credential; the files go with the container.
+    for name in ("command", "env.list"):
+        (artifacts / name).unlink(missing_ok=True)
     files = {str(path): path.read_text(errors="replace") for path in artifacts.rglob("*") if path.is_file()}
     output = (artifacts / "stdout").read_text()
     return Job(result["code"], output, (left or [None])[-1] or {}, files)
 
 
-def _inject(written: Json, fields: Json, environment: dict[str, str], folder: Path, kind: str) -> list[str]:
-    """Fill in what a credential injects, as AWX does, and give the arguments that Ansible gets for it."""
+def _inject(
+    written: Json, fields: Json, environment: dict[str, str], folder: Path, seen: Path, kind: str
+) -> list[str]:
+    """Fill in what a credential injects, as AWX does, and give the arguments that Ansible gets for it.
+
+    Args:
+        folder: Where its files are written, which the job sees as C(seen).
+    """
     names = {}
     for label, template in written["injectors"].get("file", {}).items():
         name = label.removeprefix("template.")
         path = folder / f"{kind}-{name}"
         path.write_text(jinja2.Template(template).render(fields))
         path.chmod(0o600)
-        names[name] = str(path)
+        names[name] = str(seen / path.name)
     known = {**fields, "tower": {"filename": names}}
     for name, template in written["injectors"].get("env", {}).items():
         environment[name] = jinja2.Template(template).render(known)
@@ -164,4 +201,4 @@ def _inject(written: Json, fields: Json, environment: dict[str, str], folder: Pa
     rendered = {name: jinja2.Template(template).render(known) for name, template in variables.items()}
     path = folder / f"{kind}-variables"
     path.write_text(yaml.dump(unsafe(rendered), Dumper=_Dumper))
-    return ["-e", f"@{path}"]
+    return ["-e", f"@{seen / path.name}"]

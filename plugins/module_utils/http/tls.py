@@ -164,11 +164,20 @@ class Verdict(t.NamedTuple):
     hint: str
 
 
+def closed_by_peer(error: OSError) -> bool:
+    """Whether a connection was closed or reset at the other end; it may still hold the reason, to be read."""
+    if isinstance(error, (BrokenPipeError, ConnectionResetError)):
+        return True
+    # What older Pythons make of it. One with a reason of TLS is the reason itself.
+    unnamed = isinstance(error, ssl.SSLError) and error.errno == ssl.SSL_ERROR_SYSCALL
+    return unnamed and not getattr(error, "reason", None)
+
+
 def explain(error: ssl.SSLError) -> Verdict | None:
     """A failed handshake in words, or C(None) when the connection only broke, which can happen to any."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return _explain_verification(error)
-    if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)):
+    if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)) or closed_by_peer(error):
         return None
     text = str(error).upper().replace(" ", "_")
     if "CERTIFICATE_REQUIRED" in text or "HANDSHAKE_FAILURE" in text:

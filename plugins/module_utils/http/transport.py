@@ -236,8 +236,11 @@ class Transport:
             raise self._failures.not_connected(method, self._shown(path), error) from None
         try:
             # A server that refuses a client may close before the request is written: its reason is still to be read.
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            try:
                 connection.request(method, target, body=data, headers=headers)
+            except OSError as error:
+                if not tls.closed_by_peer(error):
+                    raise
             response = connection.getresponse()
             self.answered = True
             return Stream(self._connections, connection, response)

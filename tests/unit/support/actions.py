@@ -41,6 +41,8 @@ def make_action(
         templar=Templar(loader=loader),
         shared_loader_obj=None,
     )
+    # As Ansible's loader of plugins does.
+    action._load_name = f"dtr.cache.{name}"
     task.get_play = lambda: play or Play()
     action._display = display or mock.Mock()
     return action

@@ -13,15 +13,22 @@ from unittest import mock
 
 from ansible.module_utils import basic
 from ansible.module_utils.common import warnings
+from ansible.release import __version__
 
 try:
     from ansible.module_utils import _internal
 except ImportError:  # before ansible-core 2.19
     _internal = None
 
+# Older ones always say how the module was called.
+_ASKED_FOR_INVOCATION = tuple(map(int, __version__.split(".")[:2])) >= (2, 21)
 
-def run_module(module_name: str, *, check: bool = False, **options: t.Any) -> dict[str, t.Any]:
+def run_module(
+    module_name: str, *, check: bool = False, invocation: bool = False, **options: t.Any
+) -> dict[str, t.Any]:
     """The result of the module C(dtr.cache.MODULE_NAME) with these options."""
+    if invocation and _ASKED_FOR_INVOCATION:
+        options["_ansible_inject_invocation"] = True
     module = importlib.import_module(f"ansible_collections.dtr.cache.plugins.modules.{module_name}")
     arguments = json.dumps({"ANSIBLE_MODULE_ARGS": {**options, "_ansible_check_mode": check}}).encode()
     output = io.StringIO()

@@ -19,7 +19,7 @@ from ansible_collections.dtr.cache.tests.unit.support.pulling import PASSWORD, F
 from ansible_collections.dtr.cache.tests.unit.support.web import Reply
 
 REPOSITORY = "engineering/proof"
-NOW = datetime.datetime(2026, 5, 4, 12, tzinfo=datetime.UTC)
+NOW = datetime.datetime(2026, 5, 4, 12, tzinfo=datetime.timezone.utc)
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_what_cannot_be_deleted_is_told(dtr: FakeDtr) -> None:
 
 def test_what_a_killed_run_left_goes_and_what_is_under_way_stays(dtr: FakeDtr) -> None:
     old = f"{REPOSITORY}:{tiny_image.new_tag(NOW - datetime.timedelta(days=400), 'ab12')}"
-    young = f"{REPOSITORY}:{tiny_image.new_tag(datetime.datetime.now(datetime.UTC), 'ab12')}"
+    young = f"{REPOSITORY}:{tiny_image.new_tag(datetime.datetime.now(datetime.timezone.utc), 'ab12')}"
     for name in (old, young, f"{REPOSITORY}:1.0", f"{REPOSITORY}:2.0"):
         dtr.add_image(name, name.encode())
     run(dtr)

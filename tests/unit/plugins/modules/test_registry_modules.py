@@ -556,7 +556,7 @@ class TestConnection:
     def test_a_password_in_a_url_is_not_shown_with_the_options(self, lab: Lab) -> None:
         refused = [{"name": "asia", "host": "https://someone:pass-word-1@cache.example.org"}]
         url = "https://someone:pass-word-2@dtr.example.org"
-        result = lab.run("content_caches", url=url, caches=refused, _ansible_inject_invocation=True)
+        result = lab.run("content_caches", url=url, caches=refused, invocation=True)
         assert "https://someone:********@dtr.example.org" in json.dumps(result["invocation"])
         assert "pass-word" not in json.dumps(result)
 

@@ -12,7 +12,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.dtr.api import DtrApi
 from ansible_collections.dtr.cache.plugins.module_utils.dtr.model import ApiToken, ListedToken
 from ansible_collections.dtr.cache.plugins.module_utils.dtr.tokens import forgotten, temporary_token
 
-NOW = datetime.datetime(2026, 5, 4, 12, tzinfo=datetime.UTC)
+NOW = datetime.datetime(2026, 5, 4, 12, tzinfo=datetime.timezone.utc)
 
 
 class FakeDtrApi(DtrApi):

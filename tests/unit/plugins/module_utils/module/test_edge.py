@@ -116,11 +116,11 @@ def test_passwords_in_urls(options: dict[str, t.Any], secrets: set[str]) -> None
 
 @pytest.mark.parametrize("url", ["admin:hunter2-x@dtr", "https://hunter2-x@dtr", "https://a:b/hunter2-x@dtr"])
 def test_a_password_in_a_url_is_not_shown_with_the_options(url: str) -> None:
-    result = run_module("content_caches_info", **{**CONNECTION, "url": url}, _ansible_inject_invocation=True)
+    result = run_module("content_caches_info", **{**CONNECTION, "url": url}, invocation=True)
     assert "credentials do not belong" in result["msg"]
     assert "hunter2" not in json.dumps(result)
     wrong = run_module(
-        "content_caches", **CONNECTION, caches="https://u:hunter2-x@cache", _ansible_inject_invocation=True
+        "content_caches", **CONNECTION, caches="https://u:hunter2-x@cache", invocation=True
     )
     assert wrong["failed"]
     assert "hunter2" not in json.dumps(wrong)
@@ -129,7 +129,7 @@ def test_a_password_in_a_url_is_not_shown_with_the_options(url: str) -> None:
 def test_an_option_of_a_wrong_type_does_not_show_the_others() -> None:
     """As ansible-core would."""
     options = {**CONNECTION, "caches": "region-asia"}
-    result = run_module("content_caches", **options, _ansible_inject_invocation=True)
+    result = run_module("content_caches", **options, invocation=True)
     assert "could not parse" in result["msg"]
     assert result["invocation"]["module_args"]["username"] == "admin"
     assert CONNECTION["password"] not in json.dumps(result)

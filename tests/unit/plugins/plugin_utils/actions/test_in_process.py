@@ -104,8 +104,9 @@ def test_warnings_and_deprecations_are_those_of_a_module_that_is_sent(options: d
     given = {**CONNECTION, **options}
     expected, found = sent(given), run_here(deprecating.MODULE, Task("dtr.cache.deprecating", given))
     assert found["accounts"] == expected["accounts"]
-    assert list(map(message, found["warnings"])) == list(map(message, expected["warnings"]))
-    assert sorted(map(deprecation, found["deprecations"])) == sorted(map(deprecation, expected["deprecations"]))
+    # Before ansible-core 2.19 a module that is sent repeats itself.
+    assert list(map(message, found["warnings"])) == list(dict.fromkeys(map(message, expected["warnings"])))
+    assert sorted(map(deprecation, found["deprecations"])) == sorted(set(map(deprecation, expected["deprecations"])))
     assert len(found["deprecations"]) == 2 + sum(name in options for name in ("names", "old", "older"))
 
 
