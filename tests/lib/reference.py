@@ -19,6 +19,7 @@ import typing as t
 from pathlib import Path
 
 import yaml
+from reference_playbooks import PAGE, playbook_page, playbooks, purpose
 from reference_roles import role_page, role_specs
 from reference_vocabulary import PROJECT, SPECS, argument_spec, plain, product_lines, rows, variables
 
@@ -51,14 +52,8 @@ def roles() -> str:
     return rows(["role", "what it does"], lines)
 
 
-def playbooks() -> str:
-    lines = []
-    for playbook in sorted((PROJECT / "playbooks").glob("*.yml")):
-        purpose = re.search(r"^# (?!Copyright|SPDX)(.+?):(?:\n#)? ansible-playbook", playbook.read_text(), re.MULTILINE)
-        if purpose is None:
-            raise SystemExit(f"{playbook} does not say in its first comment what it does: '# …: ansible-playbook …'")
-        lines.append([f"`dtr.cache.{playbook.stem}`", purpose[1]])
-    return rows(["playbook", "what it does"], lines)
+def playbooks_table() -> str:
+    return rows(["playbook", "what it does"], ([f"`dtr.cache.{each.stem}`", purpose(each)[0]] for each in playbooks()))
 
 
 def checks() -> str:
@@ -140,7 +135,7 @@ TABLES: dict[str, t.Callable[[], str]] = {
     "checks": checks,
     "modules": modules,
     "roles": roles,
-    "playbooks": playbooks,
+    "playbooks": playbooks_table,
     "variables": variables,
     "product_lines": product_lines,
     "awx_credentials": awx_credentials,
@@ -167,6 +162,7 @@ def main() -> int:
     check = parser.parse_args().check
     outdated = False
     pages = {PROJECT / name: filled((PROJECT / name).read_text(encoding="utf-8")) for name in PAGES}
+    pages[PAGE] = playbook_page()
     roles = [role for role in (PROJECT / "roles").iterdir() if role.is_dir()]
     pages |= {role / "README.md": role_page(role) for role in roles} | {
         role / SPECS: role_specs(role) for role in roles

@@ -47,6 +47,7 @@ REQUIRED_BY_STEPS = {
     "verification": (),
     "warming": ("warm_images",),
     "backup": ("backup_file",),
+    "awx": ("awx_project_url",),
     "registration": (),
     "assignment": (),
     "pull": (),
@@ -120,13 +121,19 @@ def _variables_of(role: Path) -> str:
     return rows(["variable", "type", "default", "meaning"], lines)
 
 
+def required_by(needs: t.Iterable[str]) -> list[str]:
+    """The variables, without their prefix, without which the preflight refuses these needs."""
+    required = {**REQUIRED, **REQUIRED_BY_STEPS}
+    return list(dict.fromkeys(name for need in needs for name in required[need]))
+
+
 def role_variables(role: Path) -> tuple[list[str], list[str]]:
     """The variables, without their prefix, that a role requires, and the others that it uses."""
-    required = list(dict.fromkeys(name for need in _needs(role) for name in {**REQUIRED, **REQUIRED_BY_STEPS}[need]))
+    required = required_by(needs_of(role))
     names = [name.removeprefix(PREFIX) for name in argument_spec(SETTINGS)["options"]]
     used = {
         *_used(role),
-        *(name for need in _needs(role) for name in READ_FOR.get(need, ())),
+        *(name for need in needs_of(role) for name in READ_FOR.get(need, ())),
         "ignore_variables",
     } - set(required)
     return required, [name for name in names if name in used]
@@ -148,7 +155,7 @@ def role_specs(role: Path) -> str:
     return f"{head}{options}\n{chosen}{others}"
 
 
-def _needs(role: Path) -> list[str]:
+def needs_of(role: Path) -> list[str]:
     """The parts of a deployment that a role has its preflight check."""
     return [
         need for path in sorted((role / "tasks").glob("*.yml")) for need in _checked(yaml.safe_load(path.read_text()))

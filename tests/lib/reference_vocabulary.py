@@ -144,8 +144,7 @@ def product_lines() -> str:
         names = [f"`{product[name]}`" for name in ("stack_name", "node_label", "ca_secret")]
         versions = first if first == last else f"{first} to {last}"
         lines.append([f"`{product['name']}`", versions, image, *names])
-    headings = ["`dtr_cache_product`", "versions", "default of `dtr_cache_image`"]
-    return rows([*headings, "default of `dtr_cache_stack_name`", "node label", "secret of DTR's CA"], lines)
+    return rows(["product", "versions", "image", "stack", "node label", "CA's secret"], lines)
 
 
 def _presets(kind: str, fields: t.Sequence[str]) -> list[dict[str, t.Any]]:
