@@ -37,8 +37,6 @@ highlight_language = "text"
 # As GitHub makes them, where the same pages are read.
 myst_heading_anchors = 4
 antsibull_ext_color_scheme = "none"
-# A folder of pages may have none yet.
-suppress_warnings = ["toc.empty_glob"]
 
 # What the pages of plugins refer to in Ansible's own documentation.
 ANSIBLE = "https://docs.ansible.com/projects/ansible/latest/"

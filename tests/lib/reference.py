@@ -19,6 +19,7 @@ import typing as t
 from pathlib import Path
 
 import yaml
+from reference_picture import PICTURE, layers_picture
 from reference_playbooks import PAGE, playbook_page, playbooks, purpose
 from reference_roles import role_page, role_specs
 from reference_vocabulary import PROJECT, SPECS, argument_spec, plain, product_lines, rows, variables
@@ -163,6 +164,7 @@ def main() -> int:
     outdated = False
     pages = {PROJECT / name: filled((PROJECT / name).read_text(encoding="utf-8")) for name in PAGES}
     pages[PAGE] = playbook_page()
+    pages[PICTURE] = layers_picture()
     roles = [role for role in (PROJECT / "roles").iterdir() if role.is_dir()]
     pages |= {role / "README.md": role_page(role) for role in roles} | {
         role / SPECS: role_specs(role) for role in roles
