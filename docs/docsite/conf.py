@@ -1,0 +1,95 @@
+# SPDX-FileCopyrightText: Contributors to the dtr.cache project
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The site of the documentation, which tests/lib/site builds from a copy of the repository's pages."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import typing as t
+from pathlib import Path
+
+import yaml
+from docutils import nodes
+from pygments.lexers.special import TextLexer
+
+HERE = Path(__file__).parent
+GALAXY = yaml.safe_load((HERE / "galaxy.yml").read_text(encoding="utf-8"))
+SOURCES = f"{GALAXY['repository']}/blob/main"
+
+project = f"{GALAXY['namespace']}.{GALAXY['name']}"
+copyright = GALAXY["authors"][0]  # noqa: A001 (Sphinx's name for it)
+version = release = GALAXY["version"]
+extensions = ["myst_parser", "sphinx_antsibull_ext"]
+html_theme = "furo"
+html_title = project
+html_copy_source = False
+html_static_path = ["static"]
+html_css_files = ["site.css"]
+html_theme_options = {
+    "source_repository": GALAXY["repository"],
+    "source_branch": "main",
+    "top_of_page_buttons": [],
+}
+pygments_style = "default"
+pygments_dark_style = "github-dark"
+highlight_language = "text"
+# As GitHub makes them, where the same pages are read.
+myst_heading_anchors = 4
+antsibull_ext_color_scheme = "none"
+
+# What the pages of plugins refer to in Ansible's own documentation.
+ANSIBLE = "https://docs.ansible.com/projects/ansible/latest/"
+ELSEWHERE = {
+    "common_return_values": ANSIBLE + "reference_appendices/common_return_values.html",
+    "action_plugins": ANSIBLE + "plugins/action.html",
+    "ansible_configuration_settings": ANSIBLE + "reference_appendices/config.html",
+}
+COLLECTIONS = re.compile(r"ansible_collections\.(\w+)\.(\w+)\.(\w+)")
+PLUGIN = r"( +)(\w+)_(module|filter|lookup|role)"
+LINK = re.compile(r"\]\((?!\w+:|#)([^)\s#]+)(#[^)\s]*)?\)")
+
+
+def _prepared(_app: t.Any, document: str, source: list[str]) -> None:
+    """A page as the site has it: of antsibull-docs with short titles, of the repository with links to pages."""
+    if document.startswith("collections/"):
+        # The theme has the contents of each page at its side.
+        text = re.sub(r"^\.\. contents::\n(?: .*\n)*", "", source[0], flags=re.MULTILINE)
+        # A role has one entry point, whose title would be that of the page once more.
+        text = re.sub(r"^Entry point .*\n-+\n", "", text, flags=re.MULTILINE)
+        text = re.sub(rf"^{PLUGIN}$", _entry, text, flags=re.MULTILINE)
+        source[0] = text.replace("\nDtr.Cache\n=========\n", "\nPlugins and roles\n=================\n")
+    else:
+        folder = posixpath.dirname(document)
+        source[0] = LINK.sub(lambda match: f"]({_place(folder, match[1])}{match[2] or ''})", source[0])
+
+
+def _entry(match: re.Match[str]) -> str:
+    """An entry of the table of contents, by the name alone in place of the title."""
+    indent, name, kind = match.groups()
+    return f"{indent}{name}{'' if kind == 'module' else f' ({kind})'} <{name}_{kind}>"
+
+
+def _place(folder: str, target: str) -> str:
+    path = posixpath.normpath(posixpath.join(folder, target))
+    role = re.fullmatch(r"roles/(\w+)/README\.md", path)
+    page = "index.md" if path == "README.md" else f"collections/dtr/cache/{role[1]}_role.rst" if role else path
+    if (HERE / page).is_file():
+        return posixpath.relpath(page, folder)
+    return f"{SOURCES}/{path}"
+
+
+def _to_ansible(_app: t.Any, _environment: t.Any, node: t.Any, content: t.Any) -> t.Any:
+    """References to Ansible's own documentation, or to another collection's, lead there."""
+    target = node.get("reftarget", "")
+    address = ELSEWHERE.get(target)
+    if found := COLLECTIONS.match(target):
+        address = f"{ANSIBLE}collections/{'/'.join(found.groups())}.html"
+    return nodes.reference("", "", content, refuri=address, internal=False) if address else None
+
+
+def setup(app: t.Any) -> None:
+    # GitHub colours it, Pygments does not.
+    app.add_lexer("crontab", TextLexer)
+    app.connect("source-read", _prepared)
+    app.connect("missing-reference", _to_ansible)
