@@ -17,7 +17,8 @@ from ansible_collections.dtr.cache.tests.unit.support import facts
 
 PROJECT = Path(__file__).parents[2]
 README = PROJECT / "README.md"
-PAGES = sorted(path for pattern in ("*.md", "docs/*.md", "roles/*/*.md") for path in PROJECT.glob(pattern))
+_PATTERNS = ("*.md", "docs/*.md", "docs/examples/**/*.md", "roles/*/*.md")
+PAGES = sorted(path for pattern in _PATTERNS for path in PROJECT.glob(pattern))
 ANY_SECRET = "x"
 
 

@@ -43,7 +43,7 @@ class Issued:
 
 
 def issue(folder: pathlib.Path, name: str, issuer: Issued | None = None, address: str = "127.0.0.1") -> Issued:
-    """A certificate for a common name and an address or host name, valid for long enough; without an issuer a CA of its own."""
+    """A certificate for a common name and an address or a host name; without an issuer a CA of its own."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
