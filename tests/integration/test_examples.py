@@ -19,7 +19,8 @@ from .conftest import INVENTORY, MANAGERS, PROJECT, Lab, Play, Run
 from .nodes import add_hosts
 
 EXAMPLES = PROJECT / "docs" / "examples"
-PLAYBOOKS = [str(EXAMPLES / "playbooks" / f"{name}.yml") for name in ("roles", "delegate", "engine_defaults", "site")]
+NAMES = ("roles", "delegate", "engine_defaults", "site")
+PLAYBOOKS = [{"import_playbook": str(EXAMPLES / "playbooks" / f"{name}.yml")} for name in NAMES]
 TRUSTED = "/etc/docker/certs.d/dtr.lab.test"
 
 
@@ -47,15 +48,15 @@ def test_the_pipeline_and_the_playbooks(client: Lab, play: Play, tmp_path: Path)
     ]
     empty = lab.snapshot()
     assert_quiet(*pipeline("check", play, tmp_path))
-    assert_quiet(play(PLAYBOOKS[0], *PLAYBOOKS[1:], *hosts, "--check", "--diff"))
+    assert_quiet(play(PLAYBOOKS, *hosts, "--check", "--diff"))
     assert lab.snapshot() == empty
-    run = play(PLAYBOOKS[0], *PLAYBOOKS[1:], *hosts)
+    run = play(PLAYBOOKS, *hosts)
     assert_quiet(run)
     done = lab.snapshot()
     assert [len(done[manager]["services"]) for manager in MANAGERS] == [1, 1]
     assert len(done["registry"]["content_caches"]) == 2
     assert "dtr-cache." in lab.inside("client", "ls", TRUSTED)
-    again = play(PLAYBOOKS[0], *PLAYBOOKS[1:], *hosts)
+    again = play(PLAYBOOKS, *hosts)
     deployed = pipeline("deploy", play, tmp_path)
     assert_quiet(again, *deployed)
     assert lab.snapshot() == done
