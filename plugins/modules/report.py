@@ -19,7 +19,8 @@ description:
     too wide, first the address is left out, then what was changed comes into a line of its own.
   - Run the task on every host of the play, as its last one, and register the result as C(__dtr_cache_report). The first
     host reports for all of them. With C(serial), the statistics of a later batch include those of the earlier ones.
-  - The task itself never fails because of a region. The result says for each host whether its region succeeded.
+  - The task itself never fails because of a region. The result says for each host whether its region succeeded. It
+    fails where no host of the play has had its settings checked, as with C(--start-at-task).
 options:
   of:
     description:

@@ -69,6 +69,11 @@ class HostFacts:
         return self._result("__dtr_cache").get("settings") or {}
 
     @property
+    def was_checked(self) -> bool:
+        """Whether the play has read its settings, and perhaps refused them."""
+        return bool(self._result("__dtr_cache"))
+
+    @property
     def settings_problems(self) -> t.Sequence[str]:
         """What is wrong with the settings of a host that is only observed."""
         return self._result("__dtr_cache").get("problems") or []

@@ -160,3 +160,30 @@ def test_mappings_that_ansible_merges(
     assert run.code == 0, run.output
     (found,) = re.findall(r"update_config[^}]*}", run.stdout)
     assert found.replace("\\", "") == 'update_config": {"order": "start-first"}', run.output
+
+
+def test_a_run_that_would_leave_out_a_part(two_regions: Registry, ansible: Ansible) -> None:
+    """It fails with one sentence, and changes nothing."""
+    hosts = fleet(two_regions, asia={"accounts": ["alice"]})
+    wider = [{"import_playbook": "dtr.cache.assign"}]
+    role = [play(roles=["dtr.cache.assignments"])]
+    left_out = "the first task, which checks the settings, was left out; run it without --start-at-task"
+    cases: list[tuple[str | list[Json], tuple[str, str], str]] = [
+        (
+            "dtr.cache.assign",
+            ("--tags", "assign"),
+            "--tags would leave out everything; the playbooks of dtr.cache have",
+        ),
+        (wider, ("--start-at-task", "Let the accounts of all regions*"), left_out),
+        (
+            wider,
+            ("--start-at-task", "Report who pulls*"),
+            "There is nothing to report: the first task of the play, which",
+        ),
+        (role, ("--start-at-task", "Let accounts pull*"), left_out),
+    ]
+    with two_regions.nothing_is_written():
+        for playbook, options, sentence in cases:
+            run = ansible.run(playbook, *options, inventory=hosts)
+            assert run.code != 0, run.output
+            assert sentence in run.output
