@@ -99,11 +99,6 @@ class HostFacts:
         return self._result("__dtr_cache").get("dtr_ca_problem") or None
 
     @property
-    def region(self) -> str:
-        """The cache's name; the host's where the settings were never read."""
-        return str(self.settings.get("name") or self.host)
-
-    @property
     def plan(self) -> Result:
         """What the Swarm has and what a deployment would change."""
         return self._result("__dtr_cache_plan")
