@@ -28,7 +28,12 @@ from ..plugin_utils.actions.in_process import Task, run_here
 from ..plugin_utils.actions.keep_alive import keep_alive
 from ..plugin_utils.actions.packages import installed
 from ..plugin_utils.actions.paths import control_path_of_host
-from ..plugin_utils.actions.play_problems import apart_problems, failed_before, variables_of_play
+from ..plugin_utils.actions.play_problems import (
+    apart_problems,
+    failed_before,
+    reached_by_defaults,
+    variables_of_play,
+)
 from ..plugin_utils.actions.plays import play_of
 from ..plugin_utils.actions.problems import manager_out_of_reach, manager_silent, problems_as_result
 from ..plugin_utils.actions.reasons import reason_of
@@ -116,6 +121,7 @@ class ActionModule(SharedByForks, ActionBase):
     def _play_problems(self, options: t.Mapping[str, t.Any], variables: dict[str, t.Any]) -> list[str]:
         """What of the play stands against this step."""
         problems = given_too_late(variables, variables_of_play(self._task, self._loader), vocabulary())
+        problems += reached_by_defaults(self._task)
         # Also of those who only observe: without the others' results they would report what is not so.
         if options["together"]:
             problems += apart_problems(self._task)
@@ -301,8 +307,9 @@ class ActionModule(SharedByForks, ActionBase):
     def _swarm_problems(
         self, settings: Settings, engine: t.Mapping[str, t.Any], variables: dict[str, t.Any], warnings: list[str]
     ) -> list[str]:
+        # Not what a play says of the Engine for tasks of its own.
         arguments = {
-            **self._task.args,
+            "needs": self._task.args["needs"],
             **engine,
             "nodes": list(settings.nodes),
             "port": settings.port,

@@ -20,6 +20,10 @@ from ..plugin_utils.fleet.reports.catalogue import REPORTS, Part, Report, Screen
 ARGUMENT_SPEC = {"of": {"type": "str", "required": True, "choices": list(REPORTS)}}
 # Ansible loads the action before it makes the processes of the tasks, which have no terminal.
 WIDTH = terminal_width()
+_LEFT_OUT = (
+    "There is nothing to report: the first task of the play, which checks the settings, was left out. Run it without "
+    "--start-at-task."
+)
 
 
 class ActionModule(SharedByForks, ActionBase):
@@ -40,6 +44,8 @@ class ActionModule(SharedByForks, ActionBase):
             HostFacts(variables["hostvars"][name], play, is_reached=name in reached)
             for name in variables["ansible_play_hosts_all"]
         ]
+        if not any(host.was_checked for host in hosts):
+            return {**result, "changed": False, "failed": True, "msg": _LEFT_OUT}
         part = part_of(hosts, variables["ansible_play_hosts"], variables["ansible_play_batch"], play)
         own = next(host for host in hosts if host.host == variables["inventory_hostname"])
         troubles = report.troubles(own, part.new)

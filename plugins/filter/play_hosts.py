@@ -12,6 +12,8 @@ author: Contributors to the dtr.cache project (@dtr-cache)
 description:
   - Reads C(dtr_cache_hosts) for the keyword C(hosts) of a play, like any other variable of the collection.
   - A name that the inventory does not have is an error. Ansible would run on nobody, and succeed.
+  - So are C(--tags) and C(--start-at-task) where playbooks of the collection alone are run. They would do nothing or
+    begin without a check of the settings.
 options:
   _input:
     description: The value of C(dtr_cache_hosts), or nothing.
@@ -38,11 +40,19 @@ _value:
 
 import typing as t
 
+from ansible import context
+from ansible.errors import AnsibleFilterError
+
+from ..plugin_utils.actions.partial_runs import partial_run_problem
 from ..plugin_utils.settings.hosts import read_hosts
 from ..plugin_utils.settings.variables import read_single
 
 
 def _play_hosts(value: t.Any, groups: t.Mapping[str, t.Sequence[str]]) -> list[str]:
+    # What asks first whom a playbook runs on is the playbook itself.
+    problem = partial_run_problem(context.CLIARGS)
+    if problem:
+        raise AnsibleFilterError(problem)
     return read_single("hosts", value, lambda reader: read_hosts(reader, groups))
 
 

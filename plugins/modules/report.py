@@ -19,7 +19,8 @@ description:
     too wide, first the address is left out, then what was changed comes into a line of its own.
   - Run the task on every host of the play, as its last one, and register the result as C(__dtr_cache_report). The first
     host reports for all of them. With C(serial), the statistics of a later batch include those of the earlier ones.
-  - The task itself never fails because of a region. The result says for each host whether its region succeeded.
+  - The task itself never fails because of a region. The result says for each host whether its region succeeded. It
+    fails where no host of the play has had its settings checked, as with C(--start-at-task).
 options:
   of:
     description:
@@ -68,22 +69,24 @@ message:
   sample: "region-asia failed at: Deploy the stack."
 rows:
   description:
-    - One row a region. With O(of=deployment) and O(of=removal) they have C(region), C(url), C(nodes), C(days left),
+    - One row a region. C(region) is the name of its host in the inventory, C(cache) that of its cache in DTR; the table
+      has C(cache) only where they differ.
+    - With O(of=deployment) and O(of=removal) they have C(region), C(cache), C(url), C(nodes), C(days left),
       C(accounts), C(pulled) (C(bytes) and C(seconds)), C(gap_seconds) (the time in which no replica took requests while
       they were exchanged, null where none was), C(cut_off) as RV(dtr.cache.stack_converged#module:cut_off), C(changed)
       (a list of V(node_label), V(config), V(secret), V(service), V(network), V(registration) and V(accounts)) and
       C(result).
-    - With O(of=verification) they have C(region), C(url), C(healthy), C(wrong) (a list of the checks that failed),
-      C(registered), C(days left), C(pulled) (C(bytes) and C(seconds)), C(proof) (C(cold_seconds), C(warm_seconds) and
-      C(hit)) and C(result).
-    - With O(of=assignment) they have C(region), C(accounts), C(arrived), C(left) and C(result). For each DTR a row
-      V(local) follows when accounts were reset to no cache or came from there.
-    - With O(of=warming) they have C(region), C(images), C(size), C(already there) and C(brought) in bytes, C(seconds)
-      and C(result). In check mode C(brought) is what a real run would bring.
+    - With O(of=verification) they have C(region), C(cache), C(url), C(healthy), C(wrong) (a list of the checks that
+      failed), C(registered), C(days left), C(pulled) (C(bytes) and C(seconds)), C(proof) (C(cold_seconds),
+      C(warm_seconds) and C(hit)) and C(result).
+    - With O(of=assignment) they have C(region), C(cache), C(accounts), C(arrived), C(left) and C(result). For each DTR
+      a row V(local) follows when accounts were reset to no cache or came from there.
+    - With O(of=warming) they have C(region), C(cache), C(images), C(size), C(already there) and C(brought) in bytes,
+      C(seconds) and C(result). In check mode C(brought) is what a real run would bring.
     - With O(of=backup) and O(of=restore) there is one row a DTR, with C(dtr), C(caches), C(accounts), C(file) and
       C(result). With O(of=restore) caches and accounts are those that were changed.
-    - With O(of=adoption) they have C(region) (the inventory's host), C(cache), C(url), C(stack), C(nodes), C(accounts),
-      C(to set) (the variables that only the user knows), C(file) and C(result).
+    - With O(of=adoption) they have C(region), C(cache), C(url), C(stack), C(nodes), C(accounts), C(to set)
+      (the variables that only the user knows), C(file) and C(result).
     - With O(of=diagnosis) they have C(region), C(cache), C(url), C(state) (V(healthy), V(unhealthy) or V(unknown)),
       C(verdict) (the most likely cause), C(fix), C(causes) (all of them, the most likely first) and C(notes) (what the
       logs also have, what is over, and what could not be read). Each cause has C(cause) (a name, as

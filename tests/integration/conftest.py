@@ -67,9 +67,10 @@ class Run(t.NamedTuple):
     def regions(self) -> dict[str, dict[str, str]]:
         """The table at the end, by region and heading; those of check mode are the same here."""
         table = "region  " + self.output.partition("\nregion  ")[2].partition("PLAY RECAP")[0]
-        headings, *rows = [re.split(r"\s{2,}", line) for line in table.splitlines() if line.startswith("region")]
+        # A reason stands indented below its row, and sentences below them all.
+        headings, _line, *lines = [re.split(r"\s{2,}", line) for line in table.splitlines() if line[:1] != " "]
         headings = [WOULD.get(heading, heading) for heading in headings]
-        return {row[0]: dict(zip(headings, row, strict=True)) for row in rows}
+        return {row[0]: dict(zip(headings, row, strict=True)) for row in lines if len(row) == len(headings)}
 
 
 class Lab:

@@ -9,7 +9,9 @@ import typing as t
 
 from ansible.utils.vars import load_extra_vars
 
+from .module_defaults import reaching_in
 from .plays import play_of
+from .words import COLLECTION, is_of_collection
 
 # Without them a run at one host does not wait for the others, whose results it needs.
 _STRATEGIES_APART = ("free", "host_pinned")
@@ -31,6 +33,14 @@ def apart_problems(task: t.Any) -> list[str]:
             "(ANSIBLE_ANY_ERRORS_FATAL, any_errors_fatal in ansible.cfg or of the play)"
         )
     return problems
+
+
+def reached_by_defaults(task: t.Any) -> list[str]:
+    """What C(module_defaults) around the role of a task would do to the tasks that follow it."""
+    if not is_of_collection(task):
+        return []
+    role = str(task._role.get_name()).removeprefix(f"{COLLECTION}.")
+    return reaching_in(task.module_defaults or [], task.get_play()._action_groups or {}, role)
 
 
 def failed_before(task: t.Any, variables: t.Mapping[str, t.Any], fact: str) -> list[str]:

@@ -10,7 +10,7 @@ import typing as t
 
 from ...module_utils.common.vocabulary import ROLES, VARIABLE
 
-_COLLECTION = "dtr.cache"
+COLLECTION = "dtr.cache"
 
 
 def speak_as_called(task: t.Any) -> None:
@@ -28,7 +28,7 @@ def speak_as_called(task: t.Any) -> None:
 def is_of_collection(task: t.Any) -> bool:
     """Whether a task stands in one of the collection's roles."""
     role = task._role
-    return role is not None and str(role.get_name()).startswith(f"{_COLLECTION}.")
+    return role is not None and str(role.get_name()).startswith(f"{COLLECTION}.")
 
 
 def speak_of_variables(task: t.Any) -> None:

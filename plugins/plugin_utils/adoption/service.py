@@ -14,6 +14,7 @@ from ...module_utils.swarm.live_cache import downstream_options
 from ...module_utils.swarm.views import wanted_service
 from ..settings.presets import PRODUCTS, VERSIONS
 from ..settings.storage import BACKENDS
+from ..settings.structures import parsed
 from .choice import main_port, metrics_port
 from .draft import Draft, Live
 from .extras import describe_service_extra, is_kept
@@ -139,7 +140,7 @@ def _describe_resources(draft: Draft, live: Live) -> None:
 def _describe_updates(draft: Draft, live: Live) -> None:
     """Docker's own defaults are written out: where nothing is said, dtr.cache's hold."""
     now = live["update_config"]
-    default = draft.defaults["dtr_cache_update_config"]
+    default = parsed(draft.defaults["dtr_cache_update_config"])
     if now == _update_view(default) and draft.given("update_config") is None:
         return
     policy = {key: now[key] for key in ("parallelism", "delay", "failure_action", "monitor")}

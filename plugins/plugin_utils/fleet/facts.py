@@ -69,6 +69,11 @@ class HostFacts:
         return self._result("__dtr_cache").get("settings") or {}
 
     @property
+    def was_checked(self) -> bool:
+        """Whether the play has read its settings, and perhaps refused them."""
+        return bool(self._result("__dtr_cache"))
+
+    @property
     def settings_problems(self) -> t.Sequence[str]:
         """What is wrong with the settings of a host that is only observed."""
         return self._result("__dtr_cache").get("problems") or []
@@ -119,11 +124,6 @@ class HostFacts:
         """The results of the steps that were done to put this cache in use, by step."""
         found = self._result("__dtr_cache_in_use")
         return found if found.get("cache") == self.settings.get("name") else {}
-
-    @property
-    def region(self) -> str:
-        """The cache's name; the host's where the settings were never read."""
-        return str(self.settings.get("name") or self.host)
 
     @property
     def plan(self) -> Result:

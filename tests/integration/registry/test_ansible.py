@@ -511,15 +511,15 @@ def test_the_fleet_is_assigned_in_one_go(two_regions: Registry, ansible: Ansible
     assert two_regions.control.count("GET", "content_caches") == 2
     headings, *found = rows(run)
     announced, *planned = rows(check)
-    assert headings == ["region", "accounts", "arrived", "left", "result"]
-    assert announced == ["region", "accounts", "would arrive", "would leave", "result"]
+    assert headings == ["region", "cache", "accounts", "arrived", "left", "result"]
+    assert announced == ["region", "cache", "accounts", "would arrive", "would leave", "result"]
     assert (
         found
         == planned
         == [
-            ["region-asia", "2", "2", "0", "ok"],
-            ["region-europe", "2", "2", "1", "ok"],
-            ["local", "0", "0", "3", "ok"],
+            ["manager-asia", "region-asia", "2", "2", "0", "ok"],
+            ["manager-europe", "region-europe", "2", "2", "1", "ok"],
+            ["local", "local", "0", "0", "3", "ok"],
         ]
     )
 
@@ -529,7 +529,7 @@ def test_a_region_that_claims_nobody_needs_no_cache_yet(two_regions: Registry, a
     run = ansible.run("dtr.cache.assign", inventory=inventory)
     assert run.code == 0, run.output
     assert two_regions.settings()["alice"] == "region-asia"
-    assert ["region-new", "0", "0", "0", "ok"] in rows(run)
+    assert ["manager-new", "region-new", "0", "0", "0", "ok"] in rows(run)
 
 
 def test_one_dtr_in_two_spellings_is_one(two_regions: Registry, ansible: Ansible) -> None:
@@ -595,7 +595,7 @@ def test_a_fleet_resets_only_what_no_region_claims(two_regions: Registry, ansibl
     run = ansible.run("dtr.cache.assign", inventory=inventory, dtr_cache_assignments_exclusive="yes")
     assert run.code == 0, run.output
     assert two_regions.settings() == {"alice": "region-asia", "erin": "region-europe", "ivan": "region-asia"}
-    assert ["local", "32", "1", "1", "ok"] in rows(run)
+    assert ["local", "local", "32", "1", "1", "ok"] in rows(run)
 
 
 def test_a_region_with_bad_settings_stops_the_whole_fleet(two_regions: Registry, ansible: Ansible) -> None:

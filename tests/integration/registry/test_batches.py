@@ -71,7 +71,7 @@ def test_what_is_not_understood_is_an_error(
 def test_one_after_the_other(two_regions: Registry, ansible: Ansible, serial: object) -> None:
     run = ansible.run("dtr.cache.assign", inventory=declared(two_regions), dtr_cache_serial=serial)
     assert run.code == 0, run.output
-    assert re.findall(r"^region-\w+", run.stdout, re.MULTILINE) == ["region-asia", "region-europe"]
+    assert re.findall(r"^manager-\w+  +(region-\w+)", run.stdout, re.MULTILINE) == ["region-asia", "region-europe"]
     assert pulled_from(two_regions) == ("region-asia", "region-europe")
 
 

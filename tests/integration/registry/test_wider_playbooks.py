@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
-from .conftest import Json, Registry
-from .playbook_runs import LOCALLY, Ansible, fleet, rows
+from .conftest import Json, Registry, harness
+from .playbook_runs import EUROPE, LOCALLY, Ansible, fleet, rows
 
 ROLE = "ansible.builtin.include_role"
 WRONG = {"dtr_cache_registry_password": "another-password-of-the-test"}
@@ -99,3 +102,88 @@ def test_another_hosts_connection_is_the_inventorys_or_none(
     variables = {"dtr_cache_registry_url": "{{ other | default('" + two_regions.standin.url + "') }}"}
     run = ansible.run([play(use("observation"), shown, vars=variables)], inventory=inventory)
     assert "what stands at a play, a task or an include is known of one host alone" in run.stdout, run.output
+
+
+def test_defaults_of_modules_around_a_role(two_regions: Registry, ansible: Ansible) -> None:
+    """Those of single modules are refused where they reach in; those of groups are for tasks outside of roles."""
+    cases: dict[str, Json] = {
+        "dtr.cache.content_caches": {"purge": True},
+        "dtr.cache.preflight": {"ask_swarm": "never"},
+        "group/docker": {"docker_host": "tcp://192.0.2.1:2376"},
+    }
+    roles = {"group/docker": "stack"}
+    shown = {"ansible.builtin.debug": {"msg": "{{ ansible_failed_result.msg }}"}}
+    plays = [
+        play(
+            {"block": [use(roles.get(name, "registration"))], "rescue": [shown]},
+            module_defaults={name: given},
+        )
+        for name, given in cases.items()
+    ]
+    before = play(use("registration"), module_defaults={"group/dtr.cache.dtr": {"url": "https://192.0.2.1"}})
+    inventory = fleet(two_regions, asia={})
+    inventory["dtr_caches"]["hosts"]["manager-asia"].update(LOCALLY, dtr_cache_host="cache-oz.example.org")
+    run = ansible.run([*plays, before], inventory=inventory)
+    assert run.code == 0, run.output
+    for name in cases:
+        resolved = name.replace("group/docker", "group/ansible.builtin.docker")
+        role = roles.get(name, "registration")
+        assert f"module_defaults of {resolved} stand around role dtr.cache.{role}, and would" in run.stdout, run.output
+    assert two_regions.caches() == [("region-asia", "https://cache-oz.example.org:443"), ("region-europe", EUROPE)]
+
+
+def test_mappings_that_ansible_merges(
+    two_regions: Registry, ansible: Ansible, ca: harness.Issued, tmp_path: Path
+) -> None:
+    """What the roles have by default is no part of what the inventory says, whatever Ansible does with mappings."""
+    said = {"order": "start-first"}
+    issued = harness.issue(tmp_path, "cache", ca, "cache-asia.example.org")
+    inventory = fleet(two_regions, asia={})
+    inventory["dtr_caches"]["hosts"]["manager-asia"].update(
+        LOCALLY,
+        dtr_cache_host="cache-asia.example.org",
+        dtr_cache_nodes=["worker-1"],
+        dtr_cache_image="docker/dtr-content-cache:2.7.6",
+        dtr_cache_certificate=str(issued.certificate_file),
+        dtr_cache_private_key=str(issued.key_file),
+        dtr_cache_ca_certificate=str(ca.certificate_file),
+        dtr_cache_update_config=said,
+    )
+    shown = {"ansible.builtin.debug": {"msg": "{{ __dtr_cache.deployment.definition | to_json }}"}}
+    # Its defaults are the play's, also where nothing of it is done.
+    defaults = {"role": "dtr.cache.settings", "when": False}
+    run = ansible.run(
+        [play(use("registration"), shown, roles=[defaults])],
+        inventory=inventory,
+        env={"ANSIBLE_HASH_BEHAVIOUR": "merge"},
+    )
+    assert run.code == 0, run.output
+    (found,) = re.findall(r"update_config[^}]*}", run.stdout)
+    assert found.replace("\\", "") == 'update_config": {"order": "start-first"}', run.output
+
+
+def test_a_run_that_would_leave_out_a_part(two_regions: Registry, ansible: Ansible) -> None:
+    """It fails with one sentence, and changes nothing."""
+    hosts = fleet(two_regions, asia={"accounts": ["alice"]})
+    wider = [{"import_playbook": "dtr.cache.assign"}]
+    role = [play(roles=["dtr.cache.assignments"])]
+    left_out = "the first task, which checks the settings, was left out; run it without --start-at-task"
+    cases: list[tuple[str | list[Json], tuple[str, str], str]] = [
+        (
+            "dtr.cache.assign",
+            ("--tags", "assign"),
+            "--tags would leave out everything; the playbooks of dtr.cache have",
+        ),
+        (wider, ("--start-at-task", "Let the accounts of all regions*"), left_out),
+        (
+            wider,
+            ("--start-at-task", "Report who pulls*"),
+            "There is nothing to report: the first task of the play, which",
+        ),
+        (role, ("--start-at-task", "Let accounts pull*"), left_out),
+    ]
+    with two_regions.nothing_is_written():
+        for playbook, options, sentence in cases:
+            run = ansible.run(playbook, *options, inventory=hosts)
+            assert run.code != 0, run.output
+            assert sentence in run.output

@@ -43,7 +43,7 @@ class Issued:
 
 
 def issue(folder: pathlib.Path, name: str, issuer: Issued | None = None, address: str = "127.0.0.1") -> Issued:
-    """A certificate for a common name and an address, valid for long enough; without an issuer a CA of its own."""
+    """A certificate for a common name and an address or a host name; without an issuer a CA of its own."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
@@ -58,7 +58,7 @@ def issue(folder: pathlib.Path, name: str, issuer: Issued | None = None, address
         .not_valid_after(now + datetime.timedelta(days=90))
         .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
         .add_extension(_key_usage(authority=issuer is None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([_name(address)]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signing_key.public_key()), critical=False)
         .sign(signing_key, hashes.SHA256())
@@ -69,6 +69,12 @@ def issue(folder: pathlib.Path, name: str, issuer: Issued | None = None, address
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return issued
+
+
+def _name(address: str) -> x509.GeneralName:
+    with contextlib.suppress(ValueError):
+        return x509.IPAddress(ipaddress.ip_address(address))
+    return x509.DNSName(address)
 
 
 def _key_usage(authority: bool) -> x509.KeyUsage:

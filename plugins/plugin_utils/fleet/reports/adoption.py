@@ -24,6 +24,8 @@ def table(hosts: t.Sequence[HostFacts], check_mode: bool) -> Table:
         [{**row, "to set": len(row["to set"]) or None} for row in rows(hosts)],
         notes,
         detail="file",
+        # Which cache a host has is what is found out.
+        other_name="",
         headings={"file": "would write"} if check_mode else {},
     )
 

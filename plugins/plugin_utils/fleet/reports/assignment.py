@@ -11,7 +11,7 @@ from ....module_utils.common.amounts import counted
 from ..facts import HostFacts, Result
 from ..observing.problems import registry_url
 from .table import Table
-from .words import failure_of, reasons
+from .words import failure_of, named, reasons
 
 _LOCAL = "local"
 
@@ -48,11 +48,10 @@ def _fleets(hosts: t.Sequence[HostFacts]) -> list[list[HostFacts]]:
 def _rows_of(hosts: t.Sequence[HostFacts]) -> t.Iterator[dict[str, t.Any]]:
     done: Result = next((host.assigned for host in hosts if "covered" in host.assigned), {})
     result = _result(hosts, done)
-    names = dict.fromkeys(host.region for host in hosts)
-    for name in names:
-        yield _row(name, done, result)
+    for host in hosts:
+        yield _row(named(host), done, result)
     if any(_LOCAL in (way["before"], way["after"]) for way in done.get("ways") or []):
-        yield _row(_LOCAL, done, result)
+        yield _row({"region": _LOCAL, "cache": _LOCAL}, done, result)
 
 
 def _result(hosts: t.Sequence[HostFacts], done: Result) -> str:
@@ -62,10 +61,10 @@ def _result(hosts: t.Sequence[HostFacts], done: Result) -> str:
     return next(filter(None, map(failure_of, hosts)), "ok" if done else "no result")
 
 
-def _row(name: str, done: Result, result: str) -> dict[str, t.Any]:
-    ways = done.get("ways") or []
+def _row(names: t.Mapping[str, t.Any], done: Result, result: str) -> dict[str, t.Any]:
+    ways, name = done.get("ways") or [], names["cache"]
     return {
-        "region": name,
+        **names,
         "accounts": done["covered"].get(name, 0) if done else None,
         "arrived": sum(way["count"] for way in ways if way["after"] == name) if done else None,
         "left": sum(way["count"] for way in ways if way["before"] == name) if done else None,

@@ -64,7 +64,7 @@ def _of_run(statistic: str, rows: t.Callable[[Hosts], t.Any], table: t.Callable[
 
 
 def _run_troubles(host: HostFacts, _hosts: Hosts) -> list[str]:
-    return [f"{host.region} failed at: {host.failure.task}."] if host.failure else []
+    return [f"{host.host} failed at: {host.failure.task}."] if host.failure else []
 
 
 adoption, assignment, backups, status, verdicts, verification, warming = map(

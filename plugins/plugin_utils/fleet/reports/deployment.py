@@ -11,7 +11,7 @@ import typing as t
 from ....module_utils.common.amounts import counted
 from ..facts import HostFacts, Result
 from .table import Table
-from .words import pulled, pulled_words, reasons, result_of
+from .words import named, pulled, pulled_words, reasons, result_of
 
 # The exit code of a replica that did not end within its stop_grace_period.
 _KILLED = 137
@@ -62,7 +62,7 @@ def _left_behind(host: HostFacts) -> list[str]:
 def _beginning(host: HostFacts) -> dict[str, t.Any]:
     settings = host.settings
     return {
-        "region": host.region,
+        **named(host),
         "url": settings.get("url"),
         "nodes": sorted(settings.get("node_labels") or []),
         "days left": (settings.get("certificate") or {}).get("days_left"),

@@ -58,6 +58,7 @@ def summary(regions: t.Iterable[Result]) -> list[dict[str, t.Any]]:
     return [
         {
             "region": row["region"],
+            "cache": row["cache"],
             "url": row["url"] or None,
             "state": row["state"],
             "version": f"{row['version']} (DTR {row['registry_version']})" if differs(row) else row["version"],

@@ -27,6 +27,7 @@ class Table:
         address: The column that is left out first where the table is too wide.
         detail: The column that comes into lines of its own next.
         headings: What stands over a column instead of its key.
+        other_name: The column that is left out where it is the same as the first in all rows, or not known.
     """
 
     rows: t.Sequence[Row]
@@ -34,13 +35,14 @@ class Table:
     address: str = "url"
     detail: str = "changed"
     headings: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    other_name: str = "cache"
 
     def lines(self, width: int) -> list[str]:
         """The lines, none wider than the width; none at all without rows."""
         if not self.rows:
             return []
         width = max(width, _NARROWEST)
-        everything = list(self.rows[0])
+        everything = [column for column in self.rows[0] if column != self.other_name or self._names_differ()]
         without_address = [column for column in everything if column != self.address]
         without_detail = [column for column in without_address if column != self.detail]
         for columns in (everything, without_address, without_detail):
@@ -48,6 +50,9 @@ class Table:
             if sum(widths) + len(_GAP) * (len(widths) - 1) <= width:
                 return self._in_columns(columns, widths, width)
         return self._in_blocks(without_address, width)
+
+    def _names_differ(self) -> bool:
+        return any(row[self.other_name] not in (None, "", next(iter(row.values()))) for row in self.rows)
 
     def _widths(self, columns: t.Sequence[str]) -> list[int]:
         return [max(len(self._heading(name)), *(len(_cell(row[name])) for row in self.rows)) for name in columns]

@@ -32,6 +32,7 @@ def summary(found: t.Iterable[Result]) -> list[dict[str, t.Any]]:
     return [
         {
             "region": each["region"],
+            "cache": each["cache"],
             "url": each["url"] or None,
             "state": each["state"],
             "most likely cause": shortened(each["verdict"] or ""),

@@ -9,7 +9,7 @@ import typing as t
 
 from ..facts import HostFacts, Result
 from .table import Table
-from .words import pulled, pulled_words, reasons, result_of
+from .words import named, pulled, pulled_words, reasons, result_of
 
 
 def rows(hosts: t.Sequence[HostFacts]) -> list[dict[str, t.Any]]:
@@ -47,7 +47,7 @@ def table(hosts: t.Sequence[HostFacts], check_mode: bool) -> Table:  # noqa: ARG
 
 
 def _beginning(host: HostFacts) -> dict[str, t.Any]:
-    return {"region": host.region, "url": host.settings.get("url")}
+    return {**named(host), "url": host.settings.get("url")}
 
 
 def _wrong(health: Result) -> list[str]:

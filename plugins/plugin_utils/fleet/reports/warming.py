@@ -9,7 +9,7 @@ import typing as t
 
 from ..facts import HostFacts, Result
 from .table import Table
-from .words import failure_of, megabytes, reasons
+from .words import failure_of, megabytes, named, reasons
 
 
 def rows(hosts: t.Sequence[HostFacts]) -> list[dict[str, t.Any]]:
@@ -35,7 +35,7 @@ def _row(host: HostFacts) -> dict[str, t.Any]:
     pulls = host.warmed.get("pulls") or []
     transferred = host.warmed.get("transferred") or {}
     return {
-        "region": host.region,
+        **named(host),
         "images": len(pulls) if pulls else None,
         "size": transferred.get("wanted_bytes"),
         "already there": transferred.get("cached_bytes"),

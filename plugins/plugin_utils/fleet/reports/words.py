@@ -13,6 +13,11 @@ _MEGABYTE = 10**6
 _SHORTEST = 100
 
 
+def named(host: HostFacts) -> dict[str, t.Any]:
+    """How each row begins: the region by its name in the inventory, and the cache by its name in DTR."""
+    return {"region": host.host, "cache": host.settings.get("name") or None}
+
+
 def failure_of(host: HostFacts) -> str | None:
     """Where the run failed at this host."""
     return f"failed at: {host.failure.task}" if host.failure else None

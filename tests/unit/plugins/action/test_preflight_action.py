@@ -680,13 +680,14 @@ class TestVersion:
 class TestSwarm:
     def test_it_is_asked_about_what_the_variables_name(self, swarm: mock.Mock) -> None:
         variables = host(registry_ca="system", docker_host="tcp://manager:2376", publish_mode="host", port=8443)
-        result = check(variables, [*REGISTRY, "swarm"], fail=False)
+        # Of the group dtr.cache.engine, as a play has it for tasks of its own.
+        of_play = {"docker_host": "tcp://another:2376", "client_key": "/another.key"}
+        result = check(variables, [*REGISTRY, "swarm"], fail=False, **of_play)
         assert result["engine"] == {"docker_host": "tcp://manager:2376", "validate_certs": True}
         (call,) = swarm.call_args_list
         assert call.kwargs["module_name"] == "dtr.cache.preflight"
         assert call.kwargs["module_args"] == {
             "needs": [*REGISTRY, "swarm"],
-            "fail": False,
             **result["engine"],
             "nodes": ["worker-1", "worker-2"],
             "port": 8443,

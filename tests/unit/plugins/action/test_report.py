@@ -145,3 +145,14 @@ def test_a_status_is_returned_as_a_report() -> None:
 def test_an_unknown_report_is_refused(args: dict[str, t.Any]) -> None:
     with pytest.raises(AnsibleError):
         make_action("report", args).run(task_vars={})
+
+
+def test_without_a_check_of_the_settings_there_is_no_report() -> None:
+    """The first task was left out, or it is of an earlier play."""
+    for facts in ({}, {"settings": {"name": "asia"}, "play": "an earlier one"}):
+        run = Run(**{name: {"__dtr_cache": facts} for name in NAMES})
+        for result in run.report(*NAMES).values():
+            assert result["failed"]
+            assert "the first task of the play, which checks the settings, was left out" in result["msg"]
+    run = Run(asia={"__dtr_cache": {}})
+    assert not any(result.get("failed") for result in run.report(*NAMES).values())

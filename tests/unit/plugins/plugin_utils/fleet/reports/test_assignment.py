@@ -41,11 +41,11 @@ def cells(rows: list[dict[str, t.Any]]) -> list[tuple[t.Any, ...]]:
 
 def test_one_host_has_the_result_of_all() -> None:
     rows = assignment.rows([host("region-asia", result=RESULT), host("region-europe")])
-    assert list(rows[0]) == ["region", "accounts", "arrived", "left", "result"]
+    assert list(rows[0]) == ["region", "cache", "accounts", "arrived", "left", "result"]
     assert cells(rows) == [
-        ("region-asia", 3, 1, 0, "ok"),
-        ("region-europe", 0, 0, 1, "ok"),
-        ("local", 7, 1, 1, "ok"),
+        ("manager-region-asia", "region-asia", 3, 1, 0, "ok"),
+        ("manager-region-europe", "region-europe", 0, 0, 1, "ok"),
+        ("local", "local", 7, 1, 1, "ok"),
     ]
 
 
@@ -60,7 +60,7 @@ def test_each_registry_has_a_result_of_its_own() -> None:
             host("region-africa", "https://third"),
         ]
     )
-    assert [(row["region"], row["result"]) for row in rows] == [
+    assert [(row["cache"], row["result"]) for row in rows] == [
         ("region-asia", "ok"),
         ("region-europe", "ok"),
         ("local", "ok"),
@@ -70,14 +70,16 @@ def test_each_registry_has_a_result_of_its_own() -> None:
 
 
 def test_a_host_that_was_not_reached_has_no_numbers() -> None:
-    assert cells(assignment.rows([facts.host("manager-asia")])) == [("manager-asia", None, None, None, "no result")]
+    assert cells(assignment.rows([facts.host("manager-asia")])) == [
+        ("manager-asia", None, None, None, None, "no result")
+    ]
 
 
 def test_why_it_failed_stands_once_for_each_dtr() -> None:
     failed = {"failure": facts.FAILED}
     hosts = [host("region-asia", **failed), host("region-oz", "https://other", RESULT), host("region-europe", **failed)]
     shown = assignment.table(hosts, False)
-    assert [row["region"] for row in shown.rows] == ["region-asia", "region-europe", "region-oz", "local"]
+    assert [row["cache"] for row in shown.rows] == ["region-asia", "region-europe", "region-oz", "local"]
     assert shown.notes == [[], [facts.FAILED["reason"]], [], []]
     assert [row["result"] for row in shown.rows][:2] == ["failed at: Deploy the stack"] * 2
-    assert "would arrive" in assignment.table(hosts, True).lines(80)[0]
+    assert "would arrive" in assignment.table(hosts, True).lines(120)[0]

@@ -98,3 +98,16 @@ def test_a_text_keeps_its_indentation() -> None:
         "     dtr.cache.deploy.",
     ]
     assert wrapped("", 24) == [""]
+
+
+def test_the_caches_name_is_shown_where_it_differs_from_the_regions() -> None:
+    same = {"region": "asia", "cache": "asia", "result": "ok"}
+    unknown = {"region": "oz", "cache": None, "result": "not reached"}
+    assert table([same, unknown])[0] == "region  result"
+    other = {"region": "manager-1", "cache": "europe", "result": "ok"}
+    assert table([same, other]) == [
+        "region     cache   result",
+        "---------  ------  ------",
+        "asia       asia    ok",
+        "manager-1  europe  ok",
+    ]

@@ -46,7 +46,7 @@ def test_programs_get_numbers_and_lists() -> None:
 
 def test_a_region_that_is_well() -> None:
     pulled, proof = "9.0 MB in 0.2 s", "miss in 130 ms, hit in 80 ms"
-    assert cells() == ("region-asia", "https://cache", "yes", "yes", 90, pulled, proof, "ok")
+    assert cells() == ("region-asia", "region-asia", "https://cache", "yes", "yes", 90, pulled, proof, "ok")
 
 
 def test_what_is_wrong_is_named() -> None:
@@ -54,17 +54,17 @@ def test_what_is_wrong_is_named() -> None:
     health = {"caches": [{"healthy": False, "checks": checks, "days_left": None}]}
     failure = {"task": "Probe", "reason": "x"}
     row = cells(probe=health, pull={}, failure=failure)
-    assert row[2:] == ("client->cache tcp, client->DTR registration", "no", None, None, None, "failed at: Probe")
+    assert row[3:] == ("client->cache tcp, client->DTR registration", "no", None, None, None, "failed at: Probe")
 
 
 @pytest.mark.parametrize(("hit", "word"), [(True, "hit"), (None, "again")])
 def test_a_hit_is_only_told_when_it_was_seen(hit: bool | None, word: str) -> None:
     proof = {"cold": {"seconds": 1}, "warm": {"seconds": 2, "hit": hit}}
-    assert cells(pull={"pulls": PULLS, "proof": proof})[6] == f"miss in 1000 ms, {word} in 2000 ms"
+    assert cells(pull={"pulls": PULLS, "proof": proof})[7] == f"miss in 1000 ms, {word} in 2000 ms"
 
 
 def test_a_failed_pull_shows_nothing_pulled() -> None:
-    assert cells(pull={"pulls": [{"via_cache": False, "bytes": 1, "seconds": 1}]})[5] is None
+    assert cells(pull={"pulls": [{"via_cache": False, "bytes": 1, "seconds": 1}]})[6] is None
 
 
 def test_a_region_that_was_not_reached() -> None:

@@ -24,11 +24,11 @@ def cells(*hosts: HostFacts) -> list[tuple[t.Any, ...]]:
 
 
 def test_what_was_there_and_what_was_brought() -> None:
-    assert cells(host([None, None])) == [("region-asia", 2, "12.1 MB", "9.0 MB", "3.1 MB", 1.25, "ok")]
+    assert cells(host([None, None])) == [("h", "region-asia", 2, "12.1 MB", "9.0 MB", "3.1 MB", 1.25, "ok")]
 
 
 def test_a_cache_that_does_not_say_what_it_has() -> None:
-    assert cells(host([None], cached_bytes=None))[0][3] == "unknown"
+    assert cells(host([None], cached_bytes=None))[0][4] == "unknown"
 
 
 def test_failed_images_are_counted() -> None:
