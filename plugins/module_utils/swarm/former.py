@@ -18,6 +18,7 @@ from .compose import Port, ports
 from .live_cache import VENDOR_LABELS, LiveCache, live_cache, live_caches, node_labels_of
 from .model import Raw, Swarm
 from .plan import Plan, WantedStack, plan_label, plan_removal
+from .views import live_ports
 
 Command = list[str]
 
@@ -71,7 +72,9 @@ def with_former(made: Plan, swarm: Swarm, wanted: WantedStack) -> Plan:
             other_services=[*swarm.other_services, *swarm.services.values()],
         )
         service = cache_service(stack, former.services, swarm.configs, "")
-        nothing = WantedStack(stack, node_labels={}, configs=(), secrets=(), definition={}, service=service)
+        nothing = WantedStack(
+            stack, node_labels={}, configs=(), secrets=(), definition={}, service=service, host=wanted.host
+        )
         gone = plan_removal(past, nothing)
         made.steps.extend({**step, "stack": stack} for step in gone.steps)
         for side, addition in ((made.before, gone.before), (made.after, gone.after)):
@@ -103,22 +106,43 @@ def move(swarm: Swarm, wanted: WantedStack) -> Move | None:
     if not found or not declared:
         return None
     own = {port.published: port for port in ports(declared)}
+    begun = wanted.service in swarm.services
     result = Move([cache.full_name for cache, _service in found], [], [], [["service", "rm", wanted.full_name]])
     for cache, service in found:
         shared = [port for port in cache.ports if port.published in own]
-        if not shared:
-            continue
+        taken = _lost_ports(service, cache, own)
+        replicas = _replicas(service["Spec"])
         modes = {port.mode for port in shared} | {own[port.published].mode for port in shared}
-        replicas = ((service["Spec"].get("Mode") or {}).get("Replicated") or {}).get("Replicas")
         if modes == {"host"} and replicas is not None:
             result.hand_over.extend(_scale(cache, number) for number in reversed(range(replicas)))
-            result.undo.append(_scale(cache, replicas))
-        else:
+            result.undo.append(_scale(cache, _replicas_before(service, replicas, begun=begun)))
+        elif shared:
             given_up = [option for port in shared for option in ("--publish-rm", str(port.target))]
-            taken_back = [option for port in shared for option in ("--publish-add", _published(port))]
             result.release.append(_update(cache, *given_up))
+            taken = [*shared, *taken]
+        if taken:
+            taken_back = [option for port in taken for option in ("--publish-add", _published(port))]
             result.undo.append(_update(cache, *taken_back))
     return result
+
+
+def _replicas(spec: Raw) -> int | None:
+    """How many replicas a service has; None where it runs in another mode."""
+    replicas: int | None = ((spec.get("Mode") or {}).get("Replicated") or {}).get("Replicas")
+    return replicas
+
+
+def _replicas_before(service: Raw, replicas: int, *, begun: bool) -> int:
+    """How many replicas a service had before a run that was interrupted ended some of them."""
+    interrupted = begun or replicas == 0
+    return max(replicas, _replicas(service.get("PreviousSpec") or {}) or 0) if interrupted else replicas
+
+
+def _lost_ports(service: Raw, cache: LiveCache, own: t.Container[int]) -> list[Port]:
+    """The ports that such a run has taken from a service, of those that the new one is to have."""
+    given = {port.published for port in cache.ports}
+    before = live_ports(service.get("PreviousSpec") or {})
+    return [port for port in before if port.published in own and port.published not in given]
 
 
 def _outdated_labels(made: Plan, swarm: Swarm, wanted: WantedStack) -> set[str]:

@@ -8,9 +8,10 @@ import copy
 import typing as t
 
 import pytest
+from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.swarm.former import former_problems, move, with_former
 from ansible_collections.dtr.cache.plugins.module_utils.swarm.model import FormerStack, Swarm
-from ansible_collections.dtr.cache.plugins.module_utils.swarm.plan import plan
+from ansible_collections.dtr.cache.plugins.module_utils.swarm.plan import plan, plan_removal
 from ansible_collections.dtr.cache.tests.unit.support.hand_made import CONFIG, config, service, template
 from ansible_collections.dtr.cache.tests.unit.support.plans import DEFINITION, LIVE_SPEC, item, node, swarm, wanted
 
@@ -103,6 +104,41 @@ def test_what_was_begun_is_gone_on_with() -> None:
     assert ended.hand_over == []
     assert move(live(former=None), wanted()) is None
     assert move(live(former=OLD), wanted(definition={})) is None
+
+
+def test_what_an_interrupted_run_has_taken_is_given_back() -> None:
+    ended = service("old_registry", "old", replicas=0)
+    ended["PreviousSpec"] = {"Mode": {"Replicated": {"Replicas": 2}}, "EndpointSpec": ended["Spec"]["EndpointSpec"]}
+    found = move(live(LIVE_SPEC, former=ended), wanted())
+    assert found
+    assert found.undo[1:] == [command("service scale --detach old_registry=2")]
+    released = service("old_registry", "old", port=0)
+    ports = [{"PublishedPort": number, "TargetPort": 443, "PublishMode": "ingress"} for number in (443, 9443)]
+    released["PreviousSpec"] = {"EndpointSpec": {"Ports": [{**port, "Protocol": "tcp"} for port in ports]}}
+    found = move(live(former=released), wanted())
+    assert found
+    back = "published=443,target=443,protocol=tcp,mode=ingress"
+    assert found.undo[1:] == [command(f"service update --detach --publish-add {back} old_registry")]
+
+
+def test_replicas_that_somebody_took_away_long_ago_stay_away() -> None:
+    former = copy.deepcopy(OLD)
+    former["PreviousSpec"] = {"Mode": {"Replicated": {"Replicas": 5}}}
+    found = move(live(former=former), wanted())
+    assert found
+    assert found.undo[1:] == [command("service scale --detach old_registry=2")]
+
+
+def test_a_stack_that_became_another_cache_is_not_removed_with_this_one() -> None:
+    """Its name may still stand among the former ones when another region has taken it."""
+    found = live(LIVE_SPEC, former=OLD, configs=CONFIGS)
+    made = wanted(former_stacks=["old"], host="cache-europe.example.org")
+    with pytest.raises(Failure) as caught:
+        with_former(plan_removal(found, made), found, made)
+    assert caught.value.message == (
+        "Stack old is not removed: old_registry is the cache of https://cache-asia.example.org, and not of "
+        "cache-europe.example.org."
+    )
 
 
 def steps(found: Swarm, **changes: t.Any) -> list[tuple[str, str, str, str]]:

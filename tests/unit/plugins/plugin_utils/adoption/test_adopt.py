@@ -120,6 +120,7 @@ def _without_marks(value: t.Any) -> t.Any:
 @pytest.mark.parametrize(
     ("image", "label", "secret", "product"),
     [
+        (f"mirantis/dtr-content-cache@sha256:{'0' * 64}", "x", "x", "msr2"),
         ("mirantis/dtr-content-cache:2.8.2", "dtr.cache", "dtr.cert.pem", "msr2"),
         ("docker.io/docker/dtr-content-cache:2.6.5", "dtr.cache", "dtr.cert.pem", "dtr"),
         ("registry.example.org/copy/msr-content-cache:3.1.0", "msr.cache", "msr.cert.pem", "msr3"),
