@@ -236,7 +236,8 @@ move:
     - How the new service takes the place of those of O(former_stacks), as arguments of Docker's command. Empty where
       none is left.
     - A port in mode V(host) goes from one to the other replica by replica. A port of the routing mesh is taken from the
-      former service before the new one is deployed, since Swarm gives it to one service alone.
+      former service before the new one is deployed, since Swarm gives it to one service alone. So is a port in mode
+      V(host) that the new service has in the other mode, or of which the former service has a replica on each node.
   returned: success
   type: dict
   contains:

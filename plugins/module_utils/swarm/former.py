@@ -22,6 +22,10 @@ from .views import live_ports
 
 Command = list[str]
 
+HOST, INGRESS = "host", "ingress"
+# A constraint that no node meets: a service with a replica on each node cannot be scaled.
+_NOWHERE = "node.id==none"
+
 
 class Move(t.NamedTuple):
     """How the new service takes the place of the former ones.
@@ -51,7 +55,7 @@ def former_problems(
     problems = []
     for cache in caches.values():
         if not cache.is_of(host):
-            problems.append(f"{said}: it is the cache of {cache.url}, and not of {host}")
+            problems.append(f"{said}: it is the cache of {cache.url}, and not of {host}; leave it out")
         elif cache.ports and not cache.publishes(port):
             theirs = ", ".join(str(each.published) for each in cache.ports)
             problems.append(
@@ -110,16 +114,23 @@ def move(swarm: Swarm, wanted: WantedStack) -> Move | None:
     result = Move([cache.full_name for cache, _service in found], [], [], [["service", "rm", wanted.full_name]])
     for cache, service in found:
         shared = [port for port in cache.ports if port.published in own]
-        taken = _lost_ports(service, cache, own)
+        modes = {port.mode for port in shared}
         replicas = _replicas(service["Spec"])
-        modes = {port.mode for port in shared} | {own[port.published].mode for port in shared}
-        if modes == {"host"} and replicas is not None:
+        again = _begin_again(service, cache, begun=begun)
+        of_mesh = [port for port in shared if port.mode == INGRESS]
+        if modes == {HOST} and replicas is not None and all(own[port.published].mode == HOST for port in shared):
             result.hand_over.extend(_scale(cache, number) for number in reversed(range(replicas)))
-            result.undo.append(_scale(cache, _replicas_before(service, replicas, begun=begun)))
-        elif shared:
-            given_up = [option for port in shared for option in ("--publish-rm", str(port.target))]
+            result.undo.append(again)
+        elif HOST in modes:
+            # Swarm keeps the port of a node for a service that gives it up, as long as its replicas are there.
+            result.release.append(
+                _scale(cache, 0) if replicas is not None else _update(cache, "--constraint-add", _NOWHERE)
+            )
+            result.undo.append(again)
+        if of_mesh:
+            given_up = [option for port in of_mesh for option in ("--publish-rm", str(port.target))]
             result.release.append(_update(cache, *given_up))
-            taken = [*shared, *taken]
+        taken = [*of_mesh, *_lost_ports(service, cache, own)]
         if taken:
             taken_back = [option for port in taken for option in ("--publish-add", _published(port))]
             result.undo.append(_update(cache, *taken_back))
@@ -132,10 +143,13 @@ def _replicas(spec: Raw) -> int | None:
     return replicas
 
 
-def _replicas_before(service: Raw, replicas: int, *, begun: bool) -> int:
-    """How many replicas a service had before a run that was interrupted ended some of them."""
-    interrupted = begun or replicas == 0
-    return max(replicas, _replicas(service.get("PreviousSpec") or {}) or 0) if interrupted else replicas
+def _begin_again(service: Raw, cache: LiveCache, *, begun: bool) -> Command:
+    """What brings the replicas back, also those that a run which was interrupted has ended."""
+    replicas = _replicas(service["Spec"])
+    if replicas is None:
+        return _update(cache, "--constraint-rm", _NOWHERE)
+    before = _replicas(service.get("PreviousSpec") or {}) or 0
+    return _scale(cache, max(replicas, before) if begun or replicas == 0 else replicas)
 
 
 def _lost_ports(service: Raw, cache: LiveCache, own: t.Container[int]) -> list[Port]:

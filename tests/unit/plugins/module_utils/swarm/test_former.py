@@ -74,25 +74,49 @@ def test_ports_of_nodes_go_from_replica_to_replica() -> None:
     ]
 
 
-@pytest.mark.parametrize(("theirs", "ours"), [("ingress", "ingress"), ("ingress", "host"), ("host", "ingress")])
-def test_a_port_of_the_mesh_is_taken_first(theirs: str, ours: str) -> None:
+@pytest.mark.parametrize("ours", ["ingress", "host"])
+def test_a_port_of_the_mesh_is_taken_first(ours: str) -> None:
     definition = copy.deepcopy(DEFINITION)
     definition["services"]["cache"]["ports"][0]["mode"] = ours
-    found = move(live(former=service("old_registry", "old", mode=theirs)), wanted(definition=definition))
+    found = move(live(former=service("old_registry", "old", mode="ingress")), wanted(definition=definition))
     assert found
     assert found.release == [command("service update --detach --publish-rm 443 old_registry")]
     assert found.hand_over == []
-    back = f"published=443,target=443,protocol=tcp,mode={theirs}"
+    back = "published=443,target=443,protocol=tcp,mode=ingress"
     assert found.undo[1:] == [command(f"service update --detach --publish-add {back} old_registry")]
 
 
-def test_so_is_that_of_a_service_on_each_node() -> None:
-    former = copy.deepcopy(OLD)
-    former["Spec"]["Mode"] = {"Global": {}}
-    found = move(live(former=former), wanted())
+def test_replicas_end_first_where_that_is_the_only_way_to_the_port_of_a_node() -> None:
+    """Swarm keeps the port of a node for a service that gives it up."""
+    definition = copy.deepcopy(DEFINITION)
+    definition["services"]["cache"]["ports"][0]["mode"] = "ingress"
+    found = move(live(former=OLD), wanted(definition=definition))
     assert found
-    assert [each[:3] for each in found.release] == [["service", "update", "--detach"]]
+    assert (found.release, found.hand_over) == ([command("service scale --detach old_registry=0")], [])
+    assert found.undo[1:] == [command("service scale --detach old_registry=2")]
+    # Such a service cannot be scaled.
+    everywhere = copy.deepcopy(OLD)
+    everywhere["Spec"]["Mode"] = {"Global": {}}
+    found = move(live(former=everywhere), wanted())
+    assert found
+    assert found.release == [command("service update --detach --constraint-add node.id==none old_registry")]
     assert found.hand_over == []
+    assert found.undo[1:] == [command("service update --detach --constraint-rm node.id==none old_registry")]
+
+
+def test_both_kinds_of_ports_of_one_service() -> None:
+    former = service("old_registry", "old", mode="ingress", replicas=2)
+    metrics = {"PublishedPort": 5001, "TargetPort": 5001, "Protocol": "tcp", "PublishMode": "host"}
+    former["Spec"]["EndpointSpec"]["Ports"].append(metrics)
+    definition = copy.deepcopy(DEFINITION)
+    definition["services"]["cache"]["ports"].append({"mode": "host", "published": 5001, "target": 5001})
+    found = move(live(former=former), wanted(definition=definition))
+    assert found
+    assert found.release == [
+        command("service scale --detach old_registry=0"),
+        command("service update --detach --publish-rm 443 old_registry"),
+    ]
+    assert len(found.undo) == 3
 
 
 def test_what_was_begun_is_gone_on_with() -> None:
