@@ -15,10 +15,11 @@ description:
   - A change that somebody made by hand to the live service is found like any other difference. Compared are image,
     entrypoint and command, environment, ports and their modes, mounts, configs and secrets, C(stop_grace_period),
     C(logging), C(extra_hosts), C(dns), C(dns_search), C(labels), C(healthcheck), C(hostname), C(sysctls), C(ulimits),
-    C(cap_add), C(cap_drop), C(init), and of C(deploy) the mode, replicas, placement (constraints and replicas a node),
-    C(restart_policy), C(update_config), C(rollback_config), C(resources) and C(labels). A part of O(definition) that is
-    not named here is deployed, but not compared, and neither are labels that begin with C(com.docker.) and are not
-    declared, since UCP and MKE give services some of their own.
+    C(cap_add), C(cap_drop), C(init), C(networks), C(user), C(working_dir), C(read_only), C(stop_signal), C(tty),
+    C(stdin_open), and of C(deploy) the mode, C(endpoint_mode), replicas, placement (constraints, preferences and
+    replicas a node), C(restart_policy), C(update_config), C(rollback_config), C(resources) and C(labels). A part of
+    O(definition) that is not named here is deployed, but not compared, and neither are labels that begin with
+    C(com.docker.) and are not declared, since UCP and MKE give services some of their own.
   - The diff has the parts that differ, of a new service those that are not Docker's defaults, and with O(objects) what
     changes in C(config.yml) and in certificates. In a real run the task shows it as well, although other tasks do what
     it shows.
@@ -91,6 +92,12 @@ options:
     type: list
     elements: str
     default: []
+  host:
+    description:
+      - The public host name of the cache. What is removed is not the cache of another host, so that a wrong name, or
+        one that is another cache's by now, ends no pulls.
+    type: str
+    default: ""
   keep_versions:
     description:
       - How many superseded configs and secrets of each file of the deployment stay for a rollback.
@@ -229,7 +236,8 @@ move:
     - How the new service takes the place of those of O(former_stacks), as arguments of Docker's command. Empty where
       none is left.
     - A port in mode V(host) goes from one to the other replica by replica. A port of the routing mesh is taken from the
-      former service before the new one is deployed, since Swarm gives it to one service alone.
+      former service before the new one is deployed, since Swarm gives it to one service alone. So is a port in mode
+      V(host) that the new service has in the other mode, or of which the former service has a replica on each node.
   returned: success
   type: dict
   contains:
@@ -363,6 +371,7 @@ MODULE = EngineModule(
         },
         "config": {"type": "str", "no_log": True},
         "former_stacks": {"type": "list", "elements": "str", "default": []},
+        "host": {"type": "str", "default": ""},
         "keep_versions": {"type": "int", "default": 2},
         "preflight": {
             "type": "dict",

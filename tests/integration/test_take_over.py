@@ -10,10 +10,13 @@ import typing as t
 from pathlib import Path
 
 from dtr_standin.accounts import generated_name
+from labkit.topology import CONTROL_ADDRESS
 
 from . import hand_made
 from .conftest import Lab, Play, Run, until
 from .load import Load, summary
+from .registry.conftest import harness
+from .registry.served_image import CONTENT, IMAGE, push
 from .test_interruptions import killed
 
 ASIA, EUROPE = "cache-asia.lab.test", "cache-europe.lab.test"
@@ -132,31 +135,95 @@ def test_one_replica_under_names_of_its_own(lab: Lab, play: Play) -> None:
     assert names_of(lab, "configs") == ["dtr-cache_config.yml"]
 
 
+RENAMED: dict[str, t.Any] = {**KEEP, "dtr_cache_blob_ttl": "48h", "dtr_cache_stack_name": "europe"}
+MOVED_STACK = {**RENAMED, "dtr_cache_former_stack_names": ["dtr-cache"]}
+
+
 def test_one_replica_goes_to_another_stack_though_the_run_is_killed(lab: Lab, play: Play) -> None:
-    renamed: dict[str, t.Any] = {**KEEP, "dtr_cache_blob_ttl": "48h", "dtr_cache_stack_name": "europe"}
     sentence = "or let the deployment replace it with dtr_cache_former_stack_names: [dtr-cache]"
-    refused(play, lab, sentence, **renamed)
-    renamed["dtr_cache_former_stack_names"] = ["dtr-cache"]
+    refused(play, lab, sentence, **RENAMED)
 
     # What only the registry finds wrong: the former stack serves again.
     wrong: dict[str, t.Any] = {"dtr_cache_config_extra": {"health": {"storagedriver": {"interval": "often"}}}}
-    failed = play("dtr.cache.deploy", "--limit", "region-europe", **renamed, **wrong)
+    failed = play("dtr.cache.deploy", "--limit", "region-europe", **MOVED_STACK, **wrong)
     assert failed.code != 0
     assert "the former services (dtr-cache_registry) were brought back" in " ".join(failed.output.split())
     until(lambda: answers(EUROPE), "the former stack again")
     assert list(lab.snapshot()["europe-1"]["services"]) == ["dtr-cache_registry"]
 
-    killed(play, "dtr.cache.deploy", ("TASK [dtr.cache.stack : End a replica", 1.0), "-e", json.dumps(renamed))
-    moved = deploy(play, "europe", **renamed)
+    killed(play, "dtr.cache.deploy", ("TASK [dtr.cache.stack : End a replica", 1.0), "-e", json.dumps(MOVED_STACK))
+    moved = deploy(play, "europe", **MOVED_STACK)
     assert float(moved.regions()["region-europe"]["gap"].partition(" s")[0]) >= 0
-    assert deploy(play, "europe", "--check", **renamed).total("changed") == 0
+    assert deploy(play, "europe", "--check", **MOVED_STACK).total("changed") == 0
     after = lab.snapshot()["europe-1"]
     assert list(after["services"]) == ["europe_cache"]
     assert names_of(lab, "secrets") == [name.replace("dtr-cache", "europe") for name in OWN]
     assert after["labels"] == {"europe-1": {"dtr.cache": "true"}}
 
-    removed = play("dtr.cache.remove", "--limit", "region-europe", dtr_cache_confirm_removal="region-europe", **renamed)
-    assert removed.code == 0, removed.output
+
+PARIS: dict[str, t.Any] = {**RENAMED, "dtr_cache_name": "region-paris"}
+FORMER = {**PARIS, "dtr_cache_former_names": ["region-europe"]}
+
+
+def test_a_new_name_is_told_and_moves_the_accounts_alone(lab: Lab, play: Play) -> None:
+    before = lab.snapshot()
+    for playbook in ("dtr.cache.status", "dtr.cache.diagnose"):
+        told = play(playbook, "--limit", "region-europe", **PARIS)
+        assert told.code != 0
+        sentence = "DTR has this cache under the name region-europe as well, and 1 account is assigned to that."
+        assert sentence in " ".join(told.output.split()), told.output
+    done = deploy(play, "europe", **FORMER)
+    assert done.regions()["region-paris"]["changed"] == "re-registered, 1 account moved"
+    after = lab.snapshot()
+    assert after["europe-1"] == before["europe-1"]
+    (entry,) = after["registry"]["content_caches"]
+    assert (entry["name"], after["registry"]["settings"]) == ("region-paris", {"bob": entry["id"]})
+    healthy = play("dtr.cache.status", "--limit", "region-europe", **FORMER)
+    assert healthy.code == 0, healthy.output
+
+
+def test_another_dtr_where_a_certificate_takes_the_place_of_the_password(lab: Lab, play: Play, tmp_path: Path) -> None:
+    authority = harness.issue(tmp_path, "ca")
+    admin = harness.issue(tmp_path, "admin", authority)
+    with (
+        harness.docker_registry(tmp_path) as upstream,
+        harness.running(
+            tmp_path, upstream, accounts=5, ca=authority, client_ca=authority, listen=f"{CONTROL_ADDRESS}:8443"
+        ) as new,
+    ):
+        push(upstream, IMAGE, CONTENT)
+        there: dict[str, t.Any] = {
+            **PARIS,
+            "dtr_cache_registry_url": new.url,
+            "dtr_cache_registry_ca": authority.certificate_file.read_text(),
+            **dict.fromkeys(("dtr_cache_registry_username", "dtr_cache_registry_password"), ""),
+            "dtr_cache_registry_ca_fingerprint": "",
+            "dtr_cache_registry_client_cert": str(admin.certificate_file),
+            "dtr_cache_registry_client_key": admin.key_file.read_text(),
+        }
+        before = lab.snapshot()
+        lab.control.forget_requests()
+        announced = deploy(play, "europe", "--check", "--diff", **there)
+        assert lab.snapshot() == before
+        done = deploy(play, "europe", "--diff", "-vvvv", **there)
+        assert admin.key_file.read_text().splitlines()[1] not in done.output
+        assert announced.regions()["region-paris"]["changed"] == done.regions()["region-paris"]["changed"]
+        for run in (announced, done):
+            told = " ".join(run.output.split())
+            assert "region-paris was a cache of the DTR https://dtr.lab.test and is now one of" in told, told
+            assert "Its entry region-paris and the accounts that are assigned to it stay there." in told
+        # It has the accounts, and the image came through the cache; the old one was asked nothing.
+        state = new.control.state()
+        assert state["settings"] == {"bob": state["content_caches"][0]["id"]}
+        assert lab.control.requests()["counts"] == []
+        assert lab.snapshot()["registry"] == before["registry"]
+        assert deploy(play, "europe", **there).total("changed") == 0
+
+        removed = play(
+            "dtr.cache.remove", "--limit", "region-europe", dtr_cache_confirm_removal="region-paris", **there
+        )
+        assert removed.code == 0, removed.output
+        assert new.control.state() == {"content_caches": [], "settings": {}}
     after = lab.snapshot()["europe-1"]
     assert after == {"labels": {"europe-1": {}}, "configs": [], "secrets": [], "services": {}}
     lab.clean()

@@ -13,6 +13,8 @@ from .objects import is_of_collection
 
 # What the vendor's documents call it, and so what a stack without one gets.
 SERVICE = "cache"
+# The mode in which it runs; others are Global, and those of jobs.
+REPLICATED = "Replicated"
 
 
 def cache_service(
@@ -52,6 +54,13 @@ def stack_problems(
         return [
             f"dtr_cache_stack_name: service {stack}_{own} is no content cache (its image is {image_of_it}), and would "
             "be replaced by one; give this cache a stack of its own with dtr_cache_stack_name"
+        ]
+    mode = next(iter(services[own]["Spec"].get("Mode") or ()), REPLICATED) if own in services else REPLICATED
+    if mode != REPLICATED:
+        return [
+            f"dtr_cache_stack_name: service {stack}_{own} runs in the mode {mode.lower()}, and Swarm cannot change the "
+            "mode of a service. Give the cache another stack with dtr_cache_stack_name, and let it replace this one "
+            f"with dtr_cache_former_stack_names: [{stack}]"
         ]
     others = [name for name, service in sorted(services.items()) if name != own and publishes(service, port)]
     if not others:

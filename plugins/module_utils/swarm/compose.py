@@ -109,6 +109,12 @@ def image(reference: str, *, with_digest: bool) -> str:
     return f"{name}@{digest}" if digest and with_digest else name
 
 
+def repository(reference: str) -> str:
+    """An image's name without its tag and its digest."""
+    folder, slash, last = image(reference, with_digest=False).rpartition("/")
+    return f"{folder}{slash}{last.partition(':')[0]}" if reference else ""
+
+
 def words(value: str | t.Sequence[t.Any] | None) -> list[str]:
     """The words of a command, which may be given as a line for a shell."""
     if isinstance(value, str):
@@ -164,6 +170,13 @@ def mounts(stack: str, service: Raw, definition: Raw) -> list[Mount]:
         _long_mount(stack, volume if isinstance(volume, t.Mapping) else _short_mount(str(volume)), definition)
         for volume in service.get("volumes") or []
     ]
+
+
+def networks(stack: str, service: Raw, definition: Raw) -> list[str]:
+    """The networks of a service by the names that Docker knows them by."""
+    given = service.get("networks") or ["default"]
+    declared = {"networks": {"default": {}, **(definition.get("networks") or {})}}
+    return sorted(_swarm_name(stack, str(name), declared, "networks") for name in given)
 
 
 def restart_policy(service: Raw) -> dict[str, t.Any]:

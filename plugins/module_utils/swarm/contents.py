@@ -18,6 +18,7 @@ import typing as t
 from ..common.credentials import comparable
 from ..common.redaction import redacted
 from . import compose
+from .described_caches import config_file
 from .model import Raw, Swarm
 from .objects import CERTIFICATES_LABEL, CONFIG_FILE, CONTENT_LABEL
 
@@ -68,6 +69,9 @@ def file_diffs(
         before = _live_names(live["Spec"]) if live else {}
         for file, after_name in sorted(_wanted_names(stack, service, definition).items()):
             before_name = before.get(file, "")
+            if live and file == CONFIG_FILE and not before_name:
+                # By hand it may be called anything.
+                before_name = config_file(live, swarm).name
             wanted = objects.get(after_name)
             if wanted and before_name != after_name:
                 texts = _texts(file, _object(swarm, before_name), wanted)

@@ -11,6 +11,7 @@ from ..common.credentials import HIDDEN, blanked, is_credential
 from ..common.redaction import redacted
 from .compose import config_place, image
 from .live_cache import CONFIG_NAME, config_of, is_content_cache, stack_and_name
+from .masking import without_credentials
 from .model import Moment, Raw, Swarm
 from .objects import STACK_LABEL
 from .plan import IMAGE_LABEL
@@ -22,8 +23,6 @@ _SECRETS_FOLDER = "/run/secrets/"
 
 # Where a config.yml is, and whether anybody can read it.
 CONFIG, SECRET, UNKNOWN = "config", "secret", "unknown"
-# Parts of a view that are words of a command, or hold some.
-_COMMANDS = ("entrypoint", "command", "healthcheck")
 _UNREADABLE = {
     CONFIG: "it is not there any more, or is no YAML",
     SECRET: "it is a Docker secret, which nobody can read",
@@ -114,7 +113,7 @@ def _with_text_keys(value: t.Any) -> t.Any:
 def _described(service: Raw, swarm: Swarm, moment: Moment) -> dict[str, t.Any]:
     spec = service["Spec"]
     container = spec["TaskTemplate"]["ContainerSpec"]
-    view = live_service(spec)
+    view = live_service(spec, networks=swarm.network_names)
     file = config_file(service, swarm)
     stack, name = stack_and_name(service)
     constraints = view.get("constraints", [])
@@ -155,8 +154,11 @@ def _declared_image(spec: Raw) -> str:
     """The image as it was declared: Docker adds the digest to the one that runs."""
     live = str(spec["TaskTemplate"]["ContainerSpec"]["Image"])
     noted = str((spec.get("Labels") or {}).get(IMAGE_LABEL) or "")
-    same = noted and image(noted, with_digest=False) == image(live, with_digest=False)
-    return noted if same else live.partition("@")[0]
+    if noted and image(noted, with_digest=False) == image(live, with_digest=False):
+        return noted
+    name = live.partition("@")[0]
+    # Without a tag, the digest is all that says which image it is.
+    return name if ":" in name.rpartition("/")[2] else live
 
 
 def _mount(mount: Raw) -> dict[str, t.Any]:
@@ -176,27 +178,9 @@ def _mount(mount: Raw) -> dict[str, t.Any]:
 
 def _may_carry_credentials(option: tuple[str, str]) -> bool:
     key, value = option
-    return is_credential((key,), value) or _is_redacted(value)
+    return is_credential((key,), value) or redacted(value) != value
 
 
 def _comparable(view: View) -> View:
     """What is compared as it is. The rest has parts of its own."""
-    return {
-        key: value if key in ("configs", "secrets") else _without_credentials((key,), value)
-        for key, value in view.items()
-        if key not in ("environment", "mounts")
-    }
-
-
-def _without_credentials(path: tuple[str, ...], value: t.Any) -> t.Any:
-    """The value with a word in the place of what is a credential by its name, or looks like one in a command."""
-    if isinstance(value, dict):
-        return {key: _without_credentials((*path, str(key)), item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_credentials(path, item) for item in value]
-    is_hidden = is_credential(path, value) or (isinstance(value, str) and path[0] in _COMMANDS and _is_redacted(value))
-    return HIDDEN if is_hidden else value
-
-
-def _is_redacted(text: str) -> bool:
-    return redacted(text) != text
+    return without_credentials({key: value for key, value in view.items() if key not in ("environment", "mounts")})

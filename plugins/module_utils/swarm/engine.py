@@ -124,19 +124,17 @@ class Engine:
             else:
                 others.append(service)
         with self._explained():
+            networks = list(self._client.networks())
             return Swarm(
                 nodes=by_host_name(self._client.nodes()),
                 services=by_stack[stack],
                 other_services=others,
                 configs=self.configs(),
                 secrets={secret["Spec"]["Name"]: secret for secret in self._client.secrets()},
-                networks=self._networks_of(stack),
-                former={name: FormerStack(by_stack[name], self._networks_of(name)) for name in former},
+                networks=_of_stack(networks, stack),
+                former={name: FormerStack(by_stack[name], _of_stack(networks, name)) for name in former},
+                network_names={network["Id"]: network["Name"] for network in networks},
             )
-
-    def _networks_of(self, stack: str) -> dict[str, dict[str, t.Any]]:
-        found = self._client.networks(filters={"label": f"{NAMESPACE_LABEL}={stack}"})
-        return {network["Name"]: network for network in found}
 
     def configs(self) -> dict[str, dict[str, t.Any]]:
         """The Docker configs of the whole Swarm by name, with their content."""
@@ -320,6 +318,11 @@ def _causes(error: BaseException | None) -> t.Iterator[BaseException]:
 
 def _is_time_out(error: BaseException) -> bool:
     return any(isinstance(each, TIME_OUTS) or type(each).__name__ == "ReadTimeoutError" for each in _causes(error))
+
+
+def _of_stack(networks: t.Iterable[dict[str, t.Any]], stack: str) -> dict[str, dict[str, t.Any]]:
+    """The networks of a stack by their names."""
+    return {each["Name"]: each for each in networks if (each.get("Labels") or {}).get(NAMESPACE_LABEL) == stack}
 
 
 class _TlsConfig(_SdkTlsConfig):

@@ -19,19 +19,30 @@ View = dict[str, t.Any]
 _OF_DOCKER = "com.docker.stack."
 # What UCP and MKE write to services by themselves, besides what is declared.
 _OF_PLATFORM = "com.docker."
+# Other keys of a compose service, and what the Engine calls them.
+_PLAIN = {
+    "user": "User",
+    "working_dir": "Dir",
+    "stop_signal": "StopSignal",
+    "read_only": "ReadOnly",
+    "tty": "TTY",
+    "stdin_open": "OpenStdin",
+}
+_ENDPOINT_MODE = "vip"
 _TIMES = ("interval", "timeout", "start_period", "start_interval")
 
 
 def wanted_extras(service: Raw) -> View:
     """These keys as a stack's definition declares them for a service."""
     add, drop = _capabilities(service.get("cap_add")), _capabilities(service.get("cap_drop"))
+    deploy = service.get("deploy") or {}
     return {
         "logging": _logging(service.get("logging") or {}, "driver", "options"),
         "extra_hosts": sorted(_hosts(service.get("extra_hosts") or [])),
         "dns": _listed(service.get("dns")),
         "dns_search": _listed(service.get("dns_search")),
         "labels": _pairs(service.get("labels")),
-        "service_labels": _pairs((service.get("deploy") or {}).get("labels")),
+        "service_labels": _pairs(deploy.get("labels")),
         "healthcheck": _wanted_healthcheck(service.get("healthcheck") or {}),
         "hostname": service.get("hostname"),
         "sysctls": _pairs(service.get("sysctls")),
@@ -39,6 +50,11 @@ def wanted_extras(service: Raw) -> View:
         "cap_add": sorted(add),
         "cap_drop": sorted(drop - add),
         "init": service.get("init"),
+        **{key: service.get(key) or None for key in _PLAIN},
+        "endpoint_mode": _beyond(deploy.get("endpoint_mode"), _ENDPOINT_MODE),
+        "placement_preferences": [
+            str(each.get("spread")) for each in (deploy.get("placement") or {}).get("preferences") or []
+        ],
     }
 
 
@@ -61,6 +77,12 @@ def live_extras(spec: Raw) -> View:
         "cap_add": sorted(container.get("CapabilityAdd") or []),
         "cap_drop": sorted(container.get("CapabilityDrop") or []),
         "init": container.get("Init"),
+        **{key: container.get(name) or None for key, name in _PLAIN.items()},
+        "endpoint_mode": _beyond((spec.get("EndpointSpec") or {}).get("Mode"), _ENDPOINT_MODE),
+        "placement_preferences": [
+            str((each.get("Spread") or {}).get("SpreadDescriptor"))
+            for each in (task.get("Placement") or {}).get("Preferences") or []
+        ],
     }
 
 
@@ -78,6 +100,10 @@ def without_labels_of_the_platform(live: View, wanted: View) -> View:
         if kept:
             found[kind] = kept
     return found
+
+
+def _beyond(value: t.Any, default: str) -> t.Any:
+    return None if value == default else value
 
 
 def _logging(given: Raw, driver: str, options: str) -> View:

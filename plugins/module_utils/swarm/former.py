@@ -18,8 +18,13 @@ from .compose import Port, ports
 from .live_cache import VENDOR_LABELS, LiveCache, live_cache, live_caches, node_labels_of
 from .model import Raw, Swarm
 from .plan import Plan, WantedStack, plan_label, plan_removal
+from .views import live_ports
 
 Command = list[str]
+
+HOST, INGRESS = "host", "ingress"
+# A constraint that no node meets: a service with a replica on each node cannot be scaled.
+_NOWHERE = "node.id==none"
 
 
 class Move(t.NamedTuple):
@@ -50,7 +55,7 @@ def former_problems(
     problems = []
     for cache in caches.values():
         if not cache.is_of(host):
-            problems.append(f"{said}: it is the cache of {cache.url}, and not of {host}")
+            problems.append(f"{said}: it is the cache of {cache.url}, and not of {host}; leave it out")
         elif cache.ports and not cache.publishes(port):
             theirs = ", ".join(str(each.published) for each in cache.ports)
             problems.append(
@@ -71,7 +76,9 @@ def with_former(made: Plan, swarm: Swarm, wanted: WantedStack) -> Plan:
             other_services=[*swarm.other_services, *swarm.services.values()],
         )
         service = cache_service(stack, former.services, swarm.configs, "")
-        nothing = WantedStack(stack, node_labels={}, configs=(), secrets=(), definition={}, service=service)
+        nothing = WantedStack(
+            stack, node_labels={}, configs=(), secrets=(), definition={}, service=service, host=wanted.host
+        )
         gone = plan_removal(past, nothing)
         made.steps.extend({**step, "stack": stack} for step in gone.steps)
         for side, addition in ((made.before, gone.before), (made.after, gone.after)):
@@ -103,22 +110,53 @@ def move(swarm: Swarm, wanted: WantedStack) -> Move | None:
     if not found or not declared:
         return None
     own = {port.published: port for port in ports(declared)}
+    begun = wanted.service in swarm.services
     result = Move([cache.full_name for cache, _service in found], [], [], [["service", "rm", wanted.full_name]])
     for cache, service in found:
         shared = [port for port in cache.ports if port.published in own]
-        if not shared:
-            continue
-        modes = {port.mode for port in shared} | {own[port.published].mode for port in shared}
-        replicas = ((service["Spec"].get("Mode") or {}).get("Replicated") or {}).get("Replicas")
-        if modes == {"host"} and replicas is not None:
+        modes = {port.mode for port in shared}
+        replicas = _replicas(service["Spec"])
+        again = _begin_again(service, cache, begun=begun)
+        of_mesh = [port for port in shared if port.mode == INGRESS]
+        if modes == {HOST} and replicas is not None and all(own[port.published].mode == HOST for port in shared):
             result.hand_over.extend(_scale(cache, number) for number in reversed(range(replicas)))
-            result.undo.append(_scale(cache, replicas))
-        else:
-            given_up = [option for port in shared for option in ("--publish-rm", str(port.target))]
-            taken_back = [option for port in shared for option in ("--publish-add", _published(port))]
+            result.undo.append(again)
+        elif HOST in modes:
+            # Swarm keeps the port of a node for a service that gives it up, as long as its replicas are there.
+            result.release.append(
+                _scale(cache, 0) if replicas is not None else _update(cache, "--constraint-add", _NOWHERE)
+            )
+            result.undo.append(again)
+        if of_mesh:
+            given_up = [option for port in of_mesh for option in ("--publish-rm", str(port.target))]
             result.release.append(_update(cache, *given_up))
+        taken = [*of_mesh, *_lost_ports(service, cache, own)]
+        if taken:
+            taken_back = [option for port in taken for option in ("--publish-add", _published(port))]
             result.undo.append(_update(cache, *taken_back))
     return result
+
+
+def _replicas(spec: Raw) -> int | None:
+    """How many replicas a service has; None where it runs in another mode."""
+    replicas: int | None = ((spec.get("Mode") or {}).get("Replicated") or {}).get("Replicas")
+    return replicas
+
+
+def _begin_again(service: Raw, cache: LiveCache, *, begun: bool) -> Command:
+    """What brings the replicas back, also those that a run which was interrupted has ended."""
+    replicas = _replicas(service["Spec"])
+    if replicas is None:
+        return _update(cache, "--constraint-rm", _NOWHERE)
+    before = _replicas(service.get("PreviousSpec") or {}) or 0
+    return _scale(cache, max(replicas, before) if begun or replicas == 0 else replicas)
+
+
+def _lost_ports(service: Raw, cache: LiveCache, own: t.Container[int]) -> list[Port]:
+    """The ports that such a run has taken from a service, of those that the new one is to have."""
+    given = {port.published for port in cache.ports}
+    before = live_ports(service.get("PreviousSpec") or {})
+    return [port for port in before if port.published in own and port.published not in given]
 
 
 def _outdated_labels(made: Plan, swarm: Swarm, wanted: WantedStack) -> set[str]:

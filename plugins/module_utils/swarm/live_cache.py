@@ -16,7 +16,7 @@ import re
 import typing as t
 
 from ..common.urls import canonical_server
-from .compose import Port, config_place
+from .compose import Port, config_place, repository
 from .compose import image as shown_image
 from .model import NAMESPACE_LABEL, Raw
 from .views import live_ports
@@ -99,8 +99,8 @@ def live_caches(services: t.Iterable[Raw], configs: t.Mapping[str, Raw], image: 
 def is_content_cache(service: Raw, configs: t.Mapping[str, Raw], image: str = "") -> bool:
     """Whether a service is a content cache."""
     container = _container(service)
-    repository = _repository(container.get("Image") or "")
-    if repository.rpartition("/")[2] in IMAGE_NAMES or (image and repository == _repository(image)):
+    name = repository(container.get("Image") or "")
+    if name.rpartition("/")[2] in IMAGE_NAMES or (image and name == repository(image)):
         return True
     if _is_downstream(config_of(service, configs)):
         return True
@@ -196,15 +196,6 @@ def _container(service: Raw) -> Raw:
 
 def _command(container: Raw) -> list[str]:
     return [*(container.get("Command") or []), *(container.get("Args") or [])]
-
-
-def _repository(image: str) -> str:
-    """An image's name without its tag."""
-    if not image:
-        return ""
-    name = shown_image(image, with_digest=False)
-    folder, slash, last = name.rpartition("/")
-    return f"{folder}{slash}{last.partition(':')[0]}"
 
 
 def _host_of(url: str) -> str:

@@ -35,6 +35,7 @@ class Swarm:
     networks: dict[str, dict[str, t.Any]]  # of one stack, by name
     tasks: t.Sequence[Raw] = ()  # of one stack, also those that have ended, as far as Swarm remembers them
     former: t.Mapping[str, FormerStack] = dataclasses.field(default_factory=dict)  # by the stack's name
+    network_names: t.Mapping[str, str] | None = None  # of all networks, by id; None where nobody has asked
 
 
 @dataclasses.dataclass(frozen=True)

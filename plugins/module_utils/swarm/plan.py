@@ -10,7 +10,8 @@ import typing as t
 
 from ..common.failure import Failure
 from .cache_service import SERVICE, is_ours
-from .live_cache import is_content_cache
+from .live_cache import is_content_cache, live_cache
+from .masking import comparable_sides
 from .model import Raw, Swarm
 from .objects import HandMade, hand_made_objects, superseded, used_by_others, used_objects
 from .views import View, different, live_service, shown_sides, two_views
@@ -24,7 +25,8 @@ class WantedStack:
     """What should be there: node labels by host name, names of configs and secrets, and the stack's definition.
 
     C(keep_versions) is how many superseded objects of each file stay for a rollback, C(service) the name of the
-    service that is the cache, and C(former_stacks) the names of stacks that were this cache before.
+    service that is the cache, and C(former_stacks) the names of stacks that were this cache before. C(host) is its
+    public host name, by which a removal tells it from another cache.
     """
 
     name: str
@@ -35,6 +37,7 @@ class WantedStack:
     keep_versions: int = 2
     service: str = SERVICE
     former_stacks: t.Sequence[str] = ()
+    host: str = ""
 
     @property
     def full_name(self) -> str:
@@ -93,7 +96,7 @@ def plan(swarm: Swarm, wanted: WantedStack) -> Plan:
     files: set[str] = set()
     for name, service in (wanted.definition.get("services") or {}).items():
         live = swarm.services.get(name)
-        before, after = two_views(wanted.name, name, live, wanted.definition)
+        before, after = two_views(wanted.name, name, live, wanted.definition, swarm.network_names)
         files |= {place.rpartition("/")[2] for kind in ("configs", "secrets") for place in after.get(kind) or {}}
         differs = _plan_service(result, f"{wanted.name}_{name}", before, after)
         if live and differs and not is_ours(wanted.name, live):
@@ -114,7 +117,8 @@ def plan_removal(swarm: Swarm, wanted: WantedStack) -> Plan:
     """The steps after which nothing of a stack is left: services, networks, configs, secrets, labels of its nodes.
 
     Raises:
-        Failure: C(OTHER_SERVICES) when the stack has services that are no content caches.
+        Failure: C(OTHER_SERVICES) when the stack has services that are no content caches, C(OTHER_CACHE) when it is the
+            cache of another host.
     """
     result = Plan()
     others = [
@@ -128,6 +132,7 @@ def plan_removal(swarm: Swarm, wanted: WantedStack) -> Plan:
             f"Stack {wanted.name} is not removed, as it also has what is no content cache: {', '.join(others)}.",
             hint=f"Remove the cache's service alone with: docker service rm {wanted.name}_{wanted.service}",
         )
+    _refuse_other_caches(swarm, wanted)
     for name, live in swarm.services.items():
         _plan_service(result, f"{wanted.name}_{name}", live_service(live["Spec"]), None)
     for name in sorted(swarm.networks):
@@ -140,6 +145,19 @@ def plan_removal(swarm: Swarm, wanted: WantedStack) -> Plan:
             if node in swarm.nodes and label in own_labels:
                 plan_label(result, swarm, node, label, None)
     return result
+
+
+def _refuse_other_caches(swarm: Swarm, wanted: WantedStack) -> None:
+    """A name that is wrong, or is another cache's by now, must not end that one's pulls."""
+    caches = [live_cache(service, swarm.configs) for _name, service in sorted(swarm.services.items())]
+    others = [f"{cache.full_name} is the cache of {cache.url}" for cache in caches if not cache.is_of(wanted.host)]
+    if others:
+        raise Failure(
+            "OTHER_CACHE",
+            f"Stack {wanted.name} is not removed: {'; '.join(others)}, and not of {wanted.host}.",
+            hint="Check dtr_cache_host, dtr_cache_stack_name and dtr_cache_former_stack_names. To remove the stack all "
+            f"the same: docker stack rm {wanted.name}",
+        )
 
 
 def _plan_superseded(
@@ -201,7 +219,7 @@ def _plan_service(result: Plan, name: str, before: View | None, after: View | No
     action = "update" if before and after else "create" if after else "remove"
     detail = ", ".join(differing) if action == "update" else ""
     result.steps.append({"kind": "service", "action": action, "name": name, "detail": detail})
-    sides = shown_sides(before or None, after or None)
+    sides = comparable_sides(*shown_sides(before or None, after or None))
     for side, view, shown in zip((result.before, result.after), (before, after), sides):
         side.setdefault("services", {})[name] = shown if view else "absent"
     return True

@@ -240,14 +240,14 @@ def _stalled(name: str, moment: Moment) -> Judgement | None:
 def _without_node(
     name: str, service: Raw, current: t.Sequence[Raw], tasks: t.Sequence[Raw], moment: Moment
 ) -> Judgement | None:
-    """No node can take a replica. One that an ending replica still occupies will be free in a moment."""
+    """No node can take a replica. One that an ending replica still occupies, of a former service too, will be free."""
     homeless = [task for task in current if "no suitable node" in task["Status"].get("Err", "") and is_to_run(task)]
     if not homeless:
         return None
     ending = [
         task
-        for task in tasks
-        if task["DesiredState"] == "shutdown" and task["Status"]["State"] not in ENDED and is_ready(task, moment)
+        for task in (*tasks, *(task for _former, theirs in moment.former for task in theirs))
+        if not is_to_run(task) and task["Status"]["State"] not in ENDED and is_ready(task, moment)
     ]
     if ending:
         return Judgement(None, f"service {name}: the replica on {node_name(ending[0], moment)} finishes its requests")

@@ -18,6 +18,7 @@ from .extras import live_extras, wanted_extras, without_labels_of_the_platform
 from .model import Raw
 
 View = dict[str, t.Any]
+Networks = t.Optional[t.Mapping[str, str]]
 
 # What the Engine does where nothing is said.
 SECOND = 10**9
@@ -75,10 +76,15 @@ def _wanted_view(stack: str, service: Raw, definition: Raw) -> View:
     )
 
 
-def live_service(spec: Raw, *, with_digest: bool = False) -> View:
+def live_service(spec: Raw, *, with_digest: bool = False, networks: Networks = None) -> View:
     """The view of a service as the Engine reports it (C(ServiceSpec) of the Engine API).
 
     An image's digest, which Docker adds to what was declared, belongs to it only for who declares one.
+
+    Args:
+        spec: The service.
+        with_digest: Whether the image's digest counts.
+        networks: The names of networks by their ids; without, those of the service do not count.
     """
     task = spec["TaskTemplate"]
     container = task["ContainerSpec"]
@@ -112,6 +118,7 @@ def live_service(spec: Raw, *, with_digest: bool = False) -> View:
         rollback_config=_live_update(spec.get("RollbackConfig") or {}),
         limits=_live_resources(resources.get("Limits") or {}),
         reservations=_live_resources(resources.get("Reservations") or {}),
+        networks=_live_networks(spec, networks),
         **live_extras(spec),
     )
 
@@ -128,12 +135,14 @@ def undeclared_parts(stack: str, name: str, live: Raw, definition: Raw) -> list[
     return different(before, wanted)
 
 
-def two_views(stack: str, name: str, live: Raw | None, definition: Raw) -> tuple[View, View]:
-    """A service as it is (empty when it is not there) and as it is declared."""
+def two_views(stack: str, name: str, live: Raw | None, definition: Raw, networks: Networks = None) -> tuple[View, View]:
+    """A service as it is (empty when it is not there) and as it is declared; C(networks) as in C(live_service)."""
     wanted = wanted_service(stack, name, definition)
     if live is None:
         return {}, wanted
-    view = live_service(live["Spec"], with_digest="@" in wanted.get("image", ""))
+    if networks is not None:
+        wanted["networks"] = compose.networks(stack, definition["services"][name], definition)
+    view = live_service(live["Spec"], with_digest="@" in wanted.get("image", ""), networks=networks)
     view = without_labels_of_the_platform(view, wanted)
     if "image" not in wanted:
         del view["image"]
@@ -265,6 +274,13 @@ def _live_port(port: Raw) -> compose.Port:
 def _live_file(item: Raw, name: str) -> compose.FileReference:
     file = item["File"]
     return compose.FileReference(item[name], file["UID"], file["GID"], file["Mode"])
+
+
+def _live_networks(spec: Raw, networks: Networks) -> list[str]:
+    if networks is None:
+        return []
+    attached = spec["TaskTemplate"].get("Networks") or spec.get("Networks") or []
+    return sorted(networks.get(each["Target"], str(each["Target"])) for each in attached)
 
 
 def _live_mount(mount: Raw) -> compose.Mount:

@@ -13,6 +13,7 @@ import typing as t
 
 from ...module_utils.common.failure import Failure
 from ...module_utils.dtr.model import ContentCache
+from ...module_utils.swarm.compose import networks
 from ...module_utils.swarm.views import View, wanted_service
 from ..deployment.definition import registry_config, stack_definition, swarm_objects
 from ..settings.model import CACHE, SWARM, Settings
@@ -181,7 +182,7 @@ def _filled(value: t.Any) -> t.Any:
 def _changes(live: Live, settings: Settings) -> list[str]:
     """What of the service and of C(config.yml) is not as a deployment makes it."""
     before = {key: value for key, value in live["view"].items() if key != "image"}
-    after = _wanted(settings)
+    after = _wanted(settings, with_networks="networks" in before)
     changes = []
     for key in sorted({*before, *after} - {"image", "environment", "mounts"}):
         old, new = before.get(key), after.get(key)
@@ -196,10 +197,12 @@ def _changes(live: Live, settings: Settings) -> list[str]:
     return [*changes, *([f"config.yml: {', '.join(keys)}"] if keys else [])]
 
 
-def _wanted(settings: Settings) -> View:
+def _wanted(settings: Settings, *, with_networks: bool = False) -> View:
     """The service as a deployment makes it."""
     definition = stack_definition(settings, swarm_objects(settings, "DTR's CA"))
-    return wanted_service(settings.stack_name, "cache", definition)
+    view = wanted_service(settings.stack_name, "cache", definition)
+    attached = networks(settings.stack_name, definition["services"]["cache"], definition) if with_networks else []
+    return {**view, **({"networks": attached} if attached else {})}
 
 
 def _difference(old: t.Any, new: t.Any) -> str:

@@ -10,6 +10,7 @@ import typing as t
 
 import yaml
 
+from ...module_utils.common.redaction import printable
 from ..settings.reader import PREFIX
 from .draft import Draft, Vaulted
 
@@ -58,7 +59,7 @@ def document(draft: Draft, about: t.Sequence[str]) -> str:
         if name in draft.values:
             lines += _dumped({PREFIX + name: _marked(draft.values[name])}).splitlines()
         else:
-            lines += [f"# {PREFIX}{name}: {draft.asked[name]}"]
+            lines += [f"# {PREFIX}{name}: {printable(draft.asked[name])}"]
     return "\n".join(lines) + "\n"
 
 
@@ -88,6 +89,8 @@ def _marked(value: t.Any) -> t.Any:
 
 
 def _comment(sentence: str) -> list[str]:
+    """The lines of a comment. Names in it are whatever somebody chose, and YAML takes no control characters."""
+    sentence = printable(sentence)
     indent = "  " if sentence.startswith("- ") else ""
     if not sentence:
         return ["#"]

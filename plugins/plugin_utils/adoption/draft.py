@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ...module_utils.common.redaction import printable
 from ..settings.reader import PREFIX
 
 Live = t.Mapping[str, t.Any]
@@ -56,8 +57,9 @@ class Draft:
 
     def note(self, sentence: str) -> None:
         """Something of the cache that no variable keeps, or that the user should know."""
-        if sentence not in self.notes:
-            self.notes.append(sentence)
+        shown = printable(sentence)
+        if shown not in self.notes:
+            self.notes.append(shown)
 
     def ordered(self) -> list[str]:
         """All names that the file has, in the order of the vocabulary."""

@@ -9,7 +9,7 @@ import typing as t
 from decimal import Decimal
 
 from ...module_utils.common.credentials import HIDDEN
-from ...module_utils.swarm.compose import BYTES, image
+from ...module_utils.swarm.compose import BYTES, repository
 from ...module_utils.swarm.live_cache import downstream_options
 from ...module_utils.swarm.views import wanted_service
 from ..settings.presets import PRODUCTS, VERSIONS
@@ -33,13 +33,13 @@ def product_of(live: Live) -> str:
     files = {str(path).rpartition("/")[2] for path in cas} if isinstance(cas, list) else set()
     files |= set(live["view"].get("secrets", {}))
     labels = {constraint.partition("==")[0].strip() for constraint in live["constraints"]}
-    repository = image(live["image"], with_digest=False).rpartition(":")[0]
+    running = repository(live["image"])
     documented = {(versions.product, versions.repository) for versions in VERSIONS}
     left = dict(PRODUCTS)
     for is_so in (
         lambda product: product.ca_secret in files,
         lambda product: _ON_A_LABEL + product.node_label in labels,
-        lambda product: (product.name, repository) in documented,
+        lambda product: (product.name, running) in documented,
         lambda product: product.stack_name == live["stack"],
     ):
         left = {name: product for name, product in left.items() if is_so(product)} or left
@@ -84,6 +84,10 @@ def _describe_nodes(draft: Draft, live: Live) -> None:
         draft.ask("nodes", "[worker-1]", f"No node of the Swarm meets its placement ({shown}), and no replica runs.")
     if live["replicas"] is None:
         draft.set("replicas", max(1, len(nodes)), "It runs one replica on each node that its placement allows.")
+        draft.note(
+            "its service has the mode global, which Swarm cannot change; a deployment replaces it where "
+            f"dtr_cache_stack_name names another stack, and dtr_cache_former_stack_names is [{live['stack']}]"
+        )
     elif live["replicas"] == 0:
         draft.ask("replicas", "1", "It is scaled to no replica. The number of nodes is the default.")
     else:

@@ -48,6 +48,8 @@ def _collisions_of_two(own: Region, other: Region, needs: t.Collection[str]) -> 
         found.append(one_stack(own.host, other.host, own.stack_name, own.swarm))
     if same_dtr and not same_name and "registration" in needs:
         found += former_name_problems(own, other)
+    if "swarm" in needs:
+        found += former_stack_problems(own, other)
     if _same(own.address, other.address) and "swarm" in needs:
         found.append(
             f"dtr_cache_host: hosts {own.host} and {other.host} both have their cache at {own.address}; give one of "
@@ -81,6 +83,26 @@ def former_name_problems(own: Region, other: Region) -> list[str]:
                 f"dtr_cache_former_names: {owner.name} is a former name of host {heir.host} and the cache of host "
                 f"{owner.host} (dtr_cache_name), whose accounts {heir.host} would take; leave it out, or take "
                 f"{owner.host} out of the group"
+            )
+    return found
+
+
+def former_stack_problems(own: Region, other: Region) -> list[str]:
+    """Stacks of one of two regions that the other would replace, or remove, as its own earlier ones."""
+    if not _same(own.swarm, other.swarm):
+        return []
+    found = [
+        f"dtr_cache_former_stack_names: hosts {own.host} and {other.host} both name stack {name} of the same Swarm "
+        f"({own.swarm}) as a former one, and it was the cache of one of them only; name it there"
+        for name in own.former_stack_names
+        if name in other.former_stack_names
+    ]
+    for heir, owner in ((own, other), (other, own)):
+        if owner.stack_name in heir.former_stack_names:
+            found.append(
+                f"dtr_cache_former_stack_names: {owner.stack_name} is a former stack of host {heir.host} and the stack "
+                f"of host {owner.host} (dtr_cache_stack_name) in the same Swarm ({own.swarm}), which {heir.host} would "
+                f"remove; leave it out, or take {owner.host} out of the group"
             )
     return found
 

@@ -10,7 +10,7 @@ import typing as t
 from ..settings.model import Settings
 from ..settings.public import authority_file
 from ..settings.region import Region
-from .collisions import former_name_problems
+from .collisions import former_name_problems, former_stack_problems
 
 
 class Undoing(t.NamedTuple):
@@ -39,7 +39,11 @@ def undoing(
         groups: The inventory's groups with their hosts.
     """
     others = [region for region in regions if region.host != own.host and region.name != own.name]
-    problems = [problem for other in others for problem in former_name_problems(own, other)]
+    problems = [
+        problem
+        for other in others
+        for problem in (*former_name_problems(own, other), *former_stack_problems(own, other))
+    ]
     hosts: dict[str, list[str]] = {}
     for name, given in (("firewall_hosts", settings.firewall_hosts), ("client_hosts", settings.client_hosts)):
         hosts[name] = _hosts(given, groups)

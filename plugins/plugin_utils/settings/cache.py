@@ -78,7 +78,7 @@ def read_configuration(
         "blob_ttl": reader.value("blob_ttl", _blob_ttl, ""),
         "upstreams": tuple(upstreams),
         "upstream_cas": read_authorities(reader, "upstream_cas", needs, now),
-        "http_secret": _read_http_secret(reader, address["name"], private_key),
+        "http_secret": _read_http_secret(reader, address["host"], private_key),
         "config_extra": _read_config_extra(reader, layers, address["port"], address["metrics_port"]),
     }
 
@@ -132,15 +132,16 @@ def _blob_ttl(value: t.Any) -> str:
     return values.time(ttl)
 
 
-def _read_http_secret(reader: Reader, name: str, private_key: str) -> str:
+def _read_http_secret(reader: Reader, host: str, private_key: str) -> str:
     """The registry's C(http.secret): the given one, or one that only the holder of the private key can compute.
 
-    Deriving it keeps it the same on each run and on each replica without storing it anywhere.
+    Deriving it keeps it the same on each run and on each replica without storing it anywhere. It does not depend on the
+    name in DTR, so that a cache with a new name need not be started again.
     """
     secret = reader.text("http_secret")
     if secret and len(secret) < 32:
         reader.problem("http_secret", "must have at least 32 characters; leave it out to have one derived")
-    derived = hmac.new(private_key.encode(), f"dtr.cache http.secret {name}".encode(), hashlib.sha256).hexdigest()
+    derived = hmac.new(private_key.encode(), f"dtr.cache http.secret {host}".encode(), hashlib.sha256).hexdigest()
     return secret or derived
 
 

@@ -25,6 +25,7 @@ class Region(t.NamedTuple):
         host: The inventory's host.
         name: The cache's name in DTR.
         former_names: Names that it had there before.
+        former_stack_names: Stacks that it replaces.
         authority: The file in which Docker hosts keep the CA of its certificate; C(None) where it cannot be read.
         dtr: The DTR's address, in the one form in which equal ones are equal.
         address: Host and public port of the cache, in such a form as well.
@@ -51,6 +52,7 @@ class Region(t.NamedTuple):
     assignments: t.Mapping[str, t.Any] = {}
     in_play: bool = True
     former_names: t.Sequence[str] = ()
+    former_stack_names: t.Sequence[str] = ()
     authority: str | None = ""
 
 
@@ -69,7 +71,7 @@ VARIABLES = tuple(
     for name in (
         *("name", "host", "port", "public_port", "product", "stack_name", "registry_url", "docker_host"),
         *("client_bundle", "nodes", "publish_mode", "assignments", "metrics_port"),
-        *("former_names", "ca_certificate"),
+        *("former_names", "former_stack_names", "ca_certificate"),
     )
 )
 """The variables that are read for it."""
@@ -86,6 +88,7 @@ _MADE_OF = {
     "metrics_port": ("metrics_port",),
     "assignments": ("assignments",),
     "former_names": ("former_names",),
+    "former_stack_names": ("former_stack_names",),
 }
 
 
@@ -106,6 +109,7 @@ def read_region(reader: Reader, host: str, machine: Machine | None, unknown: t.C
     bundle = reader.text("client_bundle")
     assignments = accounts.read_assignments(reader)
     former_names = cache.read_former_names(reader, address["name"])
+    former_stacks = service.read_former_stacks(reader, stack_name)
     authority = certificate.read_pem(reader, "ca_certificate")
     wrong = {sentence.partition(":")[0] for sentence in reader.problems} | set(unknown)
     if not (address["name"] or address["host"] or {f"{PREFIX}name", f"{PREFIX}host"} & wrong):
@@ -124,6 +128,7 @@ def read_region(reader: Reader, host: str, machine: Machine | None, unknown: t.C
         metrics_port=address["metrics_port"],
         assignments=assignments,
         former_names=former_names,
+        former_stack_names=former_stacks,
         authority=None if f"{PREFIX}ca_certificate" in wrong else authority_file(authority) if authority else "",
     )
     return _understood(region, wrong)
@@ -144,6 +149,7 @@ def region_as_read(settings: Settings, problems: t.Iterable[str], host: str, mac
         metrics_port=settings.metrics_port,
         assignments=settings.assignments,
         former_names=settings.former_names,
+        former_stack_names=settings.former_stack_names,
     )
     return _understood(region, {problem.partition(":")[0] for problem in problems})
 

@@ -70,7 +70,7 @@ def read_service(
         "publish_mode": publish_mode,
         "replicas": replicas,
         "stack_name": stack_name,
-        "former_stack_names": _read_former_stacks(reader, stack_name),
+        "former_stack_names": read_former_stacks(reader, stack_name),
         "environment": _read_environment(reader, layers, address),
         "resources": _read_resources(reader),
         "update_config": update_config,
@@ -97,7 +97,7 @@ def read_stack_name(reader: Reader, product: Product) -> str:
     return str(reader.value("stack_name", stack_name, product.stack_name))
 
 
-def _read_former_stacks(reader: Reader, stack_name: str) -> tuple[str, ...]:
+def read_former_stacks(reader: Reader, stack_name: str) -> tuple[str, ...]:
     """Stacks that somebody made, perhaps with a longer name than this collection would give."""
     names = reader.items("former_stack_names")
     for name in names:

@@ -13,6 +13,7 @@ from ..facts import Result
 from .problems import DtrResults, Problem, Row
 
 _TOPIC = (CLIENT_TO_DTR, "names")
+_REGISTRATION = (CLIENT_TO_DTR, "registration")
 
 
 def other_names(settings: Result, dtr: DtrResults) -> list[Row] | None:
@@ -57,3 +58,10 @@ def name_problems(row: Row) -> t.Iterator[Problem]:
                 f"which assigns them to {cache} and then removes {name}.",
                 _TOPIC,
             )
+
+
+def with_names(problems: t.Sequence[Problem], of_names: t.Sequence[Problem]) -> list[Problem]:
+    """All problems of a region in order: another name is why the cache is not registered under its own."""
+    topics = [problem.topic for problem in problems]
+    place = topics.index(_REGISTRATION) if _REGISTRATION in topics else len(problems)
+    return [*problems[:place], *of_names, *problems[place:]]

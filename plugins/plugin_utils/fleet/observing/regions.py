@@ -12,7 +12,7 @@ from ....module_utils.dtr.versions import tag_of
 from ....module_utils.health.checks import Check
 from ..facts import HostFacts, Result
 from ..traffic import traffic_of
-from .names import name_problems, other_names
+from .names import name_problems, other_names, with_names
 from .problems import DtrResults, Problem, Row, cache_service, checks_of, region_problems, registry_url, sentence
 from .versions import image_of_next_deployment, with_image
 
@@ -62,7 +62,7 @@ def region_row(host: HostFacts, dtr: DtrResults) -> Row:
         "seconds": {edge: ((probed or {}).get("seconds") or {}).get(edge) for edge in MEASURED},
         "traffic": traffic_of(host),
     }
-    problems = [*region_problems(row, checks, host, dtr), *name_problems(row)]
+    problems = with_names(list(region_problems(row, checks, host, dtr)), list(name_problems(row)))
     nothing_seen = probed is None and "services" not in plan
     return _judged(row, problems, UNKNOWN if nothing_seen else UNHEALTHY if problems else HEALTHY)
 

@@ -35,7 +35,7 @@ class Swarm:
         spec = {
             "Name": "st_cache",
             "Labels": LABELS,
-            "TaskTemplate": {"ContainerSpec": CONTAINER},
+            "TaskTemplate": {"ContainerSpec": CONTAINER, "Networks": [{"Target": "w"}]},
             "Mode": {"Replicated": {"Replicas": 1}},
         }
         self.service: dict[str, t.Any] = {"ID": "s", "Spec": spec, "Version": {"Index": 1}}
@@ -76,7 +76,10 @@ class Swarm:
             ],
             "configs": [],
             "secrets": [],
-            "networks": [],
+            "networks": [
+                {"Id": "w", "Name": "st_default", "Labels": {"com.docker.stack.namespace": "st"}},
+                {"Id": "v", "Name": "monitoring", "Labels": None},
+            ],
         }
         if path.endswith("/logs"):
             task = path.split("/")[1]
@@ -120,6 +123,21 @@ DEFINITION = {"services": {"cache": {"image": "cache:1"}}}
 def test_a_plan_of_what_runs_has_no_step(site: Site) -> None:
     result = run_module("stack_plan", name="st", definition=DEFINITION, **engine(site))
     assert (result["steps"], result["settled"], result["kept_images"], result["stalled"]) == ([], True, [], [])
+
+
+def test_a_network_that_somebody_has_attached_is_told(site: Site, swarm: Swarm) -> None:
+    swarm.service["Spec"]["TaskTemplate"]["Networks"].append({"Target": "v"})
+    result = run_module("stack_plan", name="st", definition=DEFINITION, **engine(site))
+    assert [(step["action"], step["name"], step["detail"]) for step in result["steps"]] == [
+        ("update", "st_cache", "networks")
+    ]
+    assert result["settled"]
+    assert result["diff"]["before"]["services"]["st_cache"] == {"networks": ["monitoring", "st_default"]}
+    declared = {
+        "services": {"cache": {"image": "cache:1", "networks": {"default": None, "outside": {"aliases": ["c"]}}}},
+        "networks": {"outside": {"external": {"name": "monitoring"}}},
+    }
+    assert run_module("stack_plan", name="st", definition=declared, **engine(site))["steps"] == []
 
 
 def test_a_plan_shows_the_ports_that_the_cache_publishes(site: Site, swarm: Swarm) -> None:

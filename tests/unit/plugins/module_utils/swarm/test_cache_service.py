@@ -78,6 +78,18 @@ def test_what_stands_against_deploying_to_a_stack(services: Services, sentence: 
     assert stack_problems("dtr-cache", services, {}, "", 443) == ([sentence] if sentence else [])
 
 
+@pytest.mark.parametrize("mode", ["Global", "ReplicatedJob", "GlobalJob"])
+def test_swarm_cannot_change_the_mode_of_a_service(mode: str) -> None:
+    services = stack(registry={})
+    services["registry"]["Spec"]["Mode"] = {mode: {}}
+    (sentence,) = stack_problems("dtr-cache", services, {}, "", 443)
+    assert sentence == (
+        f"dtr_cache_stack_name: service dtr-cache_registry runs in the mode {mode.lower()}, and Swarm cannot change "
+        "the mode of a service. Give the cache another stack with dtr_cache_stack_name, and let it replace this one "
+        "with dtr_cache_former_stack_names: [dtr-cache]"
+    )
+
+
 def test_the_definition_gets_the_name_of_the_service_that_is_there() -> None:
     definition = {"version": "3.3", "services": {"cache": {"image": "x"}}}
     assert with_service(definition, "registry") == {"version": "3.3", "services": {"registry": {"image": "x"}}}

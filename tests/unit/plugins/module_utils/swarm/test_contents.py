@@ -73,6 +73,14 @@ def test_one_made_by_hand_has_another_place_and_other_secrets() -> None:
     assert changed_lines(diff) == (["  secret: (secret)"], ["  secret: (another secret)"])
 
 
+def test_one_made_by_hand_may_be_called_anything() -> None:
+    live = swarm("configs", "/etc/registry.conf", "by-hand", Data=data(yaml.safe_dump({**CONFIG, "blobttl": "48h"})))
+    live.services["cache"]["Spec"]["TaskTemplate"]["ContainerSpec"]["Command"] = ["/start.sh", "/etc/registry.conf"]
+    diff = config_diff(live)
+    assert diff.before_name == "by-hand"
+    assert changed_lines(diff) == (["blobttl: 48h"], ["blobttl: 24h"])
+
+
 def test_a_new_service_has_all_of_it() -> None:
     diff = config_diff(Swarm({}, {}, [], {}, {}, {}))
     assert (diff.before_name, diff.before) == ("", "")

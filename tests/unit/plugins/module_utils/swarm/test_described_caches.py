@@ -121,3 +121,10 @@ def test_a_config_that_is_none(content: str) -> None:
 
 def test_an_image_that_somebody_put_in_by_hand_is_the_one_that_runs() -> None:
     assert vendors(container={"Image": "docker/dtr-content-cache:2.7.4"})["image"] == "docker/dtr-content-cache:2.7.4"
+
+
+@pytest.mark.parametrize("name", ["docker/dtr-content-cache", "registry.example.org:5000/msr/msr-content-cache"])
+def test_an_image_that_goes_by_its_digest_alone_keeps_it(name: str) -> None:
+    """Without it, a deployment would take whatever is latest."""
+    reference = f"{name}@sha256:{'0' * 64}"
+    assert vendors(container={"Image": reference})["image"] == reference

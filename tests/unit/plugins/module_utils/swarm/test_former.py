@@ -8,9 +8,10 @@ import copy
 import typing as t
 
 import pytest
+from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.swarm.former import former_problems, move, with_former
 from ansible_collections.dtr.cache.plugins.module_utils.swarm.model import FormerStack, Swarm
-from ansible_collections.dtr.cache.plugins.module_utils.swarm.plan import plan
+from ansible_collections.dtr.cache.plugins.module_utils.swarm.plan import plan, plan_removal
 from ansible_collections.dtr.cache.tests.unit.support.hand_made import CONFIG, config, service, template
 from ansible_collections.dtr.cache.tests.unit.support.plans import DEFINITION, LIVE_SPEC, item, node, swarm, wanted
 
@@ -73,25 +74,49 @@ def test_ports_of_nodes_go_from_replica_to_replica() -> None:
     ]
 
 
-@pytest.mark.parametrize(("theirs", "ours"), [("ingress", "ingress"), ("ingress", "host"), ("host", "ingress")])
-def test_a_port_of_the_mesh_is_taken_first(theirs: str, ours: str) -> None:
+@pytest.mark.parametrize("ours", ["ingress", "host"])
+def test_a_port_of_the_mesh_is_taken_first(ours: str) -> None:
     definition = copy.deepcopy(DEFINITION)
     definition["services"]["cache"]["ports"][0]["mode"] = ours
-    found = move(live(former=service("old_registry", "old", mode=theirs)), wanted(definition=definition))
+    found = move(live(former=service("old_registry", "old", mode="ingress")), wanted(definition=definition))
     assert found
     assert found.release == [command("service update --detach --publish-rm 443 old_registry")]
     assert found.hand_over == []
-    back = f"published=443,target=443,protocol=tcp,mode={theirs}"
+    back = "published=443,target=443,protocol=tcp,mode=ingress"
     assert found.undo[1:] == [command(f"service update --detach --publish-add {back} old_registry")]
 
 
-def test_so_is_that_of_a_service_on_each_node() -> None:
-    former = copy.deepcopy(OLD)
-    former["Spec"]["Mode"] = {"Global": {}}
-    found = move(live(former=former), wanted())
+def test_replicas_end_first_where_that_is_the_only_way_to_the_port_of_a_node() -> None:
+    """Swarm keeps the port of a node for a service that gives it up."""
+    definition = copy.deepcopy(DEFINITION)
+    definition["services"]["cache"]["ports"][0]["mode"] = "ingress"
+    found = move(live(former=OLD), wanted(definition=definition))
     assert found
-    assert [each[:3] for each in found.release] == [["service", "update", "--detach"]]
+    assert (found.release, found.hand_over) == ([command("service scale --detach old_registry=0")], [])
+    assert found.undo[1:] == [command("service scale --detach old_registry=2")]
+    # Such a service cannot be scaled.
+    everywhere = copy.deepcopy(OLD)
+    everywhere["Spec"]["Mode"] = {"Global": {}}
+    found = move(live(former=everywhere), wanted())
+    assert found
+    assert found.release == [command("service update --detach --constraint-add node.id==none old_registry")]
     assert found.hand_over == []
+    assert found.undo[1:] == [command("service update --detach --constraint-rm node.id==none old_registry")]
+
+
+def test_both_kinds_of_ports_of_one_service() -> None:
+    former = service("old_registry", "old", mode="ingress", replicas=2)
+    metrics = {"PublishedPort": 5001, "TargetPort": 5001, "Protocol": "tcp", "PublishMode": "host"}
+    former["Spec"]["EndpointSpec"]["Ports"].append(metrics)
+    definition = copy.deepcopy(DEFINITION)
+    definition["services"]["cache"]["ports"].append({"mode": "host", "published": 5001, "target": 5001})
+    found = move(live(former=former), wanted(definition=definition))
+    assert found
+    assert found.release == [
+        command("service scale --detach old_registry=0"),
+        command("service update --detach --publish-rm 443 old_registry"),
+    ]
+    assert len(found.undo) == 3
 
 
 def test_what_was_begun_is_gone_on_with() -> None:
@@ -103,6 +128,41 @@ def test_what_was_begun_is_gone_on_with() -> None:
     assert ended.hand_over == []
     assert move(live(former=None), wanted()) is None
     assert move(live(former=OLD), wanted(definition={})) is None
+
+
+def test_what_an_interrupted_run_has_taken_is_given_back() -> None:
+    ended = service("old_registry", "old", replicas=0)
+    ended["PreviousSpec"] = {"Mode": {"Replicated": {"Replicas": 2}}, "EndpointSpec": ended["Spec"]["EndpointSpec"]}
+    found = move(live(LIVE_SPEC, former=ended), wanted())
+    assert found
+    assert found.undo[1:] == [command("service scale --detach old_registry=2")]
+    released = service("old_registry", "old", port=0)
+    ports = [{"PublishedPort": number, "TargetPort": 443, "PublishMode": "ingress"} for number in (443, 9443)]
+    released["PreviousSpec"] = {"EndpointSpec": {"Ports": [{**port, "Protocol": "tcp"} for port in ports]}}
+    found = move(live(former=released), wanted())
+    assert found
+    back = "published=443,target=443,protocol=tcp,mode=ingress"
+    assert found.undo[1:] == [command(f"service update --detach --publish-add {back} old_registry")]
+
+
+def test_replicas_that_somebody_took_away_long_ago_stay_away() -> None:
+    former = copy.deepcopy(OLD)
+    former["PreviousSpec"] = {"Mode": {"Replicated": {"Replicas": 5}}}
+    found = move(live(former=former), wanted())
+    assert found
+    assert found.undo[1:] == [command("service scale --detach old_registry=2")]
+
+
+def test_a_stack_that_became_another_cache_is_not_removed_with_this_one() -> None:
+    """Its name may still stand among the former ones when another region has taken it."""
+    found = live(LIVE_SPEC, former=OLD, configs=CONFIGS)
+    made = wanted(former_stacks=["old"], host="cache-europe.example.org")
+    with pytest.raises(Failure) as caught:
+        with_former(plan_removal(found, made), found, made)
+    assert caught.value.message == (
+        "Stack old is not removed: old_registry is the cache of https://cache-asia.example.org, and not of "
+        "cache-europe.example.org."
+    )
 
 
 def steps(found: Swarm, **changes: t.Any) -> list[tuple[str, str, str, str]]:

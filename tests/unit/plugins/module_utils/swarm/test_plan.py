@@ -97,6 +97,17 @@ def change(path: str, value: t.Any) -> dict[str, t.Any]:
         ("UpdateConfig", None, "update_config"),
         ("UpdateConfig.FailureAction", "pause", "update_config"),
         ("EndpointSpec.Ports", [], "ports"),
+        # As people set them by hand; a deployment takes them back.
+        ("EndpointSpec.Mode", "dnsrr", "endpoint_mode"),
+        ("TaskTemplate.ContainerSpec.User", "1000:1000", "user"),
+        ("TaskTemplate.ContainerSpec.Dir", "/srv", "working_dir"),
+        ("TaskTemplate.ContainerSpec.ReadOnly", True, "read_only"),
+        ("TaskTemplate.ContainerSpec.StopSignal", "SIGINT", "stop_signal"),
+        (
+            "TaskTemplate.Placement.Preferences",
+            [{"Spread": {"SpreadDescriptor": "node.labels.rack"}}],
+            "placement_preferences",
+        ),
         (
             "EndpointSpec.Ports",
             [{"Protocol": "tcp", "TargetPort": 443, "PublishedPort": 443, "PublishMode": "ingress"}],
@@ -453,6 +464,20 @@ def test_with_other_services_in_the_stack_only_what_the_cache_used_is_its_own() 
         "Stack dtr-cache is not removed, as it also has what is no content cache: dtr-cache_web."
     )
     assert caught.value.hint == "Remove the cache's service alone with: docker service rm dtr-cache_cache"
+
+
+def test_the_stack_of_another_cache_is_not_removed() -> None:
+    services = {"registry": hand_made.service("dtr-cache_registry", config="my-config")}
+    live = swarm(LIVE_SPEC, services=services, configs={"my-config": hand_made.config()})
+    for host in ("cache-asia.example.org", "CACHE-ASIA.example.org.", ""):
+        assert plan_removal(live, wanted(service="registry", host=host)).steps
+    with pytest.raises(Failure) as caught:
+        plan_removal(live, wanted(service="registry", host="cache-europe.example.org"))
+    assert (caught.value.code, caught.value.hint) == (
+        "OTHER_CACHE",
+        "Check dtr_cache_host, dtr_cache_stack_name and dtr_cache_former_stack_names. To remove the stack all the "
+        "same: docker stack rm dtr-cache",
+    )
 
 
 def test_a_removal_takes_what_was_made_by_hand() -> None:

@@ -182,3 +182,15 @@ def test_a_replica_that_waits_for_a_port_of_a_former_service_is_not_waited_for(
     assert verdicts.judge(dataclasses.replace(own, former=[(service(2), now.former[0][1])])).verdict == (
         "converged" if running == 2 else None
     )
+
+
+def test_a_replica_of_a_former_service_that_ends_is_waited_for() -> None:
+    pending = task("pending", node="", error="no suitable node (host-mode port already in use on 1 node)")
+    own = moment(pending, nodes=TWO, replicas=1)
+    assert verdicts.judge(own).verdict == "no_node"
+    ending = {**task(node="n1"), "DesiredState": "shutdown"}
+    judgement = verdicts.judge(dataclasses.replace(own, former=[(service(0), [ending])]))
+    assert (judgement.verdict, judgement.reason) == (
+        None,
+        "service cache: the replica on worker-1 finishes its requests",
+    )

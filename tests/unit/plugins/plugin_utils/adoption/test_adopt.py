@@ -120,6 +120,7 @@ def _without_marks(value: t.Any) -> t.Any:
 @pytest.mark.parametrize(
     ("image", "label", "secret", "product"),
     [
+        (f"mirantis/dtr-content-cache@sha256:{'0' * 64}", "x", "x", "msr2"),
         ("mirantis/dtr-content-cache:2.8.2", "dtr.cache", "dtr.cert.pem", "msr2"),
         ("docker.io/docker/dtr-content-cache:2.6.5", "dtr.cache", "dtr.cert.pem", "dtr"),
         ("registry.example.org/copy/msr-content-cache:3.1.0", "msr.cache", "msr.cert.pem", "msr3"),
@@ -303,3 +304,22 @@ def test_yaml_takes_every_name_for_text() -> None:
     written = adopted(vendors(), holders=Holders({"a1": names}, {}, 99))
     accounts = variables(written)["assignments"]["accounts"]
     assert accounts == [f"unsafe {name}" if "{{" in name else name for name in sorted(names)]
+
+
+ODD = "x\x1b[31m\x00\u2028y\n- z: 1"
+
+
+@pytest.mark.parametrize(
+    ("entry", "parts"),
+    [
+        (ContentCache("a1", ODD, "https://elsewhere.example.org"), {}),
+        (ASIA, {"container": {"Env": [f"A_TOKEN{ODD}=x", f"b{ODD}=c"]}}),
+        (ASIA, {"task": {"Placement": {"Constraints": [f"node.labels.{ODD} == 1"]}}}),
+    ],
+)
+def test_whatever_things_are_called_the_file_can_be_read(entry: ContentCache, parts: dict[str, t.Any]) -> None:
+    """YAML takes no control characters, not even in a comment; and a terminal would obey them."""
+    written = adopted(vendors(**parts), entry)
+    assert variables(written)["stack_name"] == "dtr-cache"
+    assert "[31m" in written.text and written.text.replace("\n", "").isprintable()
+    assert all(note.isprintable() for note in written.notes)

@@ -116,6 +116,23 @@ def test_a_port_of_a_node_belongs_to_one_stack(mode: str, nodes: list[str], port
 @pytest.mark.parametrize(
     ("former", "theirs", "beginning"),
     [
+        (["dtr-cache"], [], "dtr-cache is a former stack of host manager-europe and the stack of host manager-asia"),
+        ([], ["x", "europe"], "europe is a former stack of host manager-asia and the stack of host manager-europe"),
+        (["x", "old"], ["old"], "hosts manager-europe and manager-asia both name stack old of the same Swarm"),
+    ],
+)
+def test_a_former_stack_is_no_other_regions(former: list[str], theirs: list[str], beginning: str) -> None:
+    own = EUROPE._replace(swarm=ASIA.swarm, stack_name="europe", former_stack_names=former)
+    other = ASIA._replace(former_stack_names=theirs)
+    (problem,) = collisions(own, [own, other], DEPLOY)
+    assert problem.startswith(f"dtr_cache_former_stack_names: {beginning}")
+    assert collisions(own, [own, other], ["assignment", "registration"]) == []
+    assert collisions(own._replace(swarm="another"), [own, other], DEPLOY) == []
+
+
+@pytest.mark.parametrize(
+    ("former", "theirs", "beginning"),
+    [
         (["region-asia"], [], "region-asia is a former name of host manager-europe and the cache of host manager-asia"),
         (
             [],

@@ -49,6 +49,14 @@ def test_without_a_ca_there_is_none_to_take() -> None:
     assert (found.trust, len(found.warnings)) == ([], 1)
 
 
+def test_a_former_stack_that_is_another_regions_is_refused() -> None:
+    europe = EUROPE._replace(swarm="one", stack_name="dtr-cache")
+    own = OWN._replace(swarm="one", former_stack_names=["dtr-cache"])
+    settings, _problems = read()
+    (problem,) = undoing(settings, own, [own, europe], GROUPS).problems
+    assert problem.startswith("dtr_cache_former_stack_names: dtr-cache is a former stack of host asia and the stack of")
+
+
 def test_what_is_not_there_and_what_is_another_regions_is_refused() -> None:
     found = undo(EUROPE, firewall_hosts=["node-3", "nodes"], former_names=["region-europe"])
     assert [problem.partition(":")[0] for problem in found.problems] == [

@@ -17,7 +17,8 @@ from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.observing.fleets i
     region_rows,
     registry_rows,
 )
-from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.observing.problems import DtrResults
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.observing.names import with_names
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.observing.problems import DtrResults, Problem
 from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.observing.regions import reported_row
 from ansible_collections.dtr.cache.tests.unit.support import facts
 
@@ -449,6 +450,12 @@ def test_accounts_that_are_left_behind_at_another_name(
         assert (other["name"], other["accounts"]) == ("old", None if accounts is None else len(accounts))
     # A name that another region declares is that region's.
     assert row_of(region("asia"), region("old"), declared={"asia", "old"}, **found)["other_names"] == []
+
+
+@pytest.mark.parametrize(("topic", "order"), [("registration", "a n r b"), ("pull", "a r b n")])
+def test_another_name_is_told_before_the_registration_that_it_explains(topic: str, order: str) -> None:
+    problems = [Problem("a"), Problem("r", topic=("client->DTR", topic)), Problem("b")]
+    assert " ".join(each.cause for each in with_names(problems, [Problem("n")])) == order
 
 
 def test_accounts_that_a_region_claims_and_that_pull_from_elsewhere() -> None:
