@@ -27,6 +27,7 @@ from ansible_collections.dtr.cache.tests.unit.support.settings import GOOD
 from ansible_collections.dtr.cache.tests.unit.support.web import make_identity
 
 PLAYBOOK, INVENTORY, VARIABLES, VAULT, REQUIREMENTS = "playbook", "inventory", "variables", "vault", "requirements"
+ENVIRONMENT = "execution environment"
 
 _NOT_A_TASK = {"hosts", "tasks", "roles", "pre_tasks", "post_tasks", "handlers", "block", "rescue", "always"}
 _VAULTED = re.compile(r"\bvault_[a-z0-9_]+")
@@ -60,7 +61,17 @@ def kind_of(block: Block) -> str:
         return VARIABLES
     if all(name.startswith("vault_") for name in given):
         return VAULT
+    if set(given) & {"dependencies", "images", "additional_build_files"}:
+        return ENVIRONMENT if not _unknown_to_builder(given) else ""
     return REQUIREMENTS if set(given) == {"collections"} else ""
+
+
+def _unknown_to_builder(definition: t.Mapping[str, t.Any]) -> set[str]:
+    """The keys that are not in the schema of ansible-builder 3 (ee_schema.py)."""
+    known = {"version", "build_arg_defaults", "dependencies", "images", "options"}
+    known |= {"additional_build_files", "additional_build_steps"}
+    packages = {"ansible_core", "ansible_runner", "exclude", "galaxy", "python", "python_interpreter", "system"}
+    return {*(set(definition) - known), *(set(definition.get("dependencies") or {}) - packages)}
 
 
 def _is_play(play: t.Mapping[str, t.Any]) -> bool:
