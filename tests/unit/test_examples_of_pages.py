@@ -51,7 +51,14 @@ def test_each_example_is_something_that_is_checked(example: Block) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["image: x\n", "- name: A task\n  ansible.builtin.debug:\n", "services: {a: {}}\n", "5\n"]
+    "text",
+    [
+        "image: x\n",
+        "- name: A task\n  ansible.builtin.debug:\n",
+        "services: {a: {}}\n",
+        "5\n",
+        "dependencies: {galxy: x}\n",
+    ],
 )
 def test_an_example_that_nothing_checks_is_found(text: str) -> None:
     assert kind_of(block(text)) == ""
