@@ -40,6 +40,7 @@ TITLES = {
 }
 LONG = ("register", "assign", "pull")
 SECONDS_FOR_LOG = 90
+_LEFT_OUT = "The first task, which checks the settings, was left out; run it without --start-at-task."
 # What of a step's result is the task's, and not only the step's.
 _OF_TASK = ("warnings", "deprecations", "diff", "changed", "failed", "invocation")
 
@@ -61,6 +62,8 @@ class ActionModule(DtrAction):
         play = play_of(self._task)
         use = Use(HostFacts(variables, play), check_mode=bool(self._task.check_mode), **options)
         try:
+            if not use.host.was_checked:
+                raise Failure("NOT_CHECKED", _LEFT_OUT)
             connection = dtr_connection(variables, self._templar, self._loader)
         except Failure as failure:
             return {**result, **failure.as_result(), "failed": True, "changed": False}

@@ -89,11 +89,11 @@ READERS = {
         *(*BEHIND["dtr_ca"], "former_names"),
     ),
 }
-# What a step of M(dtr.cache.put_in_use) reads of the settings stands in a function of its name; these are for all steps.
+# What a step of M(dtr.cache.put_in_use) reads of the settings stands in a function of its name; these are for all.
 IN_USE = PROJECT / "plugins" / "plugin_utils" / "fleet" / "in_use.py"
 FOR_EACH_STEP = (*CONNECTION, *BEHIND["dtr_ca"])
 # The log of the cache explains why one of these failed.
-FOR_THE_LOG = {step: (*BEHIND["engine"], "stack_name", "logs_since") for step in ("probe", "pull")}
+FOR_THE_LOG = dict.fromkeys(("probe", "pull"), (*BEHIND["engine"], "stack_name", "logs_since"))
 # What gives the whole deployment to a role.
 DEPLOYMENT = ("__dtr_cache.deployment", "lookup('dtr.cache.deployment'")
 

@@ -15,7 +15,7 @@ _FILES = ("ansible.builtin.file", "ansible.builtin.stat", "ansible.builtin.templ
 _FIREWALL = (*_FILES, "ansible.builtin.command", "ansible.builtin.systemd_service")
 #: What each role does its work with.
 MODULES: dict[str, tuple[str, ...]] = {
-    "assignments": ("dtr.cache.cache_assignments",),
+    "assignments": ("dtr.cache.put_in_use",),
     "certificates": (),
     "cleanup": ("ansible.builtin.file",),
     "client_trust": (*_FILES, "ansible.builtin.copy", "ansible.builtin.find"),
@@ -23,7 +23,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "firewall": _FIREWALL,
     "node_label": ("community.docker.docker_node", "dtr.cache.stack_plan"),
     "observation": ("dtr.cache.cache_logs_info", "dtr.cache.fleet_info", "dtr.cache.stack_plan"),
-    "registration": ("dtr.cache.content_caches",),
+    "registration": ("dtr.cache.put_in_use",),
     "removal": (
         *(*_FIREWALL, *_STACKS, "ansible.builtin.lineinfile", "ansible.builtin.ping"),
         *("dtr.cache.content_caches", "dtr.cache.stack_plan"),
@@ -33,10 +33,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         *(*_STACKS, "ansible.builtin.command", "ansible.builtin.copy", "ansible.builtin.file"),
         *("dtr.cache.stack_converged", "dtr.cache.stack_plan"),
     ),
-    "verification": (
-        *("dtr.cache.cache_health", "dtr.cache.cache_logs_info", "dtr.cache.cache_pull"),
-        "dtr.cache.stack_plan",
-    ),
+    "verification": ("dtr.cache.put_in_use", "dtr.cache.stack_plan"),
     "warming": ("dtr.cache.cache_pull",),
 }
 

@@ -233,5 +233,8 @@ class HostFacts:
         return self._result("__dtr_cache_in_use").get(step) or {}
 
     def _result(self, name: str) -> Result:
-        found: Result = self._variables.get(name) or {}
+        found = self._variables.get(name)
+        # Until its task has run, a template of a role stands there.
+        if not isinstance(found, t.Mapping):
+            return {}
         return found if found.get("play", self._play) == self._play else {}

@@ -151,3 +151,10 @@ def test_a_connection_that_is_not_described_is_the_failure() -> None:
     done = run(STEPS, {}, connection=read)
     assert (done.ran, done.result["failed"]) == ([], True)
     assert done.result["msg"] == "The DTR cannot be reached: x"
+
+
+def test_without_the_first_task_of_its_play_it_says_so() -> None:
+    # As a role has it until the task has run.
+    done = run(STEPS, {}, facts={"__dtr_cache": "{{ undef(hint='x') }}"})
+    assert (done.ran, done.result["failed"]) == ([], True)
+    assert "was left out; run it without --start-at-task" in done.result["msg"]

@@ -26,7 +26,7 @@ GROUPS = {
 @pytest.mark.parametrize(
     ("defaults", "role", "named"),
     [
-        ([{"dtr.cache.content_caches": {"purge": True}}], "registration", "dtr.cache.content_caches"),
+        ([{"dtr.cache.content_caches": {"purge": True}}], "removal", "dtr.cache.content_caches"),
         ([{"dtr.cache.preflight": "{{ mine }}"}], "settings", "dtr.cache.preflight"),
         ([{"ansible.builtin.copy": {"force": False}}], "client_trust", "ansible.builtin.copy"),
         (
@@ -52,7 +52,9 @@ def test_what_reaches_in_is_named(defaults: list[dict[str, t.Any]], role: str, n
         ([{"ansible.builtin.copy": {"force": False}, "ansible.builtin.debug": {"msg": "mine"}}], "registration"),
         ([{"group/ansible.builtin.docker": {"tls": True}}], "registration"),
         # Taken back nearer to the role.
-        ([{"dtr.cache.content_caches": {"purge": True}}, {"dtr.cache.content_caches": {}}], "registration"),
+        ([{"dtr.cache.content_caches": {"purge": True}}, {"dtr.cache.content_caches": {}}], "removal"),
+        # One task puts a cache in use, and what it runs takes nothing of the kind.
+        ([{"dtr.cache.content_caches": {"purge": True}}], "registration"),
     ],
 )
 def test_what_does_not_reach_in_is_left_alone(defaults: list[dict[str, t.Any]], role: str) -> None:

@@ -146,9 +146,10 @@ def test_text_serves_as_a_list() -> None:
     assert as_items(None) == []
 
 
-def test_the_pages_name_what_each_part_needs() -> None:
-    path = Path(__file__).parents[4] / "lib" / "reference.py"
-    spec = importlib.util.spec_from_file_location("reference", path)
+def test_the_pages_name_what_each_part_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = Path(__file__).parents[4] / "lib" / "reference_roles.py"
+    monkeypatch.syspath_prepend(path.parent)
+    spec = importlib.util.spec_from_file_location("reference_roles", path)
     assert spec is not None
     assert spec.loader is not None
     reference = importlib.util.module_from_spec(spec)
