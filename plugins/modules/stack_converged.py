@@ -49,6 +49,10 @@ options:
       - The tasks that the stack had before it was changed, as RV(dtr.cache.stack_plan#module:known_tasks).
       - With it, the gap is that of every exchange of replicas since, and there is none where nothing was exchanged.
     type: dict
+  fail_when_stalled:
+    description: Whether the verdict V(stalled) is a failure as well. Who deploys the stack again then needs none.
+    type: bool
+    default: true
 extends_documentation_fragment:
   - dtr.cache.engine
   - dtr.cache.attributes
@@ -77,6 +81,7 @@ verdict:
     - V(paused) - the Engine stopped in the middle of an update, and not every replica runs, or in the middle of a
       rollback.
     - V(task_failed) - the container ends or cannot start.
+    - V(stalled) - the replicas have ended, and the Swarm makes no new one until the service is deployed again.
     - V(no_node) - no node fits the placement constraints and has its resources and ports free.
     - V(removed) - a service is gone that was there, or that O(definition) declares.
     - V(replaced) - another deployment, or somebody by hand, changed a service to what O(definition) does not declare.
@@ -112,7 +117,7 @@ stale:
   elements: str
 log:
   description: The last lines that the container which failed last wrote to its log, with secrets blanked.
-  returned: when the verdict is V(task_failed), V(rolled_back) or V(paused)
+  returned: when the verdict is V(task_failed), V(stalled), V(rolled_back) or V(paused)
   type: list
   elements: str
 gap_seconds:
@@ -151,6 +156,7 @@ MODULE = EngineModule(
         "former": {"type": "list", "elements": "str", "default": []},
         "definition": {"type": "dict", "default": {}},
         "known_tasks": {"type": "dict"},
+        "fail_when_stalled": {"type": "bool", "default": True},
     },
 )
 

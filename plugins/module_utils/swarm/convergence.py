@@ -30,6 +30,7 @@ from .verdict import (
     REMOVED,
     REPLACED,
     ROLLED_BACK,
+    STALLED,
     TASK_FAILED,
     TIMED_OUT,
     Judgement,
@@ -46,6 +47,7 @@ SECONDS_TO_BE_MANAGER_AGAIN = 15
 _SECONDS_AFTERWARDS = 10
 _HINTS = {
     TASK_FAILED: "The log lines and tasks in this result say more.",
+    STALLED: "Deploy it again.",
     ROLLED_BACK: "Fix the cause and deploy again; what ran before still runs.",
     PAUSED: "Fix the cause and deploy again.",
     NO_NODE: "Check the nodes' labels, states and published ports: docker node ls, docker service ls",
@@ -69,7 +71,7 @@ def settle(engine: Engine, options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Wait for the verdict on the stack that the options name, and return what was observed.
 
     Raises:
-        Failure: The verdict is any but V(converged); the failure carries everything that was observed.
+        Failure: The verdict is one that the task fails with; the failure carries everything that was observed.
     """
     stack = options["name"]
     known: list[dict[str, t.Any]] = []
@@ -108,10 +110,10 @@ def settle(engine: Engine, options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     if gap is not None:
         result["gap_seconds"] = gap
         result["cut_off"] = cut_off(outcome.moment, options["known_tasks"])
-    if verdict == CONVERGED:
+    if verdict == CONVERGED or (verdict == STALLED and not options["fail_when_stalled"]):
         return {"changed": False, **result}
     message = f"Stack {stack} did not settle: {outcome.reason}."
-    if verdict in (TASK_FAILED, ROLLED_BACK, PAUSED):
+    if verdict in (TASK_FAILED, STALLED, ROLLED_BACK, PAUSED):
         log = log_of_failure(engine.task_log, outcome.moment, _LOG_LINES, _SECONDS_AFTERWARDS)
         result["log"] = [redacted(line) for line in log.lines]
         if result["log"]:

@@ -30,6 +30,7 @@ CONVERGED = "converged"
 ROLLED_BACK = "rolled_back"
 PAUSED = "paused"
 TASK_FAILED = "task_failed"
+STALLED = "stalled"
 NO_NODE = "no_node"
 REMOVED = "removed"
 REPLACED = "replaced"
@@ -234,7 +235,7 @@ def _stalled(name: str, moment: Moment) -> Judgement | None:
     if name not in stalled_services(moment):
         return None
     reason = f"service {name}: its replicas have ended, and Swarm makes no new one until it is deployed again"
-    return Judgement(TASK_FAILED, reason, SECONDS_STALLED)
+    return Judgement(STALLED, reason, SECONDS_STALLED)
 
 
 def _without_node(

@@ -15,6 +15,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.swarm.model import Momen
 from ansible_collections.dtr.cache.tests.unit.support.stacks import (
     FAILED,
     NODES,
+    OLD_SPEC,
     SPEC,
     moment,
     task,
@@ -220,8 +221,20 @@ def test_whether_the_engine_is_a_manager_is_asked_again_after_a_failure(monkeypa
     engine.require_manager.side_effect = itertools.chain([{}], itertools.repeat(NO_MANAGER))
     monkeypatch.setattr(convergence, "SECONDS_TO_BE_MANAGER_AGAIN", 0)
     with pytest.raises(Failure, match="is a worker"):
-        convergence.settle(engine, {"name": "s", "timeout": 30, "definition": {}, "former": "", "known_tasks": None})
+        convergence.settle(engine, {"name": "s", "timeout": 30, "definition": {}, "former": ""})
     assert engine.require_manager.call_count == 2
+
+
+def test_who_deploys_a_stalled_stack_again_is_told_so_without_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = mock.Mock()
+    engine.observe.return_value = moment(task("rejected", desired="shutdown", spec=OLD_SPEC))
+    engine.task_log.return_value = []
+    monkeypatch.setattr(verdict, "SECONDS_STALLED", 0)
+    options = {"name": "s", "timeout": 5, "definition": {}, "former": [], "known_tasks": None}
+    result = convergence.settle(engine, {**options, "fail_when_stalled": False})
+    assert (result["verdict"], result["changed"]) == ("stalled", False)
+    with pytest.raises(Failure, match="makes no new one until it is deployed again. .*Deploy it again"):
+        convergence.settle(engine, {**options, "fail_when_stalled": True})
 
 
 def test_a_label_that_comes_in_time_is_no_failure() -> None:

@@ -53,7 +53,7 @@ CASES: list[tuple[str, Moment, str | None]] = [
     ("paused, but all run", moment(task(), update={"State": "paused", "Message": "m"}), "converged"),
     ("paused on the way back", moment(FAILED, update={"State": "rollback_paused", "Message": "m"}), "paused"),
     ("so, but all run", moment(task(), update={"State": "rollback_paused", "Message": "m"}), "paused"),
-    ("Swarm has lost the replica", moment(task("rejected", desired="shutdown", spec=OLD_SPEC)), "task_failed"),
+    ("Swarm has lost the replica", moment(task("rejected", desired="shutdown", spec=OLD_SPEC)), "stalled"),
     ("it makes a new one", moment(task("rejected", desired="shutdown", spec=OLD_SPEC), task("new")), None),
     ("no service yet", Moment({}, [], NODES), None),
 ]
