@@ -89,6 +89,8 @@ def _default(value: t.Any) -> str:
     """A default of role C(settings) in Markdown; empty where it is null."""
     if isinstance(value, str) and (found := _ENVIRONMENT.search(value)):
         return f"the environment's `{found[1]}`" + (f", then `{found[2]}`" if found[2] else "")
+    if isinstance(value, str) and value.startswith("{"):
+        value = json.loads(value)
     if isinstance(value, dict) and value:
         return "`" + ", ".join(f"{key}: {item}" for key, item in value.items()) + "`"
     if isinstance(value, list) and value:

@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import collections
 import re
+import typing as t
 from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.reports import deployment
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.reports import deployment, status, verification, warming
 from ansible_collections.dtr.cache.tests.unit.support import facts
 from ansible_collections.dtr.cache.tests.unit.support.pages import (
     GUIDES,
@@ -71,6 +73,29 @@ def test_the_first_screen_shows_what_the_demo_prints() -> None:
     assert told
     assert checks[-len(told) :] == told
     assert shown[1].endswith(f"\n{len(checks)} passed, 0 failed\n")
+
+
+def headings_of(text: str) -> list[list[str]]:
+    """Those of the tables of reports in a text: what stands above a line of dashes."""
+    return [re.split(r"\s{2,}", line) for line in re.findall(r"^(.+\S) *\n-+(?: +-+)+$", text, re.MULTILINE)]
+
+
+def is_part(headings: list[str], columns: list[str]) -> bool:
+    """Whether these are some of the columns, in their order; a table leaves out what it has no room for."""
+    left = iter(columns)
+    return all(heading in left for heading in headings)
+
+
+def test_reports_on_pages_have_the_columns_of_the_code() -> None:
+    host = facts.host("region")
+    of_status: dict[str, t.Any] = collections.defaultdict(lambda: None)
+    columns = [list(status.summary([of_status])[0])]
+    columns += [list(each.table([host], False).rows[0]) for each in (deployment, verification, warming)]
+    shown = [found for page in PAGES for text in fenced(page, "text") for found in headings_of(text)]
+    shown = [found for found in shown if found[0] == "region"]
+    assert len(shown) >= 4
+    assert [found for found in shown if not any(is_part(found, each) for each in columns)] == []
+    assert not is_part(["region", "result", "url"], columns[1])
 
 
 def test_example_inventories_use_variables_that_exist() -> None:

@@ -173,6 +173,8 @@ def test_commands_can_be_typed_as_they_stand(command: list[str], written_folder:
         ("ansible-vault creat x.yml", "creat"),
         ("ansible-doc dtr.cache.stack_plna", "stack_plna"),
         ("ansible-galaxy collection install dtr.caches", "dtr.caches"),
+        ("ansible-navigator run dtr.cache.deplyo -i inventory.yml", "there is no dtr.cache.deplyo"),
+        ("ansible-builder biuld --tag x", "biuld"),
         ("tests/dmeo", "tests/dmeo"),
         ("certbot renew", "certbot"),
     ],
@@ -191,7 +193,10 @@ def problems_of(command: t.Sequence[str], folder: Path) -> list[str]:
         except ValueError as error:
             return [str(error)]
         return _wrong_names(program, options)
-    if program in ("docker", "openssl", "git"):
+    if program == "ansible-navigator":
+        # What follows is for ansible-playbook; tests/environment runs both programs.
+        return problems_of_playbook_command(arguments[1:], folder) if arguments[0] == "run" else [arguments[0]]
+    if program in ("ansible-builder", "docker", "openssl", "git"):
         return _wrong_program(program, arguments)
     if not os.access(PROJECT / program, os.X_OK):
         return [f"{program} is no program of the repository"]
@@ -236,6 +241,8 @@ def _wrong_names(program: str, options: t.Any) -> list[str]:
 
 def _wrong_program(program: str, arguments: t.Sequence[str]) -> list[str]:
     """Programs of others: OpenSSL says itself what it knows; the commands of Docker run on the lab (test_forms.py)."""
+    if program == "ansible-builder":
+        return [] if arguments[:2] == ["build", "--tag"] else [" ".join(arguments)]
     if program == "git":
         known = {"clone", "push"}
         return [] if arguments[0] in known else [f"git {arguments[0]}"]
