@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
 import typing as t
@@ -14,6 +15,7 @@ from docutils import nodes
 from pygments.lexers.special import TextLexer
 
 HERE = Path(__file__).parent
+REPOSITORY = Path(os.environ["PROJECT"])
 GALAXY = yaml.safe_load((HERE / "galaxy.yml").read_text(encoding="utf-8"))
 SOURCES = f"{GALAXY['repository']}/blob/main"
 
@@ -76,7 +78,8 @@ def _place(folder: str, target: str) -> str:
     page = "index.md" if path == "README.md" else f"collections/dtr/cache/{role[1]}_role.rst" if role else path
     if (HERE / page).is_file():
         return posixpath.relpath(page, folder)
-    return f"{SOURCES}/{path}"
+    # What is not there either stays as it is, and is found.
+    return f"{SOURCES}/{path}" if (REPOSITORY / path).exists() else target
 
 
 def _to_ansible(_app: t.Any, _environment: t.Any, node: t.Any, content: t.Any) -> t.Any:

@@ -72,7 +72,8 @@ def vocabulary() -> list[Variable]:
             f"{EXAMPLES.name} has each variable once; differing: {', '.join(sorted(differing)) or 'twice'}"
         )
     return [
-        _variable(title, name, entry, options[name]["description"], defaults[name]) for title, name, entry in written
+        _variable(title, name, entry, options[name]["description"], options[name].get("default", defaults[name]))
+        for title, name, entry in written
     ]
 
 

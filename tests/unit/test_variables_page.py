@@ -14,7 +14,14 @@ import yaml
 from ansible_collections.dtr.cache.plugins.plugin_utils.settings.hosts import VARIABLES as OF_THE_PLAY
 from ansible_collections.dtr.cache.plugins.plugin_utils.settings.read import IGNORED
 from ansible_collections.dtr.cache.plugins.plugin_utils.settings.reader import FILE
-from ansible_collections.dtr.cache.tests.unit.support.settings import CA, DEFAULTS, GOOD, control_node, read_with
+from ansible_collections.dtr.cache.tests.unit.support.settings import (
+    CA,
+    DEFAULTS,
+    GOOD,
+    OPTIONS,
+    control_node,
+    read_with,
+)
 from ansible_collections.dtr.cache.tests.unit.support.web import make_identity
 
 PROJECT = Path(__file__).parents[2]
@@ -89,7 +96,7 @@ def test_an_example_is_read_and_makes_a_difference(name: str) -> None:
 
 @pytest.mark.parametrize("name", ENTRIES)
 def test_a_default_is_of_the_type(name: str) -> None:
-    default = DEFAULTS[name]
+    default = OPTIONS[name].get("default", DEFAULTS[name])
     is_template = isinstance(default, str) and "{{" in default
     # Text stands in the place of a dictionary that Ansible would merge with another one (hash_behaviour=merge).
     written = json.loads(default) if isinstance(default, str) and default.startswith('{"') else default
