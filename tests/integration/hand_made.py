@@ -54,8 +54,11 @@ def config_of(host: str, documents: Documents) -> dict[str, t.Any]:
     }
 
 
-def stack_of(documents: Documents, service: str, replicas: int, mode: str) -> dict[str, t.Any]:
-    """The whole C(docker-stack.yml) of the documents, but for the port's mode: the lab's kernel has no routing mesh."""
+def stack_of(documents: Documents, service: str, replicas: int | None, mode: str) -> dict[str, t.Any]:
+    """The whole C(docker-stack.yml) of the documents, but for the port's mode: the lab's kernel has no routing mesh.
+
+    Without a number of replicas, each labelled node has one.
+    """
     secrets = [documents.ca, "cache.cert.pem", "cache.key.pem"]
     return {
         "version": "3.3",
@@ -65,7 +68,7 @@ def stack_of(documents: Documents, service: str, replicas: int, mode: str) -> di
                 "entrypoint": ["/start.sh", "/config.yml"],
                 "ports": ["443:443"] if mode == "ingress" else [{"mode": mode, "published": 443, "target": 443}],
                 "deploy": {
-                    "replicas": replicas,
+                    **({"mode": "global"} if replicas is None else {"replicas": replicas}),
                     "placement": {"constraints": [f"node.labels.{documents.label} == true"]},
                     "restart_policy": {"condition": "on-failure"},
                 },
@@ -88,15 +91,18 @@ def deploy(
     service: str = "cache",
     names: t.Mapping[str, str] | None = None,
     mode: str = "host",
+    everywhere: bool = False,
 ) -> None:
     """Do what the page says, step by step.
 
     Args:
         names: Names of configs and secrets that are made one by one instead, by their files.
+        mode: That of the port.
+        everywhere: Whether the service is to run on each labelled node, whatever their number.
     """
     for node in nodes:
         lab.inside(manager, "docker", "node", "update", "--label-add", f"{documents.label}=true", node)
-    definition = stack_of(documents, service, len(nodes), mode)
+    definition = stack_of(documents, service, None if everywhere else len(nodes), mode)
     contents = {
         "config.yml": yaml.safe_dump(config_of(host, documents)),
         documents.ca: Path(lab.status["registry"]["ca_path"]).read_text(),
