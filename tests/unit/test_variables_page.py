@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import typing as t
 from pathlib import Path
@@ -98,9 +97,7 @@ def test_an_example_is_read_and_makes_a_difference(name: str) -> None:
 def test_a_default_is_of_the_type(name: str) -> None:
     default = OPTIONS[name].get("default", DEFAULTS[name])
     is_template = isinstance(default, str) and "{{" in default
-    # Text stands in the place of a dictionary that Ansible would merge with another one (hash_behaviour=merge).
-    written = json.loads(default) if isinstance(default, str) and default.startswith('{"') else default
-    assert written is None or is_template or isinstance(written, kinds(ENTRIES[name]))
+    assert default is None or is_template or isinstance(default, kinds(ENTRIES[name]))
 
 
 def test_what_needs_no_words_has_none() -> None:
