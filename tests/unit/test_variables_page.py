@@ -100,6 +100,16 @@ def test_a_default_is_of_the_type(name: str) -> None:
     assert default is None or is_template or isinstance(default, kinds(ENTRIES[name]))
 
 
+@pytest.mark.parametrize("name", [name for name, entry in ENTRIES.items() if "choices" in entry])
+def test_each_choice_is_one_and_no_other(name: str) -> None:
+    choices = ENTRIES[name]["choices"]
+    # Each product line has versions of its own.
+    rest = {**PRESENTED, "dtr_cache_version": None}
+    assert [problem for each in choices for problem in read_with({**rest, name: each})[1]] == []
+    (problem,) = read_with({**rest, name: "nonsense"})[1]
+    assert all(choice in problem for choice in choices)
+
+
 def test_what_needs_no_words_has_none() -> None:
     """A default in words hides the one that role settings has."""
     worded = {name for name, entry in ENTRIES.items() if "default" in entry}
