@@ -36,6 +36,8 @@ html_theme_options = {
 pygments_style = "default"
 pygments_dark_style = "github-dark"
 highlight_language = "text"
+# Dashes and quotes stay as they are typed.
+smartquotes = False
 # As GitHub makes them, where the same pages are read.
 myst_heading_anchors = 4
 antsibull_ext_color_scheme = "none"

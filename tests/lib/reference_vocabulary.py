@@ -83,15 +83,17 @@ def _variable(title: str, name: str, entry: dict[str, t.Any], description: str |
     shown = entry.get("default") or _default(default)
     if not shown and not required:
         raise SystemExit(f"{EXAMPLES.name}: what is the default of {name}, which role settings does not show?")
-    return Variable(name, title, entry["type"], required, shown, tuple(map(plain, paragraphs)), entry["example"])
+    kind = entry["type"]
+    if "choices" in entry:
+        *others, last = (f"`{choice}`" for choice in entry["choices"])
+        kind += f"{' of' if kind == 'list' else ':'} {', '.join(others)} or {last}"
+    return Variable(name, title, kind, required, shown, tuple(map(plain, paragraphs)), entry["example"])
 
 
 def _default(value: t.Any) -> str:
     """A default of role C(settings) in Markdown; empty where it is null."""
     if isinstance(value, str) and (found := _ENVIRONMENT.search(value)):
         return f"the environment's `{found[1]}`" + (f", then `{found[2]}`" if found[2] else "")
-    if isinstance(value, str) and value.startswith("{"):
-        value = json.loads(value)
     if isinstance(value, dict) and value:
         return "`" + ", ".join(f"{key}: {item}" for key, item in value.items()) + "`"
     if isinstance(value, list) and value:

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import typing as t
 from pathlib import Path
@@ -98,9 +97,17 @@ def test_an_example_is_read_and_makes_a_difference(name: str) -> None:
 def test_a_default_is_of_the_type(name: str) -> None:
     default = OPTIONS[name].get("default", DEFAULTS[name])
     is_template = isinstance(default, str) and "{{" in default
-    # Text stands in the place of a dictionary that Ansible would merge with another one (hash_behaviour=merge).
-    written = json.loads(default) if isinstance(default, str) and default.startswith('{"') else default
-    assert written is None or is_template or isinstance(written, kinds(ENTRIES[name]))
+    assert default is None or is_template or isinstance(default, kinds(ENTRIES[name]))
+
+
+@pytest.mark.parametrize("name", [name for name, entry in ENTRIES.items() if "choices" in entry])
+def test_each_choice_is_one_and_no_other(name: str) -> None:
+    choices = ENTRIES[name]["choices"]
+    # Each product line has versions of its own.
+    rest = {**PRESENTED, "dtr_cache_version": None}
+    assert [problem for each in choices for problem in read_with({**rest, name: each})[1]] == []
+    (problem,) = read_with({**rest, name: "nonsense"})[1]
+    assert all(choice in problem for choice in choices)
 
 
 def test_what_needs_no_words_has_none() -> None:
