@@ -22,18 +22,13 @@ from ..module_utils.module.of_dtr import DtrModule
 from ..module_utils.module.options import PREFLIGHT_ARGUMENT_SPEC
 from ..module_utils.module.prerequisites import PREREQUISITES
 from ..modules.registry_ca_info import MODULE as REGISTRY_CA_INFO
+from ..plugin_utils.actions import play_problems
 from ..plugin_utils.actions.deadline import TooLate, within
 from ..plugin_utils.actions.forks import SharedByForks
 from ..plugin_utils.actions.in_process import Task, run_here
 from ..plugin_utils.actions.keep_alive import keep_alive
 from ..plugin_utils.actions.packages import installed
 from ..plugin_utils.actions.paths import control_path_of_host
-from ..plugin_utils.actions.play_problems import (
-    apart_problems,
-    failed_before,
-    reached_by_defaults,
-    variables_of_play,
-)
 from ..plugin_utils.actions.plays import play_of
 from ..plugin_utils.actions.problems import manager_out_of_reach, manager_silent, problems_as_result
 from ..plugin_utils.actions.reasons import reason_of
@@ -120,13 +115,13 @@ class ActionModule(SharedByForks, ActionBase):
 
     def _play_problems(self, options: t.Mapping[str, t.Any], variables: dict[str, t.Any]) -> list[str]:
         """What of the play stands against this step."""
-        problems = given_too_late(variables, variables_of_play(self._task, self._loader), vocabulary())
-        problems += reached_by_defaults(self._task)
+        problems = given_too_late(variables, play_problems.variables_of_play(self._task, self._loader), vocabulary())
+        problems += play_problems.reached_by_defaults(self._task)
         # Also of those who only observe: without the others' results they would report what is not so.
         if options["together"]:
-            problems += apart_problems(self._task)
+            problems += play_problems.apart_problems(self._task)
         if options["together"] and options["fail"] and not problems:
-            problems += failed_before(self._task, variables, FACT)
+            problems += play_problems.failed_before(self._task, variables, FACT)
         return problems
 
     def _fingerprint(self, reading: Reading, variables: t.Mapping[str, t.Any]) -> str:

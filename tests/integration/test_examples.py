@@ -1,13 +1,17 @@
 # SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is in C(docs/examples) and needs a Swarm: checked, run, and run again without a change. No warning may show.
+"""The archive of the collection on a machine that has nothing else of it: the demo, and what is in C(docs/examples).
 
-The pipeline's own commands come before and after. The other examples are in C(registry/test_examples.py).
+The examples are checked, run, and run again without a change, and no warning may show. Those that need no Swarm are in
+C(registry/test_examples.py).
 """
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,24 +22,116 @@ import yaml
 from .conftest import INVENTORY, MANAGERS, PROJECT, Lab, Play, Run
 from .nodes import add_hosts
 
-EXAMPLES = PROJECT / "docs" / "examples"
-NAMES = ("roles", "delegate", "engine_defaults", "site")
-PLAYBOOKS = [{"import_playbook": str(EXAMPLES / "playbooks" / f"{name}.yml")} for name in NAMES]
+PLAYBOOKS = ("roles", "delegate", "engine_defaults", "site")
 TRUSTED = "/etc/docker/certs.d/dtr.lab.test"
+#: One region, of whose service the first of the examples changes something.
+CHANGED = ["--limit", "region-europe,docker_hosts", "--extra-vars", json.dumps({"dtr_cache_blob_ttl": "36h"})]
+
+
+class Installed:
+    """The collection in an empty folder, which is all that commands find of the project."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        build = ["ansible-galaxy", "collection", "build", "--output-path", str(folder), str(PROJECT)]
+        subprocess.run(build, check=True, capture_output=True)
+        (self.archive,) = folder.glob("dtr-cache-*.tar.gz")
+        self.folder = folder / "site"
+        self.environment = {**environment, "ANSIBLE_COLLECTIONS_PATH": str(self.folder)}
+        install = ["install", "--force", "--no-deps", "--collections-path", str(self.folder), str(self.archive)]
+        subprocess.run(
+            ["ansible-galaxy", "collection", *install], env=self.environment, check=True, capture_output=True
+        )
+        self.examples = self.folder / "ansible_collections" / "dtr" / "cache" / "docs" / "examples"
+        shutil.copytree(INVENTORY, self.folder / "inventory")
+
+    def run(self, *command: str, **more: str) -> Run:
+        """A command in the folder, without the checkout."""
+        hide = 'mount -t tmpfs none "$0" && exec "$@"'
+        result = subprocess.run(
+            ["unshare", "--mount", "--propagation", "private", "sh", "-c", hide, str(PROJECT), *command],
+            cwd=self.folder,
+            env={**self.environment, **more},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        return Run(result.returncode, result.stdout)
+
+    def pipeline(self, job: str) -> list[Run]:
+        """The commands of a job of the pipeline, as its runner gives them to a shell; the ends of Ansible's own."""
+        workflow = yaml.safe_load((self.examples / "gitops" / "caches.yml").read_text())
+        runs = []
+        for step in workflow["jobs"][job]["steps"]:
+            # Neither a repository to check out is there, nor a server to install from.
+            if "run" not in step or step["run"].startswith("ansible-galaxy "):
+                continue
+            given = dict.fromkeys(step.get("env", {}), "password-of-the-test")
+            shell = ("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"])
+            run = self.run(*shell, **workflow["env"], **given)
+            assert run.code == 0, run.output
+            if step["run"].startswith("ansible-playbook "):
+                runs.append(run)
+        assert runs
+        assert not (self.folder / ".vault-password").exists()
+        return runs
 
 
 @pytest.fixture(scope="module")
-def client(lab: Lab) -> Iterator[Lab]:
-    """A Docker host that trusts nobody yet."""
+def installed(lab: Lab, play: Play, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
     lab.clean()
-    lab.inside("client", "mv", TRUSTED, "/root/trusted")
-    yield lab
+    # A Docker host that trusts nobody yet.
+    lab.inside("client", "cp", "-a", TRUSTED, "/root/trusted")
+    yield Installed(tmp_path_factory.mktemp("archive"), play.environment)
     lab.inside("client", "sh", "-c", f"rm -rf {TRUSTED} && mv /root/trusted {TRUSTED}")
     lab.clean()
 
 
-def test_the_pipeline_and_the_playbooks(client: Lab, play: Play, tmp_path: Path) -> None:
-    lab = client
+def test_the_pipeline_checks_what_was_not_merged_yet(lab: Lab, installed: Installed) -> None:
+    before = lab.snapshot()
+    (check,) = installed.pipeline("check")
+    assert_quiet(check)
+    assert check.total("changed") > 0
+    assert lab.snapshot() == before
+
+
+def test_the_demo_runs_from_the_archive(lab: Lab, installed: Installed) -> None:
+    """It deploys both regions, and pulls through one of them by a Docker Engine."""
+    demo = subprocess.run(
+        [str(PROJECT / "tests" / "demo"), str(installed.archive)],
+        env={**os.environ, **installed.environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert demo.returncode == 0, demo.stdout
+    assert "\n6 passed, 0 failed\n" in demo.stdout, demo.stdout
+    state = lab.snapshot()
+    assert [len(state[manager]["services"]) for manager in MANAGERS] == [1, 1]
+
+
+def test_the_pipeline_deploys_what_was_merged(lab: Lab, installed: Installed) -> None:
+    """All of which is there already."""
+    before = lab.snapshot()
+    runs = installed.pipeline("deploy")
+    assert_quiet(*runs)
+    assert [run.total("changed") for run in runs] == [0, 0]
+    assert lab.snapshot() == before
+
+
+def test_the_pipeline_installs_what_the_project_of_awx_does(installed: Installed) -> None:
+    jobs = yaml.safe_load((installed.examples / "gitops" / "caches.yml").read_text())["jobs"]
+    commands = {
+        step["run"] for job in jobs.values() for step in job["steps"] if "ansible-galaxy" in step.get("run", "")
+    }
+    (file,) = (command.rpartition(" ")[2] for command in commands)
+    assert (installed.examples / "awx-project" / file).exists()
+
+
+def test_the_playbooks(lab: Lab, installed: Installed, tmp_path: Path) -> None:
+    lab.inside("client", "rm", "-r", TRUSTED)
+    examples = [str(installed.examples / "playbooks" / f"{name}.yml") for name in PLAYBOOKS]
     hosts = [
         *add_hosts(lab, tmp_path, "managers", MANAGERS),
         *add_hosts(
@@ -46,21 +142,21 @@ def test_the_pipeline_and_the_playbooks(client: Lab, play: Play, tmp_path: Path)
         ),
         *by_managers(tmp_path),
     ]
-    empty = lab.snapshot()
-    assert_quiet(*pipeline("check", play, tmp_path))
-    assert_quiet(play(PLAYBOOKS, *hosts, "--check", "--diff"))
-    assert lab.snapshot() == empty
-    run = play(PLAYBOOKS, *hosts)
+    command = ["ansible-playbook", "-i", "inventory", *hosts, *CHANGED, *examples]
+    before = lab.snapshot()
+    check = installed.run(*command, "--check", "--diff")
+    assert_quiet(check)
+    assert lab.snapshot() == before
+    run = installed.run(*command)
     assert_quiet(run)
     done = lab.snapshot()
-    assert [len(done[manager]["services"]) for manager in MANAGERS] == [1, 1]
-    assert len(done["registry"]["content_caches"]) == 2
+    assert done["asia-1"] == before["asia-1"], "a region that was left out"
+    assert done["europe-1"]["services"] != before["europe-1"]["services"]
     assert "dtr-cache." in lab.inside("client", "ls", TRUSTED)
-    again = play(PLAYBOOKS, *hosts)
-    deployed = pipeline("deploy", play, tmp_path)
-    assert_quiet(again, *deployed)
+    again = installed.run(*command)
+    assert_quiet(again)
+    assert again.total("changed") == 0, again.output
     assert lab.snapshot() == done
-    assert [each.total("changed") for each in (again, *deployed)] == [0, 0, 0], again.output
 
 
 def by_managers(folder: Path) -> list[str]:
@@ -69,45 +165,6 @@ def by_managers(folder: Path) -> list[str]:
     path = folder / "by_managers.yml"
     path.write_text(yaml.safe_dump({"dtr_caches": {"hosts": hosts}}))
     return ["-i", str(path)]
-
-
-def pipeline(job: str, play: Play, folder: Path) -> list[Run]:
-    """The commands of a job of the pipeline, as its runner gives them to a shell; those of Ansible with their ends."""
-    workflow = yaml.safe_load((EXAMPLES / "gitops" / "caches.yml").read_text())
-    work = folder / job
-    work.mkdir()
-    (work / "inventory").symlink_to(INVENTORY)
-    runs = []
-    for step in workflow["jobs"][job]["steps"]:
-        # Neither a repository to check out is there, nor a server to install from.
-        if "run" not in step or step["run"].startswith("ansible-galaxy "):
-            continue
-        given = dict.fromkeys(step.get("env", {}), "password-of-the-test")
-        result = subprocess.run(
-            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
-            cwd=work,
-            env={**play.environment, **workflow["env"], **given},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        if step["run"].startswith("ansible-playbook "):
-            runs.append(Run(result.returncode, result.stdout))
-        else:
-            assert result.returncode == 0, result.stdout
-    assert runs
-    assert [path.name for path in work.iterdir()] == ["inventory"], "the password is removed at the end"
-    return runs
-
-
-def test_the_pipeline_installs_what_the_project_of_awx_does() -> None:
-    jobs = yaml.safe_load((EXAMPLES / "gitops" / "caches.yml").read_text())["jobs"]
-    commands = {
-        step["run"] for job in jobs.values() for step in job["steps"] if "ansible-galaxy" in step.get("run", "")
-    }
-    (file,) = (command.rpartition(" ")[2] for command in commands)
-    assert (EXAMPLES / "awx-project" / file).exists()
 
 
 def assert_quiet(*runs: Run) -> None:

@@ -167,7 +167,7 @@ def test_a_run_that_would_leave_out_a_part(two_regions: Registry, ansible: Ansib
     hosts = fleet(two_regions, asia={"accounts": ["alice"]})
     wider = [{"import_playbook": "dtr.cache.assign"}]
     role = [play(roles=["dtr.cache.assignments"])]
-    left_out = "the first task, which checks the settings, was left out; run it without --start-at-task"
+    left_out = "which checks the settings, was left out"
     cases: list[tuple[str | list[Json], tuple[str, str], str]] = [
         (
             "dtr.cache.assign",
@@ -178,7 +178,7 @@ def test_a_run_that_would_leave_out_a_part(two_regions: Registry, ansible: Ansib
         (
             wider,
             ("--start-at-task", "Report who pulls*"),
-            "There is nothing to report: the first task of the play, which",
+            "There is nothing to report: the first task of the play",
         ),
         (role, ("--start-at-task", "Let accounts pull*"), left_out),
     ]
