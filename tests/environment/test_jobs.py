@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-
 from integration.awx_jobs import Awx, Job, Json
 from integration.conftest import Lab
+
 from .engine import Engine
 from .image import EXAMPLE, TAG
 

@@ -137,7 +137,9 @@ class Awx:
         if not self._container:
             environment["ANSIBLE_COLLECTIONS_PATH"] = self._collections
         for kind, fields in self._credentials.items():
-            arguments += _inject(content()["credential_types"][kind], fields, environment, data / "env", seen / "env", kind)
+            arguments += _inject(
+                content()["credential_types"][kind], fields, environment, data / "env", seen / "env", kind
+            )
         meta = {f"{product}_job_id": number for product in ("awx", "tower")}
         (data / "env" / "extravars").write_text(yaml.dump(unsafe({**variables, **meta}), Dumper=_Dumper))
         (data / "env" / "envvars").write_text(json.dumps(environment))
@@ -177,9 +179,7 @@ def _ended(artifacts: Path, result: Json) -> Job:
     return Job(result["code"], output, (left or [None])[-1] or {}, files)
 
 
-def _inject(
-    written: Json, fields: Json, environment: dict[str, str], folder: Path, seen: Path, kind: str
-) -> list[str]:
+def _inject(written: Json, fields: Json, environment: dict[str, str], folder: Path, seen: Path, kind: str) -> list[str]:
     """Fill in what a credential injects, as AWX does, and give the arguments that Ansible gets for it.
 
     Args:

@@ -23,7 +23,7 @@ import yaml
 PROJECT = Path(__file__).resolve().parents[2]
 UNUSED = "Has no effect on this role."
 SPECS = Path("meta") / "argument_specs.yml"
-PAGES = ("README.md", "docs/variables.md", "docs/awx.md")
+PAGES = ("README.md", "docs/variables.md", "docs/awx.md", "docs/guides/versions.md")
 LICENCE = """<!--
 SPDX-FileCopyrightText: Contributors to the dtr.cache project
 SPDX-License-Identifier: GPL-3.0-or-later
@@ -231,6 +231,17 @@ def checks() -> str:
     return rows(["check", "what it tells"], ([f"`{name}`", meaning] for name, meaning in meanings.items()))
 
 
+def versions() -> str:
+    """The combinations that are tried."""
+    stated = yaml.safe_load((PROJECT / "tests" / "versions.yml").read_text(encoding="utf-8"))
+    lines = [
+        ["control node", row["ansible_core"], ", ".join(row["community_docker"]), ", ".join(row["python"])]
+        for row in stated["control_node"]
+    ]
+    lines.append(["manager reached over SSH", "", "", f"{stated['python_on_managers']} and newer"])
+    return rows(["where", "ansible-core", "community.docker", "Python"], lines)
+
+
 def awx() -> dict[str, t.Any]:
     """What C(dtr.cache.awx) puts into AWX."""
     path = PROJECT / "plugins" / "plugin_utils" / "awx" / "content.yml"
@@ -297,6 +308,7 @@ def awx_schedules() -> str:
 
 TABLES: dict[str, t.Callable[[], str]] = {
     "checks": checks,
+    "versions": versions,
     "modules": modules,
     "roles": roles,
     "playbooks": playbooks,

@@ -23,6 +23,7 @@ except ImportError:  # before ansible-core 2.19
 # Older ones always say how the module was called.
 _ASKED_FOR_INVOCATION = tuple(map(int, __version__.split(".")[:2])) >= (2, 21)
 
+
 def run_module(
     module_name: str, *, check: bool = False, invocation: bool = False, **options: t.Any
 ) -> dict[str, t.Any]:

@@ -119,9 +119,7 @@ def test_a_password_in_a_url_is_not_shown_with_the_options(url: str) -> None:
     result = run_module("content_caches_info", **{**CONNECTION, "url": url}, invocation=True)
     assert "credentials do not belong" in result["msg"]
     assert "hunter2" not in json.dumps(result)
-    wrong = run_module(
-        "content_caches", **CONNECTION, caches="https://u:hunter2-x@cache", invocation=True
-    )
+    wrong = run_module("content_caches", **CONNECTION, caches="https://u:hunter2-x@cache", invocation=True)
     assert wrong["failed"]
     assert "hunter2" not in json.dumps(wrong)
 
