@@ -30,7 +30,7 @@ def entries(path: Path) -> list[str]:
 
 def imported() -> set[str]:
     """The packages that the plugins import, wherever in them."""
-    names = set()
+    names: set[str] = set()
     for path in PLUGINS.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):

@@ -80,8 +80,12 @@ with_combination() {
 
 # What is there is what was meant, and all playbooks can be read.
 syntax_with() {
-  with_combination "$@" ansible-galaxy collection list community.docker 2>/dev/null | grep -F "community.docker $2." || return
-  with_combination "$@" ansible-playbook --version | head -n 1 | grep -F "core $1." || return
+  local said
+  said=$(with_combination "$@" ansible-galaxy collection list community.docker && with_combination "$@" ansible --version)
+  if [[ $said != *"community.docker $2."* || $said != *"[core $1."* || $said != *"python version = $4."* ]]; then
+    printf '%s\n' "$said"
+    return 1
+  fi
   with_combination "$@" ansible-playbook --syntax-check -i localhost, playbooks/*.yml >/dev/null
 }
 
