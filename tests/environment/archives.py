@@ -18,7 +18,7 @@ OTHERS = ("docker", "library_inventory_filtering_v1")
 
 
 def make_all(project: Path, folder: Path) -> list[str]:
-    """Make the archives and give their names, with C(requirements.yml) as C(ansible-galaxy collection download) does."""
+    """Make the archives, with C(requirements.yml) as C(ansible-galaxy collection download) does; give their names."""
     folder.mkdir(parents=True, exist_ok=True)
     build = ["ansible-galaxy", "collection", "build", "--force", "--output-path", str(folder), str(project)]
     subprocess.run(build, stdout=subprocess.DEVNULL, check=True)

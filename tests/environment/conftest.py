@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from integration.conftest import lab, play  # noqa: F401
+
 from .engine import Engine, running
 
 

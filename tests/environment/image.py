@@ -36,8 +36,8 @@ def definition() -> dict[str, t.Any]:
 
 def offline() -> dict[str, t.Any]:
     """The definition with what the guide changes of it where collections are archives."""
-    found = re.search(r"^## Without a way out$.*?^```yaml$(.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
-    assert found, f"{GUIDE} has no definition for a build without a way out"
+    found = re.search(r"^## Offline$.*?^```yaml$(.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+    assert found, f"{GUIDE} has no definition for an offline build"
     content = definition()
     for name, value in yaml.safe_load(found[1]).items():
         content[name] = {**content[name], **value} if isinstance(value, dict) and name in content else value
@@ -45,7 +45,7 @@ def offline() -> dict[str, t.Any]:
 
 
 def write(folder: Path) -> None:
-    """The example's folder as the guide leaves it for a build without a way out."""
+    """The example's folder as the guide leaves it for an offline build."""
     shutil.copytree(EXAMPLE, folder, dirs_exist_ok=True)
     archives.make_all(PROJECT, folder / "collections")
     (folder / DEFINITION).write_text(yaml.safe_dump(offline(), sort_keys=False))

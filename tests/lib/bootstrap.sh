@@ -156,8 +156,8 @@ install_tools() {
       "$TOOLS/bin/python" -m pip install --quiet --disable-pip-version-check --root-user-action ignore \
         -r "$PROJECT/tests/requirements.txt" >&2 || die "pip could not install tests/requirements.txt"
       # Beside Ansible's own, so that only the tests of AWX find it.
-      collections_of_package "$PROJECT/tests/requirements.txt" "$TOOLS/bin/python" "$TOOLS/awx" awx/awx ||
-        die "pip could not load awx.awx"
+      collections_of_package "$(sed -n 's/^# collections: //p' "$PROJECT/tests/requirements.txt")" "$TOOLS/bin/python" \
+        "$TOOLS/awx" awx/awx || die "pip could not load awx.awx"
       echo "$wanted" >"$TOOLS/.installed"
     fi
     exec {lock}>&-
@@ -166,13 +166,13 @@ install_tools() {
   export PATH
 }
 
-# Takes some of the collections out of the package of collections that a line of the requirements names.
+# Takes some of the collections out of a package of them: collections_of_package PACKAGE PYTHON FOLDER NAMESPACE/NAME…
 collections_of_package() {
-  local requirements=$1 python=$2 folder=$3 wheels
+  local package=$1 python=$2 folder=$3 wheels
   shift 3
   wheels=$(mktemp -d)
   "$python" -m pip download --quiet --disable-pip-version-check --no-deps --dest "$wheels" \
-    "$(sed -n 's/^# collections: //p' "$requirements")" >&2 || return
+    "$package" >&2 || return
   "$python" - "$folder" "$wheels"/ansible-*.whl "$@" <<'PYTHON' || return
 import sys
 import zipfile

@@ -26,7 +26,7 @@ from reference_vocabulary import PROJECT, SPECS, argument_spec, plain, product_l
 
 PAGES = (
     *("README.md", "docs/variables.md"),
-    *(f"docs/guides/{name}.md" for name in ("awx", "observing", "playbooks", "troubleshooting")),
+    *(f"docs/guides/{name}.md" for name in ("awx", "observing", "playbooks", "troubleshooting", "versions")),
 )
 
 
@@ -97,6 +97,17 @@ def alerts() -> str:
     return rows(["alert", "severity", "what it says"], lines)
 
 
+def versions() -> str:
+    """The combinations that are tried."""
+    stated = yaml.safe_load((PROJECT / "tests" / "versions.yml").read_text(encoding="utf-8"))
+    lines = [
+        ["control node", row["ansible_core"], ", ".join(row["community_docker"]), ", ".join(row["python"])]
+        for row in stated["control_node"]
+    ]
+    lines.append(["manager reached over SSH", "", "", f"{stated['python_on_managers']} and newer"])
+    return rows(["where", "ansible-core", "community.docker", "Python"], lines)
+
+
 def awx() -> dict[str, t.Any]:
     """What C(dtr.cache.awx) puts into AWX."""
     path = PROJECT / "plugins" / "plugin_utils" / "awx" / "content.yml"
@@ -165,6 +176,7 @@ TABLES: dict[str, t.Callable[[], str]] = {
     "checks": checks,
     "metrics": metrics,
     "alerts": alerts,
+    "versions": versions,
     "modules": modules,
     "roles": roles,
     "playbooks": playbooks_table,

@@ -76,7 +76,10 @@ def _load_one(block: bytes, number: int) -> x509.Certificate:
         # The library reads them only now.
         describe(certificate)
     except unreadable() as error:
-        raise Failure("INVALID_CERTIFICATE", f"Certificate {number} of the PEM text cannot be read: {error}.") from None
+        reason = f"a name in it is of the unknown type {error}" if isinstance(error, KeyError) else error
+        raise Failure(
+            "INVALID_CERTIFICATE", f"Certificate {number} of the PEM text cannot be read: {reason}."
+        ) from None
     return certificate
 
 
@@ -106,6 +109,8 @@ def unreadable() -> tuple[type[Exception], ...]:
     return (
         ValueError,
         TypeError,
+        # Of older versions, for the type of a name.
+        KeyError,
         UnsupportedAlgorithm,
         x509.DuplicateExtension,
         x509.InvalidVersion,

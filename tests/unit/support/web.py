@@ -221,7 +221,8 @@ def make_identity(
     for extension in more:
         builder = builder.add_extension(extension, critical=False)
     signer = issuer.key if issuer else key
-    return Identity(builder.sign(signer, algorithm and algorithm(), rsa_padding=padding), key)
+    how = {"rsa_padding": padding} if padding else {}  # which cryptography knows from 41 on
+    return Identity(builder.sign(signer, algorithm and algorithm(), **how), key)
 
 
 def _general_name(address: str) -> x509.GeneralName:
