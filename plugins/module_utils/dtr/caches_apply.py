@@ -276,8 +276,8 @@ class CacheChanger:
     def _lose(self, moves: t.Iterable[Move], failure: Failure) -> None:
         """Report for users whose cache is gone where they belong: no later run could know it."""
         for account, cache, _step in moves:
-            story = f"It pulled from {cache.name} ({cache.shown_host}), which could not be restored, and pulls from DTR itself"
-            self._add_stranded(account, f"{story} now", cache, failure)
+            story = f"It pulled from {cache.name} ({cache.shown_host}), which could not be restored"
+            self._add_stranded(account, f"{story}, and pulls from DTR itself now", cache, failure)
 
     def _strand(self, move: Move, goal: ContentCache, failure: Failure) -> None:
         """Report a user who was reset and could not be given the cache that waits: no later run could know of it."""
