@@ -74,7 +74,7 @@ def backup_of(
     accounts = {
         account: cache_label(held, names) for account, held in sorted(settings.items()) if held is None or held in names
     }
-    wanted = sorted(WantedCache(cache.name, cache.host) for cache in caches)
+    wanted = sorted(WantedCache(cache.name, cache.shown_host) for cache in caches)
     return Backup(dtr, tuple(wanted), accounts), dangling
 
 

@@ -276,16 +276,16 @@ class CacheChanger:
     def _lose(self, moves: t.Iterable[Move], failure: Failure) -> None:
         """Report for users whose cache is gone where they belong: no later run could know it."""
         for account, cache, _step in moves:
-            story = (
-                f"It pulled from {cache.name} ({cache.host}), which could not be restored, and pulls from DTR itself"
-            )
-            self._add_stranded(account, f"{story} now", cache, failure)
+            story = f"It pulled from {cache.name} ({cache.shown_host}), which could not be restored"
+            self._add_stranded(account, f"{story}, and pulls from DTR itself now", cache, failure)
 
     def _strand(self, move: Move, goal: ContentCache, failure: Failure) -> None:
         """Report a user who was reset and could not be given the cache that waits: no later run could know of it."""
         before = move.before
-        story = f"It pulled from {before.name} ({before.host}), pulls from DTR itself now, and belongs to {goal.name}"
-        story = story if goal.host == before.host else f"{story} ({goal.host})"
+        story = (
+            f"It pulled from {before.name} ({before.shown_host}), pulls from DTR itself now, and belongs to {goal.name}"
+        )
+        story = story if goal.host == before.host else f"{story} ({goal.shown_host})"
         self._add_stranded(move.account, story, goal, failure)
 
     def _add_stranded(self, account: str, story: str, cache: ContentCache, failure: Failure) -> None:
@@ -296,7 +296,7 @@ class CacheChanger:
             http_status=failure.http_status,
             url=failure.url,
             cache=cache.name,
-            host=cache.host,
+            host=cache.shown_host,
         )
 
     def _moves_failure(self) -> Failure:
@@ -336,5 +336,5 @@ def _stranded_hint() -> str:
 def _set_again(move: Move) -> Failure:
     return Failure(
         "SET_MEANWHILE",
-        f"Something else sets it to {move.before.name} ({move.before.host}) while this task moves it away.",
+        f"Something else sets it to {move.before.name} ({move.before.shown_host}) while this task moves it away.",
     )

@@ -221,17 +221,17 @@ def report(
         new = done.created.get(step.name)
         old = next((cache for cache in step.retired if cache in done.deleted), None)
         if new and old:
-            replaced[old.id] = {"name": step.name, "before": _shown(old), "after": _shown(new)}
+            replaced[old.id] = {"name": step.name, "before": old.shown(), "after": new.shown()}
     replacing = {entry["name"] for entry in replaced.values()}
     after = caches_after(current, done)
     moved = [move for _account, move in sorted(done.moved.items())]
     return {
         "changed": bool(done.created or done.moved or done.deleted),
-        "content_caches": [_shown(cache) for cache in after],
+        "content_caches": [cache.shown() for cache in after],
         # Ordered by name, since what has to wait for room comes later than it was announced.
-        "created": [_shown(cache) for cache in _ordered(done.created.values()) if cache.name not in replacing],
+        "created": [cache.shown() for cache in _ordered(done.created.values()) if cache.name not in replacing],
         "replaced": sorted(replaced.values(), key=lambda entry: str(entry["name"])),
-        "deleted": [_shown(cache) for cache in _ordered(done.deleted) if cache.id not in replaced],
+        "deleted": [cache.shown() for cache in _ordered(done.deleted) if cache.id not in replaced],
         "reassigned": [_reassigned(move) for move in moved],
         "diff": [*caches_diff(current, after), *accounts_diff(ways(done), whole=whole)],
     }
@@ -245,11 +245,7 @@ def ways(done: Done) -> dict[str, Way]:
 
 
 def _place(cache: ContentCache | None) -> str:
-    return f"{cache.name} ({cache.host})" if cache else LOCAL
-
-
-def _shown(cache: ContentCache) -> dict[str, str]:
-    return cache._asdict()
+    return f"{cache.name} ({cache.shown_host})" if cache else LOCAL
 
 
 def _target(step: CacheStep) -> ContentCache | None:
@@ -261,7 +257,7 @@ def _reassigned(move: Move) -> dict[str, t.Any]:
     return {
         "name": move.account,
         "before": move.before.name,
-        "before_host": move.before.host,
+        "before_host": move.before.shown_host,
         "after": target.name if target else LOCAL,
         "after_host": target.host if target else None,
     }

@@ -9,6 +9,7 @@ import datetime
 import typing as t
 
 from ..common.failure import Failure
+from ..common.urls import without_secrets
 
 LOCAL = "local"
 """The pseudo region of DTR's web interface: no cache. No real cache may have this name, in any capitalisation."""
@@ -20,6 +21,20 @@ class ContentCache(t.NamedTuple):
     id: str
     name: str
     host: str
+
+    @property
+    def shown_host(self) -> str:
+        """The host without a password that somebody has registered with it."""
+        return shown_host(self.host)
+
+    def shown(self) -> dict[str, str]:
+        """What results have of it."""
+        return {"id": self.id, "name": self.name, "host": self.shown_host}
+
+
+def shown_host(host: str) -> str:
+    """The address of a cache without a password that somebody has registered with it."""
+    return without_secrets(host) if "@" in host else host
 
 
 class Account(t.NamedTuple):

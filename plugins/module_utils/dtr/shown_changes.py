@@ -8,6 +8,8 @@ from __future__ import annotations
 import typing as t
 
 from ..common.amounts import LISTED
+from ..common.redaction import printable
+from .model import shown_host
 
 Diff = dict[str, str]
 
@@ -34,7 +36,10 @@ class Way(t.NamedTuple):
 
 def caches_diff(before: t.Iterable[Cache], after: t.Iterable[Cache]) -> list[Diff]:
     """Names and hosts of the caches that differ. Ids are left out: those of new caches are not known before the run."""
-    sides = [[f"{cache.name}: {cache.host}\n" for cache in _ordered(caches)] for caches in (before, after)]
+    sides = [
+        [_line(f"{cache.name}: {shown_host(cache.host or '')}") for cache in _ordered(caches)]
+        for caches in (before, after)
+    ]
     texts = ["".join(_without(side, other)) for side, other in (sides, reversed(sides))]
     if not any(texts):
         return []
@@ -49,9 +54,9 @@ def accounts_diff(ways: t.Mapping[str, Way], *, whole: bool) -> list[Diff]:
     ordered = _by_way(ways)
     shown = "; ".join(f"{way.before} -> {way.after}: {_who(accounts)}" for way, accounts in ordered[:LISTED])
     more = f"; and {len(ordered) - LISTED:,} more ways" if len(ordered) > LISTED else ""
-    diffs = [{"prepared": f"accounts: {shown}{more}\n"}]
+    diffs = [{"prepared": _line(f"accounts: {shown}{more}")}]
     if whole:
-        sides = ("".join(f"{account}: {way[side]}\n" for account, way in sorted(ways.items())) for side in (0, 1))
+        sides = ("".join(_line(f"{account}: {way[side]}") for account, way in sorted(ways.items())) for side in (0, 1))
         before, after = sides
         diffs.append({"before_header": "accounts", "after_header": "accounts", "before": before, "after": after})
     return diffs
@@ -67,6 +72,11 @@ def _by_way(ways: t.Mapping[str, Way]) -> list[tuple[Way, list[str]]]:
     for account, way in sorted(ways.items()):
         going.setdefault(way, []).append(account)
     return sorted(going.items(), key=lambda item: (-len(item[1]), item[0]))
+
+
+def _line(text: str) -> str:
+    """A line of a diff, which goes to the terminal as it is. What things are called, other people chose."""
+    return f"{printable(text)}\n"
 
 
 def _who(accounts: t.Sequence[str]) -> str:

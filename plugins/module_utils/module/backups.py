@@ -57,7 +57,7 @@ def back_up(module: Module) -> dict[str, t.Any]:
     result: dict[str, t.Any] = {
         "changed": changed,
         "path": path,
-        "content_caches": [cache._asdict() for cache in backup.caches],
+        "content_caches": [{"name": cache.name, "host": cache.host} for cache in backup.caches],
         "accounts": len(backup.accounts),
         "dangling": dangling,
     }

@@ -49,7 +49,7 @@ def listed(module: Module) -> dict[str, t.Any]:
     """Read which ones there are."""
     with DtrSession(module) as dtr:
         caches = sorted(dtr.content_caches(), key=lambda cache: (cache.name, cache.host, cache.id))
-    return {"content_caches": [cache._asdict() for cache in caches], "duplicates": duplicate_names(caches)}
+    return {"content_caches": [cache.shown() for cache in caches], "duplicates": duplicate_names(caches)}
 
 
 def _warn(module: Module, current: list[ContentCache], steps: list[CacheStep]) -> None:

@@ -33,7 +33,7 @@ def known_to_dtr(module: Module) -> dict[str, t.Any]:
             inactive[cache_id] += 1
     return {
         "changed": False,
-        "content_caches": [cache._asdict() for cache in caches],
+        "content_caches": [cache.shown() for cache in caches],
         "accounts": dict(accounts),
         "inactive": dict(inactive),
         "active": sum(user.is_active for user in users),

@@ -102,6 +102,7 @@ def registry_findings(dtr: DtrApi, transport: Transport, wanted: Wanted) -> Find
     problems = [] if standing.may_be_administrator else _without_right(wanted, transport)
     problems += answers.problems()
     problems += _about_repository(wanted, answers.has_repository, standing.settings)
+    problems += _removed_by_another_name(wanted, answers.registered)
     warnings = _about_version(wanted, answers.version) + _about_names(wanted, answers.registered)
     if standing.settings.get("readOnlyRegistry"):
         warnings.append(f"{transport.base_url} is in its read-only mode: nobody can push to it.")
@@ -290,6 +291,20 @@ def _about_version(wanted: Wanted, version: str | None) -> list[str]:
     if versions.are_same(tag, version) is not False:
         return []
     return [f"{versions.difference(tag, version or '')} Leave out dtr_cache_version, or set it, or dtr_cache_image."]
+
+
+def _removed_by_another_name(wanted: Wanted, registered: t.Sequence[ContentCache]) -> list[str]:
+    """A cache that was renamed in the variables alone: its accounts would be left where nobody answers."""
+    names = [each.name for each in sorted(registered) if canonical_host(each.host) == canonical_host(wanted.cache_url)]
+    known = {wanted.cache, *wanted.former_names}
+    if not wanted.removes or wanted.cache in {each.name for each in registered} or known.issuperset(names):
+        return []
+    others = ", ".join(name for name in names if name not in known)
+    return [
+        f"dtr_cache_name: DTR has no cache {wanted.cache}, and has its address ({wanted.cache_url}) under the name "
+        f"{others}, whose accounts would be sent to a cache that is gone. Set dtr_cache_name to that, or "
+        f"dtr_cache_former_names: [{others}]"
+    ]
 
 
 def _about_names(wanted: Wanted, registered: t.Sequence[ContentCache]) -> list[str]:

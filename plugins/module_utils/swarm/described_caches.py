@@ -68,11 +68,13 @@ def config_file(service: Raw, swarm: Swarm) -> ConfigFile:
     """The file that a service gives to the registry: the last word of its command, or what is called so."""
     container = service["Spec"]["TaskTemplate"]["ContainerSpec"]
     words = [*(container.get("Command") or []), *(container.get("Args") or [])]
+    configs, secrets = (
+        [(item["File"]["Name"], item[name]) for item in container.get(kind) or [] if item.get("File")]
+        for kind, name in (("Configs", "ConfigName"), ("Secrets", "SecretName"))
+    )
     files = {
-        **{config_place(item["File"]["Name"]): (CONFIG, item["ConfigName"]) for item in container.get("Configs") or []},
-        **{
-            _secret_place(item["File"]["Name"]): (SECRET, item["SecretName"]) for item in container.get("Secrets") or []
-        },
+        **{config_place(place): (CONFIG, name) for place, name in configs},
+        **{_secret_place(place): (SECRET, name) for place, name in secrets},
     }
     named = [word for word in reversed(words) if word in files]
     called = [place for place in files if place.rpartition("/")[2] == CONFIG_NAME]

@@ -51,7 +51,10 @@ def former_problems(
     others = sorted(service["Spec"]["Name"] for service in services if service["Spec"]["Name"] not in caches)
     said = f"dtr_cache_former_stack_names: stack {stack} is not replaced"
     if others:
-        return [f"{said}, as it also has what is no content cache: {', '.join(others)}. Replacing it would remove them"]
+        return [
+            f"{said}, as it also has what is no content cache: {', '.join(others)}. Replacing it would remove them: "
+            f"keep that stack with dtr_cache_stack_name: {stack}"
+        ]
     problems = []
     for cache in caches.values():
         if not cache.is_of(host):

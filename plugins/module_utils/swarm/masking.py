@@ -12,7 +12,7 @@ import re
 import typing as t
 
 from ..common.credentials import HIDDEN, comparable, is_credential
-from ..common.redaction import BLANK, SECRET_NAME, redacted
+from ..common.redaction import BLANK, SECRET_NAME, printable, redacted
 from .views import View
 
 # Names of Docker's objects, which no secret is.
@@ -24,6 +24,8 @@ _FLAG = re.compile(rf"--?[\w-]{{0,40}}{SECRET_NAME}", re.IGNORECASE)
 _AFTER_FLAG = re.compile(rf"(?<!\S)({_FLAG.pattern}\s+)[^\s-]\S*", re.IGNORECASE)
 _AFTER_USER = re.compile(r"(?<!\S)((?:-u|--user|--proxy-user)[\s=]{1,4}[\"']?[^\s\"':]+:)[^\s\"']+")
 
+_QUERY = re.compile(r"\?[^\s\"'<>]*")
+
 
 def comparable_sides(before: View, after: View) -> tuple[View, View]:
     """Two views as a diff may show them. A word says where another secret takes the place of one."""
@@ -33,6 +35,12 @@ def comparable_sides(before: View, after: View) -> tuple[View, View]:
 def without_credentials(view: View) -> View:
     """A view with a word in the place of what is a credential by its name, or looks like one in a command."""
     return {key: value if key in _NAMES else _hidden((key,), value) for key, value in view.items()}
+
+
+def carries_secret(words: t.Sequence[str]) -> bool:
+    """Whether the words of a command give something a password or a token. What a query asks for may be anything."""
+    asked = [printable(_QUERY.sub("", word)).strip() for word in words]
+    return any(redacted(left, longest=len(left)) != word for word, left in zip(asked, _blanked(_COMMANDS[:1], asked)))
 
 
 def _beside(view: View, other: View) -> View:

@@ -103,8 +103,14 @@ def live_service(spec: Raw, *, with_digest: bool = False, networks: Networks = N
         configs={
             compose.config_place(item["File"]["Name"]): str(_live_file(item, "ConfigName"))
             for item in container.get("Configs") or []
+            # Those of Windows' credentials are no files.
+            if item.get("File")
         },
-        secrets={item["File"]["Name"]: str(_live_file(item, "SecretName")) for item in container.get("Secrets") or []},
+        secrets={
+            item["File"]["Name"]: str(_live_file(item, "SecretName"))
+            for item in container.get("Secrets") or []
+            if item.get("File")
+        },
         mounts=sorted(str(_live_mount(mount)) for mount in container.get("Mounts") or []),
         environment=dict(sorted(item.partition("=")[::2] for item in container.get("Env") or [])),
         stop_grace_period=_seconds(container.get("StopGracePeriod"), GRACE_PERIOD),

@@ -40,12 +40,12 @@ def _told(old: str, new: str, settings: Result, *, certain: bool) -> str:
     if settings.get("former_names"):
         entry["former_names"] = list(settings["former_names"])
     was = f"was a cache of the DTR {old}" if certain else f"has pulled from {old}"
-    condition = "" if certain else "If that is another DTR: "
     arguments = json.dumps({"caches": [entry]})
     return (
-        f"{name} {was} and is now one of {new}. {condition}Its entry {name} and the accounts that are assigned to it "
-        "stay there. Their pulls are still sent to this cache, which gets nothing from there any more. That DTR was "
-        "sent nothing. To clean up there, set DTR_URL, DTR_USERNAME, DTR_PASSWORD and DTR_CA_PATH to its own: "
+        f"{name} {was} and is now one of {new}. If that is another DTR, and not the same one under another address: "
+        f"Its entry {name} and the accounts that are assigned to it stay there. Their pulls are still sent to this "
+        "cache, which gets nothing from there any more. That DTR was sent nothing. To "
+        "clean up there, set DTR_URL, DTR_USERNAME, DTR_PASSWORD and DTR_CA_PATH to its own: "
         f"ansible localhost -m dtr.cache.content_caches -a '{arguments}' resets these accounts and removes the entry. "
         "dtr.cache.backup, with the dtr_cache_registry_ variables of that DTR, writes down first who they are."
     )

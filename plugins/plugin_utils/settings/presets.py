@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from ...module_utils.common.failure import Failure
@@ -46,6 +47,10 @@ VERSIONS = (
 )
 
 
+# A tag of a whole series, such as 2.9, is one of its versions, too.
+_SERIES = re.compile(r"v?([0-9]{1,4})\.([0-9]{1,4})(?![0-9])")
+
+
 def image_of_dtr(product: Product, version: str) -> str:
     """The cache's image for the version that a DTR says it has, which may end in the mark of a build.
 
@@ -68,8 +73,8 @@ def image_of_version(product: Product, version: str) -> str:
 
 
 def _image(product: Product, version: str, subject: str, *, strict: bool) -> str:
-    major, _dot, rest = release(version).partition(".")
-    number = (int(major or 0), int(rest.partition(".")[0] or 0))
+    match = _SERIES.match(version)
+    number = (int(match[1]), int(match[2])) if match else (0, 0)
     line = next((each for each in VERSIONS if each.first <= number <= each.last), None)
     if line and line.product != product.name:
         raise _no_image(

@@ -15,6 +15,7 @@ import typing as t
 from ...module_utils.common.credentials import is_credential
 from ...module_utils.common.failure import Failure
 from ...module_utils.swarm.compose import duration
+from ...module_utils.swarm.masking import carries_secret
 from . import values
 from .addresses import is_host
 from .reader import Reader
@@ -211,11 +212,17 @@ def _test(value: t.Any) -> list[str]:
     """A list; a text is a line for a shell."""
     value = _given(value)
     if not isinstance(value, list):
-        return ["CMD-SHELL", values.line(value)]
+        return _without_secret(["CMD-SHELL", values.line(value)])
     found = [values.line(item) for item in entries(value)]
     if not found or found[0] not in _TESTS:
         raise values.invalid(f"a list begins with one of {', '.join(_TESTS)}")
-    return found
+    return _without_secret(found)
+
+
+def _without_secret(command: list[str]) -> list[str]:
+    if carries_secret(command):
+        raise values.invalid("holds a credential, which everybody who may inspect the service would read")
+    return command
 
 
 def _sysctls(value: t.Any) -> dict[str, str]:

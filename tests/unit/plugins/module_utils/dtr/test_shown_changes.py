@@ -43,3 +43,17 @@ def test_as_many_ways_as_there_are_gone_caches_are_too_many() -> None:
     ways = {f"user{number}": Way(f"{number} (dangling)", "local") for number in range(10_000)}
     (diff,) = accounts_diff(ways, whole=False)
     assert len(diff["prepared"]) < 3000 and diff["prepared"].endswith("; and 9,950 more ways\n")
+
+
+def test_no_name_reaches_the_terminal_as_something_that_it_obeys() -> None:
+    odd = "x\x1b[2J\r\u202e\nok: [host]"
+    diffs = [*caches_diff([], [ASIA._replace(name=odd)]), *accounts_diff({"bob": Way("local", odd)}, whole=True)]
+    shown = "".join(diff.get("prepared", "") + diff.get("before", "") + diff.get("after", "") for diff in diffs)
+    assert all(line.isprintable() for line in shown.split("\n"))
+    assert "x [2J ok: [host]" in shown
+
+
+def test_a_password_in_an_address_is_not_shown() -> None:
+    by_hand = ASIA._replace(host="https://u:hush@asia.example.org")
+    assert caches_diff([], [by_hand])[0]["after"] == "asia: https://asia.example.org\n"
+    assert by_hand.shown() == ASIA.shown()

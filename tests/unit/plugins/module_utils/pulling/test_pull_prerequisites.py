@@ -323,6 +323,21 @@ def test_other_names_of_the_cache_are_worth_knowing(
     assert found(dtr, **{**own, **wanted}) == Findings([], [told] if told else [])
 
 
+def test_a_removal_under_a_name_that_dtr_does_not_know_is_refused_where_it_knows_another(dtr: Registry) -> None:
+    """Whoever has renamed the cache in the variables alone would leave its accounts with a cache that is gone."""
+    dtr.add_cache("old", "https://ASIA.example.org")
+    own = {"registers": True, "removes": True, "cache": "asia", "cache_url": "https://asia.example.org:443"}
+    (problem,) = found(dtr, **own).problems
+    assert problem == (
+        "dtr_cache_name: DTR has no cache asia, and has its address (https://asia.example.org:443) under the name old, "
+        "whose accounts would be sent to a cache that is gone. Set dtr_cache_name to that, or dtr_cache_former_names: "
+        "[old]"
+    )
+    assert found(dtr, **{**own, "former_names": ["old"]}).problems == []
+    assert found(dtr, **{**own, "removes": False}).problems == []
+    assert found(dtr, **{**own, "cache_url": "https://other.example.org"}).problems == []
+
+
 @pytest.mark.parametrize(
     ("image", "version", "warned"),
     [

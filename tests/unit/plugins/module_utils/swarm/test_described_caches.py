@@ -123,6 +123,14 @@ def test_an_image_that_somebody_put_in_by_hand_is_the_one_that_runs() -> None:
     assert vendors(container={"Image": "docker/dtr-content-cache:2.7.4"})["image"] == "docker/dtr-content-cache:2.7.4"
 
 
+def test_a_config_that_is_no_file_is_none() -> None:
+    configs = [{"Runtime": {}, "ConfigName": "credentials"}, {"File": {"Name": "config.yml", "UID": "0", "GID": "0"}}]
+    configs[1].update(ConfigName="dtr-cache_config.yml")
+    configs[1]["File"]["Mode"] = 0o444
+    live = vendors(container={"Configs": configs})
+    assert (live["config"]["name"], list(live["view"]["configs"])) == ("dtr-cache_config.yml", ["/config.yml"])
+
+
 @pytest.mark.parametrize("name", ["docker/dtr-content-cache", "registry.example.org:5000/msr/msr-content-cache"])
 def test_an_image_that_goes_by_its_digest_alone_keeps_it(name: str) -> None:
     """Without it, a deployment would take whatever is latest."""

@@ -38,7 +38,7 @@ def problems(services: list[dict[str, t.Any]], port: int = 443, host: str = HOST
         (
             [OLD, service("old_db", "old", image="redis:7", config="", command=())],
             {},
-            "is not replaced, as it also has what is no content cache: old_db. Replacing it would remove them",
+            "is not replaced, as it also has what is no content cache: old_db. Replacing it would remove them: keep",
         ),
         (
             [OLD],

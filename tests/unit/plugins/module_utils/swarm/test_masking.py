@@ -8,7 +8,11 @@ import copy
 import typing as t
 
 import pytest
-from ansible_collections.dtr.cache.plugins.module_utils.swarm.masking import comparable_sides, without_credentials
+from ansible_collections.dtr.cache.plugins.module_utils.swarm.masking import (
+    carries_secret,
+    comparable_sides,
+    without_credentials,
+)
 from ansible_collections.dtr.cache.plugins.module_utils.swarm.plan import plan
 from ansible_collections.dtr.cache.tests.unit.support.plans import LIVE_SPEC, swarm, wanted
 
@@ -57,3 +61,20 @@ def test_a_word_of_a_command_is_hidden_as_a_whole_where_it_is_adopted() -> None:
         "command": ["--token", "(secret)", "-v"],
         "labels": {"a_key": "1", "password": "(secret)"},
     }
+
+
+@pytest.mark.parametrize(
+    ("command", "secret"),
+    [
+        ("wget -q --no-check-certificate https://localhost/v2/?n=1 -O - || exit 1 ", False),
+        ("test -f /run/secrets/cache.key.pem", False),
+        (f"sh -c '{'x' * 600}'", False),
+        (f"curl -u admin:{SECRET} https://localhost", True),
+        (f"curl https://admin:{SECRET}@localhost", True),
+        (f"PASSWORD={SECRET} check", True),
+        (f"check --api-token {SECRET}", True),
+    ],
+)
+def test_a_command_that_carries_a_secret(command: str, secret: bool) -> None:
+    assert carries_secret(["CMD-SHELL", command]) == secret
+    assert carries_secret(["CMD", *command.split()]) == secret

@@ -25,7 +25,7 @@ OLD = "https://old.example.org"
         (
             {"registry": "", "upstreams": ["https://old.example.org:443"]},
             {},
-            f"region-asia has pulled from {OLD} and is now one of https://new.example.org. If that is another DTR: ",
+            f"region-asia has pulled from {OLD} and is now one of https://new.example.org. If that is another DTR, ",
         ),
         # The same DTR in another spelling, or with other caches in between.
         ({"registry": "", "upstreams": ["https://NEW.example.org:443"]}, {}, None),
@@ -39,6 +39,12 @@ OLD = "https://old.example.org"
 def test_another_dtr_is_told(replaced: t.Any, changes: dict[str, t.Any], beginning: str | None) -> None:
     told = left_behind(replaced, {**NEW, **changes})
     assert told is None if beginning is None else str(told).startswith(beginning)
+
+
+def test_a_dtr_that_has_only_another_address_is_not_to_be_cleaned_up() -> None:
+    """The command would take the registration that the cache has just got."""
+    told = str(left_behind({"registry": OLD, "upstreams": []}, NEW))
+    assert "If that is another DTR, and not the same one under another address: Its entry region-asia" in told
 
 
 def test_all_names_are_cleaned_up() -> None:

@@ -82,6 +82,12 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ({"port": [443]}, "dtr_cache_port: must be text"),
     ({"version": 2.1}, "dtr_cache_version: is a number, which may have lost a zero at its end; put it in quotes"),
     ({"version": "2.7.6 beta"}, "dtr_cache_version: '2.7.6 beta' is not a version such as 2.7.6"),
+    ({"version": "2.9"}, "dtr_cache_version: 2.9 is of msr2 (2.8 to 2.9), and dtr_cache_product is dtr; set dtr_cache"),
+    (
+        {"version": "2.10", "product": "msr2"},
+        "dtr_cache_image: no document of the vendor names the repository of the cache's image for version 2.10; ask",
+    ),
+    ({"version": "v3.1.4", "product": "msr2"}, "dtr_cache_version: v3.1.4 is of msr3 (3.0 to 3.1), and dtr_cache_pr"),
     ({"version": "2.9.3"}, "dtr_cache_version: 2.9.3 is of msr2 (2.8 to 2.9), and dtr_cache_product is dtr; set dtr_"),
     (
         {"version": "2.10.1", "product": "msr2"},

@@ -78,6 +78,8 @@ MISTAKES: list[tuple[t.Any, str]] = [
     ({"extra_hosts": {"a": "b"}}, "extra_hosts: 'b' is not an IP address"),
     ({"dns": "dns.example.org"}, "dns: 'dns.example.org' is not an IP address"),
     ({"dns_search": "a b"}, "dns_search: 'a b' is not a domain"),
+    ({"healthcheck": {"test": "curl -u admin:hush https://a"}}, "healthcheck.test: holds a credential, which everybo"),
+    ({"healthcheck": {"test": ["CMD", "x", "--token", "hush"]}}, "healthcheck.test: holds a credential, which everyb"),
     ({"healthcheck": {"test": ["wget"]}}, "healthcheck.test: a list begins with one of NONE, CMD, CMD-SHELL"),
     ({"healthcheck": {"interval": 5}}, "healthcheck.interval: '5' has no unit; write for example 5s"),
     ({"healthcheck": {"retries": 0}}, "healthcheck.retries: '0' is not a whole number from 1 to 1000"),
