@@ -175,6 +175,10 @@ def test_commands_can_be_typed_as_they_stand(command: list[str], written_folder:
         ("ansible-galaxy collection install dtr.caches", "dtr.caches"),
         ("ansible-navigator run dtr.cache.deplyo -i inventory.yml", "there is no dtr.cache.deplyo"),
         ("ansible-builder biuld --tag x", "biuld"),
+        ("ansible-runner run data --container-iamge x", "--container-iamge"),
+        ("docker swarn init", "docker swarn"),
+        ("cp -r docs/exmaples there", "docs/exmaples"),
+        ("cd nowhere", "cd nowhere"),
         ("tests/dmeo", "tests/dmeo"),
         ("certbot renew", "certbot"),
     ],
@@ -196,8 +200,13 @@ def problems_of(command: t.Sequence[str], folder: Path) -> list[str]:
     if program == "ansible-navigator":
         # What follows is for ansible-playbook; tests/environment runs both programs.
         return problems_of_playbook_command(arguments[1:], folder) if arguments[0] == "run" else [arguments[0]]
-    if program in ("ansible-builder", "docker", "openssl", "git"):
+    if program in (*KNOWN, "openssl"):
         return _wrong_program(program, arguments)
+    if program in ("cp", "cd"):
+        # What is copied there can be gone to.
+        copied = [words[-1] for words in commands() if words[0] == "cp"]
+        there = program == "cd" and arguments[0] in copied
+        return [] if there or (PROJECT / arguments[-2 if program == "cp" else 0]).exists() else [" ".join(command)]
     if not os.access(PROJECT / program, os.X_OK):
         return [f"{program} is no program of the repository"]
     return [f"there is no {each}" for each in arguments if "/" in each and not (PROJECT / each).exists()]
@@ -239,19 +248,27 @@ def _wrong_names(program: str, options: t.Any) -> list[str]:
     return []
 
 
+# What the programs of others are asked to do, which the lab (test_forms.py) and tests/environment do for real.
+KNOWN = {
+    "git": {"clone", "push"},
+    "docker": {"load", "login", "node", "push", "run", "save", "service", "stack", "tag"},
+    "ansible-builder": {"build"},
+    "ansible-runner": {"run"},
+}
+OPTIONS = {
+    "ansible-builder": {"--tag"},
+    "ansible-runner": {"-p", "--process-isolation", "--process-isolation-executable", "--container-image"},
+}
+
+
 def _wrong_program(program: str, arguments: t.Sequence[str]) -> list[str]:
-    """Programs of others: OpenSSL says itself what it knows; the commands of Docker run on the lab (test_forms.py)."""
-    if program == "ansible-builder":
-        return [] if arguments[:2] == ["build", "--tag"] else [" ".join(arguments)]
-    if program == "git":
-        known = {"clone", "push"}
-        return [] if arguments[0] in known else [f"git {arguments[0]}"]
-    if program == "docker":
-        return [] if arguments[0] in {"node", "stack", "service", "pull", "login"} else [f"docker {arguments[0]}"]
+    """Of programs of others what is known of them, and of OpenSSL what it says itself."""
+    given = [each for each in arguments[1:] if each.startswith("-")]
+    if program in KNOWN:
+        unknown = [] if arguments[0] in KNOWN[program] else [f"{program} {arguments[0]}"]
+        return unknown + [each for each in given if program in OPTIONS and each not in OPTIONS[program]]
     if not shutil.which(program):
         return []
     done = subprocess.run([program, arguments[0], "-help"], capture_output=True, text=True, check=False)
-    given = [each for each in arguments[1:] if each.startswith("-")]
-    return (
-        [each for each in given if f"{each} " not in done.stdout + done.stderr] if done.returncode == 0 else [program]
-    )
+    known = done.stdout + done.stderr
+    return [each for each in given if f"{each} " not in known] if done.returncode == 0 else [program]

@@ -61,7 +61,7 @@ def kind_of(block: Block) -> str:
         return VARIABLES
     if all(name.startswith("vault_") for name in given):
         return VAULT
-    if set(given) & {"dependencies", "images", "additional_build_files"}:
+    if set(given) & {"dependencies", "images", "additional_build_files", "additional_build_steps"}:
         return ENVIRONMENT if not _unknown_to_builder(given) else ""
     return REQUIREMENTS if set(given) == {"collections"} else ""
 

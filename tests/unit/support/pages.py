@@ -64,7 +64,7 @@ def fenced(page: Path, language: str) -> list[str]:
 
 def commands(prompt: str = "$") -> list[list[str]]:
     """What a reader types, or types as root after the prompt C(#), each once, as words."""
-    console = [block.text for block in blocks() if block.language == "console"]
+    console = [block.text.replace("\\\n", " ") for block in blocks() if block.language == "console"]
     typed = [command for text in console for command in re.findall(rf"^[{prompt}] (.*)$", text, re.MULTILINE)]
     return [shlex.split(command) for command in dict.fromkeys(typed)]
 
