@@ -8,6 +8,8 @@ import typing as t
 from pathlib import Path
 
 import pytest
+import yaml
+from ansible_collections.dtr.cache.plugins.plugin_utils.actions.module_defaults import MODULES
 from ansible_collections.dtr.cache.plugins.plugin_utils.actions.partial_runs import partial_run_problem
 
 PROJECT = Path(__file__).parents[5]
@@ -47,3 +49,12 @@ def test_nothing_is_left_out_or_it_is_not_known(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert partial_run_problem(command_line) is None
+
+
+def test_each_role_says_what_is_missing_where_its_first_task_was_left_out() -> None:
+    said = set()
+    for role in (name for name, modules in MODULES.items() if modules):
+        variables = yaml.safe_load((PROJECT / "roles" / role / "vars" / "main.yml").read_text())
+        said.add(variables["__dtr_cache"])
+    (text,) = said
+    assert "the first task, which checks the settings, was left out; run it without --start-at-task" in text
