@@ -26,7 +26,7 @@ from reference_vocabulary import PROJECT, SPECS, argument_spec, plain, product_l
 
 PAGES = (
     *("README.md", "docs/variables.md"),
-    *(f"docs/guides/{name}.md" for name in ("awx", "observing", "playbooks", "troubleshooting", "versions")),
+    *(f"docs/guides/{name}.md" for name in ("awx", "observing", "playbooks", "support", "troubleshooting")),
 )
 
 

@@ -27,7 +27,7 @@ def read(name: str) -> t.Any:
 def test_the_oldest_that_are_tried_are_the_oldest_that_are_promised() -> None:
     assert read("meta/runtime.yml")["requires_ansible"] == f">={OLDEST.core}.0"
     assert read("galaxy.yml")["dependencies"] == {"community.docker": f">={OLDEST.docker}.0"}
-    for page in ("README.md", "docs/guides/versions.md"):
+    for page in ("README.md", "docs/guides/support.md"):
         text = (PROJECT / page).read_text(encoding="utf-8")
         assert f"ansible-core {OLDEST.core} " in text.replace("\n", " "), page
         assert re.search(rf"`community.docker` {OLDEST.docker}(\.0)? ", text), page
