@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ...module_utils.common.urls import canonical_server
 from ..settings.model import Settings
 from ..settings.public import authority_file
 from ..settings.region import Region
@@ -43,6 +44,12 @@ def undoing(
         problem
         for other in others
         for problem in (*former_name_problems(own, other), *former_stack_problems(own, other))
+    ]
+    problems += [
+        f"dtr_cache_upstreams: the cache of host {other.host} pulls from this one ({settings.url}), and would get "
+        "nothing any more; let it pull from elsewhere, and deploy it first"
+        for other in others
+        if settings.host and not other.in_play and canonical_server(settings.url) in other.upstreams
     ]
     hosts: dict[str, list[str]] = {}
     for name, given in (("firewall_hosts", settings.firewall_hosts), ("client_hosts", settings.client_hosts)):

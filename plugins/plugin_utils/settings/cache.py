@@ -70,7 +70,7 @@ def read_configuration(
     needs: t.Collection[str],
     now: datetime.datetime,
 ) -> dict[str, t.Any]:
-    upstreams = [reader.checked("upstreams", https_url, url, "") for url in reader.items("upstreams")]
+    upstreams = read_upstreams(reader)
     for upstream in upstreams:
         if is_same_server(upstream, address):
             reader.problem("upstreams", f"{upstream} is the cache itself, which would ask itself without end")
@@ -81,6 +81,11 @@ def read_configuration(
         "http_secret": _read_http_secret(reader, address["host"], private_key),
         "config_extra": _read_config_extra(reader, layers, address["port"], address["metrics_port"]),
     }
+
+
+def read_upstreams(reader: Reader) -> list[str]:
+    """What the cache pulls from in the place of the DTR."""
+    return [reader.checked("upstreams", https_url, url, "") for url in reader.items("upstreams")]
 
 
 def _read_name(reader: Reader, required: bool) -> str:

@@ -33,6 +33,7 @@ class Region(t.NamedTuple):
         stack_name: The stack.
         port: The port that the stack publishes.
         metrics_port: That of its metrics; C(None) without.
+        upstreams: What it pulls from in the place of the DTR, in the one form in which equal ones are equal.
         nodes: The nodes that are dedicated to it.
         publish_mode: C(ingress), by which every node of the Swarm has the port, or C(host).
         assignments: C(accounts), C(teams), C(orgs) and C(everyone).
@@ -54,6 +55,7 @@ class Region(t.NamedTuple):
     former_names: t.Sequence[str] = ()
     former_stack_names: t.Sequence[str] = ()
     authority: str | None = ""
+    upstreams: t.Sequence[str] = ()
 
 
 class Machine(t.NamedTuple):
@@ -71,7 +73,7 @@ VARIABLES = tuple(
     for name in (
         *("name", "host", "port", "public_port", "product", "stack_name", "registry_url", "docker_host"),
         *("client_bundle", "nodes", "publish_mode", "assignments", "metrics_port"),
-        *("former_names", "former_stack_names", "ca_certificate"),
+        *("former_names", "former_stack_names", "ca_certificate", "upstreams"),
     )
 )
 """The variables that are read for it."""
@@ -89,6 +91,7 @@ _MADE_OF = {
     "assignments": ("assignments",),
     "former_names": ("former_names",),
     "former_stack_names": ("former_stack_names",),
+    "upstreams": ("upstreams",),
 }
 
 
@@ -111,6 +114,7 @@ def read_region(reader: Reader, host: str, machine: Machine | None, unknown: t.C
     former_names = cache.read_former_names(reader, address["name"])
     former_stacks = service.read_former_stacks(reader, stack_name)
     authority = certificate.read_pem(reader, "ca_certificate")
+    upstreams = cache.read_upstreams(reader)
     wrong = {sentence.partition(":")[0] for sentence in reader.problems} | set(unknown)
     if not (address["name"] or address["host"] or {f"{PREFIX}name", f"{PREFIX}host"} & wrong):
         # What roles do there is said where they are used, and the defaults are nobody's.
@@ -129,6 +133,7 @@ def read_region(reader: Reader, host: str, machine: Machine | None, unknown: t.C
         assignments=assignments,
         former_names=former_names,
         former_stack_names=former_stacks,
+        upstreams=[canonical_server(each) for each in upstreams if each],
         authority=None if f"{PREFIX}ca_certificate" in wrong else authority_file(authority) if authority else "",
     )
     return _understood(region, wrong)

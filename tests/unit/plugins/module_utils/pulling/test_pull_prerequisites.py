@@ -326,7 +326,12 @@ def test_other_names_of_the_cache_are_worth_knowing(
 def test_a_removal_under_a_name_that_dtr_does_not_know_is_refused_where_it_knows_another(dtr: Registry) -> None:
     """Whoever has renamed the cache in the variables alone would leave its accounts with a cache that is gone."""
     dtr.add_cache("old", "https://ASIA.example.org")
-    own = {"registers": True, "removes": True, "cache": "asia", "cache_url": "https://asia.example.org:443"}
+    own: dict[str, t.Any] = {
+        "registers": True,
+        "removes": True,
+        "cache": "asia",
+        "cache_url": "https://asia.example.org:443",
+    }
     (problem,) = found(dtr, **own).problems
     assert problem == (
         "dtr_cache_name: DTR has no cache asia, and has its address (https://asia.example.org:443) under the name old, "

@@ -124,9 +124,11 @@ def test_an_image_that_somebody_put_in_by_hand_is_the_one_that_runs() -> None:
 
 
 def test_a_config_that_is_no_file_is_none() -> None:
-    configs = [{"Runtime": {}, "ConfigName": "credentials"}, {"File": {"Name": "config.yml", "UID": "0", "GID": "0"}}]
-    configs[1].update(ConfigName="dtr-cache_config.yml")
-    configs[1]["File"]["Mode"] = 0o444
+    file = {"Name": "config.yml", "UID": "0", "GID": "0", "Mode": 0o444}
+    configs = [
+        {"Runtime": {}, "ConfigName": "credentials"},
+        {"File": file, "ConfigName": "dtr-cache_config.yml"},
+    ]
     live = vendors(container={"Configs": configs})
     assert (live["config"]["name"], list(live["view"]["configs"])) == ("dtr-cache_config.yml", ["/config.yml"])
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
+from ansible_collections.dtr.cache.plugins.module_utils.common.urls import canonical_server
 from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.undoing import Undoing, undoing
 from ansible_collections.dtr.cache.plugins.plugin_utils.settings.public import authority_file
 from ansible_collections.dtr.cache.plugins.plugin_utils.settings.region import Region
@@ -55,6 +56,15 @@ def test_a_former_stack_that_is_another_regions_is_refused() -> None:
     settings, _problems = read()
     (problem,) = undoing(settings, own, [own, europe], GROUPS).problems
     assert problem.startswith("dtr_cache_former_stack_names: dtr-cache is a former stack of host asia and the stack of")
+
+
+def test_a_cache_that_another_one_pulls_from_is_not_removed() -> None:
+    settings, _problems = read()
+    beyond = EUROPE._replace(upstreams=[canonical_server(settings.url)], in_play=False)
+    (problem,) = undoing(settings, OWN, [OWN, beyond], GROUPS).problems
+    assert problem.startswith("dtr_cache_upstreams: the cache of host europe pulls from this one (https://cache.")
+    # It goes as well.
+    assert undoing(settings, OWN, [OWN, beyond._replace(in_play=True)], GROUPS).problems == []
 
 
 def test_what_is_not_there_and_what_is_another_regions_is_refused() -> None:
