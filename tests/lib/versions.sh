@@ -9,7 +9,8 @@
 virtual_environment() {
   local folder=$1 python=$2 wanted lock result=0
   shift 2
-  wanted="$("$python" --version) $*"
+  # A lane's copy of the project wants the same, and has no network to install it again.
+  wanted="$("$python" --version) ${*//"$PROJECT"\//} $(cksum <"$PROJECT/tests/unit/requirements.txt")"
   mkdir -p "$(dirname "$folder")"
   # Two commands at once: the second waits, and finds the work done.
   exec {lock}>"$folder.lock"
