@@ -168,7 +168,12 @@ def test_a_port_that_another_service_has(stack: Stack) -> None:
 
 
 def test_a_port_that_a_program_of_the_node_has(stack: Stack) -> None:
-    start = f"setsid python3 -m http.server {PORT} >/dev/null 2>&1 & echo $!"
+    # Docker must not be quicker.
+    start = f"""
+    setsid python3 -m http.server {PORT} >/dev/null 2>&1 &
+    echo $!
+    timeout 60 sh -c 'until ss --listening --no-header --tcp "sport = :{PORT}" | grep -q .; do sleep 0.1; done'
+    """
     process = stack.lab.inside(NODE, "sh", "-c", start)
     try:
         stack.deploy(shell(RUNS, ports=on_port(PORT)))
