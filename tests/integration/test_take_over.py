@@ -173,7 +173,7 @@ def test_a_new_name_is_told_and_moves_the_accounts_alone(lab: Lab, play: Play) -
         sentence = "DTR has this cache under the name region-europe as well, and 1 account is assigned to that."
         assert sentence in " ".join(told.output.split()), told.output
     done = deploy(play, "europe", **FORMER)
-    assert done.regions()["region-paris"]["changed"] == "re-registered, 1 account moved"
+    assert done.regions()["region-europe"]["changed"] == "re-registered, 1 account moved"
     after = lab.snapshot()
     assert after["europe-1"] == before["europe-1"]
     (entry,) = after["registry"]["content_caches"]
@@ -207,7 +207,7 @@ def test_another_dtr_where_a_certificate_takes_the_place_of_the_password(lab: La
         assert lab.snapshot() == before
         done = deploy(play, "europe", "--diff", "-vvvv", **there)
         assert admin.key_file.read_text().splitlines()[1] not in done.output
-        assert announced.regions()["region-paris"]["changed"] == done.regions()["region-paris"]["changed"]
+        assert announced.regions()["region-europe"]["changed"] == done.regions()["region-europe"]["changed"]
         for run in (announced, done):
             told = " ".join(run.output.split())
             assert "region-paris was a cache of the DTR https://dtr.lab.test and is now one of" in told, told
