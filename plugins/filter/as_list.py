@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: as_list
 short_description: A list from a list, or from text with commas or line breaks or in JSON or YAML
-version_added: 0.1.0
+version_added: 1.0.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
   - Surveys of AWX and Automation Controller know no lists. Every list of the collection may be given as text instead.

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: canonical_url
 short_description: The one form of a server's address
-version_added: 0.1.0
+version_added: 1.0.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
   - Two addresses mean the same server when this gives the same for both. A default port, a slash at the end, capital

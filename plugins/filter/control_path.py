@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: control_path
 short_description: Where a path of a variable leads on the control node
-version_added: 0.1.0
+version_added: 1.0.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
   - A playbook that is run by its name, such as C(dtr.cache.deploy), lies in no folder of the user's. So a relative path

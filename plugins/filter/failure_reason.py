@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: failure_reason
 short_description: Why a task failed, in words
-version_added: 0.1.0
+version_added: 1.0.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
   - Makes one text of what a failed task left, of any module. Of a loop it names what each failed item said, once.

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: own_path
 short_description: A path on the control node that no other user has laid
-version_added: 0.1.0
+version_added: 1.0.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
   - Fails when a part of the path belongs to another user and lies below a folder where everybody may write, such as

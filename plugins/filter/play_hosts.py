@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: play_hosts
 short_description: Whom a playbook of the collection runs on
-version_added: 0.1.0
+version_added: 1.0.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
   - Reads C(dtr_cache_hosts) for the keyword C(hosts) of a play, like any other variable of the collection.

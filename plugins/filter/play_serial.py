@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: play_serial
 short_description: How many regions at a time a playbook of the collection runs on
-version_added: 0.1.0
+version_added: 1.0.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
   - Reads C(dtr_cache_serial) for the keyword C(serial) of a play, like any other variable of the collection.

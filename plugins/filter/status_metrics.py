@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: status_metrics
 short_description: A status report as metrics for Prometheus
-version_added: 0.1.0
+version_added: 1.0.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
   - Gives the text format of Prometheus, for the textfile collector of its node exporter.

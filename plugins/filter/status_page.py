@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: status_page
 short_description: A status report as one HTML page
-version_added: 0.1.0
+version_added: 1.0.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
   - The page is complete in itself. It loads nothing from any server, runs no script, and lets no browser do either.

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: connection
 short_description: How DTR is reached, as the host's variables say
-version_added: 0.1.0
+version_added: 1.0.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
   - Gives the connection options of the modules of group C(dtr.cache.dtr) from the C(dtr_cache_registry_*) variables,

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: deployment
 short_description: The stack of a cache, its configs and its secrets, as the host's variables describe them
-version_added: 0.1.0
+version_added: 1.0.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
   - Without a term, gives the names of the Docker configs and secrets of a cache and the definition of its stack, which

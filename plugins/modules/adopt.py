@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: adopt
 short_description: Write the variables that describe a content cache which runs
-version_added: 0.1.0
+version_added: 1.0.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
   - Chooses the cache of the host among those that M(dtr.cache.live_caches_info) found in its Swarm, reads from DTR its

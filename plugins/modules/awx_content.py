@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: awx_content
 short_description: Put job templates for the playbooks of this collection into AWX or Controller
-version_added: 0.1.0
+version_added: 1.0.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
   - Makes two credential types, a credential that is filled in later, a project, an inventory that comes from it, a job

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: backup
 short_description: Write the content caches and each account's cache to a file
-version_added: 0.1.0
+version_added: 1.0.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
   - Reads which content caches DTR knows and which account pulls from which, and writes both to one JSON file, by names.

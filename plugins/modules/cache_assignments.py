@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: cache_assignments
 short_description: Declare which accounts pull from which content cache
-version_added: 0.1.0
+version_added: 1.0.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
   - Sets from which content cache the images of an account's pulls come. DTR keeps this per user, so teams and

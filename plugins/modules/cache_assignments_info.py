@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: cache_assignments_info
 short_description: Get which accounts pull from which content cache
-version_added: 0.1.0
+version_added: 1.0.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
   - Reads the settings of all users, active or not, and counts the users of each cache.

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: cache_health
 short_description: Judge whether content caches are healthy, edge by edge
-version_added: 0.1.0
+version_added: 1.0.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
   - Checks each cache as a Docker client meets it, DTR, through the cache the cache's way to its upstream, and with

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: cache_logs_info
 short_description: Find in the logs of a cache why it fails
-version_added: 0.1.0
+version_added: 1.0.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
   - Reads the logs of a stack's services through a Swarm manager, of all tasks that the Swarm still knows, those that
@@ -36,7 +36,7 @@ options:
       - With it, RV(traffic) says what the cache has served since then, in the same forms as O(since).
       - It takes many more lines than the known causes do, two for each layer; see O(lines).
     type: str
-    version_added: 0.1.0
+    version_added: 1.0.0
   lines:
     description: So many lines of each task are read, the newest.
     type: int

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: cache_proof
 short_description: Prove with a new image that a content cache fetches, keeps and serves
-version_added: 0.1.0
+version_added: 1.0.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
   - Pushes a tiny image with random content to DTR, pulls it twice through the cache as one of its accounts, and deletes

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: cache_pull
 short_description: Pull images through a content cache, to verify or to warm it
-version_added: 0.1.0
+version_added: 1.0.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
   - Pulls images as a user does whose account is assigned to the cache. DTR gives the token and the manifest, and sends

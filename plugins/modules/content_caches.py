@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: content_caches
 short_description: Declare which content caches DTR knows
-version_added: 0.1.0
+version_added: 1.0.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
   - Registers, replaces and removes content caches of Docker Trusted Registry or Mirantis Secure Registry.

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: content_caches_info
 short_description: List the content caches that DTR knows
-version_added: 0.1.0
+version_added: 1.0.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
   - Lists the content caches of Docker Trusted Registry or Mirantis Secure Registry.

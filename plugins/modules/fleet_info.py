@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: fleet_info
 short_description: Observe all regions of the play, whatever of them is down
-version_added: 0.1.0
+version_added: 1.0.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
   - Observes each DTR of the play's hosts and all caches of it, once for all hosts that belong to it, and gives one row

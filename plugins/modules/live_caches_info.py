@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: live_caches_info
 short_description: Find the content caches that run in a Swarm, whoever deployed them
-version_added: 0.1.0
+version_added: 1.0.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
   - Reads all services of the Swarm and returns those that are content caches, whatever they are called.

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: preflight
 short_description: Find everything that is wrong with a cache's settings before anything is touched
-version_added: 0.1.0
+version_added: 1.0.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
   - Reads the C(dtr_cache_*) variables of the host, checks and normalises them on the control node, and compares them

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: put_in_use
 short_description: Probe a cache, register it, assign its accounts and pull through it, in one task
-version_added: 0.1.0
+version_added: 1.0.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
   - Does the steps that put the cache of a region in use, as the C(dtr_cache_*) variables of the host describe them. The

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: registry_ca_info
 short_description: Fetch the certificate authority of DTR
-version_added: 0.1.0
+version_added: 1.0.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
   - Fetches from C(/ca) the certificate authority that DTR's clients and caches have to trust, and checks it. All of it

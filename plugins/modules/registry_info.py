@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: registry_info
 short_description: Get the state of DTR
-version_added: 0.1.0
+version_added: 1.0.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
   - Reads health, version, features and replicas of Docker Trusted Registry or Mirantis Secure Registry.

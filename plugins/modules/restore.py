@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: restore
 short_description: Bring content caches and each account's cache back from a file
-version_added: 0.1.0
+version_added: 1.0.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
   - Registers the content caches of a file that M(dtr.cache.backup) has written, and gives each account the cache that

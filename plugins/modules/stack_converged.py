@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: stack_converged
 short_description: Wait until a Swarm stack has settled, and say whether it did
-version_added: 0.1.0
+version_added: 1.0.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
   - Observes the services, tasks and nodes of a stack until there is a verdict, at the latest after O(timeout) seconds.

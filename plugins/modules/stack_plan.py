@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: stack_plan
 short_description: Show what a deployment would change in a Swarm
-version_added: 0.1.0
+version_added: 1.0.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
   - Reads a Swarm through the Engine API and compares it with what is wanted. Nothing is ever changed.
