@@ -168,11 +168,13 @@ def test_a_port_that_another_service_has(stack: Stack) -> None:
 
 
 def test_a_port_that_a_program_of_the_node_has(stack: Stack) -> None:
-    # Docker must not be quicker.
+    # The replica of an earlier test must have left the port, and the next one must not have it first.
+    listens = f'ss --listening --no-header --tcp "sport = :{PORT}" | grep -q .'
     start = f"""
+    timeout 60 sh -c 'while {listens}; do sleep 0.1; done'
     setsid python3 -m http.server {PORT} >/dev/null 2>&1 &
     echo $!
-    timeout 60 sh -c 'until ss --listening --no-header --tcp "sport = :{PORT}" | grep -q .; do sleep 0.1; done'
+    timeout 60 sh -c 'until {listens}; do sleep 0.1; done'
     """
     process = stack.lab.inside(NODE, "sh", "-c", start)
     try:
