@@ -10,6 +10,7 @@ import typing as t
 
 from ansible.plugins.action import ActionBase
 
+from ..module_utils.common.redaction import printable
 from ..plugin_utils.actions.forks import SharedByForks
 from ..plugin_utils.actions.plays import play_of
 from ..plugin_utils.actions.progress_lines import read_by_people
@@ -61,8 +62,10 @@ class ActionModule(SharedByForks, ActionBase):
         content = report.content(part.all, moment)
         if read_by_people():
             lines = report.lines(part.new, Screen(WIDTH, bool(self._task.check_mode)))
-            # Display itself ends a text that does not end by a line break.
-            self._display.display("\n".join([*lines, "", ""]))
+            # What caches and certificates are called, other people chose. Display itself ends a text that does not end
+            # by a line break.
+            shown = [printable(part) for line in lines for part in line.split("\n")]
+            self._display.display("\n".join([*shown, "", ""]))
         return {
             report.key: content,
             "hosts": [host.host for host in part.new],

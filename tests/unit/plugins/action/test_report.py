@@ -156,3 +156,12 @@ def test_without_a_check_of_the_settings_there_is_no_report() -> None:
             assert "the first task of the play, which checks the settings, was left out" in result["msg"]
     run = Run(asia={"__dtr_cache": {}})
     assert not any(result.get("failed") for result in run.report(*NAMES).values())
+
+
+def test_nothing_that_a_terminal_obeys_is_shown() -> None:
+    """A cache of DTR may be called anything."""
+    odd = "x\x1b[2J\u202e"
+    run = Run(asia={"__dtr_cache_failure": {**FAILED, "reason": f"{odd}\nsecond"}})
+    run.report(*NAMES)
+    assert "x [2J" in run.text and "second" in run.text
+    assert all(line.isprintable() for text in run.shown for line in text.split("\n"))
