@@ -52,12 +52,12 @@ oldest_combination() {
 
 environment_of() { echo "$TOOLS-core$1-docker$2-python$4"; }
 
-# The packages of the control node are the oldest that requirements.txt allows, where ansible-core is the oldest.
+# The packages of the control node are the newest, and for the first combination the oldest that requirements.txt allows.
 install_combination() {
   local core=$1 package=$3 python folder needed=(-r "$PROJECT/requirements.txt")
   folder=$(environment_of "$@")
   python=$(python_of_version "$4") || return
-  if [ "$core" = "$(combinations --oldest | cut -d' ' -f1 | head -n 1)" ]; then
+  if [ "$*" = "$(combinations | sed -n 1p)" ]; then
     mapfile -t needed < <(sed -n 's/^\([A-Za-z].*\)>=\(.*\)/\1==\2.*/p' "$PROJECT/requirements.txt")
   fi
   virtual_environment "$folder" "$python" "ansible-core==$core.*" "${needed[@]}" \

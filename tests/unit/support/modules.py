@@ -17,7 +17,7 @@ from ansible.release import __version__
 
 try:
     from ansible.module_utils import _internal
-except ImportError:  # before ansible-core 2.19
+except ImportError:  # before ansible-core 2.18
     _internal = None
 
 # Older ones always say how the module was called.
@@ -39,7 +39,7 @@ def run_module(
         mock.patch.object(basic, "_ANSIBLE_PROFILE", "legacy", create=True),
         mock.patch.object(warnings, "_global_warnings", type(warnings._global_warnings)()),
         # Where a test has loaded what runs on the control node, warnings would go to the terminal instead.
-        mock.patch.object(_internal, "is_controller", False) if _internal else contextlib.nullcontext(),
+        mock.patch.object(_internal, "is_controller", False, create=True) if _internal else contextlib.nullcontext(),
         contextlib.redirect_stdout(output),
         contextlib.suppress(SystemExit),
     ):
