@@ -18,7 +18,7 @@ from ..plugin_utils.actions.of_dtr import DtrAction
 from ..plugin_utils.actions.plays import play_of
 from ..plugin_utils.actions.words import speak_of_variables
 from ..plugin_utils.fleet.facts import HostFacts
-from ..plugin_utils.fleet.in_use import SHOWN_IN_LOG, STEPS, Use
+from ..plugin_utils.fleet.in_use import SHOWN_IN_LOG, STEPS, Use, in_brief
 from ..plugin_utils.settings.variables import dtr_connection
 
 ARGUMENT_SPEC = {
@@ -97,6 +97,8 @@ class ActionModule(DtrAction):
                 explanation = self._explanation(use.host, answer, variables) if step in SHOWN_IN_LOG else ""
                 words = " ".join(part for part in (answer["msg"], explanation) if part)
                 task.update(failed=True, step=step, title=TITLES[step], msg=words, failure=answer.get("failure"))
+                if not self._display.verbosity:
+                    results = {each: in_brief(known) for each, known in results.items()}
                 break
         if not done:
             task.update(skipped=True, skip_reason="There is nothing to do.")
