@@ -111,11 +111,11 @@ class ActionModule(DtrAction):
             return self._run_module(name, module, {**options, **({"progress_path": path} if path else {})}, variables)
 
     def _explanation(self, host: HostFacts, answer: t.Mapping[str, t.Any], variables: dict[str, t.Any]) -> str:
-        """What the cache's log says of the failure; nothing where its manager is not to be reached."""
+        """What the cache's log says of the failure; nothing where it cannot, or its manager is not to be reached."""
         # Loaded only by a run that fails.
-        from ..plugin_utils.fleet.diagnosis import explanation
+        from ..plugin_utils.fleet.diagnosis import explanation, may_be_explained
 
-        if not host.engine or host.manager_is_lost:
+        if not host.engine or host.manager_is_lost or not may_be_explained(answer):
             return ""
         settings = host.settings
         arguments = {**host.engine, "name": settings["stack_name"], "since": settings["logs_since"]}

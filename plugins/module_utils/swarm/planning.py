@@ -133,8 +133,8 @@ def _notes(made: Plan, moment: Moment, wanted: WantedStack) -> t.Iterator[str]:
     for volume in made.kept_volumes:
         yield (
             f"dtr_cache_volume: a node that has volume {volume} already keeps its driver and options. For other ones, "
-            "set another name there (name); the layers are then fetched again. Afterwards the old one can be removed "
-            f"on each node: docker volume rm {volume}"
+            "set another name there (name); the layers are then fetched again. The old one can be removed on each node "
+            f"when no ended container has it any more: docker container prune; docker volume rm {volume}"
         )
     running = {node for row in running_services(moment) if row["name"] == wanted.service for node in row["nodes"]}
     for node in dict.fromkeys(made.unlabelled):

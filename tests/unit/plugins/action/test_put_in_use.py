@@ -122,6 +122,19 @@ def test_the_first_failure_is_the_last_step(module: str, step: str, logs: t.Any,
     assert step in done.result
 
 
+@pytest.mark.parametrize(
+    "why",
+    [
+        {"failure": {"code": "NOT_THROUGH_CACHE", "http_status": None}},
+        {"caches": [{"checks": [{"edge": "client->DTR", "check": "pull", "ok": False, "detail": "x", "hint": None}]}]},
+    ],
+)
+def test_the_log_is_not_asked_for_what_it_cannot_explain(why: dict[str, t.Any]) -> None:
+    done = run(["probe"], {"cache_health": {**FAILED, **why}}, logs={"findings": [FULL]})
+    assert done.result["msg"] == "It fails."
+    done.logs.assert_not_called()
+
+
 @pytest.mark.parametrize("verbosity", [0, 1])
 def test_a_failure_repeats_nothing_that_hides_its_sentence(verbosity: int) -> None:
     accounts = [{"name": f"user{number}"} for number in range(10_000)]
