@@ -18,7 +18,7 @@ from ..plugin_utils.actions.of_dtr import DtrAction
 from ..plugin_utils.actions.plays import play_of
 from ..plugin_utils.actions.words import speak_of_variables
 from ..plugin_utils.fleet.facts import HostFacts
-from ..plugin_utils.fleet.in_use import SHOWN_IN_LOG, STEPS, Use
+from ..plugin_utils.fleet.in_use import SHOWN_IN_LOG, STEPS, Use, in_brief
 from ..plugin_utils.settings.variables import dtr_connection
 
 ARGUMENT_SPEC = {
@@ -97,6 +97,8 @@ class ActionModule(DtrAction):
                 explanation = self._explanation(use.host, answer, variables) if step in SHOWN_IN_LOG else ""
                 words = " ".join(part for part in (answer["msg"], explanation) if part)
                 task.update(failed=True, step=step, title=TITLES[step], msg=words, failure=answer.get("failure"))
+                if not self._display.verbosity:
+                    results = {each: in_brief(known) for each, known in results.items()}
                 break
         if not done:
             task.update(skipped=True, skip_reason="There is nothing to do.")
@@ -109,11 +111,11 @@ class ActionModule(DtrAction):
             return self._run_module(name, module, {**options, **({"progress_path": path} if path else {})}, variables)
 
     def _explanation(self, host: HostFacts, answer: t.Mapping[str, t.Any], variables: dict[str, t.Any]) -> str:
-        """What the cache's log says of the failure; nothing where its manager is not to be reached."""
+        """What the cache's log says of the failure; nothing where it cannot, or its manager is not to be reached."""
         # Loaded only by a run that fails.
-        from ..plugin_utils.fleet.diagnosis import explanation
+        from ..plugin_utils.fleet.diagnosis import explanation, may_be_explained
 
-        if not host.engine or host.manager_is_lost:
+        if not host.engine or host.manager_is_lost or not may_be_explained(answer):
             return ""
         settings = host.settings
         arguments = {**host.engine, "name": settings["stack_name"], "since": settings["logs_since"]}

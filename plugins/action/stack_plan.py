@@ -9,6 +9,7 @@ import typing as t
 
 from ansible.errors import AnsibleConnectionFailure
 
+from ..module_utils.swarm.objects import is_named_by_content
 from ..plugin_utils.actions.of_manager import OnManager
 from ..plugin_utils.actions.problems import manager_out_of_reach, problems_as_result
 from ..plugin_utils.actions.progress_lines import read_by_people
@@ -59,7 +60,11 @@ class ActionModule(OnManager):
     ) -> None:
         fetched = preflight.get("dtr_ca") or {}
         if fetched.get("trusted_by") == "first_use":
+            stack = str(self._task.args.get("name") or "")
             for old, new in changed_authorities(result.get("diff") or {}):
+                # What somebody made by hand is named by nothing: whether it is the same CA, nobody knows.
+                if not is_named_by_content(stack, old):
+                    continue
                 self._display.warning(
                     f"DTR gives another CA than the cache of {variables['inventory_hostname']} has: {new} instead of "
                     f"{old}, and nothing confirms it. Unless DTR's CA was changed, somebody else answers in its "

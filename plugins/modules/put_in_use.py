@@ -16,6 +16,8 @@ description:
     C(__dtr_cache_in_use), from which M(dtr.cache.report) takes what was done.
   - The first step that fails is the last. Where the cache or a pull through it failed, the cache's log is read from the
     manager, and the failure says what it explains.
+  - Of a task that failed Ansible shows the whole result. So the results of its steps are then cut down to what the
+    report reads, unless Ansible was called with C(-v).
 options:
   steps:
     description:

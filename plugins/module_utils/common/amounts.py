@@ -25,21 +25,25 @@ def named(names: t.Collection[str]) -> str:
     return ", ".join(first) + (f" and {more:,} more" if more else "")
 
 
-def bounded(result: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+def bounded(result: t.Mapping[str, t.Any], listed: int = LISTED) -> dict[str, t.Any]:
     """A result without what is too much to read; C(left_out) has how many entries of which lists are missing.
 
     An entry with a C(host) stays: it is an account of which no later run could know where it belongs.
+
+    Args:
+        result: Of a module, perhaps with lists that were cut already.
+        listed: How many entries a list keeps.
     """
     found = dict(result)
-    left_out = {}
+    left_out = dict(result.get("left_out") or {})
     for key in _LISTS:
         value = result.get(key)
-        if isinstance(value, list) and len(value) > LISTED:
+        if isinstance(value, list) and len(value) > listed:
             needed = [entry for entry in value if isinstance(entry, dict) and "host" in entry]
             others = [entry for entry in value if entry not in needed] if needed else value
-            found[key] = [*needed, *others[:LISTED]]
+            found[key] = [*needed, *others[:listed]]
             if len(found[key]) < len(value):
-                left_out[key] = len(value) - len(found[key])
+                left_out[key] = left_out.get(key, 0) + len(value) - len(found[key])
     return {**found, "left_out": left_out} if left_out else found
 
 

@@ -137,7 +137,9 @@ def verdict(conditions: t.Sequence[Condition]) -> str | None:
         more = sum(1 for check in condition.checks if check.failed) - 1
         text = f"{condition.cache.name}: {cause.edge}, {cause.check}: {cause.detail}"
         text += f" {cause.hint}" if cause.hint else ""
-        sentences.append(text + (f" ({more} more checks failed)" if more else ""))
+        sentences.append(text + (f" ({more} more check{'s' if more > 1 else ''} failed)" if more else ""))
     if not sentences:
         return None
+    if len(conditions) == 1:
+        return f"The cache is not healthy. {sentences[0]}"
     return f"{len(sentences)} of {len(conditions)} caches are not healthy. {' '.join(sentences)}"

@@ -23,7 +23,7 @@ from .retries import FATE_OF_STATUS, RETRIED_STATUSES, Backoff, Fate, Lost, Pati
 from .streams import LARGEST_ANSWER, BrokenOff, Stream, TooLarge
 
 USER_AGENT = "ansible-dtr.cache"
-_SHOWN_WARNINGS = 20
+_SHOWN_WARNINGS = 5
 # So many requests in a row used up their retries: the server is down, and more patience only costs time. Without
 # retries a single disturbance may hit all requests that are under way, so there it takes as many more.
 _DOWN_AFTER = 3

@@ -256,7 +256,7 @@ class _Answers:
             places["dtr_cache_verify_repository"] = self._wanted.repository
         return [
             f"{variable}: account {account} may not pull from {repository}; give it read access in DTR, or name "
-            "another account in dtr_cache_verify_account"
+            f"another account in dtr_cache_verify_account, or another place in {variable}"
             for variable, repository in places.items()
             if repository and self._dtr.access(account, repository) in _NO_ACCESS
         ]
@@ -290,7 +290,10 @@ def _about_version(wanted: Wanted, version: str | None) -> list[str]:
     tag = versions.tag_of(wanted.cache_image)
     if versions.are_same(tag, version) is not False:
         return []
-    return [f"{versions.difference(tag, version or '')} Leave out dtr_cache_version, or set it, or dtr_cache_image."]
+    return [
+        f"{versions.difference(tag, version or '')} Without dtr_cache_version and dtr_cache_image, "
+        "a deployment takes the version of the DTR."
+    ]
 
 
 def _removed_by_another_name(wanted: Wanted, registered: t.Sequence[ContentCache]) -> list[str]:

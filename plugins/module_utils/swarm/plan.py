@@ -14,7 +14,7 @@ from .live_cache import is_content_cache, live_cache
 from .masking import comparable_sides
 from .model import Raw, Swarm
 from .objects import HandMade, hand_made_objects, superseded, used_by_others, used_objects
-from .views import View, different, live_service, shown_sides, two_views
+from .views import View, different, kept_volumes, live_service, shown_sides, two_views
 
 # Where docker stack deploy notes the image of the definition.
 IMAGE_LABEL = "com.docker.stack.image"
@@ -51,7 +51,8 @@ class Plan:
 
     C(kept_images) are services whose image C(docker stack deploy) would keep, as it goes by a label that still names
     the wanted one; it takes it from the definition with C(--resolve-image always). C(unlabelled) are the nodes that
-    lose a label although nobody named them, and C(taken_over) what somebody made by hand and is updated.
+    lose a label although nobody named them, C(taken_over) what somebody made by hand and is updated, and
+    C(kept_volumes) what Docker does not change.
     """
 
     steps: list[dict[str, str]] = dataclasses.field(default_factory=list)
@@ -60,6 +61,7 @@ class Plan:
     kept_images: list[str] = dataclasses.field(default_factory=list)
     unlabelled: list[str] = dataclasses.field(default_factory=list)
     taken_over: list[str] = dataclasses.field(default_factory=list)
+    kept_volumes: list[str] = dataclasses.field(default_factory=list)
 
     def diff(self) -> dict[str, t.Any]:
         """The diff in Ansible's form."""
@@ -101,6 +103,7 @@ def plan(swarm: Swarm, wanted: WantedStack) -> Plan:
         differs = _plan_service(result, f"{wanted.name}_{name}", before, after)
         if live and differs and not is_ours(wanted.name, live):
             result.taken_over.append(f"{wanted.name}_{name}")
+        result.kept_volumes.extend(kept_volumes(wanted.name, name, live, wanted.definition))
         if live and before.get("image") != after.get("image") and _noted_image(live) == service["image"]:
             result.kept_images.append(name)
     if wanted.configs or wanted.secrets:

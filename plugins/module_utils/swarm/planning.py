@@ -130,6 +130,12 @@ def _notes(made: Plan, moment: Moment, wanted: WantedStack) -> t.Iterator[str]:
             "and secrets are removed as soon as Swarm cannot roll back to them"
             + (f"; now: {', '.join(removed)}." if removed else ".")
         )
+    for volume in made.kept_volumes:
+        yield (
+            f"dtr_cache_volume: a node that has volume {volume} already keeps its driver and options. For other ones, "
+            "set another name there (name); the layers are then fetched again. The old one can be removed on each node "
+            f"when no ended container has it any more: docker container prune; docker volume rm {volume}"
+        )
     running = {node for row in running_services(moment) if row["name"] == wanted.service for node in row["nodes"]}
     for node in dict.fromkeys(made.unlabelled):
         ends = ", and the replica of the cache there ends" if node in running else ""

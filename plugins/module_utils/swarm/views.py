@@ -158,6 +158,21 @@ def two_views(stack: str, name: str, live: Raw | None, definition: Raw, networks
     return view, wanted
 
 
+def kept_volumes(stack: str, name: str, live: Raw | None, definition: Raw) -> list[str]:
+    """The volumes of a service that are declared with another driver or option than they were made with."""
+    container = ((live or {}).get("Spec") or {}).get("TaskTemplate", {}).get("ContainerSpec") or {}
+    made = {mount.source: mount for mount in map(_live_mount, container.get("Mounts") or [])}
+    return [
+        mount.source
+        for mount in compose.mounts(stack, definition["services"][name], definition)
+        if mount.kind == "volume" and mount.source in made and _driver(mount) != _driver(made[mount.source])
+    ]
+
+
+def _driver(mount: compose.Mount) -> tuple[str, dict[str, t.Any]]:
+    return mount.driver or "local", dict(mount.options)
+
+
 def _said(**view: t.Any) -> View:
     return {key: value for key, value in view.items() if value not in (None, [], {}, "")}
 

@@ -241,7 +241,8 @@ def check_pin(bundle: t.Sequence[x509.Certificate], expected: str) -> None:
         raise Failure(
             "FINGERPRINT_MISMATCH",
             f"None of the certificates has the SHA-256 fingerprint {expected}; found: {found}.",
-            hint="Somebody else may have answered. Trust the new fingerprint only after asking who runs the server.",
+            hint="Somebody else may have answered. Replace the old fingerprint by the new one only after asking who "
+            "runs the server.",
         )
     pending = [certificate for certificate in bundle if certificate not in trusted]
     while pending:

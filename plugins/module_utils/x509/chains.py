@@ -53,7 +53,7 @@ def chain_problems(
     place = place_of_key(chain, key_pem)
     leaf = chain[place or 0]
     if place is None:
-        yield "the private key belongs to another certificate"
+        yield "the private key belongs to another certificate; give the two that were made together"
     elif place:
         yield (
             f"is out of order: the certificate of the private key stands at place {place + 1}; "

@@ -13,7 +13,7 @@ from ...module_utils.swarm.compose import BYTES, repository
 from ...module_utils.swarm.live_cache import downstream_options
 from ...module_utils.swarm.views import wanted_service
 from ..settings.presets import PRODUCTS, VERSIONS
-from ..settings.storage import BACKENDS
+from ..settings.storage import BACKENDS, DEFAULT_VOLUME
 from ..settings.structures import parsed
 from .choice import main_port, metrics_port
 from .draft import Draft, Live
@@ -200,7 +200,9 @@ def _volume(draft: Draft, live: Live, mount: t.Mapping[str, t.Any]) -> tuple[str
     name = source.removeprefix(f"{live['stack']}_")
     driver = {"driver": mount["driver"]} if mount["driver"] not in ("", "local") else {}
     described = {**driver, **({"driver_opts": options} if options else {})}
-    kept = f"{live['stack']}_{'cache-data' if described else name}"
+    if described and name != DEFAULT_VOLUME:
+        described = {"name": name, **described}
+    kept = f"{live['stack']}_{name}"
     comment = [] if source == kept else [f"The layers are in volume {source} now; a deployment begins an empty {kept}."]
     return (described or name), comment
 

@@ -33,7 +33,7 @@ from ..settings.config_extra import DRAIN_TIMEOUT
 from ..settings.credentials import carries_credentials
 from ..settings.model import Settings
 from ..settings.presets import PRODUCTS
-from ..settings.storage import folder_of_layers
+from ..settings.storage import DEFAULT_VOLUME, folder_of_layers
 from .yaml_text import as_yaml
 
 CONFIG = "config"
@@ -347,6 +347,7 @@ def _add_volume(
     if isinstance(volume, str) and volume.startswith("/"):
         service["volumes"] = [f"{volume}:{folder}"]
         return
-    name = volume if isinstance(volume, str) else "cache-data"
+    described = dict(volume) if isinstance(volume, dict) else {"name": volume}
+    name = described.pop("name", DEFAULT_VOLUME)
     service["volumes"] = [f"{name}:{folder}"]
-    definition["volumes"] = {name: volume if isinstance(volume, dict) else {}}
+    definition["volumes"] = {name: described}

@@ -192,6 +192,11 @@ def explanation(result: Result, findings: t.Iterable[Finding]) -> str | None:
     return f"The cache's log, {_seen(reason)}: {reason['summary']}. {reason['hint']}"
 
 
+def may_be_explained(result: Result) -> bool:
+    """Whether the failure is one of which the cache's log can say anything, and not one of DTR's answers."""
+    return any(edge in (CLIENT_TO_CACHE, CACHE_TO_DTR) for edge, _check in _failed_topics(result))
+
+
 def _failed_topics(result: Result) -> list[Topic]:
     checks = [Check(**check) for cache in result.get("caches") or [] for check in cache["checks"]]
     if checks:

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import typing as t
 
+from ...module_utils.common.amounts import NAMED, bounded
 from .facts import HostFacts, Result
 
 # In this order. Nobody is sent to a cache that does not serve.
 STEPS = ("probe", "register", "assign", "pull")
 # Whose failures the cache's log may explain.
 SHOWN_IN_LOG = ("probe", "pull")
+# Of a step's result, what the task that failed has itself, or no report reads.
+_NOT_IN_BRIEF = ("failure", "msg", "content_caches", "elsewhere")
 
 _SECONDS_FOR_PROBE = 60
 
@@ -110,3 +113,23 @@ class Use(t.NamedTuple):
         announced = [*(registration.get("created") or []), *(registration.get("replaced") or [])]
         names = {*self.host.planned_caches, *(each["name"] for each in announced)}
         return self.check_mode and self.host.settings["name"] in names
+
+
+def in_brief(result: Result) -> dict[str, t.Any]:
+    """What reports read of a step's result. Ansible shows all of a task that failed, as one line."""
+    brief = _without_details(bounded(result, NAMED))
+    if "caches" in result:
+        brief["caches"] = [
+            {
+                **cache,
+                "checks": [each for each in cache["checks"] if each["ok"] is False or each["check"] == "registration"],
+            }
+            for cache in result["caches"]
+        ]
+    if "pulls" in result:
+        brief["pulls"] = [_without_details(pull) for pull in result["pulls"]]
+    return brief
+
+
+def _without_details(result: Result) -> dict[str, t.Any]:
+    return {name: value for name, value in result.items() if name not in _NOT_IN_BRIEF}

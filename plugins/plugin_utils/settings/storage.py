@@ -14,6 +14,7 @@ from .structures import parsed
 
 _LAYERS = "/var/lib/registry"
 # Swarm puts the stack's name in front of it, and the Engine makes a folder of both.
+DEFAULT_VOLUME = "cache-data"
 _VOLUME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 # What the driver "local" knows, and which of them need others.
 _LOCAL_OPTIONS = {"type": ("device",), "o": ("type", "device"), "device": ("type",), "size": ()}
@@ -123,7 +124,7 @@ def read_volume(reader: Reader, storage: t.Mapping[str, t.Any]) -> str | dict[st
         reader.problem("volume", "is of use only with the storage backend filesystem")
     if not isinstance(volume, dict):
         return t.cast("str | None", reader.checked("volume", _volume_name, volume, None))
-    kinds: dict[str, values.Kind] = {"driver": values.line, "driver_opts": _driver_options}
+    kinds: dict[str, values.Kind] = {"name": _name_of_described, "driver": values.line, "driver_opts": _driver_options}
     read = reader.known("volume", volume, kinds)
     if read.get("driver", "local") == "local":
         for problem in _local_problems(read.get("driver_opts", {})):
@@ -137,6 +138,13 @@ def _volume_name(value: t.Any) -> str:
     if _VOLUME.fullmatch(text) or (text.startswith("/") and ":" not in text and text.strip("/")):
         return text
     raise values.invalid(f"{values.quoted(text)} is neither a volume's name nor an absolute path on the nodes")
+
+
+def _name_of_described(value: t.Any) -> str:
+    text = values.line(value)
+    if _VOLUME.fullmatch(text):
+        return text
+    raise values.invalid(f"{values.quoted(text)} is no volume's name")
 
 
 def _local_problems(options: t.Mapping[str, str]) -> t.Iterator[str]:

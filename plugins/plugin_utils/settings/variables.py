@@ -287,7 +287,7 @@ def _reason(name: str, written: t.Any, error: Exception) -> str:
     if isinstance(error, AnsibleUndefinedVariable):
         missing = _UNDEFINED.search(str(error))
         what = f"{missing[1]}, which it refers to," if missing else "something that it refers to"
-        hidden = f"cannot be templated: {what} is undefined"
+        hidden = f"cannot be templated: {what} is undefined; define it in host_vars or group_vars beside the inventory"
     elif _is_of_vault(error):
         # Whose words name neither the secret nor the password.
         return "cannot be decrypted: the password of the vault is missing or another one (--vault-password-file)"

@@ -12,7 +12,8 @@ AT_STORAGE: tuple[Cause, ...] = (
         "disk_full",
         STORAGE,
         "its disk is full",
-        "Make room on the cache's volume or give it a larger one; a shorter dtr_cache_blob_ttl keeps less.",
+        "Make room on the cache's volume, or give it a larger one (by another name in dtr_cache_volume, as Docker "
+        "changes no volume that exists); a shorter dtr_cache_blob_ttl keeps less.",
         r"no space left on device",
         r"disk quota exceeded",
     ),

@@ -21,7 +21,14 @@ def table(hosts: t.Sequence[HostFacts], check_mode: bool) -> Table:
     """The rows with what the user has to know or to do, and why hosts failed."""
     notes = [[*failed, *_notes(host)] for host, failed in zip(hosts, reasons(hosts))]
     return Table(
-        [{**row, "to set": len(row["to set"]) or None} for row in rows(hosts)],
+        [
+            {
+                **row,
+                "to set": len(row["to set"]) or None,
+                "result": "would be written" if check_mode and row["result"] == "written" else row["result"],
+            }
+            for row in rows(hosts)
+        ],
         notes,
         detail="file",
         # Which cache a host has is what is found out.

@@ -71,11 +71,11 @@ def _beginning(host: HostFacts) -> dict[str, t.Any]:
 
 
 def _pulls(host: HostFacts) -> list[Result]:
-    """Those of the image, or else of the proof: each of its pulls brought all bytes of its own image."""
+    """Those of the image that were whole, or else of the proof: each of these brought all bytes of its image."""
     proof = host.proof
     if not host.pulls and proof:
         return [{"bytes": proof["bytes"], "seconds": proof[name]["seconds"]} for name in ("cold", "warm")]
-    return list(host.pulls)
+    return [pull for pull in host.pulls if pull["via_cache"]]
 
 
 def _accounts(assigned: Result) -> int | None:

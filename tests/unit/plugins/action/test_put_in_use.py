@@ -10,6 +10,7 @@ from unittest import mock
 import pytest
 from ansible.errors import AnsibleConnectionFailure
 from ansible_collections.dtr.cache.plugins.action import put_in_use
+from ansible_collections.dtr.cache.plugins.module_utils.common.amounts import counted
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
 from ansible_collections.dtr.cache.tests.unit.plugins.action.test_cache_logs_action import FULL
 from ansible_collections.dtr.cache.tests.unit.plugins.plugin_utils.fleet.test_in_use import SETTINGS
@@ -37,8 +38,10 @@ def run(
     connection: t.Any = None,
     facts: dict[str, t.Any] | None = None,
     check_mode: bool = False,
+    verbosity: int = 0,
 ) -> Run:
-    action = make_action("put_in_use", {"steps": steps}, check_mode=check_mode, transport="ssh")
+    display = mock.Mock(verbosity=verbosity)
+    action = make_action("put_in_use", {"steps": steps}, check_mode=check_mode, transport="ssh", display=display)
     ran: list[tuple[str, dict[str, t.Any]]] = []
 
     def run_module(name: str, _module: t.Any, options: dict[str, t.Any], _variables: t.Any) -> dict[str, t.Any]:
@@ -117,6 +120,28 @@ def test_the_first_failure_is_the_last_step(module: str, step: str, logs: t.Any,
     # What was done before it failed is reported all the same.
     assert done.result["changed"] is (step not in ("probe", "register"))
     assert step in done.result
+
+
+@pytest.mark.parametrize(
+    "why",
+    [
+        {"failure": {"code": "NOT_THROUGH_CACHE", "http_status": None}},
+        {"caches": [{"checks": [{"edge": "client->DTR", "check": "pull", "ok": False, "detail": "x", "hint": None}]}]},
+    ],
+)
+def test_the_log_is_not_asked_for_what_it_cannot_explain(why: dict[str, t.Any]) -> None:
+    done = run(["probe"], {"cache_health": {**FAILED, **why}}, logs={"findings": [FULL]})
+    assert done.result["msg"] == "It fails."
+    done.logs.assert_not_called()
+
+
+@pytest.mark.parametrize("verbosity", [0, 1])
+def test_a_failure_repeats_nothing_that_hides_its_sentence(verbosity: int) -> None:
+    accounts = [{"name": f"user{number}"} for number in range(10_000)]
+    answers = {"cache_assignments": {"changed_accounts": accounts, "unchanged": 1}, "cache_pull": FAILED}
+    result = run(STEPS, answers, logs={"findings": []}, verbosity=verbosity).result
+    assert ("msg" in result["pull"], len(result["assign"]["changed_accounts"]) == 10_000) == (verbosity > 0,) * 2
+    assert (result["failure"], counted(result["assign"], "changed_accounts")) == (FAILED["failure"], 10_000)
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def plan(
 ) -> tuple[dict[str, t.Any], list[str]]:
     """The result of the task where the module answers so, and the warnings that were shown."""
     shown = display or mock.Mock()
-    action = make_action("stack_plan", args, display=shown)
+    action = make_action("stack_plan", {"name": "region-asia", **args}, display=shown)
     action._task.ignore_unreachable = False
     variables = {"inventory_hostname": "asia", "__dtr_cache": fact() if known is None else known}
     given = {"side_effect": answer} if isinstance(answer, Exception) else {"return_value": answer}
@@ -128,6 +128,7 @@ def test_one_that_something_verifies_is_none(trusted_by: str) -> None:
         {"before": {}, "after": service(NEW)},
         {"before": service(OLD), "after": {}},
         {"before": service(OLD), "after": service(OLD)},
+        {"before": service("region-asia_dtr.cert.pem"), "after": service(NEW)},
         {"before": {"services": {"region-asia_cache": None}}, "after": service(NEW)},
         {"before": service(OLD, "other.pem"), "after": service(NEW, "other.pem")},
     ],

@@ -188,7 +188,7 @@ def test_upstream_out_of_reach(fleet: Fleet) -> None:
     result = fleet.run()
     assert failures(result) == [("cache->DTR", "upstream")]
     assert result["failure"]["code"] == "UNHEALTHY"
-    assert result["msg"].startswith("1 of 1 caches are not healthy. region-asia: cache->DTR, upstream: ")
+    assert result["msg"].startswith("The cache is not healthy. region-asia: cache->DTR, upstream: ")
     assert not result["healthy"]
 
 

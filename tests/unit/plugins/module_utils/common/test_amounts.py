@@ -25,6 +25,11 @@ def test_a_failure_lists_as_much_as_somebody_reads() -> None:
     assert counted({}, "failed_accounts") == 0
 
 
+def test_what_was_cut_already_is_cut_further() -> None:
+    shown = bounded(bounded({"changed_accounts": MANY}), 10)
+    assert (shown["changed_accounts"], counted(shown, "changed_accounts")) == (MANY[:10], 10_000)
+
+
 def test_an_account_whose_cache_nobody_else_knows_stays() -> None:
     lost = [{"name": name, "cache": "asia", "host": "https://asia.example.org"} for name in MANY[:100]]
     failed = [{"name": name} for name in MANY[100:]]

@@ -28,9 +28,10 @@ class TestVerdict:
         ]
         assert verdict(conditions) == (
             "2 of 3 caches are not healthy. region-asia: client->cache, tcp: port 443 refuses connections. Start it. "
-            "(1 more checks failed) region-us: cache->DTR, upstream: no."
+            "(1 more check failed) region-us: cache->DTR, upstream: no."
         )
         assert verdict(conditions[1:2]) is None
+        assert verdict(conditions[2:]) == "The cache is not healthy. region-us: cache->DTR, upstream: no."
 
 
 @pytest.mark.parametrize(

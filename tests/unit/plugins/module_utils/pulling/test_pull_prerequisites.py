@@ -255,7 +255,7 @@ class TestWhoPulls:
         dtr.access[account, "engineering/app"] = level
         assert problems(dtr, image=APP, **wanted) == [
             f"dtr_cache_verify_image: account {account} may not pull from engineering/app; give it read access in DTR, "
-            "or name another account in dtr_cache_verify_account"
+            "or name another account in dtr_cache_verify_account, or another place in dtr_cache_verify_image"
         ]
 
     def test_one_who_may_not_pull_the_proof(self, dtr: Registry) -> None:

@@ -436,6 +436,22 @@ def test_what_is_made_by_hand_is_taken_over_and_outdated_like_what_is_not() -> N
     assert "dtr-cache_cache.key.pem" in outdated(updated, keep_versions=0)
 
 
+@pytest.mark.parametrize(
+    ("part", "value", "kept"),
+    [
+        ("VolumeOptions.DriverConfig.Options", {"type": "tmpfs", "device": "tmpfs"}, True),
+        ("VolumeOptions.DriverConfig.Name", "flocker", True),
+        ("ReadOnly", True, False),
+        ("Source", "dtr-cache_other", False),
+    ],
+)
+def test_a_volume_that_docker_does_not_change_is_told(part: str, value: t.Any, kept: bool) -> None:
+    (source,) = (mount["Source"] for mount in LIVE_SPEC["TaskTemplate"]["ContainerSpec"]["Mounts"])
+    made = plan(swarm(change(f"TaskTemplate.ContainerSpec.Mounts.0.{part}", value)), wanted())
+    assert made.kept_volumes == ([source] if kept else [])
+    assert [step["kind"] for step in made.steps] == ["service"]
+
+
 def test_what_has_no_label_goes_with_the_version_of_the_service_that_used_it() -> None:
     secrets = {"my-key": {"CreatedAt": "2024", "Spec": {}}, "debug": {"CreatedAt": "2024", "Spec": {}}}
     assert outdated(hand_swarm(hand_made.service(**BY_HAND), secrets), keep_versions=0) == []

@@ -37,7 +37,7 @@ def test_a_sound_chain_has_no_problem() -> None:
 
 def test_a_key_of_another_certificate_is_found() -> None:
     assert problems(LEAF, INTERMEDIATE, key=make_identity("other")) == [
-        "the private key belongs to another certificate"
+        "the private key belongs to another certificate; give the two that were made together"
     ]
 
 

@@ -78,6 +78,7 @@ def test_the_file_is_in_the_order_of_the_vocabulary_and_names_what_only_the_user
         {"resources": {"limits": {"cpus": "1.5", "memory": "512M"}, "reservations": {"memory": "4100K"}}},
         {"volume": "layers"},
         {"volume": "/srv/layers", "storage": {"filesystem": {"rootdirectory": "/layers", "maxthreads": 50}}},
+        {"volume": {"name": "layers", "driver_opts": {"type": "nfs", "o": "addr=192.0.2.1", "device": ":/a"}}},
         {"volume": {"driver": "local", "driver_opts": {"type": "nfs", "o": "addr=192.0.2.1", "device": ":/a"}}},
         {"environment": {"GOGC": "50", "ODD": "a {{ b }}"}, "stack_name": "pulls"},
         {"config_extra": {"log": {"level": "debug"}, "http": {"headers": {"X-Note": ["{% raw %}"]}}}},

@@ -201,6 +201,7 @@ def test_extra_configuration_is_merged_at_every_depth() -> None:
             "cache-data:/var/lib/registry",
             {"cache-data": {"driver": "local", "driver_opts": {"type": "tmpfs", "device": "tmpfs"}}},
         ),
+        ({"name": "larger", "driver": "x"}, "larger:/var/lib/registry", {"larger": {"driver": "x"}}),
     ],
 )
 def test_layers_can_be_kept_outside_of_the_container(volume: t.Any, mount: str, volumes: t.Any) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.in_use import STEPS, Use
+from ansible_collections.dtr.cache.plugins.module_utils.common.amounts import counted
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.in_use import STEPS, Use, in_brief
 from ansible_collections.dtr.cache.tests.unit.support import facts
 
 NOBODY: dict[str, t.Any] = {"accounts": [], "teams": [], "orgs": [], "everyone": False}
@@ -116,3 +117,19 @@ def test_an_image_a_repository_or_nothing_is_pulled() -> None:
     options = use(verify_image=None, verify_repository="admin/proof").options("pull", {})
     assert options == {"images": [], "cache": "asia", "account_of": ALICE, "proof_repository": "admin/proof"}
     assert use(verify_image=None).options("pull", {}) is None
+
+
+def test_in_brief_a_result_has_what_reports_read() -> None:
+    well = {"edge": "client->cache", "check": "tcp", "ok": True}
+    registration = {"edge": "DTR", "check": "registration", "ok": True}
+    wrong = {"edge": "client->cache", "check": "tls", "ok": False}
+    probe = {"caches": [{"name": "asia", "days_left": 9, "checks": [well, registration, wrong]}], "msg": "x"}
+    assert in_brief(probe) == {"caches": [{"name": "asia", "days_left": 9, "checks": [registration, wrong]}]}
+    registered = {"created": [{"name": "asia"}], "content_caches": [{"name": "asia"}, {"name": "europe"}]}
+    assert in_brief(registered) == {"created": [{"name": "asia"}]}
+    changed = [{"name": f"user{number}"} for number in range(200)]
+    assigned = in_brief({"changed_accounts": changed, "unchanged": 3})
+    assert (len(assigned["changed_accounts"]), counted(assigned, "changed_accounts")) == (10, 200)
+    pull = {"bytes": 9, "seconds": 1, "via_cache": False}
+    pulled = {"pulls": [{**pull, "elsewhere": [{"digest": "sha256:a"}], "failure": {"code": "X"}}], "failure": {}}
+    assert in_brief(pulled) == {"pulls": [pull]}

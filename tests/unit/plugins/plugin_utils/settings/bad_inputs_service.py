@@ -92,7 +92,7 @@ TABLE: dict[str, list[t.Any]] = {
         *("a b", "-a", ".a", "_a", "a/b", "./a", "../a", "~/a", "a:b", "/srv:/x", "/srv:ro", "ä", "a" * 201, "/", "//"),
         *("C:\\cache", "a,b", "$VOLUME", "a\u200bb"),
         {"driver": "local", "driver_opt": {}},
-        {"name": "cache-data"},
+        *({"name": each} for each in ("/srv/cache", "a b", 7.5, ["layers"])),
         {"external": True},
         {"driver": ["local"]},
         {"driver": "local", "driver_opts": ["type=nfs"]},

@@ -47,7 +47,9 @@ def test_what_was_written_and_what_is_left_to_do() -> None:
         "  To set: dtr_cache_certificate, vault_dtr_cache_storage_s3_secretkey.",
         "  Its service limits processes to 100, which no variable keeps.",
     ]
-    assert "would write" in adoption.table([host()], True).lines(400)[0]
+    planned = adoption.table([host()], True).lines(400)
+    assert "would write" in planned[0]
+    assert planned[2].endswith("  would be written")
 
 
 def test_how_it_ended() -> None:

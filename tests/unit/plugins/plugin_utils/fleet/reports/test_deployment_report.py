@@ -99,6 +99,8 @@ PROVED = {"pulls": [], "proof": {"bytes": 1234, "cold": {"seconds": 0.5}, "warm"
         ({}, None, None),
         ({"in_use": {"skipped": True}}, None, None),
         ({"in_use": {"pull": PULLED}}, "9.0 MB in 0.3 s", (9_000_000, 0.3)),
+        ({"in_use": {"pull": {"pulls": [{**PULLED["pulls"][0], "via_cache": False}]}}}, None, None),
+        ({"in_use": {"pull": {"pulls": [{**PULLED["pulls"][0], "via_cache": None}]}}}, None, None),
         ({"in_use": {"pull": PROVED}}, "2.5 kB in 0.8 s", (2468, 0.75)),
         ({"in_use": {"pull": {**PROVED, **PULLED}}}, "9.0 MB in 0.3 s", (9_000_000, 0.3)),
     ],
