@@ -135,14 +135,18 @@ def test_the_private_key_never_touches_a_disk_and_no_arguments_of_a_process(
         [*watch, "--seccomp-bpf", "-o", str(verify_trace), *verify], env=environment, check=True, capture_output=True
     )
     needle, password_of_dtr = key.splitlines()[1][:40], clean_lab.passwords["admin"]
-    written = {
+    keys = {
         "key, control node": _targets(control_trace, needle),
         "key, manager": _targets(manager_trace, needle),
+    }
+    for what, targets in {**keys, "name, verify": _targets(verify_trace, "region-europe")}.items():
+        assert targets, f"{what}: it must have passed through a pipe or socket, or the watch saw nothing"
+    # To DTR it goes encrypted, and to no other process.
+    passwords = {
         "DTR's password, deploy": _targets(control_trace, password_of_dtr),
         "DTR's password, verify": _targets(verify_trace, password_of_dtr),
     }
-    for what, targets in written.items():
-        assert targets, f"{what}: it must have passed through a pipe or socket, or the watch saw nothing"
+    for what, targets in {**keys, **passwords}.items():
         files = [target for target in targets if target.startswith("/") and not target.startswith("/dev/")]
         assert not files, what
     for trace in (manager_trace, control_trace, verify_trace):

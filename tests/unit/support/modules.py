@@ -12,8 +12,8 @@ import typing as t
 from unittest import mock
 
 from ansible.module_utils import basic
+from ansible.module_utils.ansible_release import __version__
 from ansible.module_utils.common import warnings
-from ansible.release import __version__
 
 try:
     from ansible.module_utils import _internal
