@@ -270,7 +270,7 @@ class Engine:
                 ) from error
             raise Failure(
                 "ENGINE_UNREACHABLE",
-                f"The Docker Engine at {self.address} cannot be reached: {_told(error)}",
+                f"The Docker Engine at {self.address} cannot be reached: {_told(error).rstrip('.')}.",
                 hint="Is it running, and is the way to it open?",
             ) from error
 

@@ -55,7 +55,8 @@ class OnManager(SharedByForks, NormalAction):
         failure = Failure(
             "MODULE_CRASHED",
             f"The module {self._task.action} crashed on {variables['inventory_hostname']}: {crash.rstrip('.')}.",
-            hint="Check Python and the packages of dtr_cache_requirements there; with -vvv Ansible shows all of it.",
+            hint="Check Python (ansible_python_interpreter) and the packages of dtr_cache_requirements there; with "
+            "-vvv Ansible shows all of it.",
         )
         shown = {name: value for name, value in result.items() if name not in _RAW}
         return {**shown, **failure.as_result()}

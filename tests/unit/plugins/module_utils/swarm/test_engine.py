@@ -155,4 +155,4 @@ def test_what_libraries_say_of_themselves_is_left_out(raised: str, told: str, mo
     made = engine("tcp://198.51.100.7:2376")
     monkeypatch.setattr(type(made), "_client", mock.Mock(info=mock.Mock(side_effect=OSError(raised))))
     found = failure(made)
-    assert found.message == f"The Docker Engine at tcp://198.51.100.7:2376 cannot be reached: {told}"
+    assert found.message == f"The Docker Engine at tcp://198.51.100.7:2376 cannot be reached: {told}."
