@@ -39,10 +39,10 @@ DEPLOY: list[Moment] = [
     ("TASK [dtr.cache.config_secrets : Create the Docker secrets", 0.6),
     ("TASK [dtr.cache.stack : Wait", 0.3),
     ("TASK [dtr.cache.stack : Deploy the stack", 1.0),
-    # What talks to DTR takes some hundredths of a second.
-    ("TASK [dtr.cache.registration : Register the cache", 0.03),
-    ("TASK [dtr.cache.assignments : Let accounts", 0.03),
-    ("TASK [dtr.cache.verification : Pull through", 0.05),
+    # What talks to DTR takes some hundredths of a second: probe, registration, accounts and pull are one task.
+    ("TASK [Put the cache in use", 0.08),
+    ("TASK [Put the cache in use", 0.12),
+    ("TASK [Put the cache in use", 0.2),
 ]
 ROTATE: list[Moment] = [
     ("TASK [dtr.cache.config_secrets : Create the Docker config", 1.2),
