@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import dataclasses
 import datetime
 import hashlib
 import os
@@ -13,8 +13,6 @@ import typing as t
 from pathlib import Path
 
 from ansible import constants
-from ansible.errors import AnsibleConnectionFailure
-from ansible.plugins.action import ActionBase
 
 from ..module_utils.common.failure import Failure
 from ..module_utils.module.authority import given_authority
@@ -23,15 +21,14 @@ from ..module_utils.module.options import PREFLIGHT_ARGUMENT_SPEC
 from ..module_utils.module.prerequisites import PREREQUISITES
 from ..modules.registry_ca_info import MODULE as REGISTRY_CA_INFO
 from ..plugin_utils.actions import play_problems
-from ..plugin_utils.actions.deadline import TooLate, within
+from ..plugin_utils.actions.asks_swarm import AsksSwarm
 from ..plugin_utils.actions.forks import SharedByForks
 from ..plugin_utils.actions.in_process import Task, run_here
 from ..plugin_utils.actions.keep_alive import keep_alive
 from ..plugin_utils.actions.packages import installed
 from ..plugin_utils.actions.paths import control_path_of_host
 from ..plugin_utils.actions.plays import play_of
-from ..plugin_utils.actions.problems import manager_out_of_reach, manager_silent, problems_as_result
-from ..plugin_utils.actions.reasons import reason_of
+from ..plugin_utils.actions.problems import problems_as_result
 from ..plugin_utils.actions.words import speak_of_variables
 from ..plugin_utils.awx.installed import missing_for_awx
 from ..plugin_utils.deployment.client_bundle import open_bundle
@@ -55,8 +52,6 @@ from ..plugin_utils.settings.variables import (
 
 MODULE = "dtr.cache.preflight"
 FACT = "__dtr_cache"
-# The Engine may ask a registry for the image meanwhile.
-SECONDS_FOR_SWARM = 60
 # What is judged here, and no part of the variables' reading.
 STEP_NEEDS = {*PREFLIGHT_ARGUMENT_SPEC["needs"]["choices"]} - {*NEEDS, "trust"}
 # Steps that other regions can get in the way of.
@@ -78,10 +73,10 @@ ANSWER = (
 )
 
 
-class ActionModule(SharedByForks, ActionBase):
+class ActionModule(SharedByForks, AsksSwarm):
     """Read the variables once for each set of them, and ask DTR and the Swarm what only they know.
 
-    Whoever asks again with the same inputs gets the same answer without another question.
+    Whoever asks again with the same inputs gets the same answer without another question; a plan is made anew.
     """
 
     _supports_check_mode = True
@@ -109,9 +104,25 @@ class ActionModule(SharedByForks, ActionBase):
         given = variables.get(FACT)
         known: t.Mapping[str, t.Any] = given if isinstance(given, t.Mapping) else {}
         if known.get("fingerprint") == fingerprint and not missing and _answers(known, options):
-            return {**result, **{key: known[key] for key in ANSWER}, "changed": False}
-        result.update(self._checked(reading, missing, options, variables))
-        return {"changed": False, **result, **({} if result.get("failed") else {"fingerprint": fingerprint})}
+            answer = {key: known[key] for key in ANSWER}
+        else:
+            answer = {"fingerprint": fingerprint, **self._checked(reading, missing, options, variables)}
+        if options["ask_swarm"] == "to_plan" and not answer.get("failed"):
+            answer = self._with_plan(reading, answer, variables)
+        if answer.get("failed"):
+            answer.pop("fingerprint", None)
+        return {"changed": False, **result, **answer}
+
+    def _with_plan(self, reading: Reading, answer: dict[str, t.Any], variables: dict[str, t.Any]) -> dict[str, t.Any]:
+        """The answer with what a deployment would change; alone why that is not known, where it is not."""
+        # It may be that of DTR's version.
+        settings = dataclasses.replace(reading.settings, image=answer["settings"]["image"])
+        plan, of_task = self._planned(settings, answer, variables)
+        both = {name: [*answer.get(name, []), *of_task.get(name, [])] for name in ("warnings", "deprecations")}
+        task = {**of_task, **both, "changed": answer.get("changed", False) or of_task.get("changed", False)}
+        if plan.get("failed"):
+            return {**plan, **task}
+        return {**answer, **task, "plan": plan, "checked": sorted({*answer["checked"], "manager", "swarm"})}
 
     def _play_problems(self, options: t.Mapping[str, t.Any], variables: dict[str, t.Any]) -> list[str]:
         """What of the play stands against this step."""
@@ -158,7 +169,7 @@ class ActionModule(SharedByForks, ActionBase):
                     problems += [] if settings.image else without_image
                 if not problems and options["ask_swarm"] != "never":
                     answer["changed"] = self._packages_installed(settings, variables)
-                if options["ask_swarm"] == "always" or (options["ask_swarm"] == "to_complete" and problems):
+                if options["ask_swarm"] == "always" or (options["ask_swarm"] != "never" and problems):
                     problems += self._swarm_problems(settings, answer["engine"], variables, answer["warnings"])
                 else:
                     checked = [need for need in needs if need not in ("swarm", "manager")]
@@ -291,46 +302,6 @@ class ActionModule(SharedByForks, ActionBase):
 
     def _packages_installed(self, settings: Settings, variables: dict[str, t.Any]) -> bool:
         return settings.install_requirements and installed(self, settings.requirements, variables)
-
-    def _running(self, settings: Settings, engine: t.Mapping[str, t.Any], variables: dict[str, t.Any]) -> t.Any:
-        """What the Swarm has of the cache, as M(dtr.cache.stack_plan) says it; nothing where it cannot be asked."""
-        arguments = {**engine, "name": settings.stack_name}
-        with contextlib.suppress(AnsibleConnectionFailure, TooLate), within(SECONDS_FOR_SWARM):
-            return self._execute_module("dtr.cache.stack_plan", module_args=arguments, task_vars=variables)
-        return {}
-
-    def _swarm_problems(
-        self, settings: Settings, engine: t.Mapping[str, t.Any], variables: dict[str, t.Any], warnings: list[str]
-    ) -> list[str]:
-        # Not what a play says of the Engine for tasks of its own.
-        arguments = {
-            "needs": self._task.args["needs"],
-            **engine,
-            "nodes": list(settings.nodes),
-            "port": settings.port,
-            **({"metrics_port": settings.metrics_port} if settings.metrics_port else {}),
-            "publish_mode": settings.publish_mode,
-            "host": settings.host,
-            "former_stacks": list(settings.former_stack_names),
-            "stack_name": settings.stack_name,
-            "image": settings.image,
-            "resolve_image": settings.resolve_image,
-            "with_registry_auth": settings.with_registry_auth,
-            "replicas": settings.replicas,
-            "reservations": dict(settings.resources.get("reservations") or {}),
-            "volume_driver": str(settings.volume.get("driver", "")) if isinstance(settings.volume, dict) else "",
-        }
-        try:
-            with within(SECONDS_FOR_SWARM):
-                answer = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=variables)
-        except TooLate:
-            return [manager_silent(variables, SECONDS_FOR_SWARM)]
-        except AnsibleConnectionFailure as error:
-            return [manager_out_of_reach(variables, error)]
-        warnings.extend(answer.get("warnings") or [])
-        if "problems" in answer:
-            return list(answer["problems"])
-        return [f"the Swarm cannot be asked: {reason_of(answer, variables['inventory_hostname'])}"]
 
 
 def _answers(known: t.Mapping[str, t.Any], options: t.Mapping[str, t.Any]) -> bool:

@@ -28,7 +28,7 @@ _LEFT_OUT = (
 
 
 class ActionModule(SharedByForks, ActionBase):
-    """Runs on every host of the play; the first one reports for all of them."""
+    """Runs once for all hosts of the play."""
 
     _supports_check_mode = True
     _supports_async = False
@@ -47,15 +47,10 @@ class ActionModule(SharedByForks, ActionBase):
         ]
         if not any(host.was_checked for host in hosts):
             return {**result, "changed": False, "failed": True, "msg": _LEFT_OUT}
-        part = part_of(hosts, variables["ansible_play_hosts"], variables["ansible_play_batch"], play)
-        own = next(host for host in hosts if host.host == variables["inventory_hostname"])
-        troubles = report.troubles(own, part.new)
-        result.update(changed=False, play=play, succeeded=not troubles)
-        if troubles:
-            result["message"] = " ".join(troubles)
-        if own.host == part.reporter:
-            result.update(self._reported(report, part))
-        return result
+        part = part_of(hosts, reached, variables["ansible_play_batch"], play)
+        troubles = {host.host: " ".join(report.troubles(host, part.new)) for host in part.new}
+        failed = {name: sentences for name, sentences in troubles.items() if sentences}
+        return {**result, "changed": False, "play": play, "troubles": failed, **self._reported(report, part)}
 
     def _reported(self, report: Report, part: Part) -> dict[str, t.Any]:
         moment = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -74,9 +74,11 @@ options:
     description:
       - When the Swarm is asked. With V(never) only what the control node knows is judged.
       - With V(to_complete) it is asked where something else is wrong already, so that all problems are reported
-        together. Otherwise that is left to M(dtr.cache.stack_plan), which reads the Swarm anyway.
+        together. Otherwise that is left to the next task, which reads the Swarm anyway.
+      - With V(to_plan) as well; and where nothing is wrong, it is asked what a deployment would change, in one question
+        with what V(always) asks. The result is RV(plan).
     type: str
-    choices: [always, never, to_complete]
+    choices: [always, never, to_complete, to_plan]
     default: always
   nodes:
     description: Filled in on the control node. Host names of the nodes to dedicate.
@@ -131,8 +133,8 @@ attributes:
   check_mode:
     support: full
   diff_mode:
-    support: none
-    details: Nothing is changed.
+    support: full
+    details: With O(ask_swarm=to_plan) it shows what a deployment would change.
   idempotent:
     support: full
 """
@@ -168,6 +170,12 @@ deployment:
     - The stack as it will be deployed, its C(definition), C(compose) (the same as C(docker stack deploy) reads it), and
       the names of its C(configs) and C(secrets). Null where the variables do not describe a deployment.
   returned: success
+  type: dict
+plan:
+  description:
+    - What a deployment would change, as M(dtr.cache.stack_plan) returns it. In check mode the task reports changed when
+      there are steps, and with C(--diff) it shows them.
+  returned: with O(ask_swarm=to_plan)
   type: dict
 engine:
   description: How the Engine is reached, connection options without secrets.

@@ -17,10 +17,10 @@ description:
     (callback C(json), C(ansible -o)), nothing is shown and only the result has the rows.
   - The table fits the width of the terminal, of the environment variable E(COLUMNS), or else 120 columns. Where it is
     too wide, first the address is left out, then what was changed comes into a line of its own.
-  - Run the task on every host of the play, as its last one, and register the result as C(__dtr_cache_report). The first
-    host reports for all of them. With C(serial), the statistics of a later batch include those of the earlier ones.
-  - The task itself never fails because of a region. The result says for each host whether its region succeeded. It
-    fails where no host of the play has had its settings checked, as with C(--start-at-task).
+  - Run the task once for all hosts of the play (C(run_once)), as its last one, and register the result as
+    C(__dtr_cache_report). With C(serial), the statistics of a later batch include those of the earlier ones.
+  - The task itself never fails because of a region. The result names the hosts whose regions did not succeed. It fails
+    where no host of the play has had its settings checked, as with C(--start-at-task).
 options:
   of:
     description:
@@ -47,26 +47,24 @@ EXAMPLES = r"""
 - name: Report what was done
   dtr.cache.report:
     of: deployment
+  run_once: true
   register: __dtr_cache_report
 
 - name: Fail where the region failed
   ansible.builtin.fail:
-    msg: "{{ __dtr_cache_report.message }}"
-  when: not __dtr_cache_report.succeeded
+    msg: "{{ __dtr_cache_report.troubles[inventory_hostname] }}"
+  when: inventory_hostname in __dtr_cache_report.troubles
 """
 
 RETURN = r"""
-succeeded:
+troubles:
   description:
-    - Whether the run succeeded at this host. With V(status) and V(diagnosis), whether its region is healthy, and with
-      V(status) also the DTR that this is the first host of.
-  returned: always
-  type: bool
-message:
-  description: Why it did not, in one sentence that does not repeat the reason.
-  returned: when the host did not succeed
-  type: str
-  sample: "region-asia failed at: Deploy the stack."
+    - The hosts at which the run did not succeed, each with a sentence that does not repeat the reason. With V(status)
+      and V(diagnosis), those whose regions are not healthy, and with V(status) also the first host of a DTR that is not
+      well.
+  returned: success
+  type: dict
+  sample: {region-asia: "region-asia failed at: Deploy the stack."}
 rows:
   description:
     - One row a region. C(region) is the name of its host in the inventory, C(cache) that of its cache in DTR; the table
@@ -92,7 +90,7 @@ rows:
       logs also have, what is over, and what could not be read). Each cause has C(cause) (a name, as
       RV(dtr.cache.cache_logs_info#module:findings[].cause), or edge and check), C(edge), C(told) (one sentence),
       C(fix), C(evidence), and of the log C(count), C(last_seen) and C(nodes).
-  returned: on the host that reports, unless O(of=status)
+  returned: success, unless O(of=status)
   type: list
   elements: dict
 report:
@@ -100,11 +98,11 @@ report:
     - The state of the fleet, C(time), C(well) (whether all regions are healthy and no DTR has a problem), C(regions) as
       RV(dtr.cache.fleet_info#module:regions) and C(registries) as RV(dtr.cache.fleet_info#module:registries).
     - A host that could not be observed has a region as well.
-  returned: on the host that reports, with O(of=status)
+  returned: success, with O(of=status)
   type: dict
 hosts:
   description: The hosts that this batch reports.
-  returned: on the host that reports
+  returned: success
   type: list
   elements: str
 play:

@@ -50,7 +50,7 @@ PREFLIGHT_ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     },
     "fail": {"type": "bool", "default": True},
     "together": {"type": "bool", "default": False},
-    "ask_swarm": {"type": "str", "choices": ["always", "never", "to_complete"], "default": "always"},
+    "ask_swarm": {"type": "str", "choices": ["always", "never", "to_complete", "to_plan"], "default": "always"},
     "nodes": {"type": "list", "elements": "str", "default": []},
     "port": {"type": "int"},
     "metrics_port": {"type": "int"},

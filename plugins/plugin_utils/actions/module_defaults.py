@@ -19,7 +19,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "certificates": (),
     "cleanup": ("ansible.builtin.file",),
     "client_trust": (*_FILES, "ansible.builtin.copy", "ansible.builtin.find"),
-    "config_secrets": (*_CONFIGS, "dtr.cache.stack_plan"),
+    "config_secrets": _CONFIGS,
     "firewall": _FIREWALL,
     "node_label": ("community.docker.docker_node", "dtr.cache.stack_plan"),
     "observation": ("dtr.cache.cache_logs_info", "dtr.cache.fleet_info", "dtr.cache.stack_plan"),
@@ -31,7 +31,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "settings": (),
     "stack": (
         *(*_STACKS, "ansible.builtin.command", "ansible.builtin.copy", "ansible.builtin.file"),
-        *("dtr.cache.stack_converged", "dtr.cache.stack_plan"),
+        "dtr.cache.stack_converged",
     ),
     "verification": ("dtr.cache.put_in_use", "dtr.cache.stack_plan"),
     "warming": ("dtr.cache.cache_pull",),

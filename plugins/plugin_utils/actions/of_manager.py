@@ -14,11 +14,8 @@ from ...module_utils.common.failure import Failure
 from .forks import SharedByForks
 from .keep_alive import keep_alive
 from .plays import with_play
-from .reasons import crash_of
+from .reasons import explained
 from .words import speak_as_called
-
-# What a crashed module wrote, as it is, secrets among it; and Ansible's words for the crash, which it shows instead.
-_RAW = ("module_stdout", "module_stderr", "exception")
 
 
 class OnManager(SharedByForks, NormalAction):
@@ -36,7 +33,7 @@ class OnManager(SharedByForks, NormalAction):
         keep_alive(self._connection)
         variables = task_vars or {}
         try:
-            return self._explained(dict(super().run(tmp, task_vars)), variables)
+            return explained(super().run(tmp, task_vars), self._task.action, variables["inventory_hostname"])
         except AnsibleConnectionFailure as error:
             if self._task.ignore_unreachable:
                 raise
@@ -46,20 +43,6 @@ class OnManager(SharedByForks, NormalAction):
             if type(error).__name__ != "TaskTimeoutError":
                 raise
             return self._silent(variables)
-
-    def _explained(self, result: dict[str, t.Any], variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-        """The result with the module's own last words where it crashed; Ansible says only that it did."""
-        crash = crash_of(result) if result.get("failed") else None
-        if crash is None:
-            return result
-        failure = Failure(
-            "MODULE_CRASHED",
-            f"The module {self._task.action} crashed on {variables['inventory_hostname']}: {crash.rstrip('.')}.",
-            hint="Check Python (ansible_python_interpreter) and the packages of dtr_cache_requirements there; with "
-            "-vvv Ansible shows all of it.",
-        )
-        shown = {name: value for name, value in result.items() if name not in _RAW}
-        return {**shown, **failure.as_result()}
 
     def _silent(self, variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         failure = Failure(

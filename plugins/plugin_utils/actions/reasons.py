@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ...module_utils.common.failure import Failure
 from ...module_utils.common.redaction import redacted
 
 Result = t.Mapping[str, t.Any]
@@ -31,6 +32,8 @@ _BETWEEN_LEADERS = (
     "them are up: docker node ls. Run the playbook again then."
 )
 _NO_REASON = "no reason was given"
+# What a crashed module wrote, as it is, secrets among it; and Ansible's words for the crash, which it shows instead.
+_RAW = ("module_stdout", "module_stderr", "exception")
 
 
 def reason_of(result: Result, manager: str) -> str:
@@ -56,6 +59,20 @@ def crash_of(result: Result) -> str | None:
         if lines:
             return redacted(lines[-1])
     return "it wrote nothing"
+
+
+def explained(result: Result, module: str, manager: str) -> dict[str, t.Any]:
+    """The result with the module's own last words where it crashed; Ansible says only that it did."""
+    crash = crash_of(result) if result.get("failed") else None
+    if crash is None:
+        return dict(result)
+    failure = Failure(
+        "MODULE_CRASHED",
+        f"The module {module} crashed on {manager}: {crash.rstrip('.')}.",
+        hint="Check Python (ansible_python_interpreter) and the packages of dtr_cache_requirements there; with -vvv "
+        "Ansible shows all of it.",
+    )
+    return {**{name: value for name, value in result.items() if name not in _RAW}, **failure.as_result()}
 
 
 def _reason(result: Result, manager: str) -> str:

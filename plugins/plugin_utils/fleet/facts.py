@@ -9,7 +9,7 @@ Each one is the registered result of one task, or set where the table says so:
 fact                       registered by                             content
 ========================== ========================================= ==================================================
 __dtr_cache                the first task of each role and playbook  result of M(dtr.cache.preflight)
-__dtr_cache_plan           stack, node_label, removal, observation   result of M(dtr.cache.stack_plan)
+__dtr_cache_plan           node_label, removal, observation          result of M(dtr.cache.stack_plan)
 __dtr_cache_steps          set by stack and removal                  C(steps) that were done, or would be in check mode
 __dtr_cache_converged      stack                                     result of M(dtr.cache.stack_converged)
 __dtr_cache_planned        set by stack and registration             names of caches that check mode only announces
@@ -128,7 +128,7 @@ class HostFacts:
     @property
     def plan(self) -> Result:
         """What the Swarm has and what a deployment would change."""
-        return self._result("__dtr_cache_plan")
+        return self._result("__dtr_cache").get("plan") or self._result("__dtr_cache_plan")
 
     @property
     def steps(self) -> t.Sequence[t.Mapping[str, str]]:
@@ -223,11 +223,6 @@ class HostFacts:
         """The hosts that an earlier batch of the same play has reported, as far as this host knows."""
         report = self._variables.get("__dtr_cache_report") or {}
         return report.get("hosts") or [] if report.get("play") == play else []
-
-    def failed_before(self, play: str) -> bool:
-        """Whether this host has failed in an earlier play of the run, and so takes no part in this one."""
-        report = self._variables.get("__dtr_cache_report") or {}
-        return report.get("play", play) != play and not report.get("succeeded", True)
 
     def _of_use(self, step: str) -> Result:
         return self._result("__dtr_cache_in_use").get(step) or {}

@@ -118,6 +118,11 @@ class Settings:
         return f"{self.origin}:{self.public_port}"
 
     @property
+    def node_labels(self) -> dict[str, dict[str, str]]:
+        """The labels of the nodes that its replicas are placed on, by node."""
+        return {node: {self.product.node_label: "true"} for node in self.nodes}
+
+    @property
     def origin(self) -> str:
         """The cache's address without its port."""
         return f"https://[{self.host}]" if ":" in self.host else f"https://{self.host}"

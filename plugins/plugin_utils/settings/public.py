@@ -41,7 +41,7 @@ def public_settings(settings: Settings, now: datetime.datetime) -> dict[str, t.A
     return {
         **given,
         "product": settings.product.name,
-        "node_labels": {node: {settings.product.node_label: "true"} for node in settings.nodes},
+        "node_labels": settings.node_labels,
         "dtr": canonical_server(settings.registry_url) if settings.registry_url else "",
         "registry_ca": settings.registry_ca if settings.registry_ca in ("fetch", "system") else "given",
         "certificate": certificate,

@@ -103,7 +103,6 @@ class Part(t.NamedTuple):
 
     all: Hosts  # those of the whole play up to now
     new: Hosts  # those that no batch has reported before
-    reporter: str | None  # the host that reports for all of them
 
 
 def part_of(hosts: Hosts, play_hosts: t.Collection[str], batch: t.Collection[str], play: str) -> Part:
@@ -119,9 +118,4 @@ def part_of(hosts: Hosts, play_hosts: t.Collection[str], batch: t.Collection[str
     # A host that failed or was lost has left the play; it is reported by the batch that lost it.
     lost = {host.host for host in hosts if host.host not in play_hosts}
     known = [host for host in hosts if host.host in reported or host.host in batch or host.host in lost]
-    new = [host for host in known if host.host not in reported]
-    # Where none is left in the batch, hosts whose failure was not rescued still run what always runs.
-    running = [host for host in new if host.host in batch] or [
-        host for host in new if host.failure and not host.failed_before(play)
-    ]
-    return Part(known, new, running[0].host if running else None)
+    return Part(known, [host for host in known if host.host not in reported])

@@ -18,7 +18,7 @@ from ansible_collections.dtr.cache.plugins.action import preflight
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.http import retries, transport
 from ansible_collections.dtr.cache.plugins.module_utils.module.of_dtr import DtrModule
-from ansible_collections.dtr.cache.plugins.plugin_utils.actions import packages
+from ansible_collections.dtr.cache.plugins.plugin_utils.actions import asks_swarm, packages
 from ansible_collections.dtr.cache.plugins.plugin_utils.fleet import declared
 from ansible_collections.dtr.cache.plugins.plugin_utils.settings.variables import trust_as_template
 from ansible_collections.dtr.cache.tests.unit.support.actions import make_action
@@ -660,7 +660,7 @@ class TestVersion:
         swarm.return_value = {"services": [{"name": "cache", "image": "cache:2.7.4"}]}
         result = check(host(**self.OURS), [*DEPLOYMENT, "manager", "rotation"], ask_swarm="to_complete")
         assert result["settings"]["image"] == "cache:2.7.4"
-        assert [call.args for call in swarm.call_args_list] == [("dtr.cache.stack_plan",)]
+        assert [call.kwargs["module_name"] for call in swarm.call_args_list] == ["dtr.cache.stack_plan"]
         assert any("the cache keeps cache:2.7.4" in warning for warning in result["warnings"])
 
     @pytest.mark.parametrize("image", [None, "cache"])
@@ -736,10 +736,132 @@ class TestSwarm:
         assert "unreachable" not in result
 
     def test_one_that_says_nothing_is_given_up(self, swarm: mock.Mock, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(preflight, "SECONDS_FOR_SWARM", 1)
+        monkeypatch.setattr(asks_swarm, "SECONDS_FOR_SWARM", 1)
         swarm.side_effect = lambda **_options: time.sleep(20)
         result = check({**host(registry_ca="system"), **BROKEN}, [*REGISTRY, "manager"])
         assert listed(result)[-1] == "the manager asia did not answer within 1 seconds"
+
+
+class TestPlan:
+    """What a deployment would change, asked together with what it needs of the Swarm."""
+
+    NEEDS: t.ClassVar = [*DEPLOYMENT, "manager", "swarm"]
+    STEPS: t.ClassVar = [{"kind": "service", "action": "update", "name": "cache"}]
+    PLANNED: t.ClassVar[Result] = {
+        "changed": False,
+        "steps": STEPS,
+        "settled": True,
+        "definition": {"services": {}},
+        "warnings": ["odd"],
+        "diff": {"before": {}, "after": {}},
+        "invocation": {"module_args": {}},
+        "_ansible_parsed": True,
+    }
+
+    @pytest.fixture(autouse=True)
+    def plan(self, swarm: mock.Mock) -> mock.Mock:
+        swarm.side_effect = lambda **_question: dict(self.PLANNED)
+        return swarm
+
+    @staticmethod
+    def check(variables: Result, **options: t.Any) -> Result:
+        result: Result = check(variables, TestPlan.NEEDS, ask_swarm="to_plan", **options)
+        return result
+
+    def test_one_question_asks_both(self, plan: mock.Mock) -> None:
+        result = self.check(host(registry_ca="system", docker_host="tcp://manager:2376", keep_versions=1))
+        assert (result["plan"]["steps"], result["plan"]["settled"]) == (self.STEPS, True)
+        assert not {"changed", "diff", "warnings", "invocation", "_ansible_parsed"} & set(result["plan"])
+        assert (result["changed"], result["warnings"], sorted(self.NEEDS)) == (False, ["odd"], result["checked"])
+        (call,) = plan.call_args_list
+        assert call.kwargs["module_name"] == "dtr.cache.stack_plan"
+        deployment = result["deployment"]
+        assert call.kwargs["module_args"] == {
+            **result["engine"],
+            "name": "dtr-cache",
+            "node_labels": result["settings"]["node_labels"],
+            "definition": deployment["definition"],
+            "objects": [*deployment["configs"], *deployment["secrets"]],
+            "keep_versions": 1,
+            "former_stacks": [],
+            "host": result["settings"]["host"],
+            "preflight": {
+                "nodes": ["worker-1", "worker-2"],
+                "port": 443,
+                "publish_mode": "ingress",
+                "host": result["settings"]["host"],
+                "resolve_image": "always",
+                "with_registry_auth": False,
+            },
+        }
+
+    def test_check_mode_reports_steps_as_a_change(self) -> None:
+        with mock.patch.dict(self.PLANNED, {"changed": True}):
+            assert self.check(host(registry_ca="system"), check_mode=True)["changed"]
+
+    def test_contents_are_sent_for_a_diff_only(self, plan: mock.Mock) -> None:
+        action = make_action("preflight", {"needs": self.NEEDS, "ask_swarm": "to_plan"})
+        action._task.diff = True
+        result = action.run(task_vars=host(registry_ca="system"))
+        assert "http:" in plan.call_args.kwargs["module_args"]["config"]
+        assert result["diff"] == []
+        assert HTTP_SECRET not in json.dumps(result)
+
+    def test_the_plan_is_made_anew(self, plan: mock.Mock, registry: mock.Mock) -> None:
+        registry.return_value = {"problems": [], "version": "2.7.4"}
+        variables = host(registry_ca="system", version=None, image=None)
+        first = self.check(variables)
+        again = self.check({**variables, "__dtr_cache": first})
+        assert (plan.call_count, registry.call_count) == (2, 1)
+        assert again["plan"] == first["plan"]
+        image = plan.call_args.kwargs["module_args"]["definition"]["services"]["cache"]["image"]
+        assert image == "docker/dtr-content-cache:2.7.4", "as DTR said when it was asked"
+
+    def test_what_it_finds_wrong_is_what_is_wrong_with_the_settings(self, plan: mock.Mock) -> None:
+        plan.side_effect = [{"problems": ["The Swarm has no node worker-2."], "changed": False}]
+        result = self.check(host(registry_ca="system"))
+        assert only_problem(result) == "The Swarm has no node worker-2."
+        assert not {"plan", "settings", "fingerprint"} & set(result)
+
+    def test_packages_that_were_installed_before_are_told(self, plan: mock.Mock) -> None:
+        plan.side_effect = [{"problems": ["The Swarm has no node worker-2."], "changed": False}]
+        variables = host(registry_ca="system", install_requirements=True, requirements=["python3-docker"])
+        package = mock.Mock(**{"run.return_value": {"changed": True}})
+        action = make_action("preflight", {"needs": self.NEEDS, "ask_swarm": "to_plan"})
+        action._shared_loader_obj = mock.Mock(**{"action_loader.get.return_value": package})
+        result = action.run(task_vars=variables)
+        assert "nothing but the packages on the manager has been changed" in result["msg"]
+        assert result["changed"]
+
+    def test_other_problems_come_with_those_of_the_swarm(self, plan: mock.Mock) -> None:
+        plan.side_effect = [{"problems": ["The Swarm has no node worker-2."]}]
+        result = self.check({**host(registry_ca="system"), **BROKEN})
+        assert [problem.partition(":")[0] for problem in listed(result)] == [*BROKEN, "The Swarm has no node worker-2."]
+        assert [call.kwargs["module_name"] for call in plan.call_args_list] == ["dtr.cache.preflight"]
+
+    @pytest.mark.parametrize(
+        ("answer", "said"),
+        [
+            (AnsibleConnectionFailure("no route"), "the manager asia cannot be reached: no route"),
+            ({"failed": True, "msg": "The Engine has no Swarm."}, "The Engine has no Swarm."),
+            (
+                {"failed": True, "msg": "MODULE FAILURE", "module_stderr": "MemoryError\n", "module_stdout": "secret"},
+                "The module dtr.cache.stack_plan crashed on asia: MemoryError.",
+            ),
+        ],
+    )
+    def test_without_a_plan_the_task_fails(self, plan: mock.Mock, answer: t.Any, said: str) -> None:
+        plan.side_effect = [answer]
+        result = self.check(host(registry_ca="system"))
+        assert said in result["msg"]
+        assert (result["failed"], result["changed"]) == (True, False)
+        assert not {"plan", "settings", "fingerprint", "unreachable", "module_stdout"} & set(result)
+
+    def test_a_manager_that_says_nothing_is_given_up(self, plan: mock.Mock, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(asks_swarm, "SECONDS_FOR_SWARM", 1)
+        plan.side_effect = lambda **_options: time.sleep(20)
+        result = self.check(host(registry_ca="system"))
+        assert only_problem(result) == "the manager asia did not answer within 1 seconds"
 
 
 class TestBundle:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One host reports for all of them, and shows the table where people read."""
+"""One task reports for all hosts, and shows the table where people read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DTR = "https://dtr.example.org"
 
 
 class Run:
-    """A play of which each host runs the report."""
+    """A play that runs the report once for each batch."""
 
     def __init__(self, **facts: dict[str, t.Any]) -> None:
         self.play = Play()
@@ -35,8 +35,8 @@ class Run:
         self.lost: set[str] = set()
         self.shown: list[str] = []
 
-    def report(self, *batch: str, of: str = "deployment", check_mode: bool = False) -> dict[str, dict[str, t.Any]]:
-        """The results of the hosts of a batch; each is registered, as the playbooks do."""
+    def report(self, *batch: str, of: str = "deployment", check_mode: bool = False) -> dict[str, t.Any]:
+        """The result of a batch; Ansible registers it for each of its hosts."""
         play_hosts = [name for name in NAMES if name not in self.lost]
         magic = {
             "hostvars": self.hostvars,
@@ -46,13 +46,11 @@ class Run:
         }
         display = mock.Mock()
         display.display.side_effect = self.shown.append
-        results = {}
+        action = make_action("report", {"of": of}, play=self.play, check_mode=check_mode, display=display)
+        result: dict[str, t.Any] = action.run(task_vars={**self.hostvars[batch[0]], **magic})
         for name in batch:
-            action = make_action("report", {"of": of}, play=self.play, check_mode=check_mode, display=display)
-            results[name] = action.run(task_vars={**self.hostvars[name], **magic})
-        for name, result in results.items():
             self.hostvars[name]["__dtr_cache_report"] = result
-        return results
+        return result
 
     @property
     def text(self) -> str:
@@ -64,18 +62,16 @@ def people(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report_action, "read_by_people", lambda: True)
 
 
-def test_the_first_host_reports_for_all_of_them() -> None:
+def test_all_hosts_are_reported() -> None:
     run = Run()
-    first, *others = run.report(*NAMES).values()
-    assert [row["region"] for row in first["rows"]] == list(NAMES)
-    assert first["ansible_stats"] == {
-        "data": {"dtr_cache_regions": first["rows"]},
+    result = run.report(*NAMES)
+    assert [row["region"] for row in result["rows"]] == list(NAMES)
+    assert result["ansible_stats"] == {
+        "data": {"dtr_cache_regions": result["rows"]},
         "per_host": False,
         "aggregate": False,
     }
-    assert not first["changed"]
-    assert first["succeeded"]
-    assert others == [{"changed": False, "succeeded": True, "play": first["play"]}] * 2
+    assert (result["changed"], result["troubles"]) == (False, {})
     assert len(run.shown) == 1
     assert run.shown[0].endswith("\n\n")
 
@@ -94,35 +90,33 @@ def test_the_table_fits_the_terminal(monkeypatch: pytest.MonkeyPatch, width: int
 def test_where_the_output_is_parsed_only_the_result_has_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report_action, "read_by_people", lambda: False)
     run = Run()
-    assert len(run.report(*NAMES)["asia"]["rows"]) == 3
+    assert len(run.report(*NAMES)["rows"]) == 3
     assert run.shown == []
 
 
 def test_a_failed_host_is_told_apart_without_the_reason_which_the_table_has_once() -> None:
     run = Run(asia={"__dtr_cache_failure": FAILED})
-    reported = run.report(*NAMES)
-    first, second = (reported[name] for name in NAMES[:2])
-    assert (first["succeeded"], first["message"]) == (False, "asia failed at: Deploy the stack.")
+    result = run.report(*NAMES)
+    assert result["troubles"] == {"asia": "asia failed at: Deploy the stack."}
     # Ansible takes statistics from results that are no failures.
-    assert not first.get("failed")
-    assert len(first["rows"]) == 3
-    assert second["succeeded"]
+    assert not result.get("failed")
+    assert len(result["rows"]) == 3
     assert run.text.count(FAILED["reason"]) == 1
 
 
 def test_a_host_that_was_lost_has_a_row() -> None:
     run = Run(asia={"__dtr_cache": {}})
     run.lost = {"asia"}
-    result = run.report("europe", "oz")["europe"]
+    result = run.report("europe", "oz")
     assert (result["rows"][0]["region"], result["rows"][0]["result"]) == ("asia", "not reached")
 
 
 def test_batches_show_their_hosts_and_export_all_up_to_now() -> None:
     run = Run()
-    first = run.report("asia")["asia"]
+    first = run.report("asia")
     assert [row["region"] for row in first["rows"]] == ["asia"]
     run.lost = {"oz"}
-    second = run.report("europe")["europe"]
+    second = run.report("europe")
     assert [row["region"] for row in second["ansible_stats"]["data"]["dtr_cache_regions"]] == list(NAMES)
     assert second["hosts"] == ["europe", "oz"]
     assert ["asia" in text for text in run.shown] == [True, False]
@@ -132,13 +126,16 @@ def test_a_status_is_returned_as_a_report() -> None:
     registry = {"url": DTR, "healthy": True, "cause": "it is read only.", "hint": None}
     observed = {"regions": [], "registries": [registry]}
     run = Run(asia={"__dtr_cache_observed": observed})
-    results = run.report(*NAMES, of="status")
-    report = results["asia"]["report"]
+    result = run.report(*NAMES, of="status")
+    report = result["report"]
     assert list(report) == ["time", "well", "regions", "registries"]
     assert not report["well"]
-    assert results["asia"]["ansible_stats"]["data"] == {"dtr_cache_status": report}
-    assert results["asia"]["message"] == f"The state of asia is unknown. The DTR {DTR} is not well."
-    assert results["europe"]["message"] == "The state of europe is unknown."
+    assert result["ansible_stats"]["data"] == {"dtr_cache_status": report}
+    assert result["troubles"] == {
+        "asia": f"The state of asia is unknown. The DTR {DTR} is not well.",
+        "europe": "The state of europe is unknown.",
+        "oz": "The state of oz is unknown.",
+    }
 
 
 @pytest.mark.parametrize("args", [{}, {"of": "weather"}, {"of": "status", "more": 1}])
@@ -151,11 +148,11 @@ def test_without_a_check_of_the_settings_there_is_no_report() -> None:
     """The first task was left out, or it is of an earlier play."""
     for facts in ({}, {"settings": {"name": "asia"}, "play": "an earlier one"}):
         run = Run(**{name: {"__dtr_cache": facts} for name in NAMES})
-        for result in run.report(*NAMES).values():
-            assert result["failed"]
-            assert "the first task of the play, which checks the settings, was left out" in result["msg"]
+        result = run.report(*NAMES)
+        assert result["failed"]
+        assert "the first task of the play, which checks the settings, was left out" in result["msg"]
     run = Run(asia={"__dtr_cache": {}})
-    assert not any(result.get("failed") for result in run.report(*NAMES).values())
+    assert not run.report(*NAMES).get("failed")
 
 
 def test_nothing_that_a_terminal_obeys_is_shown() -> None:

@@ -1,0 +1,70 @@
+# SPDX-FileCopyrightText: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An action that asks a Swarm by the modules that are sent to its manager, each with a deadline of its own."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
+
+from ..deployment.swarm_questions import of_plan, of_prerequisites
+from ..settings.model import Settings
+from .deadline import TooLate, within
+from .plan_result import AskedPlan
+from .problems import manager_out_of_reach, manager_silent
+from .reasons import explained, reason_of
+
+PREFLIGHT = "dtr.cache.preflight"
+PLAN = "dtr.cache.stack_plan"
+# The Engine may ask a registry for the image meanwhile.
+SECONDS_FOR_SWARM = 60
+# What the task that the plan is made in has as well, and has it of the plan.
+OF_TASK = ("changed", "diff", "warnings", "deprecations", "invocation")
+
+Variables = dict[str, t.Any]
+
+
+class AsksSwarm(ActionBase):
+    """Asks the Swarm whose manager the task's host is."""
+
+    def _running(self, settings: Settings, engine: t.Mapping[str, t.Any], variables: Variables) -> dict[str, t.Any]:
+        """What the Swarm has of the cache, as M(dtr.cache.stack_plan) says it; nothing where it cannot be asked."""
+        answer = self._answer(PLAN, {**engine, "name": settings.stack_name}, variables)
+        return {} if "problems" in answer else answer
+
+    def _swarm_problems(
+        self, settings: Settings, engine: t.Mapping[str, t.Any], variables: Variables, warnings: list[str]
+    ) -> list[str]:
+        """What of the Swarm stands against the settings."""
+        # Not what a play says of the Engine for tasks of its own.
+        options = {"needs": self._task.args["needs"], **engine, **of_prerequisites(settings)}
+        answer = self._answer(PREFLIGHT, options, variables)
+        warnings.extend(answer.get("warnings") or [])
+        if "problems" in answer:
+            return list(answer["problems"])
+        return [f"the Swarm cannot be asked: {reason_of(answer, variables['inventory_hostname'])}"]
+
+    def _planned(
+        self, settings: Settings, preflight: t.Mapping[str, t.Any], variables: Variables
+    ) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
+        """What a deployment would change, and what of it is the task's; a plan that failed has a C(msg)."""
+        diff = bool(self._task.diff)
+        options = {**preflight["engine"], **of_plan(settings, preflight["deployment"], diff=diff)}
+        host = variables["inventory_hostname"]
+        asked = AskedPlan(options, preflight, host, diff, bool(self._task.check_mode))
+        plan = asked.result(explained(self._answer(PLAN, options, variables), PLAN, host), self._display)
+        of_task = {name: plan.pop(name) for name in OF_TASK if name in plan}
+        return {name: value for name, value in plan.items() if not name.startswith("_ansible_")}, of_task
+
+    def _answer(self, module: str, options: t.Mapping[str, t.Any], variables: Variables) -> dict[str, t.Any]:
+        """The module's result; that the manager gives none is one of its C(problems)."""
+        try:
+            with within(SECONDS_FOR_SWARM):
+                return dict(self._execute_module(module_name=module, module_args=dict(options), task_vars=variables))
+        except TooLate:
+            return {"problems": [manager_silent(variables, SECONDS_FOR_SWARM)]}
+        except AnsibleConnectionFailure as error:
+            return {"problems": [manager_out_of_reach(variables, error)]}

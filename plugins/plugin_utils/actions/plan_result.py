@@ -1,0 +1,104 @@
+# SPDX-FileCopyrightText: Contributors to the dtr.cache project
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the control node adds to the answer of M(dtr.cache.stack_plan)."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ...module_utils.swarm.objects import is_named_by_content
+from ..deployment.definition import changed_authorities, for_docker
+from ..deployment.plan_diff import readable
+from ..fleet.collisions import one_stack
+from ..fleet.left_behind import left_behind
+from .problems import problems_as_result
+from .progress_lines import read_by_people
+from .shared import first_claim
+from .shown_diffs import as_ansible_shows
+
+Result = t.Mapping[str, t.Any]
+
+
+class AskedPlan(t.NamedTuple):
+    """What a plan was asked for.
+
+    Args:
+        options: The module's options.
+        preflight: What the preflight of the host has found; empty without one.
+        host: The host in the inventory.
+        diff: Whether the user wants to see what changes.
+        check_mode: Whether nothing is going to be changed.
+    """
+
+    options: Result
+    preflight: Result
+    host: str
+    diff: bool
+    check_mode: bool
+
+    def result(self, answer: Result, display: t.Any) -> dict[str, t.Any]:
+        """The result of a task: the module's answer, or one failure with all that O(preflight) found wrong.
+
+        The CA that the cache has is compared with the one that DTR just gave.
+
+        Args:
+            answer: The module's.
+            display: Ansible's; it gets warnings, and a diff that Ansible would not show.
+        """
+        problems = answer.get("problems") or self._taken_stack(answer)
+        if problems:
+            region = self._settings.get("name") or self.host
+            installed = bool(self.preflight.get("changed"))
+            return {**problems_as_result(region, problems, installed=installed), "changed": False}
+        result = dict(answer)
+        if "definition" in result:
+            result["compose"] = for_docker(result["definition"])
+        behind = left_behind(result.get("replaced_config"), self._settings)
+        if behind:
+            result["left_behind"] = behind
+            display.warning(behind)
+        self._warn_of_authorities(result, display)
+        return self._with_readable_diff(result, display)
+
+    @property
+    def _settings(self) -> Result:
+        return self.preflight.get("settings") or {}
+
+    @property
+    def _stack(self) -> str:
+        return str(self.options.get("name") or "")
+
+    def _taken_stack(self, answer: Result) -> list[str]:
+        """That another region of this run has the same stack in the same Swarm, whatever its manager is called."""
+        swarm = answer.get("swarm")
+        if not swarm or not self._stack or not self.options.get("preflight"):
+            return []
+        own = {"host": self.host, "cache": self._settings.get("name")}
+        first = first_claim(f"stack {self._stack} in {swarm}", own)
+        return [] if first == own else [one_stack(first["host"], self.host, self._stack, swarm)]
+
+    def _warn_of_authorities(self, result: Result, display: t.Any) -> None:
+        fetched = self.preflight.get("dtr_ca") or {}
+        if fetched.get("trusted_by") != "first_use":
+            return
+        for old, new in changed_authorities(result.get("diff") or {}):
+            # What somebody made by hand is named by nothing: whether it is the same CA, nobody knows.
+            if not is_named_by_content(self._stack, old):
+                continue
+            display.warning(
+                f"DTR gives another CA than the cache of {self.host} has: {new} instead of {old}, and nothing confirms "
+                "it. Unless DTR's CA was changed, somebody else answers in its place and gets the administrator's "
+                "password next: stop, and ask who runs DTR. Pin the right one with "
+                f"dtr_cache_registry_ca_fingerprint: {fetched['certificates'][0]['fingerprint']}"
+            )
+
+    def _with_readable_diff(self, result: dict[str, t.Any], display: t.Any) -> dict[str, t.Any]:
+        """The result with its diff as people read it; Ansible shows it only of tasks that change something."""
+        diff = result.get("diff")
+        if not self.diff or not isinstance(diff, dict):
+            return result
+        diffs = readable(diff, self._stack)
+        if diffs and not result.get("changed") and not self.check_mode and read_by_people():
+            display.display(f"What differs in the Swarm of {self.host}:\n{as_ansible_shows(diffs)}\n")
+        return {**result, "diff": diffs}
