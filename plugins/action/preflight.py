@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import hashlib
+import json
 import os
 import typing as t
 from pathlib import Path
@@ -29,6 +30,7 @@ from ..plugin_utils.actions.packages import installed
 from ..plugin_utils.actions.paths import control_path_of_host
 from ..plugin_utils.actions.plays import play_of
 from ..plugin_utils.actions.problems import problems_as_result
+from ..plugin_utils.actions.shared import made_once
 from ..plugin_utils.actions.words import speak_of_variables
 from ..plugin_utils.awx.installed import missing_for_awx
 from ..plugin_utils.deployment.client_bundle import open_bundle
@@ -205,7 +207,7 @@ class ActionModule(SharedByForks, AsksSwarm):
             options["fingerprint"] = settings.registry_ca_fingerprint
         if not self._task.args.get("fail", True):
             options.update(timeout=10, retries=1)
-        fetched = self._asked(REGISTRY_CA_INFO, options, answer)
+        fetched = self._asked(REGISTRY_CA_INFO, options, answer, once=True)
         if fetched.get("failed"):
             return None, f"dtr_cache_registry_url: {fetched['msg']}"
         return {key: fetched[key] for key in ("pem", "trusted_by", "certificates")}, None
@@ -242,13 +244,22 @@ class ActionModule(SharedByForks, AsksSwarm):
         return list(asked["problems"]), asked.get("version")
 
     def _asked(
-        self, module: DtrModule, options: t.Mapping[str, t.Any], answer: t.Mapping[str, t.Any]
+        self, module: DtrModule, options: t.Mapping[str, t.Any], answer: t.Mapping[str, t.Any], *, once: bool = False
     ) -> dict[str, t.Any]:
-        """The result of a module that talks to DTR; its warnings are this task's."""
+        """The result of a module that talks to DTR; its warnings are this task's.
+
+        Args:
+            once: Whether it is the result of all hosts of the task that ask the same.
+        """
         environment: dict[str, t.Any] = {}
         self._compute_environment_string(environment)
         texts = {name: str(value) for name, value in environment.items()}
-        result = run_here(module, Task(MODULE, options, environment=texts))
+
+        def ask() -> dict[str, t.Any]:
+            return run_here(module, Task(MODULE, options, environment=texts))
+
+        key = json.dumps([str(self._task._uuid), dict(options), texts], sort_keys=True)
+        result: dict[str, t.Any] = made_once(key, ask) if once else ask()
         answer["warnings"].extend(result.get("warnings") or [])
         return result
 

@@ -350,6 +350,7 @@ node_addresses:
 
 from ..module_utils.module.of_engine import EngineModule
 from ..module_utils.swarm.planning import planned, prevented_by
+from ..module_utils.swarm.snapshot import Snapshot
 
 MODULE = EngineModule(
     lambda engine, module: planned(engine, module.params, module.warn, check_mode=module.check_mode, diff=module._diff),
@@ -388,6 +389,7 @@ MODULE = EngineModule(
         "definition": {"type": "dict", "default": {}},
     },
     prevented_by,
+    Snapshot,
 )
 
 

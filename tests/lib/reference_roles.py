@@ -69,6 +69,8 @@ BEHIND = {
     "others": ("assignments",),
     "claims": ("assignments",),
     "undo": ("firewall_hosts", "client_hosts", "ca_certificate"),
+    # Of the plan, for whoever deploys it.
+    "compose": ("former_stack_names", "keep_versions"),
 }
 # What the preflight reads for a need and hands on, also where no other task of the role names it.
 READ_FOR = {
@@ -200,7 +202,7 @@ def _used(role: Path) -> set[str]:
     """The variables, without their prefix, that stand behind what a role's files name."""
     files = [path for folder in ("tasks", "vars", "templates") for path in (role / folder).rglob("*") if path.is_file()]
     text = "\n".join(path.read_text(encoding="utf-8") for path in files)
-    names = set(re.findall(r"__dtr_cache[.](?:settings[.])?(\w+)", text))
+    names = set(re.findall(r"__dtr_cache[.](?:settings[.]|plan[.])?(\w+)", text))
     names |= {name for reader, read in READERS.items() if reader in text for name in read}
     if any(name in text for name in DEPLOYMENT):
         deployment = (PROJECT / "plugins" / "plugin_utils" / "deployment" / "definition.py").read_text(encoding="utf-8")

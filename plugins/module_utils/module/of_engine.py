@@ -23,36 +23,35 @@ class EngineModule:
     Args:
         work: Does the module's work and returns its result, or raises C(Failure).
         argument_spec: The module's own options.
-        prevented_by: What stands against the work, as sentences; they are the result then. It gets the options and what
-            takes a warning. The Docker SDK need not be there for that.
+        prevented_by: What stands against the work, as sentences; they are the result then. It gets the Engine, the
+            options and what takes a warning. The Docker SDK need not be there for that.
+        engine: How the Engine is read.
     """
 
     def __init__(
         self,
         work: t.Callable[[Engine, Module], dict[str, t.Any]],
         argument_spec: t.Mapping[str, t.Any],
-        prevented_by: t.Callable[[t.Mapping[str, t.Any], Warn], list[str]] = lambda _params, _warn: [],
+        prevented_by: t.Callable[[Engine, t.Mapping[str, t.Any], Warn], list[str]] = lambda *_asked: [],
+        engine: type[Engine] = Engine,
     ) -> None:
         self._work = work
         self._argument_spec = argument_spec
         self._prevented_by = prevented_by
+        self._engine = engine
 
     def run(self, module_class: t.Callable[..., Module] = SentModule) -> None:
         """Make the module, do its work, and end with its result."""
         module = module_class(argument_spec={**self._argument_spec, **ENGINE_ARGUMENT_SPEC}, supports_check_mode=True)
 
         def checked_work() -> dict[str, t.Any]:
-            problems = self._prevented_by(module.params, module.warn)
+            engine = self._engine(module.params)
+            problems = self._prevented_by(engine, module.params, module.warn)
             if problems:
                 return {"changed": False, "problems": problems}
-            return connected(module, lambda engine: self._work(engine, module))
+            if DOCKER_IMPORT_ERROR:
+                reason = "to read the Swarm from the Docker Engine (package python3-docker on Debian and Ubuntu)"
+                raise Failure("MISSING_LIBRARY", missing_required_lib("docker", reason=reason))
+            return self._work(engine, module)
 
         run_to_end(module, checked_work)
-
-
-def connected(module: Module, work: t.Callable[[Engine], dict[str, t.Any]]) -> dict[str, t.Any]:
-    """Do the work with the Engine that the module's options name."""
-    if DOCKER_IMPORT_ERROR:
-        reason = "to read the Swarm from the Docker Engine (package python3-docker on Debian and Ubuntu)"
-        raise Failure("MISSING_LIBRARY", missing_required_lib("docker", reason=reason))
-    return work(Engine(module.params))

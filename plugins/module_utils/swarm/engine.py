@@ -29,6 +29,7 @@ from .model import (
     Raw,
     Swarm,
     by_host_name,
+    of_stack,
 )
 
 try:
@@ -115,20 +116,15 @@ class Engine:
             stack: The stack.
             former: Stacks that were the same cache before.
         """
-        by_stack: dict[str, dict[str, t.Any]] = {name: {} for name in (stack, *former)}
-        others = []
-        for service in self.all_services():
-            name = (service["Spec"].get("Labels") or {}).get(NAMESPACE_LABEL)
-            if name in by_stack:
-                by_stack[name][service["Spec"]["Name"][len(name) + 1 :]] = service
-            else:
-                others.append(service)
+        services = self.all_services()
+        by_stack = {name: of_stack(services, name) for name in (stack, *former)}
+        known = {service["ID"] for found in by_stack.values() for service in found.values()}
         with self._explained():
             networks = list(self._client.networks())
             return Swarm(
-                nodes=by_host_name(self._client.nodes()),
+                nodes=by_host_name(self.nodes().values()),
                 services=by_stack[stack],
-                other_services=others,
+                other_services=[service for service in services if service["ID"] not in known],
                 configs=self.configs(),
                 secrets={secret["Spec"]["Name"]: secret for secret in self._client.secrets()},
                 networks=_of_stack(networks, stack),
@@ -156,8 +152,7 @@ class Engine:
     def services_of(self, stack: str) -> dict[str, dict[str, t.Any]]:
         """The services of a stack, by name without the stack's."""
         with self._explained():
-            found = self._client.services(filters={"label": f"{NAMESPACE_LABEL}={stack}"})
-        return {service["Spec"]["Name"][len(stack) + 1 :]: service for service in found}
+            return of_stack(self._client.services(filters={"label": f"{NAMESPACE_LABEL}={stack}"}), stack)
 
     def all_services(self) -> list[dict[str, t.Any]]:
         """The services of the whole Swarm."""

@@ -52,3 +52,12 @@ def by_host_name(nodes: t.Iterable[dict[str, t.Any]]) -> dict[str, dict[str, t.A
     """Nodes by their host names; of several with one name the ready one: who joins again leaves one that is down."""
     ready_last = sorted(nodes, key=lambda node: str(node["Status"]["State"]) == "ready")
     return {node["Description"]["Hostname"]: node for node in ready_last}
+
+
+def of_stack(services: t.Iterable[dict[str, t.Any]], stack: str) -> dict[str, dict[str, t.Any]]:
+    """The services of a stack, by name without the stack's."""
+    return {
+        service["Spec"]["Name"][len(stack) + 1 :]: service
+        for service in services
+        if (service["Spec"].get("Labels") or {}).get(NAMESPACE_LABEL) == stack
+    }

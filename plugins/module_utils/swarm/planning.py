@@ -26,7 +26,7 @@ from .verdict import CONVERGED, judge
 OBJECTS = ("config", "secret")
 
 
-def prevented_by(options: t.Mapping[str, t.Any], warn: t.Callable[[str], None]) -> list[str]:
+def prevented_by(engine: Engine, options: t.Mapping[str, t.Any], warn: t.Callable[[str], None]) -> list[str]:
     """What the option C(preflight) asks and finds wrong, as sentences. The Docker SDK need not be there."""
     if not options["preflight"]:
         return []
@@ -42,7 +42,7 @@ def prevented_by(options: t.Mapping[str, t.Any], warn: t.Callable[[str], None]) 
         volume_driver=next(map(_driver_of, (options["definition"].get("volumes") or {}).values()), ""),
     )
     try:
-        return preflight_problems(Engine(options), wanted, warn)
+        return preflight_problems(engine, wanted, warn)
     except Failure as failure:
         return [f"the Swarm cannot be read: {failure.as_result()['msg']}"]
 

@@ -56,6 +56,8 @@ class HostFacts:
     def __init__(self, variables: t.Mapping[str, t.Any], play: str = "", *, is_reached: bool = True) -> None:
         self._variables = variables
         self._play = play
+        # Ansible makes a copy of all of a fact whenever it is asked for one of another host.
+        self._known: dict[str, Result] = {}
         self.is_reached = is_reached
 
     @property
@@ -228,6 +230,11 @@ class HostFacts:
         return self._result("__dtr_cache_in_use").get(step) or {}
 
     def _result(self, name: str) -> Result:
+        if name not in self._known:
+            self._known[name] = self._read(name)
+        return self._known[name]
+
+    def _read(self, name: str) -> Result:
         found = self._variables.get(name)
         # Until its task has run, a template of a role stands there.
         if not isinstance(found, t.Mapping):

@@ -88,7 +88,7 @@ def test_an_error_that_nobody_foresaw_is_told_without_its_words() -> None:
 
 def test_an_error_that_nobody_foresaw_at_an_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_module, "DOCKER_IMPORT_ERROR", None)
-    with mock.patch.object(engine_module, "Engine", side_effect=RuntimeError("s3cret")):
+    with mock.patch.object(engine_module.Engine, "__init__", side_effect=RuntimeError("s3cret")):
         result = run_module("stack_converged", name="cache")
     assert result["failure"]["code"] == "INTERNAL"
     assert "s3cret" not in json.dumps(result)
