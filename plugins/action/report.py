@@ -21,6 +21,7 @@ from ..plugin_utils.fleet.reports.catalogue import REPORTS, Part, Report, Screen
 ARGUMENT_SPEC = {"of": {"type": "str", "required": True, "choices": list(REPORTS)}}
 # Ansible loads the action before it makes the processes of the tasks, which have no terminal.
 WIDTH = terminal_width()
+_FOR_EACH_HOST = "One task reports all hosts of the play: set run_once: true for it."
 _LEFT_OUT = (
     "There is nothing to report: the first task of the play, which checks the settings, was left out. Run it without "
     "--start-at-task."
@@ -38,6 +39,8 @@ class ActionModule(SharedByForks, ActionBase):
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         variables = task_vars or {}
         _validation, options = self.validate_argument_spec(argument_spec=ARGUMENT_SPEC)
+        if not self._task.run_once:
+            return {**result, "changed": False, "failed": True, "msg": _FOR_EACH_HOST}
         report = REPORTS[options["of"]]
         play = play_of(self._task)
         reached = set(variables["ansible_play_hosts"])

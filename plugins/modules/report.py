@@ -17,7 +17,7 @@ description:
     (callback C(json), C(ansible -o)), nothing is shown and only the result has the rows.
   - The table fits the width of the terminal, of the environment variable E(COLUMNS), or else 120 columns. Where it is
     too wide, first the address is left out, then what was changed comes into a line of its own.
-  - Run the task once for all hosts of the play (C(run_once)), as its last one, and register the result as
+  - The task reports all hosts of the play, so it must have C(run_once). Put it last, and register its result as
     C(__dtr_cache_report). With C(serial), the statistics of a later batch include those of the earlier ones.
   - The task itself never fails because of a region. The result names the hosts whose regions did not succeed. It fails
     where no host of the play has had its settings checked, as with C(--start-at-task).

@@ -30,7 +30,7 @@ ADOPT = [
                     "delegate_to": "localhost",
                     "register": "__dtr_cache_adopted",
                 },
-                {"dtr.cache.report": {"of": "adoption"}, "register": "__dtr_cache_report"},
+                {"dtr.cache.report": {"of": "adoption"}, "run_once": True, "register": "__dtr_cache_report"},
             ]
         },
     )

@@ -47,6 +47,7 @@ class Run:
         display = mock.Mock()
         display.display.side_effect = self.shown.append
         action = make_action("report", {"of": of}, play=self.play, check_mode=check_mode, display=display)
+        action._task.run_once = True
         result: dict[str, t.Any] = action.run(task_vars={**self.hostvars[batch[0]], **magic})
         for name in batch:
             self.hostvars[name]["__dtr_cache_report"] = result
@@ -142,6 +143,14 @@ def test_a_status_is_returned_as_a_report() -> None:
 def test_an_unknown_report_is_refused(args: dict[str, t.Any]) -> None:
     with pytest.raises(AnsibleError):
         make_action("report", args).run(task_vars={})
+
+
+def test_a_report_for_each_host_is_refused() -> None:
+    result = make_action("report", {"of": "status"}).run(task_vars={})
+    assert (result["failed"], result["msg"]) == (
+        True,
+        "One task reports all hosts of the play: set run_once: true for it.",
+    )
 
 
 def test_without_a_check_of_the_settings_there_is_no_report() -> None:
