@@ -64,7 +64,7 @@ def test_what_the_check_announced_is_what_the_run_did(story: dict[str, t.Any]) -
     announced, done = story["check"], story["deploy"]
     assert done.code == 0, done.output
     # The plan speaks for the stack in check mode.
-    only_planned = {"dtr.cache.stack : Compare the Swarm with what is wanted"}
+    only_planned = {"Check the settings and the Swarm"}
     only_real = {"dtr.cache.stack : Deploy the stack"}
     assert announced.changed_tasks() - only_planned == done.changed_tasks() - only_real
     assert only_planned <= announced.changed_tasks()

@@ -211,7 +211,7 @@ def test_one_bad_region_does_not_keep_the_other_from_its_cache(clean_lab: Lab, p
     assert run.code != 0
     assert (run.recap["region-asia"]["failed"], run.recap["region-europe"]["failed"]) == (1, 0)
     regions = run.regions()
-    assert regions["region-asia"]["result"] == "failed at: Compare the Swarm with what is wanted"
+    assert regions["region-asia"]["result"] == "failed at: Check the settings and the Swarm"
     assert regions["region-europe"]["result"] == "ok"
     assert clean_lab.snapshot()["europe-1"]["services"]
 
@@ -229,7 +229,7 @@ def test_what_would_fail_at_dtr_or_in_the_swarm_leaves_a_running_cache_alone(
 
     # With a change that would replace the service.
     run = play(DEPLOY, *ONLY, dtr_cache_registry_password="wrong-password", dtr_cache_blob_ttl="48h")
-    assert run.regions()["region-europe"]["result"] == "failed at: Check the settings"
+    assert run.regions()["region-europe"]["result"] == "failed at: Check the settings and the Swarm"
     assert "dtr_cache_registry_password: GET https://dtr.lab.test/api/v0/meta/settings answered 401" in run.output
     assert "have 1 problem;" in run.output
     assert "wrong-password" not in run.output

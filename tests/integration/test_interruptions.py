@@ -32,7 +32,7 @@ ROTATED: dict[str, t.Any] = {"dtr_cache_blob_ttl": "48h"}
 Moment = tuple[str, float]
 
 DEPLOY: list[Moment] = [
-    ("TASK [dtr.cache.stack : Compare the Swarm", 0.3),
+    ("TASK [Check the settings and the Swarm", 0.3),
     ("TASK [dtr.cache.node_label : Label", 0.8),
     ("TASK [dtr.cache.config_secrets : Create the Docker config", 0.5),
     # In the middle of three secrets.

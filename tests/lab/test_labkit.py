@@ -157,7 +157,7 @@ def test_the_image_list_names_both_platforms() -> None:
 COMPILE_ONCE = Path(__file__).parent / "compile_once.py"
 IMPORT_OF_ARCHIVE = """
 import runpy, sys
-runpy.run_path(sys.argv[1])["compiled"].__globals__["KEPT"] = sys.argv[2]
+runpy.run_path(sys.argv[1])["compile_once"].__globals__["KEPT"] = sys.argv[2]
 sys.path.insert(0, sys.argv[3])
 import part
 print(part.VALUE, part.__spec__.origin, part.where.__code__.co_filename)

@@ -38,10 +38,12 @@ Result = dict[str, t.Any]
 
 
 @pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     fast = retries.Backoff(base=0.01, cap=0.02, budget=5)
     monkeypatch.setitem(transport.Transport.__init__.__kwdefaults__ or {}, "backoff", fast)
     without_environment(monkeypatch)
+    # What processes of one run share; each test is a run of its own.
+    monkeypatch.setattr(constants, "DEFAULT_LOCAL_TMP", str(tmp_path))
     # The roles' variables see to that.
     monkeypatch.setattr(preflight.ActionModule, "_is_pipelining_enabled", lambda *_args: True)
 
