@@ -51,6 +51,9 @@ class Ansible:
         linked.mkdir(parents=True)
         (linked / "cache").symlink_to(PROJECT)
         unwanted = ("ANSIBLE_", "DTR_", "PYTHONPATH", "NETRC")
+        once = os.environ.get("DTR_CACHE_COMPILED")
+        # See tests/lab/compile_once.py.
+        compiled_once = {"PYTHONPATH": once, "DTR_CACHE_COMPILED": once} if once else {}
         self.environment = {key: value for key, value in os.environ.items() if not key.startswith(unwanted)} | {
             "ANSIBLE_COLLECTIONS_PATH": str(linked.parents[1]),
             "ANSIBLE_LOCAL_TEMP": str(self.home / "local"),
@@ -65,6 +68,7 @@ class Ansible:
             "ANSIBLE_INJECT_INVOCATION": "1",
             "HOME": str(self.home),
             "TMPDIR": str(self.home),
+            **compiled_once,
         }
 
     def start(
