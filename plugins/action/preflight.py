@@ -58,6 +58,9 @@ FACT = "__dtr_cache"
 STEP_NEEDS = {*PREFLIGHT_ARGUMENT_SPEC["needs"]["choices"]} - {*NEEDS, "trust"}
 # Steps that other regions can get in the way of.
 SHARED_NEEDS = ("registration", "assignment", "swarm")
+# What a plan is made of.
+PLANNED_WITH = {"registry", "certificate", "swarm"}
+_NO_PLAN = f"ask_swarm=to_plan needs fail=true, and {', '.join(sorted(PLANNED_WITH))} among its needs."
 # What an answer consists of, besides warnings.
 ANSWER = (
     "settings",
@@ -95,6 +98,9 @@ class ActionModule(SharedByForks, AsksSwarm):
         keep_alive(self._connection)
         variables = task_vars or {}
         _validation, options = self.validate_argument_spec(argument_spec=PREFLIGHT_ARGUMENT_SPEC)
+        plans = options["ask_swarm"] == "to_plan"
+        if plans and not (options["fail"] and set(options["needs"]) >= PLANNED_WITH):
+            return {**result, **Failure("INVALID_INPUT", _NO_PLAN).as_result(), "failed": True, "changed": False}
         reading = read_host(variables, self._templar, self._loader, _read_as(options["needs"]))
         fingerprint = self._fingerprint(reading, variables)
         if of_play := self._play_problems(options, variables):
@@ -109,7 +115,7 @@ class ActionModule(SharedByForks, AsksSwarm):
             answer = {key: known[key] for key in ANSWER}
         else:
             answer = {"fingerprint": fingerprint, **self._checked(reading, missing, options, variables)}
-        if options["ask_swarm"] == "to_plan" and not answer.get("failed"):
+        if plans and not answer.get("failed"):
             answer = self._with_plan(reading, answer, variables)
         if answer.get("failed"):
             answer.pop("fingerprint", None)

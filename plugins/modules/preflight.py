@@ -76,7 +76,8 @@ options:
       - With V(to_complete) it is asked where something else is wrong already, so that all problems are reported
         together. Otherwise that is left to the next task, which reads the Swarm anyway.
       - With V(to_plan) as well; and where nothing is wrong, it is asked what a deployment would change, in one question
-        with what V(always) asks. The result is RV(plan).
+        with what V(always) asks. The result is RV(plan). It needs O(fail), and V(registry), V(certificate) and V(swarm)
+        among O(needs).
     type: str
     choices: [always, never, to_complete, to_plan]
     default: always

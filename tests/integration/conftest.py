@@ -226,12 +226,16 @@ def play(tmp_path_factory: pytest.TempPathFactory) -> Play:
     folder = tmp_path_factory.mktemp("collections") / "ansible_collections" / "dtr"
     folder.mkdir(parents=True)
     (folder / "cache").symlink_to(PROJECT)
+    # Ansible asks its workers a thousand times a second, also while a stack settles, and there are several labs.
+    config = folder / "ansible.cfg"
+    config.write_text("[defaults]\ninternal_poll_interval = 0.02\n")
     unwanted = ("ANSIBLE_", "DTR_", "DOCKER_", "PYTHONPATH")
     environment = {key: value for key, value in os.environ.items() if not key.startswith(unwanted)}
     return Play(
         {
             **environment,
             "ANSIBLE_COLLECTIONS_PATH": str(folder.parents[1]),
+            "ANSIBLE_CONFIG": str(config),
             "ANSIBLE_NOCOLOR": "1",
             # So wide that the report's table has all of its columns.
             "COLUMNS": "400",

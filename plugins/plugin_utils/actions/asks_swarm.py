@@ -22,7 +22,7 @@ PLAN = "dtr.cache.stack_plan"
 # The Engine may ask a registry for the image meanwhile.
 SECONDS_FOR_SWARM = 60
 # What the task that the plan is made in has as well, and has it of the plan.
-OF_TASK = ("changed", "diff", "warnings", "deprecations", "invocation")
+OF_TASK = ("changed", "diff", "warnings", "deprecations")
 
 Variables = dict[str, t.Any]
 
@@ -57,7 +57,10 @@ class AsksSwarm(ActionBase):
         asked = AskedPlan(options, preflight, host, diff, bool(self._task.check_mode))
         plan = asked.result(explained(self._answer(PLAN, options, variables), PLAN, host), self._display)
         of_task = {name: plan.pop(name) for name in OF_TASK if name in plan}
-        return {name: value for name, value in plan.items() if not name.startswith("_ansible_")}, of_task
+        kept = {
+            name: value for name, value in plan.items() if name != "invocation" and not name.startswith("_ansible_")
+        }
+        return kept, of_task
 
     def _answer(self, module: str, options: t.Mapping[str, t.Any], variables: Variables) -> dict[str, t.Any]:
         """The module's result; that the manager gives none is one of its C(problems)."""

@@ -797,6 +797,12 @@ class TestPlan:
             },
         }
 
+    @pytest.mark.parametrize(("needs", "fail"), [(DEPLOYMENT, True), ([*REGISTRY, "swarm"], True), (NEEDS, False)])
+    def test_there_is_no_plan_of_a_part(self, plan: mock.Mock, needs: list[str], fail: bool) -> None:
+        result = check(host(registry_ca="system"), needs, ask_swarm="to_plan", fail=fail)
+        assert result["msg"] == ("ask_swarm=to_plan needs fail=true, and certificate, registry, swarm among its needs.")
+        assert (result["failed"], plan.called) == (True, False)
+
     def test_check_mode_reports_steps_as_a_change(self) -> None:
         with mock.patch.dict(self.PLANNED, {"changed": True}):
             assert self.check(host(registry_ca="system"), check_mode=True)["changed"]
