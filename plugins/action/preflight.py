@@ -22,7 +22,6 @@ from ..module_utils.module.options import PREFLIGHT_ARGUMENT_SPEC
 from ..module_utils.module.prerequisites import PREREQUISITES
 from ..modules.registry_ca_info import MODULE as REGISTRY_CA_INFO
 from ..plugin_utils.actions import play_problems
-from ..plugin_utils.actions.asks_swarm import AsksSwarm
 from ..plugin_utils.actions.forks import SharedByForks
 from ..plugin_utils.actions.in_process import Task, run_here
 from ..plugin_utils.actions.keep_alive import keep_alive
@@ -35,6 +34,7 @@ from ..plugin_utils.actions.words import speak_of_variables
 from ..plugin_utils.awx.installed import missing_for_awx
 from ..plugin_utils.deployment.client_bundle import open_bundle
 from ..plugin_utils.deployment.definition import describe_deployment
+from ..plugin_utils.fleet.asks_swarm import AsksSwarm
 from ..plugin_utils.fleet.collisions import claims_of_others, collisions
 from ..plugin_utils.fleet.declared import regions_of
 from ..plugin_utils.fleet.undoing import undoing

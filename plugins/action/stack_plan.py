@@ -10,8 +10,8 @@ import typing as t
 from ansible.errors import AnsibleConnectionFailure
 
 from ..plugin_utils.actions.of_manager import OnManager
-from ..plugin_utils.actions.plan_result import AskedPlan
 from ..plugin_utils.actions.problems import manager_out_of_reach
+from ..plugin_utils.fleet.plan_result import AskedPlan
 
 
 class ActionModule(OnManager):

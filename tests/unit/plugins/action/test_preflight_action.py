@@ -18,8 +18,8 @@ from ansible_collections.dtr.cache.plugins.action import preflight
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.http import retries, transport
 from ansible_collections.dtr.cache.plugins.module_utils.module.of_dtr import DtrModule
-from ansible_collections.dtr.cache.plugins.plugin_utils.actions import asks_swarm, packages
-from ansible_collections.dtr.cache.plugins.plugin_utils.fleet import declared
+from ansible_collections.dtr.cache.plugins.plugin_utils.actions import packages
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet import asks_swarm, declared
 from ansible_collections.dtr.cache.plugins.plugin_utils.settings.variables import trust_as_template
 from ansible_collections.dtr.cache.tests.unit.support.actions import make_action
 from ansible_collections.dtr.cache.tests.unit.support.dtr import Dtr

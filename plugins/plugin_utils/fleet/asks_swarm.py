@@ -10,12 +10,12 @@ import typing as t
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
+from ..actions.deadline import TooLate, within
+from ..actions.problems import manager_out_of_reach, manager_silent
+from ..actions.reasons import explained, reason_of
 from ..deployment.swarm_questions import of_plan, of_prerequisites
 from ..settings.model import Settings
-from .deadline import TooLate, within
 from .plan_result import AskedPlan
-from .problems import manager_out_of_reach, manager_silent
-from .reasons import explained, reason_of
 
 PREFLIGHT = "dtr.cache.preflight"
 PLAN = "dtr.cache.stack_plan"

@@ -8,14 +8,14 @@ from __future__ import annotations
 import typing as t
 
 from ...module_utils.swarm.objects import is_named_by_content
+from ..actions.problems import problems_as_result
+from ..actions.progress_lines import read_by_people
+from ..actions.shared import first_claim
+from ..actions.shown_diffs import as_ansible_shows
 from ..deployment.definition import changed_authorities, for_docker
 from ..deployment.plan_diff import readable
-from ..fleet.collisions import one_stack
-from ..fleet.left_behind import left_behind
-from .problems import problems_as_result
-from .progress_lines import read_by_people
-from .shared import first_claim
-from .shown_diffs import as_ansible_shows
+from .collisions import one_stack
+from .left_behind import left_behind
 
 Result = t.Mapping[str, t.Any]
 
