@@ -79,7 +79,7 @@ def _asks_what_is_cached(fields: t.Mapping[str, str]) -> bool:
 def _json_fields(text: str) -> dict[str, str]:
     try:
         document = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return {str(key): str(value) for key, value in document.items()} if isinstance(document, dict) else {}
 

@@ -10,8 +10,14 @@ import re
 
 from ..common.failure import Failure
 
-_DURATION = re.compile(r"(\d+)\s*([smhdw])")
+_DURATION = re.compile(r"([0-9]+)\s*([smhdw])")
+# What Python 3.9 on a manager understands as well as a newer one on the control node.
+_MOMENT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{3})?)?(Z|[+-][0-9]{2}:[0-9]{2})?)?"
+)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+# The Engine counts the seconds since then.
+_FIRST = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 
 
 def since(text: str, now: datetime.datetime) -> datetime.datetime:
@@ -23,12 +29,15 @@ def since(text: str, now: datetime.datetime) -> datetime.datetime:
     match = _DURATION.fullmatch(text.strip())
     try:
         if match:
-            return now - datetime.timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
+            return max(_FIRST, now - datetime.timedelta(seconds=int(match[1]) * _SECONDS[match[2]]))
+        if not _MOMENT.fullmatch(text.strip()):
+            raise ValueError(text)
         moment = datetime.datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)
+        return max(_FIRST, moment.astimezone(datetime.timezone.utc))
     except (ValueError, OverflowError):
         raise Failure(
             "INVALID_INPUT",
             f"since: {text!r} is neither a time such as 2h nor a moment such as 2026-01-31T12:00:00Z.",
             hint="The units are s, m, h, d and w.",
         ) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)

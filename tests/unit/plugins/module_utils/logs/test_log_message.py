@@ -26,6 +26,7 @@ HOSTILE = "x509: certificate signed by unknown authority no space left on device
         f'{{"level": "error", "msg": "m", "http.request.useragent": "{HOSTILE}"}}',
         f'{{"level": "debug", "msg": "{HOSTILE}"}}',
         "{broken json",
+        '{"a":' * 12_000,
         "{}",
         "",
     ],
