@@ -8,8 +8,11 @@ Ansible asks for both before it reads the variables of any host, so only an extr
 
 from __future__ import annotations
 
+import fnmatch
 import re
 import typing as t
+
+from ansible.inventory.manager import split_host_pattern
 
 from . import values
 from .reader import PREFIX, Reader
@@ -19,8 +22,8 @@ HOSTS = f"{PREFIX}hosts"
 VARIABLES = (HOSTS, f"{PREFIX}serial")
 
 _BATCH = re.compile(r"[1-9][0-9]{0,5}|([1-9]|[1-9][0-9]|100)%")
-# What else than a name a pattern for hosts may be: with wildcards, a regular expression, a range, several in one.
-_PATTERN = re.compile(r"[*?\[~:,]")
+# What else than a name a pattern for hosts may be: a regular expression, or a range.
+_PATTERN = re.compile(r"[\[~]")
 
 
 def read_hosts(reader: Reader, groups: t.Mapping[str, t.Sequence[str]] | None = None) -> list[str]:
@@ -36,8 +39,9 @@ def read_hosts(reader: Reader, groups: t.Mapping[str, t.Sequence[str]] | None = 
         reader.problem("hosts", f"an empty list: write for example {GROUP}")
     if groups is not None and patterns != [GROUP]:
         known = {"all", "localhost", *groups, *groups.get("all", ())}
-        names = [pattern.lstrip("!&") for pattern in patterns]
-        unknown = [values.shown(name) for name in names if name not in known and not _PATTERN.search(name)]
+        # A mistyped name that is to be left out would be one that takes part.
+        names = [name.lstrip("!&") for pattern in patterns for name in split_host_pattern(pattern) or [pattern]]
+        unknown = [values.shown(name) for name in names if not (_PATTERN.search(name) or fnmatch.filter(known, name))]
         if unknown:
             reader.problem("hosts", f"the inventory has no group and no host of the name {', '.join(unknown)}")
     return patterns

@@ -45,7 +45,9 @@ def test_patterns_for_hosts(value: t.Any, patterns: list[str]) -> None:
     assert hosts(value) == patterns
 
 
-@pytest.mark.parametrize("value", ["azia", "asia, azia", "!azia", ["&azia"]])
+@pytest.mark.parametrize(
+    "value", ["azia", "asia, azia", "!azia", ["&azia"], "caches:!azia", "caches:&azia", "azia:asia", "az*", ":"]
+)
 def test_a_name_that_the_inventory_does_not_have(value: t.Any) -> None:
     with pytest.raises(AnsibleError, match="dtr_cache_hosts: the inventory has no group and no host of the name"):
         hosts(value)
