@@ -19,6 +19,8 @@ REPLICAS = ("swarm", "replicas")
 DRIFT = ("swarm", "drift")
 VERSION = ("swarm", "version")
 _NAMED = 5
+# Without one of these, what is observed may not be what was meant.
+_WHERE = ("dtr_cache_name:", "dtr_cache_host:", "dtr_cache_port:", "dtr_cache_public_port:", "dtr_cache_registry_")
 # What may be wrong with a DTR that answers, and is no reason for any of its caches to be unhealthy.
 _OF_THE_DTR = ("clock", "validity", "read_only")
 # Whoever fails at none of these has answered, whatever its certificate is worth.
@@ -79,6 +81,9 @@ def checks_of(probed: Result | None) -> list[Check]:
 def region_problems(row: Row, checks: t.Sequence[Check], host: HostFacts, dtr: DtrResults) -> t.Iterator[Problem]:
     """Everything that is wrong with a region, the likeliest cause of it all first."""
     replicas = row["replicas"]
+    is_elsewhere = any(problem.startswith(_WHERE) for problem in host.settings_problems)
+    if is_elsewhere:
+        yield _unsound(host)
     few = list(_replica_problems(row, host.plan))
     if few and replicas["running"] == 0:
         yield from few
@@ -108,10 +113,13 @@ def region_problems(row: Row, checks: t.Sequence[Check], host: HostFacts, dtr: D
             DRIFT,
         )
     yield from dangling_problems(row["dangling"], claimed=True)
-    if host.settings_problems:
-        yield Problem(
-            f"the settings are not sound: {'; '.join(host.settings_problems)}.", "Fix the variables of this region."
-        )
+    if host.settings_problems and not is_elsewhere:
+        yield _unsound(host)
+
+
+def _unsound(host: HostFacts) -> Problem:
+    cause = f"the settings are not sound: {'; '.join(host.settings_problems)}."
+    return Problem(cause, "Fix the variables of this region.")
 
 
 def registry_problems(dtr: DtrResults) -> t.Iterator[Problem]:

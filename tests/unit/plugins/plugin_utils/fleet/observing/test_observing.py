@@ -251,6 +251,13 @@ def test_nothing_that_runs_explains_a_closed_port_and_some_that_run_do_not() -> 
     assert causes(some)[1].startswith("1 of 2 replicas run")
 
 
+@pytest.mark.parametrize(("variable", "place"), [("port", 0), ("registry_url", 0), ("certificate", 1)])
+def test_settings_that_lead_elsewhere_explain_all_that_is_found_there(variable: str, place: int) -> None:
+    row = row_of(region("asia", problems=[f"dtr_cache_{variable}: is bad"]), **checks_fail(TCP))
+    assert causes(row)[place] == f"the settings are not sound: dtr_cache_{variable}: is bad."
+    assert causes(row)[1 - place].startswith("client->cache, tcp")
+
+
 def test_a_dtr_that_is_down_is_told_once_and_leaves_unknown_what_it_alone_knows() -> None:
     down = {"msg": "x", "failure": {"message": "refused", "hint": None}}
     row = row_of(
