@@ -48,6 +48,8 @@ EXAMPLES = r"""
   dtr.cache.report:
     of: deployment
   run_once: true
+  # Also where the first host has variables of which Ansible makes no connection.
+  delegate_to: localhost
   register: __dtr_cache_report
 
 - name: Fail where the region failed

@@ -123,3 +123,14 @@ def test_two_control_nodes_share_a_fleet(two_regions: Registry, ansible: Ansible
     with two_regions.nothing_is_written():
         again = ansible.run("dtr.cache.assign", inventory=inventory)
     assert again.code == 0, again.output
+
+
+def test_a_first_host_whose_variables_make_no_connection(two_regions: Registry, ansible: Ansible) -> None:
+    """The report of all hosts is made all the same."""
+    inventory = declared(two_regions)
+    inventory["dtr_caches"]["hosts"]["manager-asia"]["ansible_host"] = "{{ nowhere_defined }}"
+    saved = ansible.folder / "caches.json"
+    run = ansible.run("dtr.cache.backup", inventory=inventory, dtr_cache_backup_file=str(saved))
+    assert run.code != 0
+    assert re.search(r"^manager-asia .* no result$", run.stdout, re.MULTILINE), run.stdout
+    assert re.search(rf"^https://\S+ .* {saved} +ok$", run.stdout, re.MULTILINE), run.stdout
