@@ -16,7 +16,7 @@ from ..plugin_utils.actions.plays import play_of
 from ..plugin_utils.actions.progress_lines import read_by_people
 from ..plugin_utils.actions.terminal import terminal_width
 from ..plugin_utils.fleet.facts import HostFacts
-from ..plugin_utils.fleet.reports.catalogue import REPORTS, Part, Report, Screen, part_of
+from ..plugin_utils.fleet.reports.catalogue import REPORTS, Part, Report, Screen, part_of, troubles_of
 
 ARGUMENT_SPEC = {"of": {"type": "str", "required": True, "choices": list(REPORTS)}}
 # Ansible loads the action before it makes the processes of the tasks, which have no terminal.
@@ -50,10 +50,10 @@ class ActionModule(SharedByForks, ActionBase):
         ]
         if not any(host.was_checked for host in hosts):
             return {**result, "changed": False, "failed": True, "msg": _LEFT_OUT}
-        part = part_of(hosts, reached, variables["ansible_play_batch"], play)
-        troubles = {host.host: " ".join(report.troubles(host, part.new)) for host in part.new}
-        failed = {name: sentences for name, sentences in troubles.items() if sentences}
-        return {**result, "changed": False, "play": play, "troubles": failed, **self._reported(report, part)}
+        batch = variables["ansible_play_batch"]
+        part = part_of(hosts, reached, batch, play)
+        troubles = troubles_of(report, part, batch, is_last=len(part.all) == len(hosts))
+        return {**result, "changed": False, "play": play, "troubles": troubles, **self._reported(report, part)}
 
     def _reported(self, report: Report, part: Part) -> dict[str, t.Any]:
         moment = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

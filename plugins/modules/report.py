@@ -64,6 +64,8 @@ troubles:
     - The hosts at which the run did not succeed, each with a sentence that does not repeat the reason. With V(status)
       and V(diagnosis), those whose regions are not healthy, and with V(status) also the first host of a DTR that is not
       well.
+    - With C(serial), Ansible leaves out all later batches where all hosts of one have failed. So with V(status) and
+      V(diagnosis) such a batch has none here, and the first host of the last batch has their sentences.
   returned: success
   type: dict
   sample: {region-asia: "region-asia failed at: Deploy the stack."}

@@ -134,3 +134,15 @@ def test_a_first_host_whose_variables_make_no_connection(two_regions: Registry, 
     assert run.code != 0
     assert re.search(r"^manager-asia .* no result$", run.stdout, re.MULTILINE), run.stdout
     assert re.search(rf"^https://\S+ .* {saved} +ok$", run.stdout, re.MULTILINE), run.stdout
+
+
+def test_a_status_is_of_all_regions_whatever_is_wrong_with_the_first(two_regions: Registry, ansible: Ansible) -> None:
+    inventory = declared(two_regions)
+    for host in inventory["dtr_caches"]["hosts"].values():
+        host.update(LOCALLY, dtr_cache_host="127.0.0.1", dtr_cache_docker_host="unix:///nowhere.sock")
+    run = ansible.run("dtr.cache.status", inventory=inventory, dtr_cache_serial=1)
+    assert run.code != 0
+    assert re.findall(r"^(manager-\w+) .* unhealthy", run.stdout, re.MULTILINE) == ["manager-asia", "manager-europe"]
+    assert re.search(
+        r"fatal: \[manager-europe\].*manager-europe is unhealthy\..* manager-asia is unhealthy\.", run.stdout
+    )

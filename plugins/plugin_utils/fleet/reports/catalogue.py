@@ -31,6 +31,7 @@ class Report(t.NamedTuple):
         content: What programs get. It takes the time of the report.
         lines: What people see.
         troubles: Why the region is to fail, in short sentences without the reason. It takes one of the hosts, and all.
+        observes: Whether the playbook only observes, and so goes on after a batch that is not well.
     """
 
     statistic: str
@@ -38,6 +39,7 @@ class Report(t.NamedTuple):
     content: t.Callable[[Hosts, str], t.Any]
     lines: t.Callable[[Hosts, Screen], list[str]]
     troubles: t.Callable[[HostFacts, Hosts], list[str]]
+    observes: bool = False
 
 
 class _Late:
@@ -86,6 +88,7 @@ REPORTS = {
         status.report,
         lambda hosts, screen: status.lines(hosts, screen.width),
         status.unhealthy,
+        observes=True,
     ),
     "diagnosis": Report(
         "dtr_cache_verdicts",
@@ -93,6 +96,7 @@ REPORTS = {
         lambda hosts, _time: verdicts.rows(hosts),
         lambda hosts, screen: verdicts.lines(hosts, screen.width),
         lambda host, _hosts: verdicts.unhealthy(host),
+        observes=True,
     ),
 }
 """All kinds of reports."""
@@ -119,3 +123,31 @@ def part_of(hosts: Hosts, play_hosts: t.Collection[str], batch: t.Collection[str
     lost = {host.host for host in hosts if host.host not in play_hosts}
     known = [host for host in hosts if host.host in reported or host.host in batch or host.host in lost]
     return Part(known, [host for host in known if host.host not in reported])
+
+
+def troubles_of(report: Report, part: Part, batch: t.Sequence[str], *, is_last: bool) -> dict[str, str]:
+    """Why hosts are to fail. Where all of a batch failed, Ansible would leave out those after it.
+
+    So the last batch has what the ones before would have failed for, where the playbook only observes.
+
+    Args:
+        report: The report.
+        part: The hosts of this batch, and of those before.
+        batch: The names of those that are in this batch, and still in the play.
+        is_last: Whether no batch comes after this one.
+    """
+    found = _found(report, part.new, part.new)
+    if not report.observes:
+        return found
+    if not is_last:
+        return {} if found.keys() >= set(batch) else found
+    new = {host.host for host in part.new}
+    before = [host for host in part.all if host.host not in new and host.is_reached]
+    for sentences in _found(report, before, [*part.new, *before]).values():
+        found[batch[0]] = f"{found.get(batch[0], '')} {sentences}".strip()
+    return found
+
+
+def _found(report: Report, hosts: Hosts, known: Hosts) -> dict[str, str]:
+    troubles = {host.host: " ".join(report.troubles(host, known)) for host in hosts}
+    return {name: sentences for name, sentences in troubles.items() if sentences}

@@ -139,6 +139,20 @@ def test_a_status_is_returned_as_a_report() -> None:
     }
 
 
+def test_a_status_goes_on_after_a_batch_of_which_nobody_is_well() -> None:
+    run = Run()
+    assert run.report("asia", of="status")["troubles"] == {}
+    assert run.report("europe", of="status")["troubles"] == {}
+    assert run.report("oz", of="status")["troubles"] == {
+        "oz": "The state of oz is unknown. The state of asia is unknown. The state of europe is unknown."
+    }
+
+
+def test_a_deployment_does_not_go_on() -> None:
+    run = Run(asia={"__dtr_cache_failure": FAILED})
+    assert list(run.report("asia")["troubles"]) == ["asia"]
+
+
 @pytest.mark.parametrize("args", [{}, {"of": "weather"}, {"of": "status", "more": 1}])
 def test_an_unknown_report_is_refused(args: dict[str, t.Any]) -> None:
     with pytest.raises(AnsibleError):

@@ -8,7 +8,13 @@ import typing as t
 
 import pytest
 from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.facts import HostFacts
-from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.reports.catalogue import REPORTS, Screen, part_of
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.reports.catalogue import (
+    REPORTS,
+    Part,
+    Screen,
+    part_of,
+    troubles_of,
+)
 from ansible_collections.dtr.cache.tests.unit.support import facts
 
 NAMES = ("asia", "europe", "oz")
@@ -66,3 +72,25 @@ def test_each_report_has_content_lines_and_troubles(of: str, width: int) -> None
     (trouble,) = report.troubles(known[0], known)
     assert "asia" in trouble
     assert facts.FAILED["reason"] not in trouble
+
+
+@pytest.mark.parametrize(
+    ("batch", "bad", "is_last", "failed"),
+    [
+        ("asia", "asia", False, {}),
+        ("asia europe", "asia", False, {"asia": "asia"}),
+        ("europe oz", "europe", True, {"europe": "europe"}),
+        ("europe oz", "asia", True, {"europe": "asia"}),
+        ("europe oz", "asia europe oz", True, {"europe": "europe asia", "oz": "oz"}),
+        ("europe oz", "", True, {}),
+    ],
+)
+def test_who_fails_in_a_batch_so_that_the_others_are_observed(
+    batch: str, bad: str, is_last: bool, failed: dict[str, str]
+) -> None:
+    report = REPORTS["status"]._replace(troubles=lambda host, _hosts: [host.host] if host.host in bad.split() else [])
+    known = [host for host in hosts() if is_last or host.host in batch]
+    found = Part(known, [host for host in known if host.host in batch])
+    assert troubles_of(report, found, batch.split(), is_last=is_last) == failed
+    alone = {name: name for name in batch.split() if name in bad.split()}
+    assert troubles_of(report._replace(observes=False), found, batch.split(), is_last=is_last) == alone
