@@ -135,7 +135,7 @@ class ActionModule(SharedByForks, AsksSwarm):
     def _play_problems(self, options: t.Mapping[str, t.Any], variables: dict[str, t.Any]) -> list[str]:
         """What of the play stands against this step."""
         problems = given_too_late(variables, play_problems.variables_of_play(self._task, self._loader), vocabulary())
-        problems += play_problems.reached_by_defaults(self._task)
+        problems += play_problems.reached_by_defaults(self._task) + play_problems.facts_given(self._loader)
         # Also of those who only observe: without the others' results they would report what is not so.
         if options["together"]:
             problems += play_problems.apart_problems(self._task)

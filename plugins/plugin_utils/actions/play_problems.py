@@ -67,6 +67,15 @@ def failed_before(task: t.Any, variables: t.Mapping[str, t.Any], fact: str) -> l
     ]
 
 
+def facts_given(loader: t.Any) -> list[str]:
+    """One sentence for each extra variable that would stand in the place of what a step of the run found out."""
+    return [
+        f"{name}: is what a step of the run finds out, and nobody can give it; leave it out of the extra variables"
+        for name in load_extra_vars(loader)
+        if str(name).startswith("__dtr_cache")
+    ]
+
+
 def variables_of_play(task: t.Any, loader: t.Any) -> dict[str, t.Any]:
     """The variables that Ansible knows when it chooses the hosts of the play, as they are written."""
     return {**task.get_play().get_vars(), **load_extra_vars(loader)}

@@ -18,7 +18,7 @@ from ansible_collections.dtr.cache.plugins.action import preflight
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.http import retries, transport
 from ansible_collections.dtr.cache.plugins.module_utils.module.of_dtr import DtrModule
-from ansible_collections.dtr.cache.plugins.plugin_utils.actions import packages
+from ansible_collections.dtr.cache.plugins.plugin_utils.actions import packages, play_problems
 from ansible_collections.dtr.cache.plugins.plugin_utils.fleet import asks_swarm, declared
 from ansible_collections.dtr.cache.plugins.plugin_utils.settings.variables import trust_as_template
 from ansible_collections.dtr.cache.tests.unit.support.actions import make_action
@@ -251,6 +251,14 @@ class TestStrategy:
     @pytest.mark.parametrize("strategy", ["linear", "ansible.builtin.linear", "debug"])
     def test_those_that_wait_are_accepted(self, strategy: str) -> None:
         assert not check(host(registry_ca="system"), REGISTRY, together=True, strategy=strategy).get("failed")
+
+
+@pytest.mark.parametrize("fail", [True, False])
+def test_nobody_gives_what_the_run_finds_out(monkeypatch: pytest.MonkeyPatch, fail: bool) -> None:
+    """An extra variable would stand in the place of what a task registers: a status would report a plan of nobody."""
+    monkeypatch.setattr(play_problems, "load_extra_vars", lambda _loader: {"__dtr_cache_plan": {}, "own": 1})
+    result = check(host(registry_ca="system"), REGISTRY, fail=fail)
+    assert only_problem(result).startswith("__dtr_cache_plan: is what a step of the run finds out")
 
 
 class TestRegistry:
