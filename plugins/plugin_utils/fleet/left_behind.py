@@ -9,6 +9,7 @@ Nothing is asked of the old one: its credentials are not known, and those of the
 from __future__ import annotations
 
 import json
+import shlex
 import typing as t
 
 from ...module_utils.common.urls import canonical_server
@@ -40,12 +41,14 @@ def _told(old: str, new: str, settings: Result, *, certain: bool) -> str:
     if settings.get("former_names"):
         entry["former_names"] = list(settings["former_names"])
     was = f"was a cache of the DTR {old}" if certain else f"has pulled from {old}"
-    arguments = json.dumps({"caches": [entry]})
+    arguments = shlex.quote(json.dumps({"caches": [entry]}))
+    # One that is renamed in the same run has its former name there.
+    names = " or ".join([name, *entry.get("former_names", [])])
     return (
         f"{name} {was} and is now one of {new}. If that is another DTR, and not the same one under another address: "
-        f"Its entry {name} and the accounts that are assigned to it stay there. Their pulls are still sent to this "
+        f"Its entry {names} and the accounts that are assigned to it stay there. Their pulls are still sent to this "
         "cache, which gets nothing from there any more. That DTR was sent nothing. To "
         "clean up there, set DTR_URL, DTR_USERNAME, DTR_PASSWORD and DTR_CA_PATH to its own: "
-        f"ansible localhost -m dtr.cache.content_caches -a '{arguments}' resets these accounts and removes the entry. "
+        f"ansible localhost -m dtr.cache.content_caches -a {arguments} resets these accounts and removes the entry. "
         "dtr.cache.backup, with the dtr_cache_registry_ variables of that DTR, writes down first who they are."
     )
