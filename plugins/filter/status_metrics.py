@@ -37,8 +37,8 @@ EXAMPLES = r"""
     content: "{{ status.report.regions | dtr.cache.status_metrics(status.report.time, status.report.registries) }}"
     dest: /var/lib/prometheus/node-exporter/dtr_cache.prom
     mode: "0644"
-  # The result of dtr.cache.report of a status, which one host of the play has.
-  when: status.report is defined
+  # The result of dtr.cache.report of a status, which is of all hosts of the play.
+  run_once: true
   delegate_to: localhost
 """
 
