@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ssl
 
+from ..common.urls import origin_of
 from ..common.vocabulary import DTR_CA, FETCH_CA, word
 from .checks import CLIENT_TO_CACHE, CLIENT_TO_DTR
 from .endpoint import Advice, Endpoint, Question
@@ -36,6 +37,19 @@ def cache_advice() -> Advice:
             "dtr.cache.rotate with the certificate that is wanted, and check what stands before the cache."
         ),
         client_certificate="Take clientcas out of the cache's configuration (http.tls): Docker clients send it none.",
+    )
+
+
+def _advice_before(cache: Cache) -> Advice:
+    """The same where clients use the port of a load balancer or the like, which is none of the cache's service."""
+    advice, public = cache_advice(), origin_of(cache.url).port
+    if not cache.port or cache.port == public:
+        return advice
+    return advice._replace(
+        not_running=(
+            f"Check that what stands before the cache (dtr_cache_public_port) listens on port {public} and leads to "
+            f"port {cache.port} of the nodes; without anything there, leave dtr_cache_public_port out."
+        )
     )
 
 
@@ -79,7 +93,7 @@ def cache_endpoint(cache: Cache, min_days: int, seconds: float) -> Endpoint:
         cache.url,
         cache.trust,
         cache.anchors,
-        cache_advice(),
+        _advice_before(cache),
         questions,
         min_days if cache.min_days is None else cache.min_days,
         unverified,

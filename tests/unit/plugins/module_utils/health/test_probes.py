@@ -11,6 +11,8 @@ import threading
 import typing as t
 
 import pytest
+from ansible_collections.dtr.cache.plugins.module_utils.health.endpoints import cache_endpoint
+from ansible_collections.dtr.cache.plugins.module_utils.health.model import Cache
 from ansible_collections.dtr.cache.plugins.module_utils.health.probes import probe
 from ansible_collections.dtr.cache.tests.unit.support.endpoints import (
     STEP,
@@ -23,6 +25,16 @@ from ansible_collections.dtr.cache.tests.unit.support.endpoints import (
     raw_server,
 )
 from ansible_collections.dtr.cache.tests.unit.support.web import make_identity, serve
+
+
+@pytest.mark.parametrize(
+    ("port", "hint"), [(None, "the cache's service runs"), (443, "(dtr_cache_public_port) listens")]
+)
+def test_the_port_of_a_load_balancer_is_none_of_the_service(port: int | None, hint: str) -> None:
+    with raw_server(lambda connection: connection.close()) as url:
+        pass
+    found = probe(cache_endpoint(Cache("asia", url, None, port=port), 0, STEP), STEP)
+    assert hint in only_failure(found, "tcp")[1]
 
 
 class TestAddresses:
