@@ -34,7 +34,22 @@ from __future__ import annotations
 
 import typing as t
 
+from ..actions.reasons import reason_of
+
 Result = t.Mapping[str, t.Any]
+
+#: The facts of which each step of a run leaves one, and what the step is called where its result does not say.
+_STEPS = {
+    "__dtr_cache": "Check the settings",
+    "__dtr_cache_plan": "Compare the Swarm with what is wanted",
+    "__dtr_cache_converged": "Wait until the stack has settled",
+    "__dtr_cache_in_use": "Put the cache in use",
+    "__dtr_cache_registration": "Reset the accounts of the cache and remove its registration",
+    "__dtr_cache_assigned": "Let the accounts of all regions pull from their caches",
+    "__dtr_cache_warmed": "Pull the images through the cache",
+    "__dtr_cache_backup": "Write caches and accounts to the file",
+    "__dtr_cache_restore": "Register the caches and assign the accounts of the file",
+}
 
 
 class RunFailure(t.NamedTuple):
@@ -217,7 +232,12 @@ class HostFacts:
 
     @property
     def failure(self) -> RunFailure | None:
-        """Where the run failed at this host, if it did."""
+        """Where the run failed at this host, if it did: as a rescue kept it, or else the first step that failed."""
+        return self.kept_failure or next(self._failed_steps(), None)
+
+    @property
+    def kept_failure(self) -> RunFailure | None:
+        """The failure that the rescue of a playbook kept."""
         failure = self._result("__dtr_cache_failure")
         return RunFailure(str(failure["task"]), str(failure["reason"])) if failure else None
 
@@ -225,6 +245,13 @@ class HostFacts:
         """The hosts that an earlier batch of the same play has reported, as far as this host knows."""
         report = self._variables.get("__dtr_cache_report") or {}
         return report.get("hosts") or [] if report.get("play") == play else []
+
+    def _failed_steps(self) -> t.Iterator[RunFailure]:
+        """Those of this play. In a playbook of somebody else's no rescue keeps their failures."""
+        for name, title in _STEPS.items():
+            result = self._result(name)
+            if result.get("failed") and "play" in result:
+                yield RunFailure(str(result.get("title") or title), reason_of(result, self.host))
 
     def _of_use(self, step: str) -> Result:
         return self._result("__dtr_cache_in_use").get(step) or {}

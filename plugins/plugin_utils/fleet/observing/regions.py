@@ -70,7 +70,7 @@ def region_row(host: HostFacts, dtr: DtrResults) -> Row:
 def reported_row(host: HostFacts) -> Row:
     """The row of a host that was observed before, or where observing it failed."""
     row = dict(host.observed_region or {})
-    failure = host.failure
+    failure = host.kept_failure
     if row and not failure:
         return row
     row = row or region_row(HostFacts({"inventory_hostname": host.host}), DtrResults())

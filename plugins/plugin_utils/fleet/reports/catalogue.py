@@ -66,7 +66,10 @@ def _of_run(statistic: str, rows: t.Callable[[Hosts], t.Any], table: t.Callable[
 
 
 def _run_troubles(host: HostFacts, _hosts: Hosts) -> list[str]:
-    return [f"{host.host} failed at: {host.failure.task}."] if host.failure else []
+    if host.failure:
+        return [f"{host.host} failed at: {host.failure.task}."]
+    # Whoever left the play before the report did so at a task that leaves no fact.
+    return [] if host.is_reached else [f"{host.host} did not finish."]
 
 
 adoption, assignment, backups, status, verdicts, verification, warming = map(
@@ -122,7 +125,8 @@ def part_of(hosts: Hosts, play_hosts: t.Collection[str], batch: t.Collection[str
     # A host that failed or was lost has left the play; it is reported by the batch that lost it.
     lost = {host.host for host in hosts if host.host not in play_hosts}
     known = [host for host in hosts if host.host in reported or host.host in batch or host.host in lost]
-    return Part(known, [host for host in known if host.host not in reported])
+    # A batch may have several reports of its own hosts.
+    return Part(known, [host for host in known if host.host in batch or host.host not in reported])
 
 
 def troubles_of(report: Report, part: Part, batch: t.Sequence[str], *, is_last: bool) -> dict[str, str]:

@@ -27,7 +27,7 @@ def rows(hosts: t.Sequence[HostFacts]) -> list[dict[str, t.Any]]:
             "gap_seconds": host.gap_seconds,
             "cut_off": [dict(each) for each in host.cut_off],
             "changed": _changed_parts(host),
-            "result": result_of(host, host.is_reached),
+            "result": result_of(host),
         }
         for host in hosts
     ]
@@ -45,7 +45,7 @@ def table(hosts: t.Sequence[HostFacts], check_mode: bool) -> Table:
             "pulled": pulled_words(pulled(_pulls(host))),
             **({"gap": _gap(host)} if gaps else {}),
             "changed": _changed(host),
-            "result": result_of(host, host.is_reached),
+            "result": result_of(host),
         }
         for host in hosts
     ]

@@ -23,17 +23,13 @@ def failure_of(host: HostFacts) -> str | None:
     return f"failed at: {host.failure.task}" if host.failure else None
 
 
-def result_of(host: HostFacts, ended: bool | None = None) -> str:
-    """How the run ended at this host.
-
-    Args:
-        ended: Whether its last step was done. Without it, the settings are enough.
-    """
+def result_of(host: HostFacts) -> str:
+    """How the run ended at this host."""
     if failure_of(host):
         return failure_of(host) or ""
     if not host.settings:
         return "not reached"
-    return "did not finish" if ended is False else "ok"
+    return "ok" if host.is_reached else "did not finish"
 
 
 def reasons(hosts: t.Iterable[HostFacts]) -> list[list[str]]:

@@ -105,6 +105,39 @@ def test_a_failed_host_is_told_apart_without_the_reason_which_the_table_has_once
     assert run.text.count(FAILED["reason"]) == 1
 
 
+def test_a_step_that_failed_is_a_failure_where_no_rescue_kept_it() -> None:
+    """In a playbook of somebody else's, whether it was rescued there or the host left the play."""
+    run = Run()
+    play = str(run.play._uuid)
+    failed = {"failed": True, "play": play}
+    run.hostvars["asia"]["__dtr_cache"] = {**failed, "msg": "The settings are wrong."}
+    probe = {"failed": True, "title": "Probe the cache", "msg": "It is down.", "cache": "europe"}
+    run.hostvars["europe"]["__dtr_cache_in_use"] = {**probe, "play": play}
+    run.hostvars["oz"]["__dtr_cache_in_use"] = {**probe, "play": "an earlier one"}
+    for of in ("deployment", "verification"):
+        result = run.report(*NAMES, of=of)
+        assert result["troubles"] == {
+            "asia": "asia failed at: Check the settings.",
+            "europe": "europe failed at: Probe the cache.",
+        }
+        assert [row["result"] for row in result["rows"]] == [
+            "failed at: Check the settings",
+            "failed at: Probe the cache",
+            "ok",
+        ]
+    assert "The settings are wrong." in run.text and "It is down." in run.text
+
+
+def test_a_host_that_left_the_play_has_not_succeeded() -> None:
+    """Its last task may be one that leaves no fact."""
+    for of in ("deployment", "verification"):
+        run = Run()
+        run.lost = {"asia"}
+        result = run.report("europe", "oz", of=of)
+        assert result["rows"][0]["result"] == "did not finish"
+        assert result["troubles"] == {"asia": "asia did not finish."}
+
+
 def test_a_host_that_was_lost_has_a_row() -> None:
     run = Run(asia={"__dtr_cache": {}})
     run.lost = {"asia"}
@@ -121,6 +154,14 @@ def test_batches_show_their_hosts_and_export_all_up_to_now() -> None:
     assert [row["region"] for row in second["ansible_stats"]["data"]["dtr_cache_regions"]] == list(NAMES)
     assert second["hosts"] == ["europe", "oz"]
     assert ["asia" in text for text in run.shown] == [True, False]
+
+
+def test_reports_of_one_play_do_not_hide_each_other() -> None:
+    run = Run()
+    for of in ("deployment", "verification", "verification"):
+        result = run.report(*NAMES, of=of)
+        assert result["hosts"] == list(NAMES)
+        assert [name in run.shown[-1] for name in NAMES] == [True] * 3
 
 
 def test_a_status_is_returned_as_a_report() -> None:

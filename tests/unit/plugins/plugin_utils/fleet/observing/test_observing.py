@@ -561,6 +561,9 @@ def test_a_row_of_the_same_run_before_a_failure_is_not_well_any_more() -> None:
     observed = {"regions": [row_of(region("europe")), before]}
     assert reported_row(facts.host("asia", observed=observed)) == before
     assert reported_row(facts.host("asia", observed=observed, failure=facts.FAILED))["state"] == "unhealthy"
+    # A step before it says nothing of what was observed.
+    probe = {"failed": True, "title": "Probe", "msg": "boom", "play": facts.PLAY}
+    assert reported_row(facts.host("asia", observed=observed, in_use=probe)) == before
     assert before["state"] == "healthy"
 
 
