@@ -89,7 +89,8 @@ class ActionModule(SharedByForks, AsksSwarm):
 
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         # Of check mode Ansible's own variable knows only what the command line says.
-        of_task = {"play": play_of(self._task), "check_mode": bool(self._task.check_mode)}
+        host = (task_vars or {}).get("inventory_hostname")
+        of_task = {"play": play_of(self._task), "host": host, "check_mode": bool(self._task.check_mode)}
         return {**self._run(tmp, task_vars), **of_task}
 
     def _run(self, tmp: t.Any, task_vars: dict[str, t.Any] | None) -> dict[str, t.Any]:

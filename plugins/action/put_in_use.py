@@ -16,9 +16,10 @@ from ..plugin_utils.actions.deadline import TooLate, within
 from ..plugin_utils.actions.keep_alive import keep_alive
 from ..plugin_utils.actions.of_dtr import DtrAction
 from ..plugin_utils.actions.plays import play_of
+from ..plugin_utils.actions.problems import problems_as_result
 from ..plugin_utils.actions.words import speak_of_variables
 from ..plugin_utils.fleet.facts import HostFacts
-from ..plugin_utils.fleet.in_use import SHOWN_IN_LOG, STEPS, Use, in_brief
+from ..plugin_utils.fleet.in_use import SHOWN_IN_LOG, STEPS, Use, in_brief, unusable
 from ..plugin_utils.settings.variables import dtr_connection
 
 ARGUMENT_SPEC = {
@@ -40,7 +41,6 @@ TITLES = {
 }
 LONG = ("register", "assign", "pull")
 SECONDS_FOR_LOG = 90
-_LEFT_OUT = "The first task, which checks the settings, was left out; run it without --start-at-task."
 # What of a step's result is the task's, and not only the step's.
 _OF_TASK = ("warnings", "deprecations", "diff", "changed", "failed", "invocation")
 
@@ -62,8 +62,11 @@ class ActionModule(DtrAction):
         play = play_of(self._task)
         use = Use(HostFacts(variables, play), check_mode=bool(self._task.check_mode), **options)
         try:
-            if not use.host.was_checked:
-                raise Failure("NOT_CHECKED", _LEFT_OUT)
+            if reason := unusable(use.host, use.steps):
+                raise Failure("NOT_CHECKED", reason)
+            if use.host.settings_problems:
+                refused = problems_as_result(use.host.settings["name"], use.host.settings_problems)
+                return {**result, **refused, "changed": False}
             connection = dtr_connection(variables, self._templar, self._loader)
         except Failure as failure:
             return {**result, **failure.as_result(), "failed": True, "changed": False}

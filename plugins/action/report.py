@@ -24,7 +24,8 @@ WIDTH = terminal_width()
 _FOR_EACH_HOST = "One task reports all hosts of the play: set run_once: true for it."
 _LEFT_OUT = (
     "There is nothing to report: the first task of the play, which checks the settings, was left out. Run it without "
-    "--start-at-task."
+    "--start-at-task. In a playbook of your own, begin with dtr.cache.preflight, and register its result as "
+    "__dtr_cache."
 )
 
 

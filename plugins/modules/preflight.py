@@ -144,6 +144,11 @@ EXAMPLES = r"""
 - name: Check the settings of a cache that is to be registered
   dtr.cache.preflight:
     needs: [cache, registry]
+
+- name: Check the settings, for the tasks of this collection that follow
+  dtr.cache.preflight:
+    needs: [cache, registry, registration, assignment, pull]
+  register: __dtr_cache
 """
 
 RETURN = r"""
@@ -205,6 +210,10 @@ connection:
   type: str
 play:
   description: The play that the answer is of.
+  returned: always
+  type: str
+host:
+  description: The host that the answer is of.
   returned: always
   type: str
 check_mode:

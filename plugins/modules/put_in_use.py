@@ -11,9 +11,11 @@ short_description: Probe a cache, register it, assign its accounts and pull thro
 version_added: 1.0.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
-  - Does the steps that put the cache of a region in use, as the C(dtr_cache_*) variables of the host describe them. The
-    settings are those that M(dtr.cache.preflight) left in C(__dtr_cache). Register the result as
-    C(__dtr_cache_in_use), from which M(dtr.cache.report) takes what was done.
+  - Does the steps that put the cache of a region in use, as the C(dtr_cache_*) variables of the host describe them.
+    The settings are those that M(dtr.cache.preflight) left in C(__dtr_cache), with V(registry) among its
+    O(dtr.cache.preflight#module:needs), and V(cache) unless V(assign) is the only step. Where it found something
+    wrong, nothing is done. Register the result as C(__dtr_cache_in_use), from which M(dtr.cache.report) takes what
+    was done.
   - The first step that fails is the last. Where the cache or a pull through it failed, the cache's log is read from the
     manager, and the failure says what it explains.
   - Of a task that failed Ansible shows the whole result. So the results of its steps are then cut down to what the

@@ -96,6 +96,16 @@ class HostFacts:
         return self._result("__dtr_cache").get("problems") or []
 
     @property
+    def checked_host(self) -> str | None:
+        """The host that the settings were read of."""
+        return self._result("__dtr_cache").get("host")
+
+    @property
+    def judged(self) -> t.Sequence[str]:
+        """The parts of the settings that were found complete."""
+        return self._result("__dtr_cache").get("judged") or []
+
+    @property
     def is_deployment(self) -> bool:
         """Whether the settings describe all that a deployment is made of, so that planned steps mean something."""
         return bool(self._result("__dtr_cache").get("deployment"))

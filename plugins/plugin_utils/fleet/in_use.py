@@ -18,6 +18,32 @@ SHOWN_IN_LOG = ("probe", "pull")
 _NOT_IN_BRIEF = ("failure", "msg", "content_caches", "elsewhere")
 
 _SECONDS_FOR_PROBE = 60
+# What the preflight has to have checked: all but the assignment name the cache's address.
+_NEEDS = {step: ("registry",) if step == "assign" else ("cache", "registry") for step in STEPS}
+_LEFT_OUT = (
+    "The first task, which checks the settings, was left out; run it without --start-at-task. In a playbook of your "
+    "own, begin with dtr.cache.preflight, and register its result as __dtr_cache."
+)
+
+
+def unusable(host: HostFacts, steps: t.Iterable[str]) -> str | None:
+    """Why nothing may be done with the settings that the steps would go by; None where they were checked."""
+    if not host.was_checked:
+        return _LEFT_OUT
+    if not host.settings:
+        return (
+            f"The settings of {host.host} were not checked: dtr.cache.preflight failed, was skipped, or ran in a loop. "
+            "Its result has to be registered as __dtr_cache."
+        )
+    if host.checked_host != host.host:
+        return (
+            f"The settings that stand in __dtr_cache of {host.host} are those of {host.checked_host}: run "
+            "dtr.cache.preflight at each host, without run_once."
+        )
+    lacking = dict.fromkeys(need for step in steps for need in _NEEDS[step] if need not in host.judged)
+    if lacking:
+        return f"dtr.cache.preflight has not checked: {', '.join(lacking)}. Add that to its needs."
+    return None
 
 
 class Use(t.NamedTuple):

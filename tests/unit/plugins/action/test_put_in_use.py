@@ -17,6 +17,7 @@ from ansible_collections.dtr.cache.tests.unit.plugins.plugin_utils.fleet.test_in
 from ansible_collections.dtr.cache.tests.unit.support.actions import make_action
 
 CONNECTION = {"url": "https://dtr", "username": "admin", "password": "s3cret"}
+CHECKED = {"settings": SETTINGS, "judged": ["cache", "registry"], "host": "manager-asia"}
 STEPS = ["pull", "assign", "register", "probe"]
 FAILED = {"failed": True, "msg": "It fails.", "failure": {"code": "SERVER_ERROR", "http_status": 503}}
 Answers = dict[str, dict[str, t.Any]]
@@ -49,6 +50,7 @@ def run(
         return {"changed": False, **answers.get(name, {})}
 
     known = {
+        **CHECKED,
         "settings": {**SETTINGS, "stack_name": "dtr-cache", "logs_since": "1h"},
         "dtr_ca": {"pem": "CA"},
         "engine": {"docker_host": "unix:///var/run/docker.sock"},
@@ -150,7 +152,7 @@ def test_a_failure_repeats_nothing_that_hides_its_sentence(verbosity: int) -> No
 def test_a_manager_that_is_lost_is_not_waited_for_again(plan: dict[str, t.Any]) -> None:
     facts: dict[str, t.Any] = {"__dtr_cache_plan": plan}
     if "no" in plan:
-        facts = {"__dtr_cache": {"settings": SETTINGS, "engine": {}}}
+        facts = {"__dtr_cache": {**CHECKED, "engine": {}}}
     done = run(["probe"], {"cache_health": FAILED}, facts=facts)
     assert done.result["msg"] == "It fails."
     done.logs.assert_not_called()
@@ -183,3 +185,29 @@ def test_without_the_first_task_of_its_play_it_says_so() -> None:
     done = run(STEPS, {}, facts={"__dtr_cache": "{{ undef(hint='x') }}"})
     assert (done.ran, done.result["failed"]) == ([], True)
     assert "was left out; run it without --start-at-task" in done.result["msg"]
+    assert "register its result as __dtr_cache" in done.result["msg"]
+
+
+@pytest.mark.parametrize(
+    ("checked", "sentence"),
+    [
+        ({"failed": True, "msg": "No."}, "were not checked: dtr.cache.preflight failed, was skipped, or ran in a loop"),
+        ({"skipped": True}, "were not checked: dtr.cache.preflight failed, was skipped, or ran in a loop"),
+        ({"results": [{"settings": SETTINGS}]}, "were not checked: dtr.cache.preflight failed, was skipped"),
+        (
+            {**CHECKED, "problems": ["a is wrong", "b too"]},
+            "have 2 problems; nothing has been changed.\n  - a is wrong",
+        ),
+        ({**CHECKED, "judged": ["registry"]}, "has not checked: cache. Add that to its needs"),
+        ({**CHECKED, "host": "oz"}, "are those of oz"),
+    ],
+)
+def test_nothing_is_done_with_settings_that_were_not_found_right(checked: dict[str, t.Any], sentence: str) -> None:
+    done = run(STEPS, {}, facts={"__dtr_cache": checked})
+    assert (done.ran, done.result["failed"]) == ([], True)
+    assert sentence in done.result["msg"]
+
+
+def test_accounts_are_assigned_where_the_cache_itself_is_not_described() -> None:
+    known = {**CHECKED, "judged": ["registry"], "dtr_ca": None}
+    assert not run(["assign"], {}, facts={"__dtr_cache": known}).result.get("failed")
