@@ -21,7 +21,8 @@ description:
     C(__dtr_cache_report). With C(serial), the statistics of a later batch include those of the earlier ones.
   - A step is the result of a module of this collection that a role, or a task of yours, has registered under the name
     that the module's page gives. In a playbook of your own, a step that failed is a failure of its region, also where a
-    C(rescue) of yours goes on. The failure of any other task is only known where the host has left the play.
+    C(rescue) of yours goes on. The failure of any other task is only known where the host has left the play. Of the
+    Swarm, roles that are used one by one have as changed what role C(stack) or C(removal) did.
   - The task itself never fails because of a region. The result names the hosts whose regions did not succeed. It fails
     where no host of the play has had its settings checked, as with C(--start-at-task).
 options:
