@@ -121,11 +121,13 @@ def against_one_question(bench: Bench) -> Row:
 
 
 def fleet_of(bench: Bench, count: int) -> Path:
-    """An inventory of so many hosts on the lab's two managers, each a stack, a cache and ten accounts of its own."""
+    """An inventory of so many hosts on the lab's two managers, each a stack, a cache and a few accounts of its own."""
     inventory = bench.folder / f"regions-{count}"
     inventory.mkdir()
     (inventory / "group_vars").symlink_to(INVENTORY / "group_vars")
     hosts = {}
+    # So many of the seed's accounts may pull.
+    accounts = min(10, 300 // count)
     for number in range(count):
         region, node = (("asia", "asia-2"), ("europe", "europe-1"))[number % 2]
         hosts[f"region-{number:03d}"] = {
@@ -135,7 +137,7 @@ def fleet_of(bench: Bench, count: int) -> Path:
             "dtr_cache_port": 9100 + number,
             "dtr_cache_nodes": [node],
             "dtr_cache_stack_name": f"cache-{number:03d}",
-            "dtr_cache_assignments": {"accounts": users(1 + 10 * number, 10)},
+            "dtr_cache_assignments": {"accounts": users(1 + accounts * number, accounts)},
         }
     fleet = yaml.safe_load((INVENTORY / "hosts.yml").read_text())
     fleet["dtr_caches"]["hosts"] = hosts
