@@ -134,8 +134,19 @@ def make(lab: Lab, role: str, *nodes: str) -> None:
     """Give nodes a role, one after the other: a Swarm of managers needs most of them at any time."""
     for node in nodes:
         other = next(name for name in MANAGERS if name != node)
-        lab.inside(other, "docker", "node", role, node)
+        until(functools.partial(_given, lab, other, role, node), f"{role} {node}")
         wait_for_role(lab, other, node, "reachable" if role == "promote" else None)
+
+
+def _given(lab: Lab, manager: str, role: str, node: str) -> bool:
+    try:
+        lab.inside(manager, "docker", "node", role, node)
+    except AssertionError as error:
+        # Swarm writes to a node by itself meanwhile.
+        if "update out of sequence" not in str(error):
+            raise
+        return False
+    return True
 
 
 def wait_for_role(lab: Lab, other: str, node: str, wanted: str | None) -> None:
