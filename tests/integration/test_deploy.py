@@ -159,6 +159,8 @@ def test_a_check_after_it_announces_nothing(story: dict[str, t.Any]) -> None:
 
 def test_a_user_pulls_through_the_cache(story: dict[str, t.Any], lab: Lab) -> None:
     image = "dtr.lab.test/engineering/app:2.0"
+    # What another test has left there is not pulled again.
+    lab.inside("client", "docker", "image", "prune", "--all", "--force")
     lab.inside(
         "client", "docker", "login", "-u", "alice", "--password-stdin", "dtr.lab.test", stdin=lab.passwords["alice"]
     )

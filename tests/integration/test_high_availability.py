@@ -88,6 +88,8 @@ def test_a_cache_whose_upstream_is_another_cache(lab: Lab, play: Play) -> None:
     )
     assert europe.code == 0, europe.output
     image = "dtr.lab.test/engineering/app:2.0"
+    # What another test has left there is not pulled again.
+    lab.inside("client", "docker", "image", "prune", "--all", "--force")
     lab.inside("client", "docker", "login", "-u", "bob", "--password-stdin", "dtr.lab.test", stdin=lab.passwords["bob"])
     lab.inside("client", "docker", "pull", "--quiet", image)
     config = lab.inside("client", "docker", "image", "inspect", "--format", "{{.Id}}", image)
