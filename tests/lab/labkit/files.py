@@ -11,14 +11,18 @@ from pathlib import Path
 def write_file(path: Path, content: str | bytes, mode: int = 0o644) -> bool:
     """Make the file have this content and mode. Returns whether anything had to be done.
 
-    The content is written beside the file and renamed, so that no reader and no kill sees half of it. Where a rename is
-    refused (a file that is itself a mount, as C(/etc/hosts) in a container) it is written in place.
+    The content is written beside the file and renamed, so that no reader and no kill sees half of it. A file that is
+    itself a mount (as C(/etc/hosts) in a container, and in a lab of its own) is written in place: it cannot be renamed,
+    and what lies beside it is of all labs.
     """
     data = content.encode() if isinstance(content, str) else content
     target = path.resolve()
     try:
-        if target.read_bytes() == data and target.stat().st_mode & 0o7777 == mode:
+        known = target.stat()
+        if target.read_bytes() == data and known.st_mode & 0o7777 == mode:
             return False
+        if known.st_dev != target.parent.stat().st_dev:
+            return _in_place(target, data, mode)
     except FileNotFoundError:
         pass
     beside = target.with_name(f".{target.name}.dtr-cache-lab")
@@ -33,6 +37,11 @@ def write_file(path: Path, content: str | bytes, mode: int = 0o644) -> bool:
         beside.replace(target)
     except OSError:
         beside.unlink()
-        target.write_bytes(data)
-        target.chmod(mode)
+        return _in_place(target, data, mode)
+    return True
+
+
+def _in_place(target: Path, data: bytes, mode: int) -> bool:
+    target.write_bytes(data)
+    target.chmod(mode)
     return True
