@@ -31,6 +31,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "CA of a cache": ("ca_path or ca_certificate of the cache in this task", "dtr_cache_ca_certificate"),
     "CA of the cache": ("cache_ca_certificate", "dtr_cache_ca_certificate"),
     "URL of the cache": ("the URL in this task", "dtr_cache_host and dtr_cache_port"),
+    "public port": ("the URL in this task", "dtr_cache_public_port"),
     "min_days": ("min_days", "dtr_cache_min_days"),
     "image": ("image and an account of the cache", "dtr_cache_verify_image"),
     "proof": ("dtr.cache.cache_proof", "dtr_cache_verify_repository"),

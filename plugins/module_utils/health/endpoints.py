@@ -47,8 +47,8 @@ def _advice_before(cache: Cache) -> Advice:
         return advice
     return advice._replace(
         not_running=(
-            f"Check that what stands before the cache (dtr_cache_public_port) listens on port {public} and leads to "
-            f"port {cache.port} of the nodes; without anything there, leave dtr_cache_public_port out."
+            f"Check that what stands before the cache listens on port {public} ({word('public port')}) and leads to "
+            f"port {cache.port} of the nodes. Where nothing stands there, clients use the cache's own port."
         )
     )
 

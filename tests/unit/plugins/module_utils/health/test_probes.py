@@ -11,6 +11,7 @@ import threading
 import typing as t
 
 import pytest
+from ansible_collections.dtr.cache.plugins.module_utils.common.vocabulary import ROLES, VARIABLE
 from ansible_collections.dtr.cache.plugins.module_utils.health.endpoints import cache_endpoint
 from ansible_collections.dtr.cache.plugins.module_utils.health.model import Cache
 from ansible_collections.dtr.cache.plugins.module_utils.health.probes import probe
@@ -28,9 +29,12 @@ from ansible_collections.dtr.cache.tests.unit.support.web import make_identity, 
 
 
 @pytest.mark.parametrize(
-    ("port", "hint"), [(None, "the cache's service runs"), (443, "(dtr_cache_public_port) listens")]
+    ("port", "hint"), [(None, "the cache's service runs"), (443, "(dtr_cache_public_port) and leads to port 443")]
 )
-def test_the_port_of_a_load_balancer_is_none_of_the_service(port: int | None, hint: str) -> None:
+def test_the_port_of_a_load_balancer_is_none_of_the_service(
+    port: int | None, hint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, ROLES)
     with raw_server(lambda connection: connection.close()) as url:
         pass
     found = probe(cache_endpoint(Cache("asia", url, None, port=port), 0, STEP), STEP)
