@@ -10,6 +10,8 @@ import typing as t
 from .engine import Engine
 from .model import of_stack
 
+Answer = t.TypeVar("Answer")
+
 
 class Snapshot(Engine):
     """An Engine as it is at one moment: whoever asks the same again gets the same."""
@@ -18,31 +20,31 @@ class Snapshot(Engine):
         super().__init__(params)
         self._known: dict[tuple[str, ...], t.Any] = {}
 
-    def _once(self, read: t.Callable[..., t.Any], *arguments: str) -> t.Any:
+    def _once(self, read: t.Callable[..., Answer], *arguments: str) -> Answer:
         key = (read.__name__, *arguments)
         if key not in self._known:
             self._known[key] = read(*arguments)
-        return self._known[key]
+        return t.cast(Answer, self._known[key])
 
     def require_manager(self) -> dict[str, t.Any]:
         """See C(Engine)."""
-        return t.cast("dict[str, t.Any]", self._once(super().require_manager))
+        return self._once(super().require_manager)
 
     def nodes(self) -> dict[str, dict[str, t.Any]]:
         """See C(Engine)."""
-        return t.cast("dict[str, dict[str, t.Any]]", self._once(super().nodes))
+        return self._once(super().nodes)
 
     def configs(self) -> dict[str, dict[str, t.Any]]:
         """See C(Engine)."""
-        return t.cast("dict[str, dict[str, t.Any]]", self._once(super().configs))
+        return self._once(super().configs)
 
     def all_services(self) -> list[dict[str, t.Any]]:
         """See C(Engine)."""
-        return t.cast("list[dict[str, t.Any]]", self._once(super().all_services))
+        return self._once(super().all_services)
 
     def tasks_of(self, stack: str) -> list[dict[str, t.Any]]:
         """See C(Engine)."""
-        return t.cast("list[dict[str, t.Any]]", self._once(super().tasks_of, stack))
+        return self._once(super().tasks_of, stack)
 
     def services_of(self, stack: str) -> dict[str, dict[str, t.Any]]:
         """See C(Engine)."""

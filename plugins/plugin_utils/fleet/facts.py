@@ -38,7 +38,7 @@ from ..actions.reasons import reason_of
 
 Result = t.Mapping[str, t.Any]
 
-#: The facts of which each step of a run leaves one, and what the step is called where its result does not say.
+# The facts of which each step of a run leaves one, and what the step is called where its result does not say.
 _STEPS = {
     "__dtr_cache": "Check the settings",
     "__dtr_cache_plan": "Compare the Swarm with what is wanted",
