@@ -109,7 +109,7 @@ def test_an_engine_that_says_nothing_any_more_does_not_hold_the_run(
     assert run.regions()["region-asia"]["result"] == f"failed at: {task.partition(' : ')[2]}"
     # What was on its way in the test before may have been done since.
     changed = run.regions()["region-asia"]["changed"]
-    assert re.match(r"unfinished: (1 node label, )?1 config, [23] secrets, 1 service$", changed), changed
+    assert re.match(r"unfinished: (1 node label, )?1 config, [1-3] secrets?, 1 service$", changed), changed
     assert words in run.output
     assert lab.control.state() == {"content_caches": [], "settings": {}}
 
