@@ -5,15 +5,17 @@
 from __future__ import annotations
 
 import base64
+import concurrent.futures
 import contextlib
 import re
 import time
 import typing as t
+from pathlib import Path
 
 import pytest
 import yaml
 
-from .conftest import Lab, Play, Run
+from .conftest import INVENTORY, Lab, Play, Run
 
 DEPLOY = "dtr.cache.deploy"
 
@@ -309,3 +311,48 @@ def test_other_keys_of_the_service_are_announced_deployed_and_kept(
             task_template["ContainerSpec"]
         )
     assert play(DEPLOY, *only, "--check").total("changed") == 0
+
+
+def test_two_control_nodes_deploy_halves_of_a_fleet_at_the_same_time(
+    clean_lab: Lab, play: Play, tmp_path: Path
+) -> None:
+    """Two stacks in each Swarm on one node, one of each half, and one takes everyone that nobody else claims."""
+    hosts = {
+        f"region-{number}": {
+            "ansible_host": f"{region}-1.lab.test",
+            "dtr_cache_name": f"region-{number}",
+            "dtr_cache_host": f"cache-{region}.lab.test",
+            "dtr_cache_port": 9100 + number,
+            "dtr_cache_nodes": [node],
+            "dtr_cache_stack_name": f"cache-{number}",
+            "dtr_cache_assignments": {"accounts": [f"user{number:05d}"]} if number else {"everyone": True},
+        }
+        for number, (region, node) in enumerate((("asia", "asia-2"), ("europe", "europe-1")) * 2)
+    }
+    inventory = yaml.safe_load(Path(INVENTORY, "hosts.yml").read_text())
+    inventory["dtr_caches"]["hosts"] = hosts
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump(inventory))
+    (tmp_path / "group_vars").symlink_to(Path(INVENTORY, "group_vars"))
+
+    def half(names: str) -> Run:
+        # A control node of its own has its own connections and temporary files.
+        return play(DEPLOY, "--limit", names, inventory=str(tmp_path), env={"ANSIBLE_HOME": str(tmp_path / names)})
+
+    with concurrent.futures.ThreadPoolExecutor() as control_nodes:
+        first = list(control_nodes.map(half, ("region-0,region-1", "region-2,region-3")))
+        assert [run.code for run in first] == [0, 0], first[0].output + first[1].output
+        again = list(control_nodes.map(half, ("region-0,region-1", "region-2,region-3")))
+    assert [run.total("changed") for run in again] == [0, 0], again[0].output + again[1].output
+    state = clean_lab.snapshot()
+    assert [len(state[manager]["services"]) for manager in ("asia-1", "europe-1")] == [2, 2]
+    registry = state["registry"]
+    caches = {cache["id"]: cache["name"] for cache in registry["content_caches"]}
+    pulled_from = {account: caches[cache] for account, cache in registry["settings"].items()}
+    assert sorted(caches.values()) == sorted(hosts)
+    claimed = {f"user{number:05d}": f"region-{number}" for number in (1, 2, 3)}
+    assert {account: pulled_from[account] for account in claimed} == claimed
+    assert {cache for account, cache in pulled_from.items() if account not in claimed} == {"region-0"}
+    clean_lab.clean()
+    for host, variables in hosts.items():
+        manager = variables["ansible_host"].partition(".")[0]
+        clean_lab.wait_until_gone(f"cache-{host[-1]}", manager, variables["dtr_cache_nodes"])

@@ -66,4 +66,10 @@ def _read_runtimes(reader: Reader) -> tuple[str, ...]:
     runtimes = reader.items("client_runtimes")
     for unknown in sorted(set(runtimes) - set(CLIENT_RUNTIMES)):
         reader.problem("client_runtimes", f"{values.quoted(unknown)} is none of {', '.join(CLIENT_RUNTIMES)}")
+    if not runtimes and not reader.is_reported("client_runtimes"):
+        # It would take the trust of all of them back.
+        reader.problem(
+            "client_runtimes",
+            f"names none of {', '.join(CLIENT_RUNTIMES)}; to take trust back, set dtr_cache_client_trust_state=absent",
+        )
     return tuple(runtimes)
