@@ -15,7 +15,7 @@ from ..plugin_utils.actions.forks import SharedByForks
 from ..plugin_utils.actions.plays import play_of
 from ..plugin_utils.actions.progress_lines import read_by_people
 from ..plugin_utils.actions.terminal import terminal_width
-from ..plugin_utils.fleet.facts import HostFacts
+from ..plugin_utils.fleet.facts import HostFacts, Observed
 from ..plugin_utils.fleet.reports.catalogue import REPORTS, Part, Report, Screen, part_of, troubles_of
 
 ARGUMENT_SPEC = {"of": {"type": "str", "required": True, "choices": list(REPORTS)}}
@@ -45,8 +45,9 @@ class ActionModule(SharedByForks, ActionBase):
         report = REPORTS[options["of"]]
         play = play_of(self._task)
         reached = set(variables["ansible_play_hosts"])
+        observed: dict[str, Observed] = {}
         hosts = [
-            HostFacts(variables["hostvars"][name], play, is_reached=name in reached)
+            HostFacts(variables["hostvars"][name], play, is_reached=name in reached, observed=observed)
             for name in variables["ansible_play_hosts_all"]
         ]
         if not any(host.was_checked for host in hosts):

@@ -5,13 +5,22 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
 
 from ansible.errors import AnsibleConnectionFailure
 
-from ..plugin_utils.actions.of_manager import OnManager
+from ..plugin_utils.actions.of_manager import OnManager, is_end_of_time
+from ..plugin_utils.actions.plays import play_of
 from ..plugin_utils.actions.problems import manager_out_of_reach
+from ..plugin_utils.actions.shared import made_once
+from ..plugin_utils.deployment.swarm_questions import of_drift
+from ..plugin_utils.fleet.facts import HostFacts
 from ..plugin_utils.fleet.plan_result import AskedPlan
+
+Options = dict[str, t.Any]
+# What the module's result has for the task itself.
+OF_TASK = ("invocation", "warnings", "deprecations")
 
 
 class ActionModule(OnManager):
@@ -28,6 +37,53 @@ class ActionModule(OnManager):
             check_mode=bool(self._task.check_mode),
         )
         return asked.result(answer, self._display)
+
+    def _answer(self, tmp: t.Any, variables: dict[str, t.Any]) -> dict[str, t.Any]:
+        hosts = self._task.args.get("for_hosts")
+        return self._answer_for(hosts, tmp, variables) if hosts else super()._answer(tmp, variables)
+
+    def _answer_for(self, hosts: list[str], tmp: t.Any, variables: dict[str, t.Any]) -> dict[str, t.Any]:
+        """The answer for this host's stack: the first of the hosts with the same manager asks for all of them."""
+        engine = {name: value for name, value in self._task.args.items() if name != "for_hosts"}
+        play, host = play_of(self._task), variables["inventory_hostname"]
+        own = HostFacts(variables, play)
+        stack = of_drift(own.settings, own.deployment)
+        of_task: dict[str, t.Any] = {}
+
+        def ask(stacks: list[Options]) -> dict[str, t.Any]:
+            self._task.args = {**engine, "stacks": stacks}
+            answer = super(ActionModule, self)._answer(tmp, variables)
+            of_task.update({name: answer[name] for name in OF_TASK if name in answer})
+            return {name: answer[name] for name in ("failed", "msg", "failure", "plans") if name in answer}
+
+        def ask_for_all() -> dict[str, t.Any]:
+            others = (HostFacts(variables["hostvars"][name], play) for name in hosts if name != host)
+            alike = [own, *(facts for facts in others if facts.manager_mark == own.manager_mark)]
+            stacks = [of_drift(facts.settings, facts.deployment) for facts in alike]
+            try:
+                answer = ask(stacks)
+            except AnsibleConnectionFailure as error:
+                return {"unreachable": str(error)}
+            except BaseException as error:
+                if not is_end_of_time(error):
+                    raise
+                return {"silent": True}
+            plans = zip((facts.host for facts in alike), zip(stacks, answer.pop("plans", [])))
+            return {**answer, "plans": dict(plans)}
+
+        made = made_once(json.dumps([str(self._task._uuid), own.manager_mark, hosts]), ask_for_all)
+        if "unreachable" in made:
+            raise AnsibleConnectionFailure(made["unreachable"])
+        if "silent" in made:
+            return self._silent(variables)
+        asked, plan = made.pop("plans").get(host, (None, None))
+        if not made.get("failed") and asked != stack:
+            # The first host saw it with other settings.
+            made = ask([stack])
+            plan = next(iter(made.pop("plans", [])), {})
+        # As if it had asked alone.
+        self._task.args = {**engine, **stack}
+        return {**of_task, "changed": False, **made, **(plan or {})}
 
     def _out_of_reach(self, variables: t.Mapping[str, t.Any], error: AnsibleConnectionFailure) -> dict[str, t.Any]:
         if not self._task.args.get("preflight"):

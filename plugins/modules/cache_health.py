@@ -87,7 +87,7 @@ options:
       account_of:
         description:
           - The accounts that should pull from this cache, with C(accounts), C(teams) (C(org/team)), C(orgs) and
-            C(everyone), as O(dtr.cache.cache_pull#module:account_of). O(image) is pulled as the first of them.
+            C(everyone), as O(dtr.cache.cache_pull#module:account_of). O(image) is pulled as the first active one.
           - With O(check_accounts), only these are checked for this cache.
         type: dict
         suboptions:

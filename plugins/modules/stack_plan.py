@@ -30,9 +30,8 @@ description:
     M(community.docker.docker_stack) knows no check mode). In a real run the tasks that do them report it.
 options:
   name:
-    description: The stack's name.
+    description: The stack's name. Required without O(stacks) and O(for_hosts).
     type: str
-    required: true
   state:
     description:
       - V(present) plans what makes the Swarm as it is wanted.
@@ -151,6 +150,44 @@ options:
       - Configs and secrets that it takes from files are known by the names that C(docker stack deploy) gives them.
     type: dict
     default: {}
+  stacks:
+    description: Several stacks of the Swarm, instead of O(name). What is said of each is in RV(plans).
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description: As O(name).
+        type: str
+        required: true
+      node_labels:
+        description: As O(node_labels).
+        type: dict
+        default: {}
+      former_stacks:
+        description: As O(former_stacks).
+        type: list
+        elements: str
+        default: []
+      host:
+        description: As O(host).
+        type: str
+        default: ""
+      keep_versions:
+        description: As O(keep_versions).
+        type: int
+        default: 2
+      definition:
+        description: As O(definition).
+        type: dict
+        default: {}
+  for_hosts:
+    description:
+      - Instead of O(name), the hosts of a play that run this task. The stack is that of the settings that
+        M(dtr.cache.preflight) has read for the task's host and registered as C(__dtr_cache).
+      - Of hosts that reach the same manager in the same way, the first one asks by O(stacks) for all. Each gets the
+        result of its own stack.
+    type: list
+    elements: str
 extends_documentation_fragment:
   - dtr.cache.engine
   - dtr.cache.attributes
@@ -189,6 +226,17 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+plans:
+  description: For each of O(stacks), in their order, the result as for O(name), or a failure (RV(plans[].failed)).
+  returned: with O(stacks)
+  type: list
+  elements: dict
+  contains:
+    failed:
+      description: Whether no plan could be made.
+      returned: when it is so
+      type: bool
+      sample: true
 replaced_config:
   description:
     - What the live C(config.yml) of the service C(cache) says, where the definition replaces it. C(registry) is the DTR
@@ -349,13 +397,17 @@ node_addresses:
 """
 
 from ..module_utils.module.of_engine import EngineModule
-from ..module_utils.swarm.planning import planned, prevented_by
+from ..module_utils.swarm.planning import planned, planned_for_each, prevented_by
 from ..module_utils.swarm.snapshot import Snapshot
 
 MODULE = EngineModule(
-    lambda engine, module: planned(engine, module.params, module.warn, check_mode=module.check_mode, diff=module._diff),
+    lambda engine, module: (
+        planned_for_each(engine, module.params, check_mode=module.check_mode)
+        if module.params["stacks"]
+        else planned(engine, module.params, module.warn, check_mode=module.check_mode, diff=module._diff)
+    ),
     {
-        "name": {"type": "str", "required": True},
+        "name": {"type": "str"},
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         "node_labels": {"type": "dict", "default": {}},
         "configs": {"type": "list", "elements": "str", "default": []},
@@ -387,9 +439,24 @@ MODULE = EngineModule(
             },
         },
         "definition": {"type": "dict", "default": {}},
+        "stacks": {
+            "type": "list",
+            "elements": "dict",
+            "options": {
+                "name": {"type": "str", "required": True},
+                "node_labels": {"type": "dict", "default": {}},
+                "former_stacks": {"type": "list", "elements": "str", "default": []},
+                "host": {"type": "str", "default": ""},
+                "keep_versions": {"type": "int", "default": 2},
+                "definition": {"type": "dict", "default": {}},
+            },
+        },
+        "for_hosts": {"type": "list", "elements": "str"},
     },
     prevented_by,
     Snapshot,
+    mutually_exclusive=[("name", "stacks")],
+    required_one_of=[("name", "stacks")],
 )
 
 

@@ -317,7 +317,7 @@ def test_two_control_nodes_deploy_halves_of_a_fleet_at_the_same_time(
     clean_lab: Lab, play: Play, tmp_path: Path
 ) -> None:
     """Two stacks in each Swarm on one node, one of each half, and one takes everyone that nobody else claims."""
-    hosts = {
+    hosts: dict[str, dict[str, t.Any]] = {
         f"region-{number}": {
             "ansible_host": f"{region}-1.lab.test",
             "dtr_cache_name": f"region-{number}",
@@ -331,12 +331,14 @@ def test_two_control_nodes_deploy_halves_of_a_fleet_at_the_same_time(
     }
     inventory = yaml.safe_load(Path(INVENTORY, "hosts.yml").read_text())
     inventory["dtr_caches"]["hosts"] = hosts
-    (tmp_path / "hosts.yml").write_text(yaml.safe_dump(inventory))
-    (tmp_path / "group_vars").symlink_to(Path(INVENTORY, "group_vars"))
+    folder = tmp_path / "inventory"
+    folder.mkdir()
+    (folder / "hosts.yml").write_text(yaml.safe_dump(inventory))
+    (folder / "group_vars").symlink_to(Path(INVENTORY, "group_vars"))
 
     def half(names: str) -> Run:
         # A control node of its own has its own connections and temporary files.
-        return play(DEPLOY, "--limit", names, inventory=str(tmp_path), env={"ANSIBLE_HOME": str(tmp_path / names)})
+        return play(DEPLOY, "--limit", names, inventory=str(folder), env={"ANSIBLE_HOME": str(tmp_path / names)})
 
     with concurrent.futures.ThreadPoolExecutor() as control_nodes:
         first = list(control_nodes.map(half, ("region-0,region-1", "region-2,region-3")))
@@ -352,6 +354,16 @@ def test_two_control_nodes_deploy_halves_of_a_fleet_at_the_same_time(
     claimed = {f"user{number:05d}": f"region-{number}" for number in (1, 2, 3)}
     assert {account: pulled_from[account] for account in claimed} == claimed
     assert {cache for account, cache in pulled_from.items() if account not in claimed} == {"region-0"}
+
+    # Of two stacks with one manager, one host asks for both.
+    by_hand = ("docker", "service", "update", "--detach", "--quiet", "--no-resolve-image", "--label-add", "a=1")
+    clean_lab.inside("asia-1", *by_hand, "cache-2_cache")
+    status = play("dtr.cache.status", inventory=str(folder))
+    rows = status.regions()
+    assert {host: row["replicas"] for host, row in rows.items()} == dict.fromkeys(hosts, "1/1"), status.output
+    drifts = {host: row["drift"] for host, row in rows.items() if row["drift"] != "none"}
+    assert drifts == {"region-2": "update service (service_labels)"}, status.output
+
     clean_lab.clean()
     for host, variables in hosts.items():
         manager = variables["ansible_host"].partition(".")[0]

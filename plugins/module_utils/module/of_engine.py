@@ -26,6 +26,7 @@ class EngineModule:
         prevented_by: What stands against the work, as sentences; they are the result then. It gets the Engine, the
             options and what takes a warning. The Docker SDK need not be there for that.
         engine: How the Engine is read.
+        constraints: What else Ansible checks of the options, such as C(required_one_of).
     """
 
     def __init__(
@@ -34,15 +35,18 @@ class EngineModule:
         argument_spec: t.Mapping[str, t.Any],
         prevented_by: t.Callable[[Engine, t.Mapping[str, t.Any], Warn], list[str]] = lambda *_asked: [],
         engine: type[Engine] = Engine,
+        **constraints: t.Any,
     ) -> None:
         self._work = work
         self._argument_spec = argument_spec
         self._prevented_by = prevented_by
         self._engine = engine
+        self._constraints = constraints
 
     def run(self, module_class: t.Callable[..., Module] = SentModule) -> None:
         """Make the module, do its work, and end with its result."""
-        module = module_class(argument_spec={**self._argument_spec, **ENGINE_ARGUMENT_SPEC}, supports_check_mode=True)
+        spec = {**self._argument_spec, **ENGINE_ARGUMENT_SPEC}
+        module = module_class(argument_spec=spec, supports_check_mode=True, **self._constraints)
 
         def checked_work() -> dict[str, t.Any]:
             engine = self._engine(module.params)

@@ -15,17 +15,20 @@ from ..dtr.model import Account
 
 def an_account(dtr: DtrApi, declared: t.Mapping[str, t.Any]) -> str | None:
     """The first active account that a declaration covers, or C(None) where it covers everyone or nobody."""
-    named = declared.get("accounts") or []
+    named = [str(name) for name in declared.get("accounts") or []]
     teams, orgs = declared.get("teams") or [], declared.get("orgs") or []
-    if named:
-        return str(named[0])
-    if declared.get("everyone") or not (teams or orgs):
+    for name in named:
+        known = dtr.account(name)
+        # Of one that is unknown, the pull says so.
+        if known is None or _may_log_in(known):
+            return name
+    if declared.get("everyone") or not (named or teams or orgs):
         return None
-    member = next((each for each in _members(dtr, declared) if each.is_active and not each.is_org), None)
+    member = next(filter(_may_log_in, _members(dtr, declared)), None)
     if member is None:
         raise Failure(
             "NO_SUCH_USER",
-            f"{word('accounts')}: {', '.join((*teams, *orgs))} has no active account.",
+            f"{word('accounts')}: {', '.join((*named, *teams, *orgs))} has no active account.",
             hint=f"Name an account to pull as ({word('account')}).",
         )
     return member.name
@@ -38,6 +41,10 @@ def declared_accounts(dtr: DtrApi, declared: t.Mapping[str, t.Any]) -> list[Acco
     named = [Account(str(name)) for name in declared.get("accounts") or []]
     members = [each for each in _members(dtr, declared) if not each.is_org]
     return list({each.name: each for each in (*named, *members)}.values())
+
+
+def _may_log_in(account: Account) -> bool:
+    return account.is_active and not account.is_org
 
 
 def _members(dtr: DtrApi, declared: t.Mapping[str, t.Any]) -> t.Iterator[Account]:

@@ -246,8 +246,8 @@ class _Answers:
                 if failure.code != "NO_SUCH_USER":
                     raise
                 return [
-                    "dtr_cache_verify_account: no member of the teams and organisations in dtr_cache_assignments is an "
-                    "active user who could pull as a proof; name a user"
+                    "dtr_cache_verify_account: nobody in dtr_cache_assignments is an active user who could pull as a "
+                    "proof; name a user"
                 ]
         if not account or account == self._wanted.username:
             return []

@@ -24,6 +24,8 @@ from .tasks import published_ports, running_services, runs, stalled_services
 from .verdict import CONVERGED, judge
 
 OBJECTS = ("config", "secret")
+# What the option C(stacks) leaves out.
+_OF_STACKS = {"state": "present", "configs": [], "secrets": []}
 
 
 def prevented_by(engine: Engine, options: t.Mapping[str, t.Any], warn: t.Callable[[str], None]) -> list[str]:
@@ -106,6 +108,23 @@ def planned(
         **live,
         "diff": {**made.diff(), **({"files": _files(swarm, wanted, options)} if diff else {})},
     }
+
+
+def planned_for_each(engine: Engine, options: t.Mapping[str, t.Any], *, check_mode: bool) -> dict[str, t.Any]:
+    """The plan for each of the option C(stacks), or why there is none, with the warnings of each."""
+    # Where the Engine gives no answer, it is not asked again for each of them.
+    engine.require_manager()
+    plans = [_planned_or_not(engine, {**_OF_STACKS, **stack}, check_mode=check_mode) for stack in options["stacks"]]
+    return {"changed": any(each["changed"] for each in plans), "plans": plans}
+
+
+def _planned_or_not(engine: Engine, options: t.Mapping[str, t.Any], *, check_mode: bool) -> dict[str, t.Any]:
+    warnings: list[str] = []
+    try:
+        result = planned(engine, options, warnings.append, check_mode=check_mode)
+    except Failure as failure:
+        result = {"changed": False, "failed": True, **failure.as_result()}
+    return {**result, "warnings": warnings} if warnings else result
 
 
 def _files(swarm: Swarm, wanted: WantedStack, options: t.Mapping[str, t.Any]) -> list[dict[str, str]]:

@@ -18,6 +18,11 @@ from .reasons import explained
 from .words import speak_as_called
 
 
+def is_end_of_time(error: BaseException) -> bool:
+    """Whether it is Ansible's own end of a task; its class has no public place, and another one in each version."""
+    return type(error).__name__ == "TaskTimeoutError"
+
+
 class OnManager(SharedByForks, NormalAction):
     """Run the module; a manager that cannot be reached is a failure like any other.
 
@@ -33,16 +38,19 @@ class OnManager(SharedByForks, NormalAction):
         keep_alive(self._connection)
         variables = task_vars or {}
         try:
-            return explained(super().run(tmp, task_vars), self._task.action, variables["inventory_hostname"])
+            return self._answer(tmp, variables)
         except AnsibleConnectionFailure as error:
             if self._task.ignore_unreachable:
                 raise
             return self._out_of_reach(variables, error)
         except BaseException as error:
-            # Ansible's own end of a task; its class has no public place, and another one in each version.
-            if type(error).__name__ != "TaskTimeoutError":
+            if not is_end_of_time(error):
                 raise
             return self._silent(variables)
+
+    def _answer(self, tmp: t.Any, variables: dict[str, t.Any]) -> dict[str, t.Any]:
+        """The module's result."""
+        return explained(NormalAction.run(self, tmp, variables), self._task.action, variables["inventory_hostname"])
 
     def _silent(self, variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         failure = Failure(

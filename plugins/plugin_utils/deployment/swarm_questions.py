@@ -45,6 +45,24 @@ def of_plan(settings: Settings, deployment: t.Mapping[str, t.Any], *, diff: bool
     }
 
 
+def of_drift(settings: t.Mapping[str, t.Any], deployment: t.Mapping[str, t.Any] | None) -> dict[str, t.Any]:
+    """How the region's stack differs, as one of O(dtr.cache.stack_plan#module:stacks).
+
+    Args:
+        settings: The region's public settings, as far as they could be read.
+        deployment: What a deployment is made of; nothing where the settings do not say all of it, and then the plan has
+            no steps but says what runs.
+    """
+    return {
+        "name": settings["stack_name"],
+        "node_labels": settings["node_labels"] if deployment else {},
+        "definition": deployment["definition"] if deployment else {},
+        "keep_versions": settings["keep_versions"],
+        "former_stacks": settings["former_stack_names"],
+        "host": settings["host"],
+    }
+
+
 def _wanted(settings: Settings) -> dict[str, t.Any]:
     return {
         "nodes": list(settings.nodes),

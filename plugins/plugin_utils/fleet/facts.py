@@ -59,6 +59,13 @@ class RunFailure(t.NamedTuple):
     reason: str
 
 
+class Observed(t.NamedTuple):
+    """What M(dtr.cache.fleet_info) says of one host: its row, and those of the DTRs."""
+
+    region: Result | None
+    registries: t.Sequence[Result]
+
+
 class HostFacts:
     """What the steps of the run left in the variables of one host.
 
@@ -66,13 +73,23 @@ class HostFacts:
         variables: All variables of the host.
         play: The play that the facts have to be of. Those of an earlier one in the same run say what was true then.
         is_reached: Whether the host is still in the play, so that the run came to the end there.
+        observed: What was observed of hosts, filled and read by all that share it: hosts that were observed together
+            have the same result.
     """
 
-    def __init__(self, variables: t.Mapping[str, t.Any], play: str = "", *, is_reached: bool = True) -> None:
+    def __init__(
+        self,
+        variables: t.Mapping[str, t.Any],
+        play: str = "",
+        *,
+        is_reached: bool = True,
+        observed: dict[str, Observed] | None = None,
+    ) -> None:
         self._variables = variables
         self._play = play
         # Ansible makes a copy of all of a fact whenever it is asked for one of another host.
         self._known: dict[str, Result] = {}
+        self._observed = {} if observed is None else observed
         self.is_reached = is_reached
 
     @property
@@ -108,7 +125,17 @@ class HostFacts:
     @property
     def is_deployment(self) -> bool:
         """Whether the settings describe all that a deployment is made of, so that planned steps mean something."""
-        return bool(self._result("__dtr_cache").get("deployment"))
+        return bool(self.deployment)
+
+    @property
+    def deployment(self) -> Result | None:
+        """What a deployment is made of; nothing where the settings do not say all of it."""
+        return self._result("__dtr_cache").get("deployment")
+
+    @property
+    def manager_mark(self) -> str | None:
+        """What hosts have in common that reach the same manager in the same way."""
+        return self._result("__dtr_cache").get("manager_mark")
 
     @property
     def dtr_ca(self) -> str:
@@ -232,13 +259,12 @@ class HostFacts:
     @property
     def observed_region(self) -> Result | None:
         """This host's row of what was observed."""
-        regions = self._result("__dtr_cache_observed").get("regions") or []
-        return next((row for row in regions if row["region"] == self.host), None)
+        return self._observation.region
 
     @property
     def observed_registries(self) -> t.Sequence[Result]:
         """The rows of the DTRs that were observed together with this host."""
-        return self._result("__dtr_cache_observed").get("registries") or []
+        return self._observation.registries
 
     @property
     def failure(self) -> RunFailure | None:
@@ -262,6 +288,15 @@ class HostFacts:
             result = self._result(name)
             if result.get("failed") and "play" in result:
                 yield RunFailure(str(result.get("title") or title), reason_of(result, self.host))
+
+    @property
+    def _observation(self) -> Observed:
+        if self.host not in self._observed:
+            found = self._result("__dtr_cache_observed")
+            registries = found.get("registries") or []
+            rows = {row["region"]: Observed(row, registries) for row in found.get("regions") or []}
+            self._observed.update({self.host: Observed(None, registries), **rows})
+        return self._observed[self.host]
 
     def _of_use(self, step: str) -> Result:
         return self._result("__dtr_cache_in_use").get(step) or {}

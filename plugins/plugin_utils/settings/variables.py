@@ -152,7 +152,7 @@ def _connection_options(read: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
 
 
 def connection_mark(options: t.Mapping[str, t.Any]) -> str:
-    """The same in one run for the same connection to a DTR; nobody can guess a password from it."""
+    """The same in one run for the same connection to a server; nobody can guess a password from it."""
     content = repr(sorted(options.items()))
     return hmac.new(_FINGERPRINT_KEY, content.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 

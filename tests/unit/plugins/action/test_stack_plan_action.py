@@ -153,6 +153,113 @@ def test_and_a_failure_of_its_own_later() -> None:
     assert result["msg"].startswith("The manager asia cannot be reached any more: no route to host")
 
 
+class TaskTimeoutError(BaseException):
+    """As Ansible's own class is called."""
+
+
+SETTINGS: dict[str, t.Any] = {
+    "node_labels": {"worker-1": {"dtr.cache": "true"}},
+    "keep_versions": 2,
+    "former_stack_names": [],
+    "host": "cache.example.org",
+}
+
+
+class TestForHosts:
+    """One host of each manager asks for all of them."""
+
+    @pytest.fixture(autouse=True)
+    def _one_run(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(constants, "DEFAULT_LOCAL_TMP", str(tmp_path))
+        self.asked: list[list[str]] = []
+        self.answer: t.Callable[[list[dict[str, t.Any]]], dict[str, t.Any]] = lambda stacks: {
+            "changed": True,
+            "warnings": ["of the module"],
+            "plans": [{**PLANNED, "steps": [stack["name"]]} for stack in stacks],
+        }
+        self.facts: dict[str, dict[str, t.Any]] = {
+            host: {
+                "settings": {**SETTINGS, "name": f"region-{host}", "stack_name": f"cache-{host}"},
+                "deployment": {"definition": {"services": {"cache": {"image": host}}}},
+                "manager_mark": mark,
+            }
+            for host, mark in (("asia", "one"), ("brazil", "two"), ("china", "one"))
+        }
+
+    def result(self, host: str, hosts: str = "asia brazil china", **args: t.Any) -> dict[str, t.Any]:
+        action = make_action("stack_plan", {"for_hosts": hosts.split(), "docker_host": "unix:///x", **args})
+        action._task.ignore_unreachable = True
+        action._task._uuid = "of the task"
+
+        def run(_self: t.Any, _tmp: t.Any, _variables: t.Any) -> dict[str, t.Any]:
+            assert action._task.args["docker_host"] == "unix:///x"
+            assert not {"for_hosts", "name"} & set(action._task.args)
+            stacks = action._task.args["stacks"]
+            self.asked.append([stack["name"] for stack in stacks])
+            return self.answer(stacks)
+
+        variables = {name: {"inventory_hostname": name, "__dtr_cache": fact} for name, fact in self.facts.items()}
+        with mock.patch.object(NormalAction, "run", run):
+            found: dict[str, t.Any] = action.run(task_vars={**variables[host], "hostvars": variables})
+        return found
+
+    def test_who_has_the_same_manager_is_asked_for_at_once(self) -> None:
+        results = {host: self.result(host) for host in self.facts}
+        assert {host: result["steps"] for host, result in results.items()} == {
+            host: [f"cache-{host}"] for host in self.facts
+        }
+        assert self.asked == [["cache-asia", "cache-china"], ["cache-brazil"]]
+        assert [result.get("warnings") for result in results.values()] == [["of the module"], ["of the module"], None]
+
+    def test_without_a_deployment_it_is_asked_what_runs(self) -> None:
+        self.facts["china"]["deployment"] = None
+        self.answer = lambda stacks: {"plans": [{**PLANNED, "definition": each["definition"]} for each in stacks]}
+        assert self.result("china")["definition"] == {}
+        assert self.result("asia")["definition"] == {"services": {"cache": {"image": "asia"}}}
+
+    def test_other_settings_than_the_first_host_saw_are_asked_for_alone(self) -> None:
+        self.result("asia")
+        self.facts["china"]["settings"]["stack_name"] = "other"
+        assert self.result("china")["steps"] == ["other"]
+        assert self.asked[1:] == [["other"]]
+
+    def test_another_batch_is_asked_for_anew(self) -> None:
+        self.result("asia", "asia brazil")
+        assert self.result("china", "china")["steps"] == ["cache-china"]
+        assert self.asked == [["cache-asia"], ["cache-china"]]
+
+    def test_a_plan_that_cannot_be_made_is_that_hosts_alone(self) -> None:
+        self.answer = lambda stacks: {"plans": [{"failed": True, "msg": "no"}, PLANNED][: len(stacks)]}
+        assert self.result("asia")["failed"]
+        assert "failed" not in self.result("china")
+
+    def test_a_failure_of_the_manager_is_everyones(self) -> None:
+        failure = {"failed": True, "msg": "There is no Docker Engine.", "failure": {"code": "NO_ENGINE"}}
+        self.answer = lambda _stacks: failure
+        for host in ("asia", "china"):
+            assert {**self.result(host), **failure} == self.result(host)
+        assert len(self.asked) == 1
+
+    def test_a_manager_that_does_not_answer_is_waited_for_once(self) -> None:
+        def never(_stacks: t.Any) -> t.Any:
+            raise TaskTimeoutError
+
+        self.answer = never
+        for host in ("asia", "china"):
+            assert self.result(host)["msg"].startswith(f"The manager {host} did not answer within")
+        assert len(self.asked) == 1
+
+    def test_nor_is_one_that_cannot_be_reached(self) -> None:
+        def unreachable(_stacks: t.Any) -> t.Any:
+            raise AnsibleConnectionFailure("no route to host")
+
+        self.answer = unreachable
+        for host in ("asia", "china"):
+            with pytest.raises(AnsibleConnectionFailure, match="no route to host"):
+                self.result(host)
+        assert len(self.asked) == 1
+
+
 CHANGED: dict[str, t.Any] = {
     "before": {"services": {"st_cache": {"image": "a:1"}}},
     "after": {"services": {"st_cache": {"image": "a:2"}}},

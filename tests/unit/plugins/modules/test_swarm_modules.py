@@ -125,6 +125,22 @@ def test_a_plan_of_what_runs_has_no_step(site: Site) -> None:
     assert (result["steps"], result["settled"], result["kept_images"], result["stalled"]) == ([], True, [], [])
 
 
+def test_a_plan_for_each_of_several_stacks(site: Site) -> None:
+    stacks = [{"name": "st"}, {"name": "new"}, {"name": "st", "definition": {"services": {"cache": {}}}}]
+    plans = run_module("stack_plan", stacks=stacks, **engine(site))["plans"]
+    alone = run_module("stack_plan", name="st", **engine(site))
+    assert plans[0] == {name: alone[name] for name in plans[0]}
+    assert [each.get("failed", False) for each in plans] == [False, False, True]
+    assert [[row["name"] for row in each.get("services", [])] for each in plans] == [["cache"], [], ["cache"]]
+    assert plans[2]["failure"]["code"] == "INVALID_INPUT"
+
+
+def test_without_a_swarm_there_is_no_plan_of_any_stack(site: Site, swarm: Swarm) -> None:
+    swarm.away = lambda path: path == "info"
+    result = run_module("stack_plan", stacks=[{"name": "st"}, {"name": "new"}], **engine(site))
+    assert result["failure"]["code"] == "ENGINE_UNREACHABLE"
+
+
 def test_a_network_that_somebody_has_attached_is_told(site: Site, swarm: Swarm) -> None:
     swarm.service["Spec"]["TaskTemplate"]["Networks"].append({"Target": "v"})
     result = run_module("stack_plan", name="st", definition=DEFINITION, **engine(site))

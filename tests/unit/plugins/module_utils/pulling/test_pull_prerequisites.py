@@ -84,7 +84,7 @@ DEPLOYMENT: dict[str, t.Any] = {
 
 def test_nothing_stands_against_a_sound_deployment_and_few_requests_say_so(dtr: Registry) -> None:
     assert problems(dtr, **DEPLOYMENT) == []
-    assert len(dtr.site.requests) == 8
+    assert len(dtr.site.requests) == 9
     first, *_others = dtr.site.requests
     assert first.path == "/api/v0/meta/settings"
 
@@ -247,6 +247,8 @@ class TestWhoPulls:
         ("wanted", "account"),
         [
             ({"pulls_of": {"accounts": ["alice", "bob"]}}, "alice"),
+            ({"pulls_of": {"accounts": ["dave", "bob"]}}, "bob"),
+            ({"pulls_of": {"accounts": ["dave"], "teams": ["engineering/core"]}}, "bob"),
             ({"pulls_of": {"teams": ["engineering/core"]}}, "bob"),
             ({"pulls_of": {"accounts": ["alice"]}, "pull_account": "bob"}, "bob"),
         ],
@@ -276,9 +278,10 @@ class TestWhoPulls:
         for pulls in ({"image": APP}, {"warms": True}):
             assert problems(dtr, **pulls, pull_account=account) == [f"dtr_cache_verify_account: {problem}"]
 
-    def test_a_team_without_anybody(self, dtr: Registry) -> None:
-        (problem,) = problems(dtr, image=APP, pulls_of={"teams": ["engineering/empty"]})
-        assert problem.startswith("dtr_cache_verify_account: no member of the teams and organisations")
+    @pytest.mark.parametrize("declared", [{"teams": ["engineering/empty"]}, {"accounts": ["dave"]}])
+    def test_nobody_who_could(self, dtr: Registry, declared: dict[str, t.Any]) -> None:
+        (problem,) = problems(dtr, image=APP, pulls_of=declared)
+        assert problem.startswith("dtr_cache_verify_account: nobody in dtr_cache_assignments is an active user")
 
     @pytest.mark.parametrize("wanted", [{}, {"pulls_of": {"everyone": True}}, {"pulls_of": {"accounts": ["admin"]}}])
     def test_who_asks_needs_no_other_right(self, dtr: Registry, wanted: dict[str, t.Any]) -> None:
