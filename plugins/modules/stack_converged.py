@@ -50,7 +50,7 @@ options:
       - With it, the gap is that of every exchange of replicas since, and there is none where nothing was exchanged.
     type: dict
   fail_when_stalled:
-    description: Whether the verdict V(stalled) is a failure as well. Who deploys the stack again then needs none.
+    description: Whether the verdict V(stalled) is a failure as well. Who starts the replicas then needs none.
     type: bool
     default: true
 extends_documentation_fragment:
@@ -108,6 +108,11 @@ timeline:
   contains:
     second: {description: Seconds after the start of the wait., type: float}
     event: {description: What was seen., type: str}
+stalled:
+  description: The services without a replica that is to run, although they should have some.
+  returned: always
+  type: list
+  elements: str
 stale:
   description:
     - Configs and secrets of this stack, known by their labels, that no service of the Swarm refers to, nor would after

@@ -237,6 +237,33 @@ def test_whatever_is_changed_by_hand_is_found_and_put_right(story: dict[str, t.A
     assert play(DEPLOY, "--limit", "region-asia", "--check").total("changed") == 0
 
 
+def test_replicas_that_the_swarm_has_lost_are_started_again(story: dict[str, t.Any], lab: Lab, play: Play) -> None:
+    """What a deployment does where it finds that; Swarm loses them only now and then."""
+
+    def seen() -> tuple[dict[str, t.Any], set[str]]:
+        with contextlib.closing(lab.engine("asia-1")) as client:
+            service = client.services.get("dtr-cache_cache")
+            return dict(service.attrs["Spec"]), {task["ID"] for task in service.tasks({"desired-state": "running"})}
+
+    before, lost = seen()
+    needs = ["cache", "registry", "certificate", "manager", "swarm"]
+    again = {"name": "dtr.cache.stack", "tasks_from": "again.yml", "rolespec_validate": False}
+    tasks: list[dict[str, t.Any]] = [
+        {"dtr.cache.preflight": {"needs": needs, "ask_swarm": "to_plan"}, "register": "__dtr_cache"},
+        {"include_role": again, "vars": {"__dtr_cache_converged": {"stalled": ["cache"]}}},
+    ]
+    pipelining = {"ansible_pipelining": True}
+    book = [{"hosts": "dtr_caches", "gather_facts": False, "vars": pipelining, "tasks": tasks}]
+    run = play(book, "--limit", "region-asia")
+    assert run.code == 0, run.output
+    assert run.changed_tasks() == {"dtr.cache.stack : Start new replicas"}
+    after, running = seen()
+    assert len(running) == 1 and not running & lost
+    after["TaskTemplate"]["ForceUpdate"] -= 1
+    assert after == before
+    assert play(DEPLOY, "--limit", "region-asia", "--check").total("changed") == 0
+
+
 EXTRA: dict[str, t.Any] = {
     "logging": {"driver": "json-file", "options": {"max-size": "10m", "max-file": 2}},
     "extra_hosts": {"mirror.lab.test": "198.18.57.10"},

@@ -22,7 +22,7 @@ from .gap import cut_off, gap_seconds
 from .model import NO_ENGINE, NOT_A_MANAGER, Moment
 from .objects import stale_objects
 from .task_logs import log_of_failure
-from .tasks import ENDED_BADLY, task_rows
+from .tasks import ENDED_BADLY, stalled_services, task_rows
 from .verdict import (
     CONVERGED,
     NO_NODE,
@@ -47,7 +47,7 @@ SECONDS_TO_BE_MANAGER_AGAIN = 15
 _SECONDS_AFTERWARDS = 10
 _HINTS = {
     TASK_FAILED: "The log lines and tasks in this result say more.",
-    STALLED: "Deploy it again.",
+    STALLED: "Deploy it again, or start it on a manager: docker service update --force",
     ROLLED_BACK: "Fix the cause and deploy again; what ran before still runs.",
     PAUSED: "Fix the cause and deploy again.",
     NO_NODE: "Check the nodes' labels, states and published ports: docker node ls, docker service ls",
@@ -102,6 +102,7 @@ def settle(engine: Engine, options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         "verdict": verdict,
         "tasks": task_rows(outcome.moment),
         "timeline": outcome.timeline,
+        "stalled": stalled_services(outcome.moment),
     }
     with contextlib.suppress(Failure):
         # The Engine may be away again, and a verdict that was found does not go with it.
