@@ -153,7 +153,8 @@ install_tools() {
         "$python" -m venv --clear "$TOOLS" || die "could not make the virtual environment $TOOLS"
       fi
       say "Installing the Python tools"
-      "$TOOLS/bin/python" -m pip install --quiet --disable-pip-version-check --root-user-action ignore \
+      # Most of it is never imported: what is, Python compiles then.
+      "$TOOLS/bin/python" -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-compile \
         -r "$PROJECT/tests/requirements.txt" >&2 || die "pip could not install tests/requirements.txt"
       # Beside Ansible's own, so that only the tests of AWX find it.
       collections_of_package "$(sed -n 's/^# collections: //p' "$PROJECT/tests/requirements.txt")" "$TOOLS/bin/python" \

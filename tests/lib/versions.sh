@@ -17,7 +17,7 @@ virtual_environment() {
   flock "$lock"
   if [ "$(cat "$folder/.installed" 2>/dev/null)" != "$wanted" ]; then
     "$python" -m venv --clear "$folder" &&
-      "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --root-user-action ignore "$@" >&2 &&
+      "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-compile "$@" >&2 &&
       echo "$wanted" >"$folder/.installed" || result=1
   fi
   exec {lock}>&-

@@ -126,7 +126,7 @@ class TestExamine:
 
         monkeypatch.setattr(examine, "probe", probe)
         monkeypatch.setattr(examine, "_PAUSE_SECONDS", 0.05)
-        (condition,) = examine.examine([ASIA], None, min_days=14, timeout=0.4, wait=True)
+        (condition,) = examine.examine([ASIA], None, min_days=14, timeout=1.5, wait=True)
         assert shows == []
         assert condition.checks == [refused]
 
