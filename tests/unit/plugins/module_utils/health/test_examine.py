@@ -111,7 +111,7 @@ class TestExamine:
 
     def test_the_last_whole_look_counts(self, monkeypatch: pytest.MonkeyPatch) -> None:
         stage = Stage(monkeypatch, a=[False, 30.0])
-        found = stage.examine(["a"], wait=True, timeout=0.5)
+        found = stage.examine(["a"], wait=True, timeout=2)
         assert [check.check for check in found["a"].checks] == ["tcp"]
 
     def test_a_last_look_without_time_hides_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
