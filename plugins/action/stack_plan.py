@@ -10,6 +10,8 @@ import typing as t
 
 from ansible.errors import AnsibleConnectionFailure
 
+from ..module_utils.common.failure import Failure
+from ..module_utils.module.options import ENGINE_ARGUMENT_SPEC
 from ..plugin_utils.actions.of_manager import OnManager, is_end_of_time
 from ..plugin_utils.actions.plays import play_of
 from ..plugin_utils.actions.problems import manager_out_of_reach
@@ -19,8 +21,12 @@ from ..plugin_utils.fleet.facts import HostFacts
 from ..plugin_utils.fleet.plan_result import AskedPlan
 
 Options = dict[str, t.Any]
+_OF_ENGINE = {
+    *ENGINE_ARGUMENT_SPEC,
+    *(alias for each in ENGINE_ARGUMENT_SPEC.values() for alias in each.get("aliases", [])),
+}
 # What the module's result has for the task itself.
-OF_TASK = ("invocation", "warnings", "deprecations")
+_OF_TASK = ("invocation", "warnings", "deprecations")
 
 
 class ActionModule(OnManager):
@@ -40,25 +46,40 @@ class ActionModule(OnManager):
 
     def _answer(self, tmp: t.Any, variables: dict[str, t.Any]) -> dict[str, t.Any]:
         hosts = self._task.args.get("for_hosts")
-        return self._answer_for(hosts, tmp, variables) if hosts else super()._answer(tmp, variables)
+        if not hosts:
+            return super()._answer(tmp, variables)
+        own = HostFacts(variables, play_of(self._task))
+        wrong = self._wrong_for_hosts(hosts, own)
+        if wrong:
+            return {**Failure("INVALID_INPUT", f"for_hosts: {wrong}").as_result(), "failed": True, "changed": False}
+        return self._answer_for(hosts, own, tmp, variables)
 
-    def _answer_for(self, hosts: list[str], tmp: t.Any, variables: dict[str, t.Any]) -> dict[str, t.Any]:
+    def _wrong_for_hosts(self, hosts: t.Any, own: HostFacts) -> str:
+        own_options = sorted(set(self._task.args) - _OF_ENGINE - {"for_hosts"})
+        if own_options:
+            return f"goes with nothing but how the Engine is reached; leave out {', '.join(own_options)}."
+        if not isinstance(hosts, list):
+            return "must be a list of hosts, such as ansible_play_batch."
+        if not own.settings:
+            return f"nothing is known of {own.host}; register the result of dtr.cache.preflight as __dtr_cache first."
+        return ""
+
+    def _answer_for(
+        self, hosts: list[str], own: HostFacts, tmp: t.Any, variables: dict[str, t.Any]
+    ) -> dict[str, t.Any]:
         """The answer for this host's stack: the first of the hosts with the same manager asks for all of them."""
         engine = {name: value for name, value in self._task.args.items() if name != "for_hosts"}
-        play, host = play_of(self._task), variables["inventory_hostname"]
-        own = HostFacts(variables, play)
         stack = of_drift(own.settings, own.deployment)
         of_task: dict[str, t.Any] = {}
 
         def ask(stacks: list[Options]) -> dict[str, t.Any]:
             self._task.args = {**engine, "stacks": stacks}
             answer = super(ActionModule, self)._answer(tmp, variables)
-            of_task.update({name: answer[name] for name in OF_TASK if name in answer})
+            of_task.update({name: answer[name] for name in _OF_TASK if name in answer})
             return {name: answer[name] for name in ("failed", "msg", "failure", "plans") if name in answer}
 
         def ask_for_all() -> dict[str, t.Any]:
-            others = (HostFacts(variables["hostvars"][name], play) for name in hosts if name != host)
-            alike = [own, *(facts for facts in others if facts.manager_mark == own.manager_mark)]
+            alike = [own, *self._with_same_manager(hosts, own, variables)]
             stacks = [of_drift(facts.settings, facts.deployment) for facts in alike]
             try:
                 answer = ask(stacks)
@@ -71,12 +92,12 @@ class ActionModule(OnManager):
             plans = zip((facts.host for facts in alike), zip(stacks, answer.pop("plans", [])))
             return {**answer, "plans": dict(plans)}
 
-        made = made_once(json.dumps([str(self._task._uuid), own.manager_mark, hosts]), ask_for_all)
+        made = made_once(json.dumps([str(self._task._uuid), own.manager_mark or own.host, hosts]), ask_for_all)
         if "unreachable" in made:
             raise AnsibleConnectionFailure(made["unreachable"])
         if "silent" in made:
             return self._silent(variables)
-        asked, plan = made.pop("plans").get(host, (None, None))
+        asked, plan = made.pop("plans").get(own.host, (None, None))
         if not made.get("failed") and asked != stack:
             # The first host saw it with other settings.
             made = ask([stack])
@@ -84,6 +105,14 @@ class ActionModule(OnManager):
         # As if it had asked alone.
         self._task.args = {**engine, **stack}
         return {**of_task, "changed": False, **made, **(plan or {})}
+
+    def _with_same_manager(
+        self, hosts: list[str], own: HostFacts, variables: t.Mapping[str, t.Any]
+    ) -> t.Iterator[HostFacts]:
+        for name in hosts if own.manager_mark else []:
+            facts = HostFacts(variables["hostvars"][name], play_of(self._task))
+            if name != own.host and facts.manager_mark == own.manager_mark:
+                yield facts
 
     def _out_of_reach(self, variables: t.Mapping[str, t.Any], error: AnsibleConnectionFailure) -> dict[str, t.Any]:
         if not self._task.args.get("preflight"):

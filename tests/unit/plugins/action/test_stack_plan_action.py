@@ -233,6 +233,33 @@ class TestForHosts:
         assert self.result("asia")["failed"]
         assert "failed" not in self.result("china")
 
+    @pytest.mark.parametrize("preflight", [{"manager_mark": None}, {}])
+    def test_without_a_mark_each_asks_alone(self, preflight: dict[str, t.Any]) -> None:
+        for host in ("asia", "china"):
+            del self.facts[host]["manager_mark"]
+            self.facts[host].update(preflight)
+            assert self.result(host)["steps"] == [f"cache-{host}"]
+        assert self.asked == [["cache-asia"], ["cache-china"]]
+
+    @pytest.mark.parametrize(
+        ("args", "sentence"),
+        [
+            ({"name": "x"}, "for_hosts: goes with nothing but how the Engine is reached; leave out name."),
+            (
+                {"stacks": [], "tls": True},
+                "for_hosts: goes with nothing but how the Engine is reached; leave out stacks.",
+            ),
+            ({"for_hosts": "asia,china"}, "for_hosts: must be a list of hosts, such as ansible_play_batch."),
+        ],
+    )
+    def test_what_does_not_go_together(self, args: dict[str, t.Any], sentence: str) -> None:
+        assert self.result("asia", **args)["msg"] == sentence
+        assert self.asked == []
+
+    def test_settings_that_nobody_has_read(self) -> None:
+        self.facts["asia"] = {}
+        assert self.result("asia")["msg"].startswith("for_hosts: nothing is known of asia; register the result of")
+
     def test_a_failure_of_the_manager_is_everyones(self) -> None:
         failure = {"failed": True, "msg": "There is no Docker Engine.", "failure": {"code": "NO_ENGINE"}}
         self.answer = lambda _stacks: failure
