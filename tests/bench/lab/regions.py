@@ -71,7 +71,7 @@ class Bench:
 
 
 def users(first: int, count: int) -> list[str]:
-    """Active accounts of the stand-in that may pull."""
+    """Accounts of the stand-in that may pull; every hundredth is inactive."""
     return [f"user{number:05d}" for number in range(first, first + count)]
 
 
