@@ -66,7 +66,6 @@ ANSWER = (
     "settings",
     "deployment",
     "engine",
-    "manager_mark",
     "dtr_ca",
     "dtr_ca_problem",
     "others",
@@ -119,6 +118,8 @@ class ActionModule(SharedByForks, AsksSwarm):
             answer = {"fingerprint": fingerprint, **self._checked(reading, missing, options, variables)}
         if plans and not answer.get("failed"):
             answer = self._with_plan(reading, answer, variables)
+        if options["together"] and answer.get("engine"):
+            answer["manager_mark"] = self._manager_mark(reading.settings, variables)
         if answer.get("failed"):
             answer.pop("fingerprint", None)
         return {"changed": False, **result, **answer}
@@ -189,7 +190,6 @@ class ActionModule(SharedByForks, AsksSwarm):
             changed = answer.get("changed", False)
             failed = problems_as_result(settings.name or variables["inventory_hostname"], problems, installed=changed)
             return {**failed, "changed": changed, "warnings": answer["warnings"]}
-        answer["manager_mark"] = self._manager_mark(answer["engine"], variables) if options["together"] else None
         answer["connection"] = connection_mark(connection_of(settings))
         answer["settings"] = public_settings(settings, datetime.datetime.now(datetime.timezone.utc))
         answer["deployment"] = _deployment(settings, answer["dtr_ca"]) if not reading.problems else None
@@ -307,18 +307,6 @@ class ActionModule(SharedByForks, AsksSwarm):
             return open_bundle(path, Path(constants.DEFAULT_LOCAL_TMP)).engine
         except Failure as failure:
             raise Failure(failure.code, f"dtr_cache_client_bundle: {failure.message}") from failure
-
-    def _manager_mark(self, engine: t.Mapping[str, t.Any], variables: t.Mapping[str, t.Any]) -> str:
-        become = self._connection.become
-        environment: dict[str, t.Any] = {}
-        self._compute_environment_string(environment)
-        way = {
-            "connection": (self._connection.transport, self._connection.get_options()),
-            "become": (become.name, become.get_options()) if become else None,
-            "python": variables.get("ansible_python_interpreter"),
-            "environment": environment,
-        }
-        return connection_mark({**way, **engine})
 
     def _disk_problems(self, needs: t.Collection[str], variables: t.Mapping[str, t.Any]) -> list[str]:
         """Why a secret would be written to a disk, as part of the module that it is sent with."""

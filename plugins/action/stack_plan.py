@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import typing as t
 
@@ -12,7 +13,8 @@ from ansible.errors import AnsibleConnectionFailure
 
 from ..module_utils.common.failure import Failure
 from ..module_utils.module.options import ENGINE_ARGUMENT_SPEC
-from ..plugin_utils.actions.of_manager import OnManager, is_end_of_time
+from ..plugin_utils.actions.deadline import TooLate, within
+from ..plugin_utils.actions.of_manager import OnManager
 from ..plugin_utils.actions.plays import play_of
 from ..plugin_utils.actions.problems import manager_out_of_reach
 from ..plugin_utils.actions.shared import made_once
@@ -25,8 +27,9 @@ _OF_ENGINE = {
     *ENGINE_ARGUMENT_SPEC,
     *(alias for each in ENGINE_ARGUMENT_SPEC.values() for alias in each.get("aliases", [])),
 }
-# What the module's result has for the task itself.
-_OF_TASK = ("invocation", "warnings", "deprecations")
+# What of the module's result is that of all hosts.
+_SHARED = ("failed", "msg", "failure", "plans", "ansible_facts")
+_SECONDS_BEFORE = 10
 
 
 class ActionModule(OnManager):
@@ -45,49 +48,61 @@ class ActionModule(OnManager):
         return asked.result(answer, self._display)
 
     def _answer(self, tmp: t.Any, variables: dict[str, t.Any]) -> dict[str, t.Any]:
-        hosts = self._task.args.get("for_hosts")
-        if not hosts:
-            return super()._answer(tmp, variables)
         own = HostFacts(variables, play_of(self._task))
-        wrong = self._wrong_for_hosts(hosts, own)
+        wrong = self._wrong_options(own, variables)
         if wrong:
-            return {**Failure("INVALID_INPUT", f"for_hosts: {wrong}").as_result(), "failed": True, "changed": False}
-        return self._answer_for(hosts, own, tmp, variables)
+            return {**Failure("INVALID_INPUT", wrong).as_result(), "failed": True, "changed": False}
+        if "for_hosts" in self._task.args:
+            return self._answer_for(own, tmp, variables)
+        return super()._answer(tmp, variables)
 
-    def _wrong_for_hosts(self, hosts: t.Any, own: HostFacts) -> str:
-        own_options = sorted(set(self._task.args) - _OF_ENGINE - {"for_hosts"})
-        if own_options:
-            return f"goes with nothing but how the Engine is reached; leave out {', '.join(own_options)}."
-        if not isinstance(hosts, list):
-            return "must be a list of hosts, such as ansible_play_batch."
-        if not own.settings:
-            return f"nothing is known of {own.host}; register the result of dtr.cache.preflight as __dtr_cache first."
+    def _wrong_options(self, own: HostFacts, variables: t.Mapping[str, t.Any]) -> str:
+        """What Ansible cannot find itself, as it does not know which options have only their defaults."""
+        given = self._task.args
+        for option, content in (("for_hosts", "hosts, such as ansible_play_batch"), ("stacks", "stacks")):
+            if option not in given:
+                continue
+            others = sorted(set(given) - _OF_ENGINE - {option})
+            if others:
+                return f"{option}: goes with nothing but how the Engine is reached; leave out {', '.join(others)}."
+            if not isinstance(given[option], list) or not given[option]:
+                return f"{option}: must be a list of {content}."
+        if "for_hosts" in given:
+            known = variables["hostvars"]
+            unknown = [str(name) for name in given["for_hosts"] if not (isinstance(name, str) and name in known)]
+            if unknown:
+                return f"for_hosts: the inventory has no host {', '.join(unknown)}."
+            if not own.settings:
+                return (
+                    f"for_hosts: nothing is known of {own.host}; register the result of dtr.cache.preflight as "
+                    "__dtr_cache first."
+                )
         return ""
 
-    def _answer_for(
-        self, hosts: list[str], own: HostFacts, tmp: t.Any, variables: dict[str, t.Any]
-    ) -> dict[str, t.Any]:
+    def _answer_for(self, own: HostFacts, tmp: t.Any, variables: dict[str, t.Any]) -> dict[str, t.Any]:
         """The answer for this host's stack: the first of the hosts with the same manager asks for all of them."""
         engine = {name: value for name, value in self._task.args.items() if name != "for_hosts"}
+        hosts = self._task.args["for_hosts"]
         stack = of_drift(own.settings, own.deployment)
         of_task: dict[str, t.Any] = {}
 
         def ask(stacks: list[Options]) -> dict[str, t.Any]:
             self._task.args = {**engine, "stacks": stacks}
             answer = super(ActionModule, self)._answer(tmp, variables)
-            of_task.update({name: answer[name] for name in _OF_TASK if name in answer})
-            return {name: answer[name] for name in ("failed", "msg", "failure", "plans") if name in answer}
+            of_task.update({name: value for name, value in answer.items() if name not in _SHARED})
+            return {name: answer[name] for name in _SHARED if name in answer}
 
         def ask_for_all() -> dict[str, t.Any]:
             alike = [own, *self._with_same_manager(hosts, own, variables)]
             stacks = [of_drift(facts.settings, facts.deployment) for facts in alike]
             try:
-                answer = ask(stacks)
+                # Before the time of those is over that wait for it.
+                limit = self._task.timeout
+                with within(max(1, limit - _SECONDS_BEFORE)) if limit else contextlib.nullcontext():
+                    answer = ask(stacks)
             except AnsibleConnectionFailure as error:
                 return {"unreachable": str(error)}
-            except BaseException as error:
-                if not is_end_of_time(error):
-                    raise
+            except TooLate:
                 return {"silent": True}
             plans = zip((facts.host for facts in alike), zip(stacks, answer.pop("plans", [])))
             return {**answer, "plans": dict(plans)}
@@ -98,13 +113,15 @@ class ActionModule(OnManager):
         if "silent" in made:
             return self._silent(variables)
         asked, plan = made.pop("plans").get(own.host, (None, None))
-        if not made.get("failed") and asked != stack:
-            # The first host saw it with other settings.
+        # A crash names its host; and the first host may have seen other settings of this one.
+        if asked != stack and (not made.get("failed") or made["failure"]["code"] == "MODULE_CRASHED"):
+            of_task.clear()
             made = ask([stack])
-            plan = next(iter(made.pop("plans", [])), {})
+            plan = next(iter(made.pop("plans", [])), None)
         # As if it had asked alone.
         self._task.args = {**engine, **stack}
-        return {**of_task, "changed": False, **made, **(plan or {})}
+        warnings = [*of_task.pop("warnings", []), *(plan or {}).pop("warnings", [])]
+        return {**of_task, "changed": False, **made, **(plan or {}), **({"warnings": warnings} if warnings else {})}
 
     def _with_same_manager(
         self, hosts: list[str], own: HostFacts, variables: t.Mapping[str, t.Any]

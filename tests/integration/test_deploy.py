@@ -390,6 +390,12 @@ def test_two_control_nodes_deploy_halves_of_a_fleet_at_the_same_time(
     assert {host: row["replicas"] for host, row in rows.items()} == dict.fromkeys(hosts, "1/1"), status.output
     drifts = {host: row["drift"] for host, row in rows.items() if row["drift"] != "none"}
     assert drifts == {"region-2": "update service (service_labels)"}, status.output
+    # Also after a role that has read the settings for itself.
+    report = {"dtr.cache.report": {"of": "status"}, "run_once": True, "delegate_to": "localhost"}
+    roles = ["dtr.cache.settings", "dtr.cache.observation"]
+    book = [{"hosts": "dtr_caches", "gather_facts": False, "roles": roles, "tasks": [report]}]
+    by_roles = play(book, inventory=str(folder))
+    assert by_roles.regions() == rows, by_roles.output
 
     clean_lab.clean()
     for host, variables in hosts.items():

@@ -34,7 +34,7 @@ class EngineModule:
         work: t.Callable[[Engine, Module], dict[str, t.Any]],
         argument_spec: t.Mapping[str, t.Any],
         prevented_by: t.Callable[[Engine, t.Mapping[str, t.Any], Warn], list[str]] = lambda *_asked: [],
-        engine: type[Engine] = Engine,
+        engine: t.Callable[[t.Mapping[str, t.Any]], Engine] = Engine,
         **constraints: t.Any,
     ) -> None:
         self._work = work

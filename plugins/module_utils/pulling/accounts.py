@@ -19,8 +19,7 @@ def an_account(dtr: DtrApi, declared: t.Mapping[str, t.Any]) -> str | None:
     teams, orgs = declared.get("teams") or [], declared.get("orgs") or []
     for name in named:
         known = dtr.account(name)
-        # Of one that is unknown, the pull says so.
-        if known is None or _may_log_in(known):
+        if known and _may_log_in(known):
             return name
     if declared.get("everyone") or not (named or teams or orgs):
         return None

@@ -119,18 +119,27 @@ class Engine:
         services = self.all_services()
         by_stack = {name: of_stack(services, name) for name in (stack, *former)}
         known = {service["ID"] for found in by_stack.values() for service in found.values()}
+        networks = self.networks()
+        return Swarm(
+            nodes=by_host_name(self.nodes().values()),
+            services=by_stack[stack],
+            other_services=[service for service in services if service["ID"] not in known],
+            configs=self.configs(),
+            secrets=self.secrets(),
+            networks=_of_stack(networks, stack),
+            former={name: FormerStack(by_stack[name], _of_stack(networks, name)) for name in former},
+            network_names={network["Id"]: network["Name"] for network in networks},
+        )
+
+    def networks(self) -> list[dict[str, t.Any]]:
+        """The networks that this Engine knows."""
         with self._explained():
-            networks = list(self._client.networks())
-            return Swarm(
-                nodes=by_host_name(self.nodes().values()),
-                services=by_stack[stack],
-                other_services=[service for service in services if service["ID"] not in known],
-                configs=self.configs(),
-                secrets={secret["Spec"]["Name"]: secret for secret in self._client.secrets()},
-                networks=_of_stack(networks, stack),
-                former={name: FormerStack(by_stack[name], _of_stack(networks, name)) for name in former},
-                network_names={network["Id"]: network["Name"] for network in networks},
-            )
+            return list(self._client.networks())
+
+    def secrets(self) -> dict[str, dict[str, t.Any]]:
+        """The Docker secrets of the whole Swarm by name."""
+        with self._explained():
+            return {secret["Spec"]["Name"]: secret for secret in self._client.secrets()}
 
     def configs(self) -> dict[str, dict[str, t.Any]]:
         """The Docker configs of the whole Swarm by name, with their content."""
@@ -163,6 +172,11 @@ class Engine:
         """The tasks of a stack's services, those that have ended as well."""
         with self._explained():
             return list(self._client.tasks(filters={"label": f"{NAMESPACE_LABEL}={stack}"}))
+
+    def tasks_of_stacks(self) -> list[dict[str, t.Any]]:
+        """The tasks of all stacks, those that have ended as well."""
+        with self._explained():
+            return list(self._client.tasks(filters={"label": NAMESPACE_LABEL}))
 
     def nodes(self) -> dict[str, dict[str, t.Any]]:
         """The Swarm's nodes by id."""

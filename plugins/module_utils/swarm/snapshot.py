@@ -38,6 +38,14 @@ class Snapshot(Engine):
         """See C(Engine)."""
         return self._once(super().configs)
 
+    def secrets(self) -> dict[str, dict[str, t.Any]]:
+        """See C(Engine)."""
+        return self._once(super().secrets)
+
+    def networks(self) -> list[dict[str, t.Any]]:
+        """See C(Engine)."""
+        return self._once(super().networks)
+
     def all_services(self) -> list[dict[str, t.Any]]:
         """See C(Engine)."""
         return self._once(super().all_services)
@@ -46,6 +54,19 @@ class Snapshot(Engine):
         """See C(Engine)."""
         return self._once(super().tasks_of, stack)
 
+    def tasks_of_stacks(self) -> list[dict[str, t.Any]]:
+        """See C(Engine)."""
+        return self._once(super().tasks_of_stacks)
+
     def services_of(self, stack: str) -> dict[str, dict[str, t.Any]]:
         """See C(Engine)."""
         return of_stack(self.all_services(), stack)
+
+
+class SnapshotOfStacks(Snapshot):
+    """For whoever looks at several stacks: the tasks of all of them come by one request."""
+
+    def tasks_of(self, stack: str) -> list[dict[str, t.Any]]:
+        """See C(Engine)."""
+        services = {service["ID"] for service in self.services_of(stack).values()}
+        return [task for task in self.tasks_of_stacks() if task["ServiceID"] in services]

@@ -18,11 +18,6 @@ from .reasons import explained
 from .words import speak_as_called
 
 
-def is_end_of_time(error: BaseException) -> bool:
-    """Whether it is Ansible's own end of a task; its class has no public place, and another one in each version."""
-    return type(error).__name__ == "TaskTimeoutError"
-
-
 class OnManager(SharedByForks, NormalAction):
     """Run the module; a manager that cannot be reached is a failure like any other.
 
@@ -44,7 +39,8 @@ class OnManager(SharedByForks, NormalAction):
                 raise
             return self._out_of_reach(variables, error)
         except BaseException as error:
-            if not is_end_of_time(error):
+            # Ansible's own end of a task; its class has no public place, and another one in each version.
+            if type(error).__name__ != "TaskTimeoutError":
                 raise
             return self._silent(variables)
 

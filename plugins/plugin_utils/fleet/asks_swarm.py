@@ -11,10 +11,12 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
 from ..actions.deadline import TooLate, within
+from ..actions.paths import control_path_of_host
 from ..actions.problems import manager_out_of_reach, manager_silent
 from ..actions.reasons import explained, reason_of
 from ..deployment.swarm_questions import of_plan, of_prerequisites
 from ..settings.model import Settings
+from ..settings.variables import connection_mark
 from .plan_result import AskedPlan
 
 PREFLIGHT = "dtr.cache.preflight"
@@ -29,6 +31,24 @@ Variables = dict[str, t.Any]
 
 class AsksSwarm(ActionBase):
     """Asks the Swarm whose manager the task's host is."""
+
+    def _manager_mark(self, settings: Settings, variables: Variables) -> str | None:
+        """What hosts have in common that reach the same manager in the same way; nothing where it cannot be told."""
+        if self._task.delegate_to:
+            return None
+        become = self._connection.become
+        environment: dict[str, t.Any] = {}
+        self._compute_environment_string(environment)
+        way = {
+            "connection": (self._connection.transport, self._connection.get_options()),
+            "address": (self._play_context.remote_addr, self._play_context.port, self._play_context.remote_user),
+            "become": (become.name, become.get_options()) if become else None,
+            "python": self._templar.template(variables.get("ansible_python_interpreter")),
+            "environment": environment,
+            # It is unpacked for each host anew.
+            "bundle": settings.client_bundle and control_path_of_host(settings.client_bundle, variables),
+        }
+        return connection_mark({**({} if settings.client_bundle else settings.engine), **way})
 
     def _running(self, settings: Settings, engine: t.Mapping[str, t.Any], variables: Variables) -> dict[str, t.Any]:
         """What the Swarm has of the cache, as M(dtr.cache.stack_plan) says it; nothing where it cannot be asked."""

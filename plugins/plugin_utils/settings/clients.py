@@ -70,6 +70,7 @@ def _read_runtimes(reader: Reader) -> tuple[str, ...]:
         # It would take the trust of all of them back.
         reader.problem(
             "client_runtimes",
-            f"names none of {', '.join(CLIENT_RUNTIMES)}; to take trust back, set dtr_cache_client_trust_state=absent",
+            f"names none of {', '.join(CLIENT_RUNTIMES)}; leave it out for docker (trust is taken back by "
+            "dtr_cache_client_trust_state=absent)",
         )
     return tuple(runtimes)

@@ -12,6 +12,7 @@ import pytest
 from ansible import constants, context
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action.normal import ActionModule as NormalAction
+from ansible_collections.dtr.cache.plugins.plugin_utils.actions.deadline import TooLate
 from ansible_collections.dtr.cache.tests.unit.support.actions import make_action
 
 UNASKED: dict[str, t.Any] = {"nodes": ["worker-1"], "port": 443, "publish_mode": "ingress"}
@@ -153,10 +154,6 @@ def test_and_a_failure_of_its_own_later() -> None:
     assert result["msg"].startswith("The manager asia cannot be reached any more: no route to host")
 
 
-class TaskTimeoutError(BaseException):
-    """As Ansible's own class is called."""
-
-
 SETTINGS: dict[str, t.Any] = {
     "node_labels": {"worker-1": {"dtr.cache": "true"}},
     "keep_versions": 2,
@@ -189,7 +186,7 @@ class TestForHosts:
     def result(self, host: str, hosts: str = "asia brazil china", **args: t.Any) -> dict[str, t.Any]:
         action = make_action("stack_plan", {"for_hosts": hosts.split(), "docker_host": "unix:///x", **args})
         action._task.ignore_unreachable = True
-        action._task._uuid = "of the task"
+        action._task._uuid, action._task.timeout = "of the task", 60
 
         def run(_self: t.Any, _tmp: t.Any, _variables: t.Any) -> dict[str, t.Any]:
             assert action._task.args["docker_host"] == "unix:///x"
@@ -250,6 +247,8 @@ class TestForHosts:
                 "for_hosts: goes with nothing but how the Engine is reached; leave out stacks.",
             ),
             ({"for_hosts": "asia,china"}, "for_hosts: must be a list of hosts, such as ansible_play_batch."),
+            ({"for_hosts": []}, "for_hosts: must be a list of hosts, such as ansible_play_batch."),
+            ({"for_hosts": ["asia", "nobody", 1]}, "for_hosts: the inventory has no host nobody, 1."),
         ],
     )
     def test_what_does_not_go_together(self, args: dict[str, t.Any], sentence: str) -> None:
@@ -260,6 +259,28 @@ class TestForHosts:
         self.facts["asia"] = {}
         assert self.result("asia")["msg"].startswith("for_hosts: nothing is known of asia; register the result of")
 
+    def test_several_stacks_go_with_nothing_either(self) -> None:
+        result, _warnings = plan(PLANNED, name="x", stacks=[{"name": "y"}])
+        assert result["msg"].startswith("stacks: goes with nothing but how the Engine is reached; leave out name.")
+
+    def test_a_crash_names_each_host(self) -> None:
+        self.answer = lambda _stacks: {"failed": True, "module_stderr": "no python", "module_stdout": "", "rc": 127}
+        for host in ("asia", "china"):
+            result = self.result(host)
+            assert f"crashed on {host}: no python" in result["msg"]
+            assert result["rc"] == 127
+
+    def test_what_else_the_task_says_stays(self) -> None:
+        facts = {"discovered_interpreter_python": "/usr/bin/python3"}
+        self.answer = lambda stacks: {
+            "warnings": ["of the module"],
+            "ansible_facts": facts,
+            "plans": [{**PLANNED, "warnings": [stack["name"]]} for stack in stacks],
+        }
+        first, second = self.result("asia"), self.result("china")
+        assert (first["warnings"], second["warnings"]) == (["of the module", "cache-asia"], ["cache-china"])
+        assert first["ansible_facts"] == second["ansible_facts"] == facts
+
     def test_a_failure_of_the_manager_is_everyones(self) -> None:
         failure = {"failed": True, "msg": "There is no Docker Engine.", "failure": {"code": "NO_ENGINE"}}
         self.answer = lambda _stacks: failure
@@ -269,7 +290,7 @@ class TestForHosts:
 
     def test_a_manager_that_does_not_answer_is_waited_for_once(self) -> None:
         def never(_stacks: t.Any) -> t.Any:
-            raise TaskTimeoutError
+            raise TooLate
 
         self.answer = never
         for host in ("asia", "china"):

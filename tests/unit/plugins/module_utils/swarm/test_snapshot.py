@@ -12,7 +12,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Fa
 from ansible_collections.dtr.cache.plugins.module_utils.module.options import ENGINE_ARGUMENT_SPEC
 from ansible_collections.dtr.cache.plugins.module_utils.swarm.engine import Engine
 from ansible_collections.dtr.cache.plugins.module_utils.swarm.model import NAMESPACE_LABEL
-from ansible_collections.dtr.cache.plugins.module_utils.swarm.snapshot import Snapshot
+from ansible_collections.dtr.cache.plugins.module_utils.swarm.snapshot import Snapshot, SnapshotOfStacks
 from ansible_collections.dtr.cache.tests.unit.support.web import Reply, Request, Site, serve
 
 
@@ -30,11 +30,13 @@ ANSWERS: dict[str, t.Any] = {
         service("other", "web"),
         {"ID": "by hand", "Spec": {"Name": "by-hand"}},
     ],
-    "tasks": [{"ID": "t1"}],
+    "tasks": [{"ID": "t1", "ServiceID": "st-cache"}, {"ID": "t2", "ServiceID": "old-cache"}],
     "configs": [{"ID": "c1", "Spec": {"Name": "config"}}],
     "secrets": [],
     "networks": [],
 }
+
+OPTIONS = {name: option.get("default") for name, option in ENGINE_ARGUMENT_SPEC.items()}
 
 
 @pytest.fixture
@@ -54,8 +56,7 @@ def read(engine: Engine) -> t.Any:
 
 
 def snapshot(site: Site) -> Snapshot:
-    defaults = {name: option.get("default") for name, option in ENGINE_ARGUMENT_SPEC.items()}
-    return Snapshot({**defaults, "docker_host": f"tcp://127.0.0.1:{site.port}"})
+    return Snapshot(OPTIONS | {"docker_host": f"tcp://127.0.0.1:{site.port}"})
 
 
 def test_each_question_is_asked_once(site: Site) -> None:
@@ -64,10 +65,15 @@ def test_each_question_is_asked_once(site: Site) -> None:
     asked = len(site.requests)
     assert asked == len(ANSWERS)
     assert read(engine)[1] == first[1]
-    # Secrets and networks are of a plan alone.
-    assert len(site.requests) == asked + 2
+    assert len(site.requests) == asked
     engine.tasks_of("another")
-    assert len(site.requests) == asked + 3
+    assert len(site.requests) == asked + 1
+
+
+def test_tasks_of_several_stacks_come_by_one_request(site: Site) -> None:
+    engine = SnapshotOfStacks(OPTIONS | {"docker_host": f"tcp://127.0.0.1:{site.port}"})
+    assert [[task["ID"] for task in engine.tasks_of(stack)] for stack in ("st", "old", "none")] == [["t1"], ["t2"], []]
+    assert len([request for request in site.requests if "/tasks" in request.path]) == 1
 
 
 def test_services_are_told_apart_by_their_stacks(site: Site) -> None:

@@ -26,7 +26,10 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
         "dtr_cache_client_registries: 'https://dtr.example.org' is not",
     ),
     ({"client_registries": ["../docker"]}, "dtr_cache_client_registries: '../docker' is not the host[:port]"),
-    ({"client_runtimes": []}, "dtr_cache_client_runtimes: names none of docker, containerd, podman, cri-o; to take"),
+    (
+        {"client_runtimes": []},
+        "dtr_cache_client_runtimes: names none of docker, containerd, podman, cri-o; leave it out",
+    ),
     ({"client_runtimes": ["rkt"]}, "dtr_cache_client_runtimes: 'rkt' is none of docker, containerd, podman, cri-o"),
     ({"client_cas": ["missing.pem"]}, "dtr_cache_client_cas: missing.pem cannot be read"),
     ({"client_trust_state": "gone"}, "dtr_cache_client_trust_state: 'gone' is none of present, absent"),
