@@ -97,7 +97,9 @@ FOR_EACH_STEP = (*CONNECTION, *BEHIND["dtr_ca"])
 # The log of the cache explains why one of these failed.
 FOR_THE_LOG = dict.fromkeys(("probe", "pull"), (*BEHIND["engine"], "stack_name", "logs_since"))
 # What gives the whole deployment to a role.
-DEPLOYMENT = ("__dtr_cache.deployment", "lookup('dtr.cache.deployment'")
+DEPLOYMENT = ("__dtr_cache.deployment", "lookup('dtr.cache.deployment'", "for_hosts:")
+# What a plan for several hosts reads of their settings stands there.
+QUESTIONS = PROJECT / "plugins" / "plugin_utils" / "deployment" / "swarm_questions.py"
 
 
 def role_page(role: Path) -> str:
@@ -204,6 +206,8 @@ def _used(role: Path) -> set[str]:
     text = "\n".join(path.read_text(encoding="utf-8") for path in files)
     names = set(re.findall(r"__dtr_cache[.](?:settings[.]|plan[.])?(\w+)", text))
     names |= {name for reader, read in READERS.items() if reader in text for name in read}
+    if "for_hosts:" in text:
+        names |= set(re.findall(r'settings\["(\w+)"\]', QUESTIONS.read_text(encoding="utf-8")))
     if any(name in text for name in DEPLOYMENT):
         deployment = (PROJECT / "plugins" / "plugin_utils" / "deployment" / "definition.py").read_text(encoding="utf-8")
         names |= {*re.findall(r"\bsettings[.](\w+)", deployment), "version"}
