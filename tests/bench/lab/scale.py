@@ -9,8 +9,10 @@ import typing as t
 from pathlib import Path
 
 from measure import Row
-from regions import FORKS, Bench, fleet_of
+from regions import Bench, fleet_of
 
+# More than for twenty: a deployment waits for a cache most of its time.
+FORKS = ("--forks", "25")
 FEW = 10
 MANY = 100
 
