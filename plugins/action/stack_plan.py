@@ -113,9 +113,9 @@ class ActionModule(OnManager):
         if "silent" in made:
             return self._silent(variables)
         asked, plan = made.pop("plans").get(own.host, (None, None))
+        is_crash_of_another = not of_task and (made.get("failure") or {}).get("code") == "MODULE_CRASHED"
         # A crash names its host; and the first host may have seen other settings of this one.
-        if asked != stack and (not made.get("failed") or made["failure"]["code"] == "MODULE_CRASHED"):
-            of_task.clear()
+        if is_crash_of_another or (asked != stack and not made.get("failed")):
             made = ask([stack])
             plan = next(iter(made.pop("plans", [])), None)
         # As if it had asked alone.

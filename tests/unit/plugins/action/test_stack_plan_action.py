@@ -269,6 +269,12 @@ class TestForHosts:
             result = self.result(host)
             assert f"crashed on {host}: no python" in result["msg"]
             assert result["rc"] == 127
+        assert self.asked == [["cache-asia", "cache-china"], ["cache-china"]]
+
+    def test_what_ansible_itself_says_is_everyones(self) -> None:
+        self.answer = lambda _stacks: {"failed": True, "msg": "Missing sudo password"}
+        assert {self.result(host)["msg"] for host in ("asia", "china")} == {"Missing sudo password"}
+        assert len(self.asked) == 1
 
     def test_what_else_the_task_says_stays(self) -> None:
         facts = {"discovered_interpreter_python": "/usr/bin/python3"}
