@@ -21,6 +21,7 @@ import typing as t
 from ansible import constants, template
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
+from ansible.module_utils.errors import UnsupportedError
 from ansible.plugins.filter.core import to_json
 
 from ...module_utils.common.redaction import writable
@@ -94,9 +95,9 @@ class _Here:
             self.deprecate(**deprecation)
         for double in validated._warnings:
             self.warn(f"Both option {double['option']} and its alias {double['alias']} are set.")
-        if validated.error_messages:
-            unknown = f"Unsupported parameters for ({task.module}) module: " if validated.unsupported_parameters else ""
-            self.fail_json(f"{unknown}{validated.errors.msg}")
+        if wrong := validated.errors.errors:
+            unknown = f"Unsupported parameters for ({task.module}) module: "
+            self.fail_json("; ".join(unknown * isinstance(error, UnsupportedError) + error.msg for error in wrong))
 
     def warn(self, warning: str) -> None:
         if warning not in self._warnings:

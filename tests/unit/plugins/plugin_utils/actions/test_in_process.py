@@ -132,6 +132,15 @@ def test_wrong_options_are_named_with_the_module() -> None:
     assert result["failure"]["code"] == "INVALID_INPUT"
 
 
+def test_all_that_is_wrong_with_the_options_is_said_at_once() -> None:
+    """A name that is wrong is most often the reason why another one is missing."""
+    options = {"registry_url": "https://dtr.example.org", "username": "admin", "password": PASSWORD, "timeout": "soon"}
+    result = run_here(made(lambda _module: {}), Task("dtr.cache.made", options))
+    assert result["failure"]["code"] == "INVALID_INPUT"
+    for part in ("missing required arguments: url", "'timeout' is of type", "dtr.cache.made) module: registry_url. "):
+        assert part in result["msg"]
+
+
 def test_modes_and_invocation() -> None:
     def work(module: Module) -> dict[str, t.Any]:
         return {"check": module.check_mode, "diff": {"before": "", "after": ""}}
