@@ -234,9 +234,10 @@ def test_what_would_fail_at_dtr_or_in_the_swarm_leaves_a_running_cache_alone(
     assert "have 1 problem;" in run.output
     assert "wrong-password" not in run.output
 
-    # Another cache on the port of this one.
+    # The same in another stack, on the port of this one.
     run = play(DEPLOY, *ONLY, "--check", dtr_cache_stack_name="second", dtr_cache_name="region-second")
-    assert "443 is in use on node europe-1 by service dtr-cache_cache of stack dtr-cache" in run.output
+    assert "443 is published by service dtr-cache_cache of stack dtr-cache already. It is this cache" in run.output
+    assert "is in use on node" not in run.output
     assert clean_lab.snapshot() == before, "the service has its version, its tasks have their ids"
 
 

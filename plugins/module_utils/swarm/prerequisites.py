@@ -254,15 +254,14 @@ def port_problems(
     # Where a service has it in the mesh, every node answers: the cache itself, or one that is named anyway.
     in_mesh = any("ingress" in _modes_of(service, port.number) for service in services)
     taken = {} if in_mesh else nodes_in_use(unused, port.number)
-    return [
-        *port_holders(others, port, same),
-        *(ports_in_use(taken, port, others, engine.all_tasks()) if taken else []),
-    ]
+    holders = port_holders(others, port, same)
+    on_nodes = ports_in_use(taken, port, others, engine.all_tasks(), holders) if taken else []
+    return [*holders.values(), *on_nodes]
 
 
-def port_holders(services: t.Iterable[Raw], port: Port, same: t.Mapping[str, LiveCache]) -> list[str]:
-    """Other services that publish the port: through the routing mesh a port is taken on every node."""
-    problems = []
+def port_holders(services: t.Iterable[Raw], port: Port, same: t.Mapping[str, LiveCache]) -> dict[str, str]:
+    """A sentence each for other services that publish the port: through the routing mesh it is taken on every node."""
+    problems = {}
     for service in services:
         modes = _modes_of(service, port.number)
         cache = same.get(service["Spec"]["Name"])
@@ -270,7 +269,8 @@ def port_holders(services: t.Iterable[Raw], port: Port, same: t.Mapping[str, Liv
         is_this = cache is not None and bool(modes) and (bool(cache.url) or port.mode == "ingress")
         if "ingress" in modes or (modes and port.mode == "ingress") or is_this:
             ways = _ways_on(cache) if cache else ""
-            problems.append(f"{port.variable}: {port.number} is published by {_named(service)} already{ways}")
+            name = _named(service)
+            problems[name] = f"{port.variable}: {port.number} is published by {name} already{ways}"
     return problems
 
 
@@ -296,9 +296,13 @@ def nodes_in_use(nodes: t.Mapping[str, t.Mapping[str, t.Any]], port: int) -> dic
 
 
 def ports_in_use(
-    nodes: t.Mapping[str, t.Mapping[str, t.Any]], port: Port, services: t.Iterable[Raw], tasks: t.Iterable[Raw]
+    nodes: t.Mapping[str, t.Mapping[str, t.Any]],
+    port: Port,
+    services: t.Iterable[Raw],
+    tasks: t.Iterable[Raw],
+    said: t.Container[str],
 ) -> list[str]:
-    """What has the port on these nodes, where the Swarm knows it."""
+    """What has the port on these nodes, where the Swarm knows it, but for services of which it is said already."""
     by_id = {service["ID"]: service for service in services}
     holders: dict[str, set[str]] = {}
     for task in tasks:
@@ -307,8 +311,11 @@ def ports_in_use(
             holders.setdefault(task.get("NodeID", ""), set()).add(_named(service))
     problems = []
     for name, node in nodes.items():
-        known = " and ".join(sorted(holders.get(node["ID"], ())))
-        what = known or (
+        known = holders.get(node["ID"], set())
+        new = " and ".join(sorted(holder for holder in known if holder not in said))
+        if known and not new:
+            continue
+        what = new or (
             "something that is not this cache and no service of the Swarm, such as a container or a program (there: "
             f"docker ps --filter publish={port.number}; ss -ltnp 'sport = :{port.number}')"
         )

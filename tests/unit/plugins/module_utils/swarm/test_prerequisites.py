@@ -154,6 +154,17 @@ def test_a_port_through_the_mesh_is_taken_on_every_node(theirs: str, ours: str, 
     assert problems([node("n1")], mode=ours, services=[service("other", "other", theirs, port=80)]) == []
 
 
+def test_a_service_whose_port_is_in_the_way_is_named_once(answering: set[str]) -> None:
+    answering.add("address-of-n1")
+    found = problems(
+        [node("n1")],
+        mode="ingress",
+        services=[service("other", "other", "host")],
+        others=[task("n1", service="other", port=PORT)],
+    )
+    assert found == ["dtr_cache_port: 443 is published by service other of stack other already"]
+
+
 IN_USE = [
     "dtr_cache_port: 443 is in use on node n1 by something that is not this cache and no service of the Swarm, such as "
     "a container or a program (there: docker ps --filter publish=443; ss -ltnp 'sport = :443')"
