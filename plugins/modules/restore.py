@@ -16,6 +16,8 @@ description:
   - A cache that is registered with another host is replaced, and its accounts follow, as M(dtr.cache.content_caches)
     does it. Caches and accounts that the file does not name are left alone.
   - Accounts that DTR does not have any more are left out with a warning.
+  - The backup of a DTR with another address is refused. Where a new DTR has taken the place of the other one, write its
+    address as C(dtr) into the file.
   - Everything that is wrong with the file is reported before anything is changed.
 options:
   path:

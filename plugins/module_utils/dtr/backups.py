@@ -8,12 +8,13 @@ DTR gives each cache an id of its own, and another one when the cache is registe
 
 from __future__ import annotations
 
+import collections
 import json
 import typing as t
 
 from ..common.failure import Failure
 from .assignments_plan import cache_label, name_problems
-from .caches_plan import WantedCache, duplicate_names, parse_caches
+from .caches_plan import WantedCache, duplicate_names
 from .model import LOCAL, ContentCache, is_local
 from .shown_changes import Diff, Way, accounts_diff, caches_diff
 
@@ -21,6 +22,7 @@ _ABSENT = "not in the file"
 FORMAT = 1
 _KIND = "dtr.cache backup"
 _SHOWN_PROBLEMS = 10
+_KEYS = ("kind", "format", "dtr", "made", "content_caches", "accounts")
 
 
 class Backup(t.NamedTuple):
@@ -59,7 +61,7 @@ def backup_of(
         settings: The id of each account's cache.
 
     Raises:
-        Failure: C(DUPLICATE_CACHES): by names alone they could not be restored.
+        Failure: C(DUPLICATE_CACHES) or C(NOT_RESTORABLE): what a file with this could not give back.
     """
     duplicates = duplicate_names(caches)
     if duplicates:
@@ -68,6 +70,12 @@ def backup_of(
             f"DTR has several content caches named {', '.join(duplicates)}, and a backup knows them by name only.",
             hint="Declare each of these names with its host (dtr.cache.deploy, or dtr.cache.content_caches), which "
             "leaves one of them; then make the backup.",
+        )
+    if problems := [problem for cache in caches for problem in _cache_problems(cache.name, cache.shown_host)]:
+        raise Failure(
+            "NOT_RESTORABLE",
+            f"DTR has content caches that could not be restored: {'; '.join(problems)}.",
+            hint="Remove these entries, or declare them anew (dtr.cache.content_caches); then make the backup.",
         )
     names = {cache.id: cache.name for cache in caches}
     dangling = sorted(account for account, held in settings.items() if held is not None and held not in names)
@@ -112,8 +120,9 @@ def read_backup(text: str, path: str) -> Backup:
     Raises:
         Failure: C(INVALID_BACKUP) with everything that is wrong with it.
     """
+    twice: list[str] = []
     try:
-        document = json.loads(text)
+        document = json.loads(text, object_pairs_hook=lambda pairs: _once(pairs, twice))
     except (ValueError, RecursionError):
         raise _invalid(path, ["it is not JSON"]) from None
     if not isinstance(document, dict) or document.get("kind") != _KIND:
@@ -121,20 +130,20 @@ def read_backup(text: str, path: str) -> Backup:
     if document.get("format") != FORMAT:
         raise _invalid(path, [f"its format is {document.get('format')!r}, and this version reads {FORMAT}"])
     entries, accounts = document.get("content_caches"), document.get("accounts")
-    problems = []
+    problems = [f"{key} stands there twice" for key in twice]
+    problems += [f"{key} is no part of a backup" for key in document if key not in _KEYS]
     if not isinstance(document.get("dtr"), str):
         problems.append("dtr is no address")
     if not _is_list_of_caches(entries):
-        problems.append("content_caches is no list of names and hosts")
+        problems.append("content_caches is no list of names and hosts, and of nothing else")
         entries = []
     if not isinstance(accounts, dict) or not all(isinstance(cache, str) for cache in accounts.values()):
         problems.append("accounts does not give the name of a cache to each account")
         accounts = {}
-    try:
-        caches = parse_caches(t.cast("list[dict[str, str]]", entries))
-    except Failure as failure:
-        problems += failure.result["problems"]
-        caches = []
+    caches = [WantedCache(entry["name"], entry["host"]) for entry in t.cast("list[dict[str, str]]", entries)]
+    problems += [problem for cache in caches for problem in _cache_problems(cache.name, cache.host or "")]
+    counts = collections.Counter(cache.name for cache in caches)
+    problems += [f"{name} is there {count} times" for name, count in counts.items() if count > 1]
     problems += name_problems(accounts)
     known = {cache.name for cache in caches} | {LOCAL}
     if not problems:
@@ -149,11 +158,32 @@ def read_backup(text: str, path: str) -> Backup:
     )
 
 
+def _once(pairs: list[tuple[str, t.Any]], twice: list[str]) -> dict[str, t.Any]:
+    """An object of the file; of a key that stands there twice Python would keep the last one."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        twice += [key for key, count in collections.Counter(key for key, _value in pairs).items() if count > 1]
+    return made
+
+
 def _is_list_of_caches(entries: t.Any) -> bool:
     return isinstance(entries, list) and all(
-        isinstance(entry, dict) and isinstance(entry.get("name"), str) and isinstance(entry.get("host"), str)
+        isinstance(entry, dict)
+        and entry.keys() == {"name", "host"}
+        and all(isinstance(value, str) for value in entry.values())
         for entry in entries
     )
+
+
+def _cache_problems(name: str, host: str) -> list[str]:
+    """Why DTR could not be given this entry again. Name and host are not held to more, as DTR has them already."""
+    if not name.strip():
+        return ["a cache has no name"]
+    if is_local(name.strip()):
+        return [f"'{name}' means no cache in DTR and cannot be a cache's name"]
+    if not host.strip():
+        return [f"{name} has no host"]
+    return [f"{name}: the host must not carry credentials"] if "@" in host else []
 
 
 def _invalid(path: str, problems: t.Sequence[str]) -> Failure:

@@ -53,6 +53,9 @@ def back_up(module: Module) -> dict[str, t.Any]:
     moment = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     text = backups.as_text(backup, moment)
     if changed and not module.check_mode:
+        # Again: the backup of another DTR may have been quicker.
+        if known is None and os.path.lexists(path):
+            _replaceable(_content(path), path, params["url"])
         _write(path, text)
     result: dict[str, t.Any] = {
         "changed": changed,
@@ -74,6 +77,7 @@ def restore(module: Module) -> dict[str, t.Any]:
     concurrency = params["concurrency"]
     _require_own(params["path"])
     backup = backups.read_backup(_content(params["path"]), params["path"])
+    _require_of_this_dtr(backup, params["path"], params["url"])
     with DtrSession(module) as dtr, Progress(params["progress_path"]) as progress:
         current = dtr.content_caches()
         settings = read_all_account_settings(dtr, concurrency, progress)
@@ -192,6 +196,20 @@ def _replaceable(text: str, path: str, url: str) -> backups.Backup:
             hint="Name a file of its own for each DTR.",
         )
     return known
+
+
+def _require_of_this_dtr(backup: backups.Backup, path: str, url: str) -> None:
+    """Restoring it elsewhere would send the users of one DTR to the caches of another.
+
+    Raises:
+        Failure: C(ANOTHER_DTR).
+    """
+    if canonical_server(backup.dtr) != canonical_server(url):
+        raise Failure(
+            "ANOTHER_DTR",
+            f"path: {path} is the backup of another DTR, {backup.dtr}, and not of {url}.",
+            hint=f'Nothing was changed. If {url} has taken its place, write "dtr": "{url}" into the file.',
+        )
 
 
 def _write(path: str, text: str) -> None:

@@ -128,21 +128,77 @@ def test_accounts_that_are_gone_are_left_out(registry: Registry, saved: Json, pa
     assert "nobody-any-more" in json.dumps(result["warnings"])
 
 
-@pytest.mark.parametrize("broken", ["cut off", "another format", "missing"])
+BROKEN: dict[str, tuple[str, str, str]] = {
+    "cut off": ("region-europe", "\0", "it is not JSON"),
+    "another format": ('"format": 1', '"format": 7', "its format is 7"),
+    "a cache that is to go": (
+        f'"{ASIA[1]}"',
+        f'"{ASIA[1]}", "state": "absent"',
+        "names and hosts, and of nothing else",
+    ),
+    "a former name": (f'"{ASIA[1]}"', f'"{ASIA[1]}", "former_names": ["region-europe"]', "and of nothing else"),
+    "an account twice": (
+        '"alice": "region-asia"',
+        '"alice": "region-asia", "alice": "local"',
+        "alice stands there twice",
+    ),
+    "a part twice": ('"accounts": {', '"accounts": {"alice": "local"}, "accounts": {', "accounts stands there twice"),
+    "a part of its own": ('"format": 1', '"format": 1, "sorted": true', "sorted is no part of a backup"),
+    "a password": (ASIA[1], "https://u:p@cache-asia.example.org", "the host must not carry credentials"),
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN)
 def test_a_file_that_cannot_be_restored_changes_nothing(
     registry: Registry, saved: Json, path: Path, broken: str
 ) -> None:
-    assert saved["changed"]
-    if broken == "missing":
-        os.unlink(path)
-    elif broken == "cut off":
-        path.write_text(path.read_text()[:100])
-    else:
-        path.write_text(path.read_text().replace('"format": 1', '"format": 7'))
+    before, after, words = BROKEN[broken]
+    text = path.read_text()
+    assert saved["changed"] and before in text
+    path.write_text(text[: text.index(before)] if after == "\0" else text.replace(before, after, 1))
+    registry.set_up({"a1": ASIA}, {"alice": "a1"})
+    with registry.nothing_is_written():
+        result = registry.run("restore", path=str(path))
+    assert result["failure"]["code"] == "INVALID_BACKUP" and str(path) in result["msg"] and words in result["msg"]
+
+
+def test_a_file_that_is_not_there_changes_nothing(registry: Registry, path: Path) -> None:
+    with registry.nothing_is_written():
+        result = registry.run("restore", path=str(path))
+    assert result["failed"] and f"{path} cannot be read" in result["msg"]
+
+
+def test_the_backup_of_another_dtr_is_restored_once_the_file_says_so(
+    registry: Registry, saved: Json, path: Path
+) -> None:
+    url = registry.connection["url"]
+    path.write_text(path.read_text().replace(url, "https://other.example.org"))
     registry.set_up({}, {})
     with registry.nothing_is_written():
         result = registry.run("restore", path=str(path))
-    assert result["failed"] and str(path) in result["msg"]
+    assert saved["changed"] and result["failure"]["code"] == "ANOTHER_DTR"
+    assert "https://other.example.org" in result["msg"] and f'"dtr": "{url}"' in result["msg"]
+    path.write_text(path.read_text().replace("https://other.example.org", f"{url}/"))
+    assert registry.run("restore", path=str(path))["changed"]
+    assert registry.settings() == BY_NAME
+
+
+def test_entries_that_somebody_made_in_another_form_come_back_as_they_were(registry: Registry, path: Path) -> None:
+    odd = [("legacy", "cache-legacy.example.org:5000"), ("region-asia ", f"{ASIA[1]}/v2")]
+    registry.set_up({"l1": odd[0], "a2": odd[1]}, {"alice": "l1", "bob": "a2"})
+    assert registry.run("backup", path=str(path))["changed"]
+    assert not registry.run("backup", path=str(path))["changed"]
+    registry.set_up({}, {})
+    assert registry.run("restore", path=str(path))["changed"]
+    assert (registry.caches(), registry.settings()) == (sorted(odd), {"alice": "legacy", "bob": "region-asia "})
+    assert not registry.run("restore", path=str(path))["changed"]
+
+
+def test_what_could_not_be_restored_makes_no_backup(registry: Registry, path: Path) -> None:
+    registry.set_up({"l1": ("legacy", "")}, {"alice": "l1"})
+    result = registry.run("backup", path=str(path))
+    assert result["failure"]["code"] == "NOT_RESTORABLE" and "legacy has no host" in result["msg"]
+    assert not path.exists()
 
 
 def test_an_account_that_fails_does_not_stop_the_others(registry: Registry, saved: Json, path: Path) -> None:

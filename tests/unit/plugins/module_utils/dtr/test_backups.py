@@ -46,6 +46,9 @@ def test_names_alone_cannot_tell_two_caches_apart() -> None:
     assert raised.value.code == "DUPLICATE_CACHES"
 
 
+NO_CACHES = "content_caches is no list of names and hosts, and of nothing else"
+
+
 def changed(**parts: t.Any) -> str:
     return json.dumps({**json.loads(written({"alice": "1"})), **parts})
 
@@ -59,8 +62,8 @@ def changed(**parts: t.Any) -> str:
         (changed(kind="other"), ["it is no backup of dtr.cache"]),
         (changed(dtr=None), ["dtr is no address"]),
         (changed(format=2), ["its format is 2, and this version reads 1"]),
-        (changed(content_caches={}), ["content_caches is no list of names and hosts"]),
-        (changed(content_caches=[{"name": "a"}]), ["content_caches is no list of names and hosts"]),
+        (changed(content_caches={}), [NO_CACHES]),
+        (changed(content_caches=[{"name": "a"}]), [NO_CACHES]),
         (changed(accounts=[]), ["accounts does not give the name of a cache to each account"]),
         (changed(accounts={"alice": 1}), ["accounts does not give the name of a cache to each account"]),
         (changed(accounts={"..": "local"}), ["'..' cannot be an account's name"]),
@@ -70,8 +73,8 @@ def changed(**parts: t.Any) -> str:
             ["'local' means no cache in DTR and cannot be a cache's name"],
         ),
         (
-            changed(content_caches=[{"name": "a", "host": "a"}], accounts={"a/b": "a"}),
-            ["a: the host 'a' is not a URL: write https://host:port", "'a/b' cannot be an account's name"],
+            changed(content_caches=[{"name": "a", "host": " "}], accounts={"a/b": "a"}),
+            ["a has no host", "'a/b' cannot be an account's name"],
         ),
     ],
 )
