@@ -52,6 +52,7 @@ CONFIG: dict[str, t.Any] = {
 CHANGES = [
     "service: restart_policy: condition on-failure -> any",
     "service: stop_grace_period: 10s -> 40s",
+    "service: update_config: delay 0s -> 5s, failure_action pause -> rollback, monitor 5s -> 10s",
     "config.yml: http.draintimeout, http.secret, middleware.downstream.upstreams",
 ]
 
@@ -178,7 +179,7 @@ def test_a_deployment_with_it_changes_what_the_file_says(by_hand: Lab, play: Pla
     of_stack = run.output.partition("+++ after: stack pulls-asia\n")[2].partition("\n\n")[0]
     assert set(re.findall(r"^[-+ ](\w+):", of_stack, re.MULTILINE)) == {"configs", "secrets", "services"}
     parts = set(re.findall(r"^[-+ ]    (\w+):", of_stack, re.MULTILINE))
-    assert parts == {"configs", "secrets", "restart_policy", "stop_grace_period"}, of_stack
+    assert parts == {"configs", "secrets", "restart_policy", "stop_grace_period", "update_config"}, of_stack
     of_config = run.output.partition("--- before: config.yml")[2].partition("\n\n")[0]
     keys = {line.strip("+-: ").partition(":")[0] for line in of_config.splitlines()[2:] if line[:1] in ("+", "-")}
     assert keys == {"secret", "draintimeout", "upstreams", "https"}, of_config

@@ -22,7 +22,7 @@ from .gap import cut_off, gap_seconds
 from .model import NO_ENGINE, NOT_A_MANAGER, Moment
 from .objects import stale_objects
 from .task_logs import log_of_failure
-from .tasks import ENDED_BADLY, stalled_services, task_rows
+from .tasks import ENDED_BADLY, runs, stalled_services, task_rows
 from .verdict import (
     CONVERGED,
     NO_NODE,
@@ -114,6 +114,8 @@ def settle(engine: Engine, options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     if verdict == CONVERGED or (verdict == STALLED and not options["fail_when_stalled"]):
         return {"changed": False, **result}
     message = f"Stack {stack} did not settle: {outcome.reason}."
+    if verdict not in (REMOVED, REPLACED) and not any(runs(task, outcome.moment) for task in outcome.moment.tasks):
+        message += " No replica of it runs."
     if verdict in (TASK_FAILED, STALLED, ROLLED_BACK, PAUSED):
         log = log_of_failure(engine.task_log, outcome.moment, _LOG_LINES, _SECONDS_AFTERWARDS)
         result["log"] = [redacted(line) for line in log.lines]

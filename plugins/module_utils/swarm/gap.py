@@ -9,6 +9,7 @@ Whether a replica that is told to stop ends by itself, and whether it finishes i
 
 from __future__ import annotations
 
+import math
 import typing as t
 
 from .model import Moment, Raw
@@ -24,7 +25,7 @@ Known = t.Mapping[str, bool]
 
 
 def gap_seconds(moment: Moment, known: Known | None = None) -> float | None:
-    """For how many seconds no replica took requests while replicas were exchanged; None where none was.
+    """For how many seconds no replica took requests while replicas were exchanged; None where none was, or none runs.
 
     By the Engine's own times: a replica serves from the moment when its container runs until the Engine stops it, which
     with C(stop-first) is a moment after the task in its place was made. One that still answers its last requests does
@@ -42,7 +43,8 @@ def gap_seconds(moment: Moment, known: Known | None = None) -> float | None:
         begun = _begun(service, tasks, moment, known)
         if begun:
             gaps.append(_gap(service, tasks, moment, begun, known))
-    return round(max(gaps), 1) if gaps else None
+    longest = max(gaps, default=math.inf)
+    return None if math.isinf(longest) else round(longest, 1)
 
 
 def _gap_of_move(moment: Moment) -> float | None:
@@ -102,13 +104,13 @@ def _served_before(task: Raw, begun: float, known: Known | None) -> bool:
 
 
 def _gap(service: Raw, tasks: t.Sequence[Raw], moment: Moment, begun: float, known: Known | None) -> float:
-    """The seconds after C(begun) in which no task served, up to the moment when the last one began to."""
+    """The seconds after C(begun) in which no task served, without end where none does."""
     order = (service["Spec"].get("UpdateConfig") or {}).get("Order", "stop-first")
     served = []
     for task in tasks:
         since = since_1970(task["Status"]["Timestamp"])
         if runs(task, moment):
-            served.append((since, float("inf")))
+            served.append((since, math.inf))
         elif _served_before(task, begun, known):
             successors = [
                 created(other) + SECONDS_UNTIL_STOPPED
@@ -122,4 +124,4 @@ def _gap(service: Raw, tasks: t.Sequence[Raw], moment: Moment, begun: float, kno
     for start, end in sorted(served):
         gap += max(0.0, start - reached)
         reached = max(reached, end)
-    return gap
+    return gap if math.isinf(reached) else math.inf

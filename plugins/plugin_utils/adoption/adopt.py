@@ -127,7 +127,8 @@ def adopt(live: Live, entries: t.Sequence[ContentCache], holders: Holders, place
 
 
 def _describe_dtr(draft: Draft, place: Place) -> None:
-    draft.set("registry_url", place.registry_url)
+    # In host_vars it would win over the group's, which moves all caches to another DTR.
+    draft.know("registry_url", place.registry_url)
     draft.ask(
         "registry_username",
         "admin",
@@ -153,7 +154,7 @@ def _ask_for_identity(draft: Draft) -> None:
 
 def _read(draft: Draft, more: t.Mapping[str, t.Any] | None = None) -> tuple[Settings, list[str]]:
     """The variables as a deployment reads them, but for what only the user knows."""
-    values = {PREFIX + name: _filled(value) for name, value in {**draft.values, **(more or {})}.items()}
+    values = {PREFIX + name: _filled(value) for name, value in {**draft.known, **draft.values, **(more or {})}.items()}
     known = {name: value for name, value in values.items() if name in draft.defaults}
     settings, problems = read_settings(
         known,

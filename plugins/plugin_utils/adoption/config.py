@@ -184,7 +184,11 @@ def _describe_upstreams(draft: Draft, live: Live, options: Config, registry_url:
             f"The CAs of the upstreams, as PEM texts or paths. Now they are in: {secrets or 'the image itself'}.",
         )
     elif authorities:
-        _trust(draft, "fetch", "config.yml trusts a CA, which is taken from DTR. Name a file or a PEM text to pin it.")
+        # The default; in host_vars it would win over a CA that the group names later.
+        if draft.given("registry_ca") is not None:
+            _trust(
+                draft, "fetch", "config.yml trusts a CA, which is taken from DTR. Name a file or a PEM text to pin it."
+            )
     else:
         _trust(draft, "system", "config.yml names no CA: DTR's certificate is trusted everywhere.")
 

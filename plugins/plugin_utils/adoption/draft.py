@@ -36,6 +36,7 @@ class Draft:
         self._defaults = defaults
         self._given = given
         self.values: dict[str, t.Any] = {}
+        self.known: dict[str, t.Any] = {}
         self.comments: dict[str, list[str]] = {}
         self.asked: dict[str, str] = {}
         self.notes: list[str] = []
@@ -49,6 +50,10 @@ class Draft:
         """The same where the default says something else, or another value is given that this one has to undo."""
         if PREFIX + name in self._given or value != self._defaults.get(PREFIX + name):
             self.set(name, value, *comment)
+
+    def know(self, name: str, value: t.Any) -> None:
+        """A deployment reads it from where this run has read it, so the file does not say it again."""
+        self.known[name] = value
 
     def ask(self, name: str, example: str, *comment: str) -> None:
         """Nobody can know it but the user. The file says so in a comment, with an example."""

@@ -142,10 +142,10 @@ def _describe_resources(draft: Draft, live: Live) -> None:
 
 
 def _describe_updates(draft: Draft, live: Live) -> None:
-    """Docker's own defaults are written out: where nothing is said, dtr.cache's hold."""
+    """What Docker does where nobody has chosen is left out: a failed update would pause, and end the pulls."""
     now = live["update_config"]
     default = parsed(draft.defaults["dtr_cache_update_config"])
-    if now == _update_view(default) and draft.given("update_config") is None:
+    if now in (_update_view(default), _update_view({})) and draft.given("update_config") is None:
         return
     policy = {key: now[key] for key in ("parallelism", "delay", "failure_action", "monitor")}
     if now["max_failure_ratio"] != "0":
@@ -153,9 +153,7 @@ def _describe_updates(draft: Draft, live: Live) -> None:
     if now["order"] != "stop-first":
         policy["order"] = now["order"]
     better = ", ".join(f"{key} {value}" for key, value in default.items())
-    docker = "This is what Docker does by default. " if now == _update_view({}) else ""
-    comment = f"{docker}Without the variable, {better}." if policy != default else ""
-    draft.set("update_config", policy, *([comment] if comment else []))
+    draft.set("update_config", policy, *([f"Without the variable, {better}."] if policy != default else []))
 
 
 def _update_view(policy: t.Mapping[str, t.Any]) -> t.Any:

@@ -9,6 +9,7 @@ import collections
 import typing as t
 
 from ....module_utils.common.amounts import counted
+from ....module_utils.common.urls import canonical_host
 from ..facts import HostFacts, Result
 from .table import Table
 from .words import named, pulled, pulled_words, reasons, result_of
@@ -87,11 +88,15 @@ def _accounts(assigned: Result) -> int | None:
 def _gap(host: HostFacts) -> str | None:
     """How long no replica took requests while this run exchanged them; None when it exchanged none.
 
-    A replica that had to be killed may have taken requests until then.
+    A replica that had to be killed may have taken requests until then. With another address, DTR sends users to the
+    former one until the cache is registered anew, whatever the replicas do.
     """
     seconds = host.gap_seconds
     if seconds is None:
         return None
+    hosts = ((entry["before"]["host"], entry["after"]["host"]) for entry in host.registration.get("replaced") or ())
+    if any(canonical_host(before) != canonical_host(after) for before, after in hosts):
+        return "until re-registered"
     codes = [each["exit_code"] for each in host.cut_off]
     gap = f"{'at most ' if _KILLED in codes else ''}{seconds:g} s" if seconds else "none"
     return f"{gap}, pulls cut off" if codes else gap

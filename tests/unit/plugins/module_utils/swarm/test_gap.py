@@ -55,6 +55,12 @@ def test_a_replica_that_failed_did_not_serve() -> None:
     assert gap_seconds(moment(old, failed, new, update=STARTED)) == 19.0
 
 
+def test_where_no_replica_runs_the_gap_has_no_end_yet() -> None:
+    old, _new = replica(1, "00", "03", "04")
+    coming = task("preparing", created="2026-01-01T00:01:00Z", at="2026-01-01T00:01:01Z")
+    assert gap_seconds(moment(old, coming, update=STARTED)) is None
+
+
 def test_without_an_update_there_is_no_gap_to_tell() -> None:
     assert gap_seconds(moment(task())) is None
 

@@ -22,6 +22,7 @@ DOWNSTREAM = "middleware.registry.0.options"
 ALWAYS = [
     "service: restart_policy: condition on-failure -> any",
     "service: stop_grace_period: 10s -> 40s",
+    "service: update_config: delay 0s -> 5s, failure_action pause -> rollback, monitor 5s -> 10s",
     "config.yml: http.draintimeout, http.secret",
 ]
 
@@ -34,14 +35,11 @@ def test_the_vendors_cache() -> None:
         "port": 443,
         "product": "dtr",
         "image": IMAGE,
-        "registry_url": "https://dtr.example.org",
-        "registry_ca": "fetch",
         "nodes": ["worker-1"],
         "replicas": 1,
         "publish_mode": "ingress",
         "blob_ttl": "24h",
         "stack_name": "dtr-cache",
-        "update_config": {"parallelism": 1, "delay": "0s", "failure_action": "pause", "monitor": "5s"},
         "assignments": {"accounts": ["alice", "bob"]},
     }
     assert written.changes == ALWAYS and written.notes == []

@@ -57,6 +57,14 @@ def test_replicas_that_did_not_end_by_themselves(gap: float, codes: tuple[int, .
     assert (row["gap_seconds"], row["cut_off"]) == (gap, cut_off)
 
 
+@pytest.mark.parametrize(
+    ("now", "shown"), [("https://c.example.org:8443", "until re-registered"), ("https://C.example.org:443/", "none")]
+)
+def test_with_another_address_pulls_fail_until_dtr_knows_it(now: str, shown: str) -> None:
+    entry = {"name": "region-asia", "before": {"host": "https://c.example.org"}, "after": {"host": now}}
+    assert table_rows([host(0.0, UPDATED, registration={"replaced": [entry]})])[0]["gap"] == shown
+
+
 def test_a_region_without_an_exchange_has_none_beside_one_that_has() -> None:
     hosts = [host(1.2, UPDATED), host(None)]
     assert [row["gap"] for row in table_rows(hosts)] == ["1.2 s", None]
