@@ -106,7 +106,11 @@ METRICS = (
         "From when on the answers in the log are counted by the metrics dtr_cache_served_*.",
         _of_traffic(lambda traffic: traffic.since.timestamp()),
     ),
-    Metric("dtr_cache_served_pulls", "Pulls in that time.", _of_traffic(lambda traffic: traffic.pulls)),
+    Metric(
+        "dtr_cache_served_pulls",
+        "Pulls in that time: what one client gets of one repository without a pause of ten minutes.",
+        _of_traffic(lambda traffic: traffic.pulls),
+    ),
     Metric("dtr_cache_served_layers", "Layers in that time.", _of_traffic(lambda traffic: traffic.layers)),
     Metric("dtr_cache_served_bytes", "Bytes in that time.", _of_traffic(lambda traffic: traffic.size)),
     Metric("dtr_cache_served_images", "Repositories that were pulled.", _of_traffic(lambda each: each.image_count)),
