@@ -81,7 +81,7 @@ class ActionModule(DtrAction):
         if not any(claims.get("everyone") for claims in fleet.claims):
             return []
         hosts = {host.host for host in fleet.hosts}
-        regions = regions_of(variables, self._templar, self._loader, str(self._task._uuid))
+        regions = regions_of(variables, self._templar, self._loader, self._task)
         return claims_outside(regions, fleet.dtr, hosts)
 
     def _ask(self, fleet: Fleet, variables: dict[str, t.Any], warnings: list[str]) -> Ask:

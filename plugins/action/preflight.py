@@ -35,7 +35,7 @@ from ..plugin_utils.awx.installed import missing_for_awx
 from ..plugin_utils.deployment.client_bundle import open_bundle
 from ..plugin_utils.deployment.definition import describe_deployment
 from ..plugin_utils.fleet.asks_swarm import AsksSwarm
-from ..plugin_utils.fleet.collisions import claims_of_others, collisions
+from ..plugin_utils.fleet.collisions import claims_of_others, collisions, others_of
 from ..plugin_utils.fleet.declared import regions_of
 from ..plugin_utils.fleet.undoing import undoing
 from ..plugin_utils.settings.dtr_image import with_image_of_dtr, with_running_image
@@ -278,16 +278,17 @@ class ActionModule(SharedByForks, AsksSwarm):
         """What of the other regions of the inventory stands against this one."""
         if not set(SHARED_NEEDS) & set(needs):
             return []
-        regions = regions_of(variables, self._templar, self._loader, str(self._task._uuid))
+        regions = regions_of(variables, self._templar, self._loader, self._task)
         # Who is delegated to is another machine than the inventory says.
         machine = None if self._task.delegate_to else machine_of(variables, self._templar, self._loader)
         own = region_as_read(reading.settings, reading.problems, variables["inventory_hostname"], machine)
+        others = others_of(own, regions)
         if "assignment" in needs:
-            answer["others"] = claims_of_others(own, regions)
+            answer["others"] = claims_of_others(own, others)
         if "confirmation" not in needs:
-            return collisions(own, regions, needs)
+            return collisions(own, others, needs)
         # Whoever is removed cannot get in the way any more, but must not take along what is others'.
-        undo = undoing(reading.settings, own, regions, variables.get("groups") or {})
+        undo = undoing(reading.settings, own, others, variables.get("groups") or {})
         answer["undo"] = undo.fact()
         answer["warnings"].extend(undo.warnings)
         return undo.problems

@@ -241,6 +241,14 @@ def test_what_would_fail_at_dtr_or_in_the_swarm_leaves_a_running_cache_alone(
     assert clean_lab.snapshot() == before, "the service has its version, its tasks have their ids"
 
 
+def test_the_role_of_the_stack_alone_says_what_comes_before_it(clean_lab: Lab, play: Play) -> None:
+    before = clean_lab.snapshot()
+    run = play([{"hosts": "region-europe", "gather_facts": False, "roles": ["dtr.cache.stack"]}])
+    assert run.code != 0
+    assert "does not have. Use role dtr.cache.config_secrets before this one." in " ".join(run.output.split())
+    assert clean_lab.snapshot() == before
+
+
 def test_the_report_has_what_docker_said(clean_lab: Lab, play: Play) -> None:
     clean_lab.inside("europe-1", "docker", "network", "create", "dtr-cache_default")
     try:

@@ -13,19 +13,38 @@ _SHOWN = 10
 _KINDS = {"accounts": "account", "teams": "team", "orgs": "organisation"}
 
 
-def collisions(own: Region, regions: t.Sequence[Region], needs: t.Collection[str]) -> list[str]:
-    """What of the other regions stands against a step at one of them, each with the other host.
+def others_of(own: Region, regions: t.Sequence[Region]) -> list[Region]:
+    """The other regions.
 
-    With another name than the inventory gives it, a host acts for another region, such as in a loop over all of them.
+    A host with another name than inventory and play give it acts for a region, such as in a loop over all of them, and
+    so does one of the play alone with the name of a region that takes no part; that region is no other.
 
     Args:
         own: The region.
-        regions: All regions of the inventory; it may be among them.
+        regions: All regions; it may be among them.
+    """
+    found = [region for region in regions if region.host == own.host and region.name == own.name]
+    if found and found[0].in_group:
+        return [region for region in regions if region.host != own.host]
+    return [
+        region
+        for region in regions
+        if region.host != own.host and not (_may_be_same(own, region) and not (found and region.in_play))
+    ]
+
+
+def _may_be_same(own: Region, other: Region) -> bool:
+    return _same(own.name, other.name) and (not own.dtr or not other.dtr or own.dtr == other.dtr)
+
+
+def collisions(own: Region, others: t.Iterable[Region], needs: t.Collection[str]) -> list[str]:
+    """What of the other regions stands against a step at one of them, each with the other host.
+
+    Args:
+        own: The region.
+        others: The other regions.
         needs: What the step needs, as the preflight knows it.
     """
-    if any(region.host == own.host and region.name not in ("", own.name) for region in regions):
-        return []
-    others = [region for region in regions if region.host != own.host]
     return [sentence for other in others for sentence in _collisions_of_two(own, other, needs)]
 
 
@@ -172,7 +191,7 @@ def claims_outside(regions: t.Iterable[Region], dtr: str, hosts: t.Collection[st
     return found
 
 
-def claims_of_others(own: Region, regions: t.Iterable[Region]) -> list[dict[str, t.Any]]:
+def claims_of_others(own: Region, others: t.Iterable[Region]) -> list[dict[str, t.Any]]:
     """Whom other regions of the same DTR claim, each with its host.
 
     Of regions that take part in the play, only what can matter to this one: its accounts that are named one by one
@@ -180,8 +199,8 @@ def claims_of_others(own: Region, regions: t.Iterable[Region]) -> list[dict[str,
     """
     by_group = any(own.assignments.get(kind) for kind in ("teams", "orgs", "everyone"))
     found = []
-    for region in regions:
-        if region.host == own.host or not _same(own.dtr, region.dtr) or not region.name:
+    for region in others:
+        if not _same(own.dtr, region.dtr) or not region.name:
             continue
         kinds = [kind for kind in _KINDS if kind != "accounts" or by_group or not region.in_play]
         claims = {kind: list(region.assignments.get(kind) or []) for kind in kinds}

@@ -38,6 +38,7 @@ class Region(t.NamedTuple):
         publish_mode: C(ingress), by which every node of the Swarm has the port, or C(host).
         assignments: C(accounts), C(teams), C(orgs) and C(everyone).
         in_play: Whether the host takes part in the play.
+        in_group: Whether the host is one of the regions of the inventory, and not only of the play.
     """
 
     host: str
@@ -52,6 +53,7 @@ class Region(t.NamedTuple):
     publish_mode: str = ""
     assignments: t.Mapping[str, t.Any] = {}
     in_play: bool = True
+    in_group: bool = True
     former_names: t.Sequence[str] = ()
     former_stack_names: t.Sequence[str] = ()
     authority: str | None = ""

@@ -450,10 +450,12 @@ class TestOtherRegions:
         result = self.check({"europe": same}, playing=["europe"], assignments={"accounts": ["alice"]})
         assert "both claim account alice" in only_problem(result)
 
-    def test_who_is_no_region_of_the_inventory_collides_with_none(self) -> None:
-        variables = self.fleet(host(registry_ca="system"), {"europe": {}})
+    def test_who_is_no_region_of_the_inventory_acts_for_one_and_gets_in_the_way_of_the_rest(self) -> None:
+        rest = {"brazil": {**self.EUROPE, "dtr_cache_name": "region-brazil"}}
+        variables = self.fleet(host(registry_ca="system", assignments={"accounts": ["bob"]}), {"europe": {}, **rest})
         variables["groups"] = {"dtr_caches": ["europe", "brazil"]}
-        assert not check(variables, self.NEEDS, ask_swarm="never").get("failed")
+        problem = only_problem(check(variables, self.NEEDS, ask_swarm="never"))
+        assert problem.startswith("dtr_cache_assignments: hosts asia and brazil both claim account bob")
 
     @pytest.mark.parametrize("needs", [[*REGISTRY, "confirmation", "registration"], REGISTRY, ["cache", "port"]])
     def test_who_removes_or_only_observes_is_not_stopped(self, needs: list[str]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.collisions import claims_of_others, collisions
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.collisions import claims_of_others, collisions, others_of
 from ansible_collections.dtr.cache.plugins.plugin_utils.settings.region import Region
 
 DEPLOY = ("registration", "assignment", "swarm")
@@ -35,8 +35,7 @@ EUROPE = Region(
 
 def both(needs: t.Collection[str] = DEPLOY, **changes: t.Any) -> list[str]:
     """What stands against Europe with some of it changed, beside Asia."""
-    own = EUROPE._replace(**changes)
-    return collisions(own, [ASIA, own], needs)
+    return collisions(EUROPE._replace(**changes), [ASIA], needs)
 
 
 def test_regions_that_have_nothing_in_common() -> None:
@@ -104,13 +103,13 @@ def test_what_two_regions_cannot_share(changes: dict[str, t.Any], needs: str, be
 def test_a_port_of_a_node_belongs_to_one_stack(mode: str, nodes: list[str], port: int | None, place: str) -> None:
     asia = ASIA._replace(port=443, publish_mode="host", nodes=["a1", "a2"])
     own = EUROPE._replace(swarm=ASIA.swarm, stack_name="europe", port=port, publish_mode=mode, nodes=nodes)
-    found = collisions(own, [asia, own], DEPLOY)
+    found = collisions(own, [asia], DEPLOY)
     assert [place in each for each in found] == [True] * bool(place)
     assert all(
         each.startswith("dtr_cache_port: hosts manager-europe and manager-asia both publish port") for each in found
     )
-    assert collisions(own._replace(swarm="another"), [asia, own], DEPLOY) == []
-    assert collisions(own, [asia, own], ["registration"]) == []
+    assert collisions(own._replace(swarm="another"), [asia], DEPLOY) == []
+    assert collisions(own, [asia], ["registration"]) == []
 
 
 @pytest.mark.parametrize(
@@ -124,10 +123,10 @@ def test_a_port_of_a_node_belongs_to_one_stack(mode: str, nodes: list[str], port
 def test_a_former_stack_is_no_other_regions(former: list[str], theirs: list[str], beginning: str) -> None:
     own = EUROPE._replace(swarm=ASIA.swarm, stack_name="europe", former_stack_names=former)
     other = ASIA._replace(former_stack_names=theirs)
-    (problem,) = collisions(own, [own, other], DEPLOY)
+    (problem,) = collisions(own, [other], DEPLOY)
     assert problem.startswith(f"dtr_cache_former_stack_names: {beginning}")
-    assert collisions(own, [own, other], ["assignment", "registration"]) == []
-    assert collisions(own._replace(swarm="another"), [own, other], DEPLOY) == []
+    assert collisions(own, [other], ["assignment", "registration"]) == []
+    assert collisions(own._replace(swarm="another"), [other], DEPLOY) == []
 
 
 @pytest.mark.parametrize(
@@ -144,15 +143,15 @@ def test_a_former_stack_is_no_other_regions(former: list[str], theirs: list[str]
 )
 def test_a_former_name_is_no_other_regions(former: list[str], theirs: list[str], beginning: str) -> None:
     own, other = EUROPE._replace(former_names=former), ASIA._replace(former_names=theirs)
-    (problem,) = collisions(own, [own, other], DEPLOY)
+    (problem,) = collisions(own, [other], DEPLOY)
     assert problem.startswith(f"dtr_cache_former_names: {beginning}")
-    assert collisions(own, [own, other], ["assignment", "swarm"]) == []
-    assert collisions(own, [own, other._replace(dtr="https://other.example.org")], DEPLOY) == []
+    assert collisions(own, [other], ["assignment", "swarm"]) == []
+    assert collisions(own, [other._replace(dtr="https://other.example.org")], DEPLOY) == []
 
 
 def test_everyone_can_stand_in_one_region_only() -> None:
     twice = ASIA._replace(assignments={"everyone": True})
-    (problem,) = collisions(twice, [twice, EUROPE], DEPLOY)
+    (problem,) = collisions(twice, [EUROPE], DEPLOY)
     assert "both claim everyone; an account pulls from one cache only" in problem
 
 
@@ -168,7 +167,7 @@ def test_the_same_region_twice_is_one_problem(needs: str) -> None:
 def test_what_is_not_known_is_like_nothing_else(unknown: str) -> None:
     twin = ASIA._replace(host="another", **{unknown: ""})
     words = {"name": "name their", "dtr": "name their", "address": "their cache at", "swarm": "deploy stack"}
-    assert not any(words.get(unknown, "deploy stack") in each for each in collisions(twin, [twin, twin], DEPLOY))
+    assert not any(words.get(unknown, "deploy stack") in each for each in collisions(twin, [twin], DEPLOY))
     assert collisions(twin, [ASIA], DEPLOY) == collisions(
         ASIA._replace(host="another"), [ASIA._replace(**{unknown: ""})], DEPLOY
     )
@@ -181,7 +180,24 @@ def test_another_dtr_has_names_and_accounts_of_its_own() -> None:
 
 def test_a_host_may_act_for_another_region() -> None:
     """Such as in a loop over all regions."""
-    assert collisions(ASIA._replace(host=EUROPE.host), [ASIA, EUROPE], DEPLOY) == []
+    acting = ASIA._replace(host=EUROPE.host)
+    assert others_of(acting, [ASIA, EUROPE]) == []
+    other = ASIA._replace(host="another", name="region-africa")
+    assert others_of(acting, [ASIA, EUROPE, other]) == [other]
+
+
+@pytest.mark.parametrize("takes_part", [True, False])
+def test_a_host_of_the_play_alone_may_act_for_a_region_that_takes_no_part(takes_part: bool) -> None:
+    """A region that takes part is what it competes with."""
+    acting = ASIA._replace(host="localhost", in_group=False)
+    regions = [ASIA._replace(in_play=takes_part), EUROPE, acting]
+    assert others_of(acting, regions) == (regions[:2] if takes_part else [EUROPE])
+    assert others_of(acting, regions[:2]) == [EUROPE], "in a loop its own name is not known"
+
+
+def test_two_hosts_of_the_inventory_are_two_regions() -> None:
+    twin = ASIA._replace(host="another")
+    assert others_of(ASIA, [ASIA, twin, EUROPE]) == [twin, EUROPE]
 
 
 def test_a_long_list_is_cut() -> None:
@@ -196,23 +212,23 @@ class TestClaimsOfOthers:
     def test_whoever_is_named_one_by_one_needs_only_their_groups(self) -> None:
         own = ASIA._replace(assignments={"accounts": ["dave"]})
         groups = {"teams": ["engineering/core"], "orgs": ["sales"], "cache": "region-asia"}
-        assert claims_of_others(EUROPE._replace(assignments={"accounts": ["dave"]}), [ASIA, EUROPE]) == [
+        assert claims_of_others(EUROPE._replace(assignments={"accounts": ["dave"]}), [ASIA]) == [
             {"host": "manager-asia", "claims": groups}
         ]
-        assert claims_of_others(own, [ASIA, EUROPE]) == [], "whom nobody else claims is everyone's business"
+        assert claims_of_others(own, [EUROPE]) == [], "whom nobody else claims is everyone's business"
 
     @pytest.mark.parametrize("kind", ["teams", "orgs", "everyone"])
     def test_groups_need_their_names_as_well(self, kind: str) -> None:
         own = EUROPE._replace(assignments={kind: True if kind == "everyone" else ["x"]})
-        (other,) = claims_of_others(own, [ASIA, EUROPE])
+        (other,) = claims_of_others(own, [ASIA])
         assert other["claims"]["accounts"] == ["alice", "carol"]
         assert "everyone" not in other["claims"]
 
     def test_of_who_takes_no_part_all_is_needed(self) -> None:
         own = EUROPE._replace(assignments={"accounts": ["dave"]})
-        (other,) = claims_of_others(own, [ASIA._replace(in_play=False), EUROPE])
+        (other,) = claims_of_others(own, [ASIA._replace(in_play=False)])
         assert other["claims"]["accounts"] == ["alice", "carol"]
 
     @pytest.mark.parametrize("changes", [{"dtr": "https://other"}, {"dtr": ""}, {"name": ""}, {"assignments": {}}])
     def test_who_does_not_matter(self, changes: dict[str, t.Any]) -> None:
-        assert claims_of_others(EUROPE, [ASIA._replace(**changes), EUROPE]) == []
+        assert claims_of_others(EUROPE, [ASIA._replace(**changes)]) == []
