@@ -45,9 +45,8 @@ def assign(module: Module) -> dict[str, t.Any]:
     if params["max_resets"] is not None and params["max_resets"] < 0:
         raise Failure("INVALID_INPUT", f"max_resets: {params['max_resets']} is not a number from 0 on.")
     with DtrSession(module) as dtr, Progress(params["progress_path"]) as progress:
-        caches = dtr.content_caches()
-        if module.check_mode:
-            caches += _planned(params["planned_caches"], caches)
+        planned = params["planned_caches"] if module.check_mode else ()
+        caches, doubles = _as_planned(planned, dtr.content_caches())
         directory = look_up(dtr, assignments, params["exclusive"], concurrency, progress)
         # Without it nobody is set who is not named, so that the others matter only where something is to be written.
         by_default = params["exclusive"] or any(assignment.everyone for assignment in assignments)
@@ -57,7 +56,7 @@ def assign(module: Module) -> dict[str, t.Any]:
             module.warn(f"Inactive accounts are left out: {named(claims.inactive)}.")
         settings, failed = read_account_settings(dtr, claims.wanted, concurrency, progress)
         if module.check_mode:
-            settings = _after_planned_moves(settings, params["planned_moves"], caches)
+            settings = _after_planned_moves(settings, params["planned_moves"], caches, doubles)
         changes = plan_assignments(claims.wanted, settings)
         refusal = too_many_resets(changes, claims.unclaimed, params["max_resets"], caches)
         if refusal:
@@ -85,18 +84,28 @@ def assign(module: Module) -> dict[str, t.Any]:
     return result
 
 
-def _planned(names: list[str], caches: list[ContentCache]) -> list[ContentCache]:
-    """Stand-ins for caches that a real run would find registered."""
-    known = {cache.name for cache in caches}
-    return [ContentCache(f"planned:{name}", name, "") for name in dict.fromkeys(names) if name not in known]
+def _as_planned(
+    names: t.Collection[str], caches: t.Sequence[ContentCache]
+) -> tuple[list[ContentCache], dict[str, str]]:
+    """The caches as a real run would find them registered: each of these names once.
+
+    The second is the id of the entry in the place of each further one, whose accounts the registration moves.
+    """
+    first = {cache.name: cache.id for cache in reversed(caches)}
+    doubles = {cache.id: first[cache.name] for cache in caches if cache.name in names and cache.id != first[cache.name]}
+    new = [ContentCache(f"planned:{name}", name, "") for name in dict.fromkeys(names) if name not in first]
+    return [*(cache for cache in caches if cache.id not in doubles), *new], doubles
 
 
 def _after_planned_moves(
-    settings: t.Mapping[str, str | None], moves: t.Mapping[str, str], caches: list[ContentCache]
+    settings: t.Mapping[str, str | None],
+    moves: t.Mapping[str, str],
+    caches: list[ContentCache],
+    doubles: t.Mapping[str, str],
 ) -> dict[str, str | None]:
     """The settings as they are once the accounts of some caches were moved to others."""
     by_name = {cache.name: cache.id for cache in caches}
-    goals = {cache.id: by_name.get(moves[cache.name]) for cache in caches if cache.name in moves}
+    goals = {**doubles, **{cache.id: by_name.get(moves[cache.name]) for cache in caches if cache.name in moves}}
     return {account: goals.get(cache_id or "") or cache_id for account, cache_id in settings.items()}
 
 

@@ -367,6 +367,16 @@ class TestCacheAssignments:
         assert announced["changed_accounts"] == [{"name": "alice", "before": "local", "after": "asia"}]
         assert lab.run("cache_assignments", **options)["problems"] == ["there is no cache asia"]
 
+    def test_entries_of_one_name_are_one_where_the_registration_is_only_planned(self, lab: Lab) -> None:
+        """Who is assigned to one that goes comes along with the registration."""
+        lab.dtr.add_cache("asia", ASIA["host"])
+        lab.dtr.add_cache("asia", "https://old", "bob")
+        options = {"assignments": [{"cache": "asia", "accounts": ["alice", "bob"]}], "planned_caches": ["asia"]}
+        announced = lab.run("cache_assignments", check=True, **options)
+        assert announced["changed_accounts"] == [{"name": "alice", "before": "local", "after": "asia"}]
+        (problem,) = lab.run("cache_assignments", **options)["problems"]
+        assert problem.startswith("there are 2 caches named asia")
+
 
 class TestInfo:
     def test_content_caches(self, lab: Lab) -> None:
