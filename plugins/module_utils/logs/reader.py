@@ -11,7 +11,7 @@ import typing as t
 from ..common.failure import Failure
 from ..swarm.engine import Engine
 from ..swarm.log_stream import moment_of
-from ..swarm.model import Moment
+from ..swarm.model import Moment, Raw
 from ..swarm.task_logs import logs_of, read_logs
 from .findings import Collector
 from .since import since
@@ -83,12 +83,22 @@ def _traffic(
     if oldest and made and oldest > begin and (oldest - made).total_seconds() > _SECONDS_TO_BEGIN:
         starts.append(_text_of(oldest))
         missing.append(f"the replicas before {_text_of(oldest)} are gone with their logs: Swarm keeps few of them")
+    if made and made > begin:
+        # What another stack served before is in no log that is left.
+        starts.append(_text_of(made))
+    if any(map(_has_no_log, moment.services.values())):
+        missing.append("the logging driver of the service is none (dtr_cache_service_extra), so it has no log")
     if any(traffic.tally.is_full for traffic in served.values()):
         missing.append(
             f"a log has more than {MOST_PAIRS} pairs of an image and a client; the others are in the sums only"
         )
     sums = summary(served.values())
     return {"since": asked, "complete_since": max(starts), "missing": missing, **sums}
+
+
+def _has_no_log(service: Raw) -> bool:
+    driver = service["Spec"]["TaskTemplate"].get("LogDriver") or {}
+    return bool(driver.get("Name") == "none")
 
 
 def _text_of(moment: datetime.datetime) -> str:

@@ -15,7 +15,7 @@ Result = t.Mapping[str, t.Any]
 
 # What Swarm says when somebody else was quicker: the version of an object changed, or its name was taken meanwhile.
 _CONFLICT = re.compile(
-    r"update out of sequence|AlreadyExists|name conflicts with an existing object|\b409 (?:Client Error|Conflict)",
+    r"update out of sequence|AlreadyExists|name conflicts with an existing object|\b409 Client Error",
     re.IGNORECASE,
 )
 _ANOTHER_RUN = (

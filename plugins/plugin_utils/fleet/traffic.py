@@ -19,6 +19,8 @@ def traffic_of(host: HostFacts) -> Result | None:
     Where it was asked for and the log could not be read, there is only what is C(missing).
     """
     logs = host.logs
+    if logs.get("traffic") and host.settings.get("logs_answers") is False:
+        return {"missing": ["dtr_cache_config_extra lets the cache log no answers (log.accesslog.disabled, log.level)"]}
     if logs.get("traffic"):
         return t.cast("Result", logs["traffic"])
     if not host.settings.get("traffic_since") or not logs or "findings" in logs:

@@ -58,7 +58,17 @@ def public_settings(settings: Settings, now: datetime.datetime) -> dict[str, t.A
         },
         "client_authorities": _named_authorities(settings),
         "probe": _probe(settings, certificate),
+        "logs_answers": _logs_answers(settings),
     }
+
+
+def _logs_answers(settings: Settings) -> bool:
+    """Whether the cache logs what it serves: in its access log, or in its own, which has it at level info."""
+    log = settings.config_extra.get("log")
+    log = log if isinstance(log, dict) else {}
+    access = log.get("accesslog")
+    is_off = isinstance(access, dict) and access.get("disabled") is True
+    return not is_off or str(log.get("level") or "info") in ("info", "debug")
 
 
 def _as_data(value: t.Any) -> t.Any:

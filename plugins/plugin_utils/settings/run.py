@@ -20,8 +20,6 @@ _NO_VARIABLES = "has a $, and environment variables are not expanded; write the 
 _PATTERN = re.compile(r"[*?\[]")
 # A key without its first and last line.
 _BARE_KEY = re.compile(r"[A-Za-z0-9+/=]{64,}")
-# Any moment will do: the times that it is read against are those of the manager.
-_MOMENT = datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc)
 
 
 def read_run(reader: Reader) -> dict[str, t.Any]:
@@ -91,10 +89,11 @@ def _source_file(reader: Reader, path: str) -> str:
     shown = values.quoted(path)
     if "$" in path:
         raise values.invalid(f"{shown} {_NO_VARIABLES}")
-    if kind == FOLDER or path.endswith("/"):
-        raise values.invalid(f"{shown} is a folder; name the files in it that are to be removed")
+    # Before the rest, as a key may end like a folder.
     if kind == MISSING and _BARE_KEY.fullmatch(path):
         raise values.invalid("names no file, and may be a key itself; name the file that it is in")
+    if kind == FOLDER or path.endswith("/"):
+        raise values.invalid(f"{shown} is a folder; name the files in it that are to be removed")
     if kind == MISSING and _PATTERN.search(path):
         raise values.invalid(f"{shown} is a pattern, and no file has that name; name the files one by one")
     if kind not in (FILE, MISSING):
@@ -107,10 +106,10 @@ def _source_file(reader: Reader, path: str) -> str:
 def _since(value: t.Any) -> str:
     text = values.line(value)
     try:
-        since(text, _MOMENT)
+        since(text, datetime.datetime.now(datetime.timezone.utc))
     except Failure:
         raise values.invalid(
-            f"{values.quoted(text)} is neither a time such as 2h (s, m, h, d, w) nor a moment such as "
+            f"{values.quoted(text)} is neither a time such as 2h (s, m, h, d, w) nor a moment in the past such as "
             "2026-01-31T12:00:00Z"
         ) from None
     return text

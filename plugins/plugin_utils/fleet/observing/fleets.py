@@ -130,10 +130,12 @@ def registry_rows(found: t.Sequence[tuple[Fleet, DtrResults]], regions: t.Iterab
         declared = {row["cache"] for row in own}
         dangling = sorted(set(dtr.dangling) - claimed)
         undeclared = [undeclared_cache(each, dtr) for each in dtr.caches if each["name"] not in declared]
+        # Their accounts follow with the next deployment, as the row of the region says.
+        former = {each["name"] for row in own for each in row["other_names"] or () if each["former"]}
         problems = [
             *registry_problems(dtr),
             *own_problems(dtr),
-            *lost_problems(undeclared),
+            *lost_problems([cache for cache in undeclared if cache["name"] not in former]),
             *dangling_problems(dangling, claimed=False),
             *claims_problems(dtr),
         ]

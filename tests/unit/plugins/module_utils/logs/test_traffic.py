@@ -158,9 +158,12 @@ def test_a_long_log_of_many_clients_costs_little() -> None:
 class _Engine:
     """An Engine with one service, and the log of each of its tasks."""
 
-    def __init__(self, logs: t.Mapping[str, t.Sequence[str]], made: str = "2026-01-31T11:00:00Z") -> None:
+    def __init__(
+        self, logs: t.Mapping[str, t.Sequence[str]], made: str = "2026-01-31T11:00:00Z", driver: str = "json-file"
+    ) -> None:
         self._logs = logs
-        service = {"ID": "s1", "CreatedAt": made, "Spec": {"Name": "dtr-cache_cache"}}
+        spec = {"Name": "dtr-cache_cache", "TaskTemplate": {"LogDriver": {"Name": driver}}}
+        service = {"ID": "s1", "CreatedAt": made, "Spec": spec}
         status = {"State": "running", "Timestamp": made, "ContainerStatus": {"ContainerID": "c"}}
         tasks = [{**task(name), "CreatedAt": "2026-01-31T11:00:01Z", "Status": status} for name in logs]
         nodes = {key: {**node, "ID": key, "Status": {"State": "ready"}} for key, node in NODES.items()}
@@ -189,8 +192,15 @@ def test_the_reader_counts_all_replicas_from_the_earlier_beginning() -> None:
     engine = _Engine({"t1": [access()], "t2": [access(), access("192.0.2.2")]})
     found = traffic_of(engine)
     assert (found["layers"], found["client_count"], found["missing"]) == (3, 2, [])
-    assert found["since"] == found["complete_since"] == "2026-01-31T10:00:00Z"
-    assert set(engine.asked) == {1769853600}
+    # What a stack before this service has served is in no log.
+    assert (found["since"], found["complete_since"]) == ("2026-01-31T10:00:00Z", "2026-01-31T11:00:00Z")
+    assert traffic_of(engine, traffic_since="30m")["complete_since"] == "2026-01-31T11:30:00Z"
+    assert set(engine.asked) == {1769853600, 1769859000}
+
+
+def test_a_service_without_a_log_is_said_to_have_none() -> None:
+    (missing,) = traffic_of(_Engine({"t1": []}, driver="none"))["missing"]
+    assert "the logging driver of the service is none" in missing
 
 
 def test_a_log_that_was_cut_is_said_to_be_cut() -> None:

@@ -57,6 +57,10 @@ CASES: dict[str, tuple[dict[str, t.Any], str]] = {
         {"msg": "docker stack up deploy command failed", "stderr": OUT_OF_SEQUENCE},
         f"docker stack up deploy command failed: {OUT_OF_SEQUENCE}. {ANOTHER}",
     ),
+    "a conflict in DTR": (
+        {"msg": "PATCH https://dtr.example.org/x answered 409 Conflict (CONFLICT)."},
+        "PATCH https://dtr.example.org/x answered 409 Conflict (CONFLICT).",
+    ),
     "a config that somebody else made": ({"msg": EXISTS}, f"{EXISTS}. {ANOTHER}"),
     "a leader that was lost": (
         {"msg": f"Error accessing secret s: {LEADERLESS}"},

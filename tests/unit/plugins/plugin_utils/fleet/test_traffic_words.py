@@ -54,6 +54,13 @@ def test_what_was_not_asked_or_could_not_be_read(
     assert traffic_sentences(found) == told
 
 
+def test_a_cache_that_logs_no_answers_has_not_served_nothing() -> None:
+    logs = {"findings": [], "traffic": traffic()}
+    found = traffic_of(facts.host(settings={**ASKED, "logs_answers": False}, logs=logs))
+    (sentence,) = traffic_sentences(found)
+    assert sentence.startswith("What it has served is not known: dtr_cache_config_extra lets the cache log no answers")
+
+
 def test_sentences() -> None:
     assert traffic_sentences(traffic(slowest=SLOWEST)) == [
         "Served since 2026-11-23T13:02:11Z: 91.2 GB in 2,811 layers, 340 pulls of 2 images by 1 client; "

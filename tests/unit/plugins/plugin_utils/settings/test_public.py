@@ -41,6 +41,20 @@ def test_a_key_beside_a_certificate_is_refused_and_not_shown() -> None:
 
 
 @pytest.mark.parametrize(
+    ("log", "logged"),
+    [
+        ({}, True),
+        ({"level": "error"}, True),
+        ({"accesslog": {"disabled": True}}, True),
+        ({"accesslog": {"disabled": True}, "level": "warn"}, False),
+        ({"accesslog": {"disabled": False}, "level": "warn"}, True),
+    ],
+)
+def test_whether_the_cache_logs_what_it_serves(log: dict[str, t.Any], logged: bool) -> None:
+    assert public(config_extra={"log": log})["logs_answers"] is logged
+
+
+@pytest.mark.parametrize(
     "url", ["https://dtr.example.org", "https://DTR.example.org:443/", " HTTPS://dtr.example.org "]
 )
 def test_one_dtr_is_one_however_it_is_spelled(url: str) -> None:

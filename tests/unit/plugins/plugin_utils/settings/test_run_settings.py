@@ -83,7 +83,7 @@ def test_what_is_no_regular_file_is_not_removed() -> None:
     assert "is not a regular file" in only_problem(NODE, source_files="/dev/null")
 
 
-@pytest.mark.parametrize("key", [CACHE.key_pem, "".join(CACHE.key_pem.splitlines()[1:-1])])
+@pytest.mark.parametrize("key", [CACHE.key_pem, "".join(CACHE.key_pem.splitlines()[1:-1]), "MIGHAgEA" * 20 + "aaa/"])
 @pytest.mark.parametrize(
     "form", [lambda key: key, lambda key: [key], lambda key: ["key.pem", key], lambda key: json.dumps([key])]
 )

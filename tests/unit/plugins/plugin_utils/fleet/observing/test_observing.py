@@ -500,6 +500,20 @@ def test_what_is_probed_is_compared_with_what_the_swarm_publishes(
     assert entry["name"] == "asia"
 
 
+def test_a_former_name_that_does_not_answer_is_the_next_deployments_business() -> None:
+    """To remove it by hand would leave its accounts behind."""
+    health = {"caches": [probed("asia"), probed("old", [TCP, *GOOD])]}
+    world = fleet(
+        region("asia", settings={"former_names": ["old"]}),
+        health=health,
+        registered=registered("asia", "old"),
+        accounts={"by_cache": {"asia": ["z"], "old": ["x"]}, "dangling": []},
+    )
+    (row,), (registry,) = world.rows(), world.registries()
+    assert row["cause"].startswith("DTR still has old, a former name of asia, and 1 account is assigned to it.")
+    assert registry["cause"] is None
+
+
 def test_what_no_region_declares_is_probed_as_well() -> None:
     hosts = [region(name, settings={"probe": probe(name)}) for name in ("asia", "europe")]
     of_dtr = registered("asia", "old", "old")["content_caches"]
