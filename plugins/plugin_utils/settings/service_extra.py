@@ -162,6 +162,7 @@ def _texts(value: t.Any) -> dict[str, str]:
     for key, text in sorted(_pairs(value, "=")):
         if not _LABEL.fullmatch(key):
             raise values.invalid(f"{values.quoted(key)} is not a key: printable letters without blanks and =")
+        values.key_of_docker(key)
         if key in found:
             raise values.invalid(f"names {values.shown(key)} twice")
         if is_credential((key,), text):

@@ -16,6 +16,7 @@ from decimal import Decimal
 from ...module_utils.common.failure import Failure
 from ...module_utils.swarm.compose import byte_size, duration
 from .credentials import may_be_shown
+from .go_yaml import is_misread
 from .structures import MAY_HAVE_LOST_A_ZERO, as_items, as_text
 
 Kind = t.Callable[[t.Any], t.Any]
@@ -179,6 +180,13 @@ def mapping(value: t.Any) -> dict[str, t.Any]:
     if not isinstance(value, dict):
         raise invalid("must be a mapping of keys to values")
     return value
+
+
+def key_of_docker(text: str) -> str:
+    """The name of a key in C(docker-stack.yml)."""
+    if is_misread(text):
+        raise invalid(f"{quoted(text)} as a name would be a number or a truth value to Docker; choose another one")
+    return text
 
 
 def texts(value: t.Any) -> dict[str, str]:

@@ -74,6 +74,11 @@ MISTAKES: list[tuple[t.Any, str]] = [
     ({"labels": {"a b": "x"}}, "labels: 'a b' is not a key"),
     ({"labels": ["a=1", "a=2"]}, "labels: names a twice"),
     ({"labels": ["a"]}, "labels: 'a' is not of the form KEY=VALUE"),
+    ({"labels": {"y": "x"}}, "labels: 'y' as a name would be a number or a truth value to Docker; choose another one"),
+    (
+        {"logging": {"driver": "x", "options": ["1e3=x"]}},
+        "logging.options: '1e3' as a name would be a number or a truth",
+    ),
     ({"extra_hosts": {"a b": "192.0.2.1"}}, "extra_hosts: 'a b' is not a host name"),
     ({"extra_hosts": {"a": "b"}}, "extra_hosts: 'b' is not an IP address"),
     ({"dns": "dns.example.org"}, "dns: 'dns.example.org' is not an IP address"),
