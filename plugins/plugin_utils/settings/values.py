@@ -192,7 +192,8 @@ def key_of_docker(text: str) -> str:
 def texts(value: t.Any) -> dict[str, str]:
     """A mapping of keys to texts; a key without a value is left out."""
     found = {key: item for key, item in mapping(value).items() if item is not None}
-    for key, item in found.items():
-        if isinstance(item, (dict, list)):
-            raise invalid(f"{shown(key)} must be text")
+    problems = [f"{shown(key)} must be text" for key, item in found.items() if isinstance(item, (dict, list))]
+    problems += [f"{shown(key)} {MAY_HAVE_LOST_A_ZERO}" for key, item in found.items() if isinstance(item, float)]
+    if problems:
+        raise invalid("; ".join(problems))
     return {key: as_text(item) for key, item in found.items()}

@@ -15,6 +15,24 @@ from ansible_collections.dtr.cache.tests.unit.support.settings import (
 # One mistake each, and what the operator reads.
 MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ({"environment": {"REGISTRY_HTTP_ADDR": ":80"}}, "REGISTRY_HTTP_ADDR: http.addr belongs to the cache itself; set"),
+    (
+        {"environment": {"REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY": "/data"}},
+        "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY: the deployment follows storage.filesystem of config.yml, which "
+        "this would override; set dtr_cache_storage instead",
+    ),
+    ({"environment": {"REGISTRY_STORAGE_FILESYSTEM": "{rootdirectory: /data}"}}, "set dtr_cache_storage instead"),
+    ({"environment": {"REGISTRY_STORAGE": "{filesystem: {rootdirectory: /data}}"}}, "set dtr_cache_storage instead"),
+    (
+        {"environment": {"REGISTRY_HTTP_DRAINTIMEOUT": "5m"}},
+        "REGISTRY_HTTP_DRAINTIMEOUT: the deployment follows http.draintimeout of config.yml, which this would "
+        "override; set it in dtr_cache_config_extra instead",
+    ),
+    ({"environment": {"REGISTRY_HTTP": "{draintimeout: 5m}"}}, "set it in dtr_cache_config_extra instead"),
+    ({"environment": "RELEASE: 2.10"}, "dtr_cache_environment: RELEASE is a number, which may have lost a zero at its"),
+    (
+        {"environment": {"A": 2.1, "B": 3.5}},
+        "A is a number, which may have lost a zero at its end; put it in quotes; B",
+    ),
     ({"environment": "A: no"}, "dtr_cache_environment: has no without quotes, which YAML changes to true or false"),
     (
         {"resources": {"limits": {"memory": "5M"}}},
