@@ -12,7 +12,7 @@ import ipaddress
 import re
 import typing as t
 
-from ...module_utils.common.credentials import is_credential
+from ...module_utils.common.credentials import holds_credential
 from ...module_utils.common.failure import Failure
 from ...module_utils.swarm.compose import NANOSECONDS, duration
 from ...module_utils.swarm.masking import carries_secret
@@ -165,10 +165,10 @@ def _texts(value: t.Any) -> dict[str, str]:
         values.key_of_docker(key)
         if key in found:
             raise values.invalid(f"names {values.shown(key)} twice")
-        if is_credential((key,), text):
+        if holds_credential((key,), text):
             raise values.invalid(
-                f"{key} holds a credential, which everybody who may inspect the service would read; give it to the "
-                "Engines of the nodes (daemon.json) instead"
+                f"{values.shown(key)} holds a credential, which everybody who may inspect the service would read; "
+                "leave it out, or give that of a log driver to the Engines of the nodes (daemon.json)"
             )
         found[key] = text
     return found
@@ -234,7 +234,7 @@ def _time_of_check(value: t.Any) -> str:
 
 
 def _without_secret(command: list[str]) -> list[str]:
-    if carries_secret(command):
+    if carries_secret(command) or any(holds_credential(("",), word) for word in command):
         raise values.invalid("holds a credential, which everybody who may inspect the service would read")
     return command
 

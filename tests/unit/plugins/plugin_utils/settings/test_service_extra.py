@@ -70,6 +70,17 @@ MISTAKES: list[tuple[t.Any, str]] = [
         {"logging": {"driver": "splunk", "options": {"splunk-token": "x"}}},
         "splunk-token holds a credential, which every",
     ),
+    (
+        {"labels": {"note": "password=hush"}},
+        "labels: note holds a credential, which everybody who may inspect the service",
+    ),
+    ({"labels": {"api-key": "hush"}}, "labels: api-key holds a credential"),
+    ({"deploy": {"labels": ["a=https://h/?token=hush"]}}, "deploy.labels: a holds a credential"),
+    ({"labels": {"token:hush": "x"}}, "labels: what is given holds a credential"),
+    (
+        {"logging": {"driver": "x", "options": {"tag": "https://h/?token=hush"}}},
+        "logging.options: tag holds a credential",
+    ),
     ({"labels": {"com.docker.stack.namespace": "x"}}, "labels: com.docker.stack.namespace belongs to Docker; leave it"),
     ({"labels": {"a b": "x"}}, "labels: 'a b' is not a key"),
     ({"labels": ["a=1", "a=2"]}, "labels: names a twice"),
@@ -90,6 +101,7 @@ MISTAKES: list[tuple[t.Any, str]] = [
     ({"dns_search": "a b"}, "dns_search: 'a b' is not a domain"),
     ({"healthcheck": {"test": "curl -u admin:hush https://a"}}, "healthcheck.test: holds a credential, which everybo"),
     ({"healthcheck": {"test": ["CMD", "x", "--token", "hush"]}}, "healthcheck.test: holds a credential, which everyb"),
+    ({"healthcheck": {"test": "wget https://h/?token=hush"}}, "healthcheck.test: holds a credential, which everybody"),
     ({"healthcheck": {"test": ["wget"]}}, "healthcheck.test: a list begins with one of NONE, CMD, CMD-SHELL"),
     ({"healthcheck": {"test": ["CMD"]}}, "healthcheck.test: CMD needs a command after it; write disable: true for no"),
     ({"healthcheck": {"test": ["CMD-SHELL", " "]}}, "healthcheck.test: CMD-SHELL needs a command after it"),
@@ -127,6 +139,7 @@ def test_one_mistake_gives_one_clear_sentence(given: t.Any, sentence: str) -> No
     problem = only_problem(service_extra=given)
     assert problem.startswith("dtr_cache_service_extra: ")
     assert sentence in problem
+    assert "hush" not in problem
 
 
 def test_what_docker_takes_once_is_there_once() -> None:
