@@ -136,17 +136,14 @@ def environment_problems(
         extra = value
     for key in reversed(name[len(_PREFIX) :].lower().split("_")):
         extra = {key: extra}
-    followed = {
-        **{("storage", backend): "set dtr_cache_storage" for backend in storage if backend in BACKENDS},
-        **_FOLLOWED,
-    }
+    followed = dict(_FOLLOWED)
+    followed.update({("storage", backend): "set dtr_cache_storage" for backend in storage if backend in BACKENDS})
     problems = [
         f"the deployment follows {'.'.join(path)} of config.yml, which this would override; {instead} instead"
         for path, instead in followed.items()
         if _has(extra, path)
     ]
-    problems = problems or list(config_problems(extra, storage, port, metrics_port))
-    for problem in problems:
+    for problem in (*problems, *config_problems(extra, storage, port, metrics_port)):
         yield f"{name}: {problem}"
 
 
