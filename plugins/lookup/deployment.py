@@ -38,8 +38,8 @@ RETURN = r"""
 _raw:
   description:
     - Without a term, one dictionary with C(configs) and C(secrets) (lists of C(name), C(file) and C(labels)),
-      C(definition), C(compose) (the same with each C($) doubled, as C(docker stack deploy) reads it), and C(review)
-      (the texts of the documented file tree by path).
+      C(definition), C(compose) (the same as M(community.docker.docker_stack) has to get it, so that Docker reads each
+      text as it is), and C(review) (the texts of the documented file tree by path).
     - With terms, their contents.
   type: list
   elements: raw

@@ -159,7 +159,14 @@ def test_the_routing_mesh_has_each_replica_on_a_node_of_its_own(volume_folder: s
     variables: dict[str, t.Any] = {
         "dtr_cache_publish_mode": "ingress",
         "dtr_cache_nodes": ["asia-2", "asia-3"],
-        "dtr_cache_environment": {"REGISTRY_LOG_LEVEL": "info", "WAIT": 1.5, "VERBOSE": True},
+        "dtr_cache_environment": {"REGISTRY_LOG_LEVEL": "info", "WAIT": "2.10", "VERBOSE": True},
+        # Docker would read most of these as numbers, some as truth values.
+        "dtr_cache_service_extra": {
+            "labels": {"sha": "0812345", "a": "y"},
+            "deploy": {"labels": {"sha": "12e03"}},
+            "logging": {"driver": "json-file", "options": {"tag": "7e2"}},
+            "hostname": "8e1",
+        },
         "dtr_cache_resources": {
             "limits": {"cpus": "0.5", "memory": "512MiB"},
             "reservations": {"memory": "16M"},
@@ -187,7 +194,11 @@ def test_the_routing_mesh_has_each_replica_on_a_node_of_its_own(volume_folder: s
         {"Protocol": "tcp", "TargetPort": 443, "PublishedPort": 443, "PublishMode": "ingress"}
     ]
     task = spec["TaskTemplate"]
-    assert task["ContainerSpec"]["Env"] == ["REGISTRY_LOG_LEVEL=info", "VERBOSE=true", "WAIT=1.5"]
+    assert task["ContainerSpec"]["Env"] == ["REGISTRY_LOG_LEVEL=info", "VERBOSE=true", "WAIT=2.10"]
+    assert task["ContainerSpec"]["Hostname"] == "8e1"
+    assert task["LogDriver"] == {"Name": "json-file", "Options": {"tag": "7e2"}}
+    labels = {**task["ContainerSpec"]["Labels"], "service": spec["Labels"]["sha"]}
+    assert (labels["sha"], labels["a"], labels["service"]) == ("0812345", "y", "12e03")
     assert task["Resources"] == {
         "Limits": {"NanoCPUs": 500000000, "MemoryBytes": 512 * 2**20},
         "Reservations": {"MemoryBytes": 16 * 2**20},

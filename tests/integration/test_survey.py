@@ -25,7 +25,7 @@ DECLARED: dict[str, t.Any] = {
     "dtr_cache_replicas": 1,
     "dtr_cache_volume": {"driver": "local", "driver_opts": {"type": "tmpfs", "device": "tmpfs"}},
     "dtr_cache_storage": {},
-    "dtr_cache_environment": {"REGISTRY_LOG_LEVEL": "info", "WAIT": 1.5, "VERBOSE": True},
+    "dtr_cache_environment": {"REGISTRY_LOG_LEVEL": "info", "WAIT": "2.10", "VERBOSE": True},
     "dtr_cache_resources": {"limits": {"cpus": "0.5", "memory": "512M"}},
     "dtr_cache_update_config": {"parallelism": 1, "delay": "6s"},
     "dtr_cache_config_extra": {"log": {"level": "info", "fields": {"site": "asia"}}},

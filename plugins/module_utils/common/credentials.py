@@ -20,6 +20,20 @@ HIDDEN_OTHER = "(another secret)"
 
 _NAME = re.compile(SECRET_NAME, re.IGNORECASE)
 _IN_ADDRESS = re.compile(r"://[^/\s@:]*:[^/\s@]+@")
+# Known by its form, or in the query of an address.
+_IN_TEXT = re.compile(
+    r"[?&](?:sig|key|auth)=[^\s&]{16}|-----BEGIN [A-Z ]{0,20}PRIVATE KEY|\b(?-i:eyJ)[\w-]{8,}\."
+    r"|\bbearer\s{1,4}(?=\S{0,99}\d)\S{8}|\bbasic\s{1,4}(?=\S{0,99}[\d=])[A-Za-z0-9+/=]{8}",
+    re.IGNORECASE,
+)
+# Such as password=VALUE, "token": "VALUE" and Authorization: VALUE.
+_GIVEN = re.compile(
+    rf"({SECRET_NAME})(?:\\{{0,2}}[\"']\s{{0,4}}[=:]|\s{{0,4}}=|\s{{0,4}}:(?=\s))[\s\\\"'\[]{{0,6}}([^\s\\\"'\[\],;&{{}}]+)",
+    re.IGNORECASE,
+)
+# These names say where a secret is, or whether there is one.
+_OF_PLACES = ("file", "path", "dir", "url", "uri", "endpoint")
+_SWITCHES = ("true", "false", "yes", "no")
 _LONGEST = 500
 
 
@@ -36,9 +50,22 @@ def is_credential(path: Path, value: t.Any) -> bool:
     return _NAME.search(path[-1]) is not None or (path[0] == "notifications" and "headers" in path)
 
 
+def holds_credential(path: Path, value: t.Any) -> bool:
+    """The same, and whether a text that is none by its name has one in it, such as C(password=VALUE)."""
+    return is_credential(path, value) or (isinstance(value, str) and _gives_one(value))
+
+
+def _gives_one(text: str) -> bool:
+    return _IN_TEXT.search(text) is not None or any(
+        not (name.lower().endswith(_OF_PLACES) or value.startswith("/run/secrets/") or value in _SWITCHES)
+        and not (name.lower() == "credentials" and value.startswith("/"))
+        for name, value in _GIVEN.findall(text)
+    )
+
+
 def blanked(value: t.Any, *, public: t.Collection[Path] = (), path: Path = ()) -> t.Any:
     """A piece of configuration with a word in the place of each credential, but for those at C(public) keys."""
-    if path and path not in public and is_credential(path, value):
+    if path and path not in public and holds_credential(path, value):
         return HIDDEN
     if isinstance(value, dict):
         return {key: blanked(item, public=public, path=(*path, str(key))) for key, item in value.items()}

@@ -14,8 +14,8 @@ _LONGEST = 8192
 
 # What stands before it in a longer name does not matter; a bound keeps hostile text from taking long.
 SECRET_NAME = (
-    r"(?:pass(?:wor[dt]|wd|phrase)?|secret|token|credential|authorization|cookie|signature|api_?key|private_?key"
-    r"|access_?key|secret_?key|account_?key|licen[cs]e_?key|encrypt\w{0,20}key)[\w-]{0,40}"
+    r"(?:pass(?:wor[dt]|wd|phrase)?|secret|token|credential|authorization|cookie|signature|api[_-]?key|private_?key"
+    r"|access[_-]?key|account[_-]?key|licen[cs]e[_-]?key|encrypt\w{0,20}key)[\w-]{0,40}"
 )
 # A value as logfmt, JSON (also quoted once more), YAML, a header or the command line have it.
 _VALUE = r"(?:\\*\"(?:\\.|[^\"\\])*(?:\\?\"|$)|'[^']*(?:'|$)|[^\s,;&\"'}\]]+)"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..common.credentials import HIDDEN, blanked, is_credential
+from ..common.credentials import HIDDEN, blanked, holds_credential
 from ..common.redaction import redacted
 from .compose import config_place, image
 from .live_cache import CONFIG_NAME, config_of, is_content_cache, stack_and_name
@@ -135,7 +135,8 @@ def _described(service: Raw, swarm: Swarm, moment: Moment) -> dict[str, t.Any]:
         "running_on": sorted({node_name(task, moment) for task in running}),
         "addresses": _addresses(moment),
         "environment": {
-            key: HIDDEN if is_credential((key,), value) else value for key, value in view.get("environment", {}).items()
+            key: HIDDEN if holds_credential((key,), value) else value
+            for key, value in view.get("environment", {}).items()
         },
         "mounts": [_mount(mount) for mount in container.get("Mounts") or []],
         "limits": view.get("limits", {}),
@@ -180,7 +181,7 @@ def _mount(mount: Raw) -> dict[str, t.Any]:
 
 def _may_carry_credentials(option: tuple[str, str]) -> bool:
     key, value = option
-    return is_credential((key,), value) or redacted(value) != value
+    return holds_credential((key,), value) or redacted(value) != value
 
 
 def _comparable(view: View) -> View:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ..common.credentials import HIDDEN, comparable, is_credential
+from ..common.credentials import HIDDEN, comparable, holds_credential
 from ..common.redaction import BLANK, SECRET_NAME, printable, redacted
 from .views import View
 
@@ -57,7 +57,7 @@ def _hidden(path: tuple[str, ...], value: t.Any) -> t.Any:
         pairs = zip(value, _blanked(path, value))
         return [HIDDEN if blanked != item else _hidden(path, item) for item, blanked in pairs]
     is_line = path[0] in _COMMANDS and isinstance(value, str)
-    return HIDDEN if is_credential(path, value) or (is_line and redacted(_line(value)) != value) else value
+    return HIDDEN if holds_credential(path, value) or (is_line and redacted(_line(value)) != value) else value
 
 
 def _blanked(path: tuple[str, ...], value: t.Any) -> t.Any:

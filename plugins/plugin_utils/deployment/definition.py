@@ -31,6 +31,7 @@ from ...module_utils.swarm.objects import (
 from ...module_utils.x509 import certificates
 from ..settings.config_extra import DRAIN_TIMEOUT
 from ..settings.credentials import carries_credentials
+from ..settings.go_yaml import is_misread
 from ..settings.model import Settings
 from ..settings.presets import PRODUCTS
 from ..settings.storage import DEFAULT_VOLUME, folder_of_layers
@@ -45,6 +46,8 @@ SECRETS_FOLDER = "/run/secrets"
 
 # The Engine kills a container that has not ended this long after the last request had to be finished.
 SECONDS_TO_END = 10
+# Of the environment of Docker's command.
+_NEVER_SET = "DTR_CACHE_IS_NEVER_SET"
 # Of a bundle of CAs, that many certificates are described.
 _DESCRIBED = 10
 
@@ -102,14 +105,22 @@ def config_for_review(settings: Settings) -> str:
 
 def stack_text(settings: Settings, objects: t.Sequence[SwarmObject]) -> str:
     """The cache's C(docker-stack.yml) as text."""
-    return as_yaml(for_docker(stack_definition(settings, objects)))
+    return as_yaml(_as_compose(stack_definition(settings, objects)))
 
 
 def for_docker(definition: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """A definition as C(docker stack deploy) has to get it.
+    """A definition as community.docker has to get it for C(docker stack deploy).
 
-    A variable of the environment is one text, as Docker would read a name such as C(N) as a truth value, and
-    community.docker writes it without quotes.
+    It writes YAML in which Docker reads some texts as truth values or numbers. Docker reads YAML first and puts in
+    variables then, so the default of a variable stays a text.
+    """
+    return t.cast("dict[str, t.Any]", _each_text(_as_compose(definition), _kept_a_text))
+
+
+def _as_compose(definition: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """A definition as C(docker-stack.yml) has it.
+
+    A variable of the environment is one text, as Docker would read a name such as C(N) as a truth value.
     """
     services = definition.get("services") or {}
     as_text = {
@@ -117,16 +128,24 @@ def for_docker(definition: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         for name, service in services.items()
         if service.get("environment")
     }
-    return t.cast("dict[str, t.Any]", _escaped({**definition, "services": {**services, **as_text}}))
+    # What stands for a dollar.
+    return t.cast(
+        "dict[str, t.Any]",
+        _each_text({**definition, "services": {**services, **as_text}}, lambda text: text.replace("$", "$$")),
+    )
 
 
-def _escaped(value: t.Any) -> t.Any:
-    """In the texts that Docker gets, C($$) is what stands for a C($)."""
+def _kept_a_text(text: str) -> str:
+    return f"${{{_NEVER_SET}:-{text}}}" if is_misread(text) else text
+
+
+def _each_text(value: t.Any, change: t.Callable[[str], str]) -> t.Any:
+    """A structure with all its texts changed, but for the names of keys."""
     if isinstance(value, dict):
-        return {key: _escaped(item) for key, item in value.items()}
+        return {key: _each_text(item, change) for key, item in value.items()}
     if isinstance(value, list):
-        return [_escaped(item) for item in value]
-    return value.replace("$", "$$") if isinstance(value, str) else value
+        return [_each_text(item, change) for item in value]
+    return change(value) if isinstance(value, str) else value
 
 
 def swarm_objects(settings: Settings, registry_ca: str | None) -> list[SwarmObject]:

@@ -1,26 +1,15 @@
 # SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""YAML that Docker and the registry read as it is meant.
-
-Both are written in Go, whose YAML (gopkg.in/yaml.v2) takes more words for truth values and numbers than PyYAML, which
-writes them without quotes.
-"""
+"""YAML that Docker and the registry read as it is meant."""
 
 from __future__ import annotations
 
-import re
 import typing as t
 
 import yaml
 
-# Beside what PyYAML puts into quotes by itself.
-_MISREAD = re.compile(r"[yYnN]|[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)[eE][-+]?[0-9]+|0o[0-7]+")
-
-
-def is_misread(text: str) -> bool:
-    """Whether Go's YAML reads something else than a text, where PyYAML writes it."""
-    return _MISREAD.fullmatch(text) is not None
+from ..settings.go_yaml import is_misread
 
 
 def as_yaml(data: t.Any) -> str:

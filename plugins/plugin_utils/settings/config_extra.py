@@ -14,7 +14,7 @@ import typing as t
 from ...module_utils.common.failure import Failure
 from . import values
 from .storage import BACKENDS, OPTIONS
-from .structures import as_text, parsed
+from .structures import MAY_HAVE_LOST_A_ZERO, as_text, parsed
 
 Path = tuple[str, ...]
 
@@ -49,6 +49,8 @@ _OTHERS: tuple[Path, ...] = (
     *(("http", name) for name in ("debug", "headers", "http2")),
     *((name,) for name in ("redis", "health", "notifications", "reporting", "compatibility", "validation")),
 )
+# What the deployment follows as config.yml has it, beside the storage: how long a replica may take to end.
+_FOLLOWED: dict[Path, str] = {("http", "draintimeout"): "set it in dtr_cache_config_extra"}
 _LEVELS = ("error", "warn", "info", "debug")
 _WORDS: dict[Path, tuple[str, ...]] = {
     ("log", "level"): _LEVELS,
@@ -112,6 +114,10 @@ def config_problems(
             yield f"{'.'.join(path)}: {values.quoted(_at(extra, path))} is none of {', '.join(words)}"
     yield from _storage_problems(extra.get("storage", {}), storage)
     yield from _http_problems(extra.get("http", {}), port)
+    fields = _at(extra, ("log", "fields"))
+    for name, value in fields.items() if isinstance(fields, dict) else ():
+        if isinstance(value, float):
+            yield f"log.fields.{values.shown(name)} {MAY_HAVE_LOST_A_ZERO}"
     for key in sorted(set(extra) - set(_SECTIONS)):
         similar = difflib.get_close_matches(key.lower(), _SECTIONS, n=1, cutoff=0.75)
         if similar:
@@ -130,7 +136,14 @@ def environment_problems(
         extra = value
     for key in reversed(name[len(_PREFIX) :].lower().split("_")):
         extra = {key: extra}
-    for problem in config_problems(extra, storage, port, metrics_port):
+    followed = dict(_FOLLOWED)
+    followed.update({("storage", backend): "set dtr_cache_storage" for backend in storage if backend in BACKENDS})
+    problems = [
+        f"the deployment follows {'.'.join(path)} of config.yml, which this would override; {instead} instead"
+        for path, instead in followed.items()
+        if _has(extra, path)
+    ]
+    for problem in (*problems, *config_problems(extra, storage, port, metrics_port)):
         yield f"{name}: {problem}"
 
 
@@ -182,6 +195,8 @@ def _http_problems(extra: t.Mapping[str, t.Any], port: int | None) -> t.Iterator
     for name, lines in (extra.get("headers") or {}).items():
         if not isinstance(lines, list):
             yield f"http.headers.{values.shown(name)} must be a list of texts"
+        elif any(isinstance(line, float) for line in lines):
+            yield f"http.headers.{values.shown(name)}: an entry {MAY_HAVE_LOST_A_ZERO}"
 
 
 def _has(extra: t.Mapping[str, t.Any], path: Path) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ...module_utils.common.credentials import Path, blanked, is_credential
+from ...module_utils.common.credentials import Path, blanked, holds_credential
 from ...module_utils.common.redaction import SECRET_NAME, redacted
 
 HTTP_SECRET: Path = ("http", "secret")
@@ -24,7 +24,7 @@ def carries_credentials(config: t.Any) -> bool:
 
 def options_carry_credentials(options: t.Mapping[str, t.Any]) -> bool:
     """Whether the options of a volume's driver do, as keys of their own or in one text such as C(password=...,rw)."""
-    return any(is_credential((str(key),), value) or _IN_OPTIONS.search(str(value)) for key, value in options.items())
+    return any(holds_credential((str(key),), value) or _IN_OPTIONS.search(str(value)) for key, value in options.items())
 
 
 def may_be_shown(text: str) -> bool:

@@ -147,11 +147,11 @@ def _read_environment(reader: Reader, layers: t.Mapping[str, t.Any], address: t.
             what = "a name of a variable must not be empty, nor have a = in it, a blank or a letter beyond ASCII"
             reader.problem("environment", what)
         names_a_file = key.endswith("_FILE") or value.startswith("/run/secrets/")
-        if credentials.is_credential((key,), value) and not names_a_file:
+        if credentials.holds_credential(("" if names_a_file else key,), value):
             reader.problem(
                 "environment",
-                f"{key} holds a credential, which everybody who may inspect the service would read; give it in "
-                "dtr_cache_storage or dtr_cache_config_extra, which makes config.yml a Docker secret",
+                f"{values.shown(key)} holds a credential, which everybody who may inspect the service would read; give "
+                "it in dtr_cache_storage or dtr_cache_config_extra, which makes config.yml a Docker secret",
             )
             continue
         for problem in environment_problems(key, value, layers, address["port"], address["metrics_port"]):

@@ -12,9 +12,9 @@ import ipaddress
 import re
 import typing as t
 
-from ...module_utils.common.credentials import is_credential
+from ...module_utils.common.credentials import holds_credential
 from ...module_utils.common.failure import Failure
-from ...module_utils.swarm.compose import duration
+from ...module_utils.swarm.compose import NANOSECONDS, duration
 from ...module_utils.swarm.masking import carries_secret
 from . import values
 from .addresses import is_host
@@ -55,6 +55,7 @@ _LIMITS = (
 )
 _NUMBER = re.compile(r"-1|0|[1-9][0-9]{0,17}")
 _TESTS = ("NONE", "CMD", "CMD-SHELL")
+_SHORTEST_TIME_OF_CHECK = NANOSECONDS["ms"]
 _TAKEN = ("/run/secrets", "/config.yml", "/start.sh", "/proc", "/sys", "/dev")
 
 
@@ -86,7 +87,7 @@ def read_service_extra(reader: Reader, drain: t.Any, layers_in_volume: str) -> d
             "healthcheck.",
             {
                 "test": _test,
-                **dict.fromkeys(("interval", "timeout", "start_period"), values.time),
+                **dict.fromkeys(("interval", "timeout", "start_period"), _time_of_check),
                 "retries": values.whole(1, 1000),
                 "disable": values.switch,
             },
@@ -161,12 +162,13 @@ def _texts(value: t.Any) -> dict[str, str]:
     for key, text in sorted(_pairs(value, "=")):
         if not _LABEL.fullmatch(key):
             raise values.invalid(f"{values.quoted(key)} is not a key: printable letters without blanks and =")
+        values.key_of_docker(key)
         if key in found:
             raise values.invalid(f"names {values.shown(key)} twice")
-        if is_credential((key,), text):
+        if holds_credential((key,), text):
             raise values.invalid(
-                f"{key} holds a credential, which everybody who may inspect the service would read; give it to the "
-                "Engines of the nodes (daemon.json) instead"
+                f"{values.shown(key)} holds a credential, which everybody who may inspect the service would read; "
+                "leave it out, or give that of a log driver to the Engines of the nodes (daemon.json)"
             )
         found[key] = text
     return found
@@ -197,7 +199,7 @@ def _address(text: str) -> str:
 
 
 def _addresses(value: t.Any) -> list[str]:
-    return [_address(item) for item in values.items(value)]
+    return list(dict.fromkeys(_address(item) for item in values.items(value)))
 
 
 def _domains(value: t.Any) -> list[str]:
@@ -205,7 +207,7 @@ def _domains(value: t.Any) -> list[str]:
     for item in found:
         if not _DOMAIN.fullmatch(item):
             raise values.invalid(f"{values.quoted(item)} is not a domain")
-    return found
+    return list(dict.fromkeys(found))
 
 
 def _test(value: t.Any) -> list[str]:
@@ -216,11 +218,23 @@ def _test(value: t.Any) -> list[str]:
     found = [values.line(item) for item in entries(value)]
     if not found or found[0] not in _TESTS:
         raise values.invalid(f"a list begins with one of {', '.join(_TESTS)}")
+    if found[0] == "NONE" and len(found) > 1:
+        raise values.invalid("nothing goes with NONE, which switches the check off")
+    # The Engine of a node crashes where the command is missing.
+    if found[0] != "NONE" and not (found[1:] and found[1].strip()):
+        raise values.invalid(f"{found[0]} needs a command after it; write disable: true for no check")
     return _without_secret(found)
 
 
+def _time_of_check(value: t.Any) -> str:
+    text = values.time(value)
+    if 0 < (duration(text) or 0) < _SHORTEST_TIME_OF_CHECK:
+        raise values.invalid(f"{values.quoted(text)} is less than 1ms, the least that Docker takes")
+    return text
+
+
 def _without_secret(command: list[str]) -> list[str]:
-    if carries_secret(command):
+    if carries_secret(command) or any(holds_credential(("",), word) for word in command):
         raise values.invalid("holds a credential, which everybody who may inspect the service would read")
     return command
 

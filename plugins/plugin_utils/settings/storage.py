@@ -136,14 +136,14 @@ def _volume_name(value: t.Any) -> str:
     """Swarm's short form of a mount knows both, parted from what follows by a colon."""
     text = values.line(value)
     if _VOLUME.fullmatch(text) or (text.startswith("/") and ":" not in text and text.strip("/")):
-        return text
+        return values.key_of_docker(text)
     raise values.invalid(f"{values.quoted(text)} is neither a volume's name nor an absolute path on the nodes")
 
 
 def _name_of_described(value: t.Any) -> str:
     text = values.line(value)
     if _VOLUME.fullmatch(text):
-        return text
+        return values.key_of_docker(text)
     raise values.invalid(f"{values.quoted(text)} is no volume's name")
 
 
@@ -159,6 +159,8 @@ def _local_problems(options: t.Mapping[str, str]) -> t.Iterator[str]:
 
 def _driver_options(value: t.Any) -> dict[str, str]:
     options = values.texts(value)
+    for key in options:
+        values.key_of_docker(key)
     if credentials.options_carry_credentials(options):
         raise values.invalid(
             "hold a credential, which everybody who may inspect the volume or the service would read; mount the "

@@ -16,6 +16,7 @@ from decimal import Decimal
 from ...module_utils.common.failure import Failure
 from ...module_utils.swarm.compose import byte_size, duration
 from .credentials import may_be_shown
+from .go_yaml import is_misread
 from .structures import MAY_HAVE_LOST_A_ZERO, as_items, as_text
 
 Kind = t.Callable[[t.Any], t.Any]
@@ -181,10 +182,18 @@ def mapping(value: t.Any) -> dict[str, t.Any]:
     return value
 
 
+def key_of_docker(text: str) -> str:
+    """The name of a key in C(docker-stack.yml)."""
+    if is_misread(text):
+        raise invalid(f"{quoted(text)} as a name would be a number or a truth value to Docker; choose another one")
+    return text
+
+
 def texts(value: t.Any) -> dict[str, str]:
     """A mapping of keys to texts; a key without a value is left out."""
     found = {key: item for key, item in mapping(value).items() if item is not None}
-    for key, item in found.items():
-        if isinstance(item, (dict, list)):
-            raise invalid(f"{shown(key)} must be text")
+    problems = [f"{shown(key)} must be text" for key, item in found.items() if isinstance(item, (dict, list))]
+    problems += [f"{shown(key)} {MAY_HAVE_LOST_A_ZERO}" for key, item in found.items() if isinstance(item, float)]
+    if problems:
+        raise invalid("; ".join(problems))
     return {key: as_text(item) for key, item in found.items()}

@@ -239,6 +239,34 @@ def test_docker_reads_a_dollar_where_one_was_meant() -> None:
     assert written == deployment.for_docker(definition)
 
 
+def test_docker_reads_the_texts_that_were_meant() -> None:
+    """Docker puts variables in after it has read the YAML, which community.docker writes without the needed quotes."""
+    changes: dict[str, t.Any] = {
+        "service_extra": {
+            "labels": {"sha": "0812345", "a": "y", "plain": "1.5"},
+            "deploy": {"labels": {"sha": "12e03"}},
+            "logging": {"driver": "json-file", "options": {"tag": "7e2"}},
+            "hostname": "8e1",
+            "healthcheck": {"test": ["CMD", "n"]},
+        },
+        "environment": {"N": "1e3"},
+        "volume": {"driver": "n", "driver_opts": {"size": "1e9"}},
+    }
+    definition = deployed(**changes)
+    assert definition["services"]["cache"]["labels"]["sha"] == "0812345", "what the plan compares with"
+    written = yaml.safe_load(yaml.dump(deployment.for_docker(definition)))
+    found = written["services"]["cache"]
+    kept = "${{DTR_CACHE_IS_NEVER_SET:-{}}}".format
+    assert found["labels"] == {"sha": kept("0812345"), "a": kept("y"), "plain": "1.5"}
+    assert found["deploy"]["labels"] == {"sha": kept("12e03")}
+    assert found["logging"]["options"] == {"tag": kept("7e2")}
+    assert (found["hostname"], found["healthcheck"]["test"]) == (kept("8e1"), ["CMD", kept("n")])
+    assert found["environment"] == ["N=1e3"]
+    assert written["volumes"]["cache-data"] == {"driver": kept("n"), "driver_opts": {"size": kept("1e9")}}
+    settings = settings_with(**changes)
+    assert "sha: '0812345'" in deployment.stack_text(settings, deployment.swarm_objects(settings, CA.pem))
+
+
 def test_names_change_exactly_when_the_content_does() -> None:
     before = names()
     assert names() == before

@@ -80,6 +80,14 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ({"port": True}, "dtr_cache_port: 'true' is not a whole number"),
     ({"port": 443.0}, "dtr_cache_port: '443.0' is not a whole number"),
     ({"port": [443]}, "dtr_cache_port: must be text"),
+    (
+        {"config_extra": "log: {fields: {release: 2.10}}"},
+        "dtr_cache_config_extra: log.fields.release is a number, which",
+    ),
+    (
+        {"config_extra": "http: {headers: {X-R: [2.10]}}"},
+        "dtr_cache_config_extra: http.headers.X-R: an entry is a number",
+    ),
     ({"version": 2.1}, "dtr_cache_version: is a number, which may have lost a zero at its end; put it in quotes"),
     ({"version": "2.7.6 beta"}, "dtr_cache_version: '2.7.6 beta' is not a version such as 2.7.6"),
     ({"version": "2.9"}, "dtr_cache_version: 2.9 is of msr2 (2.8 to 2.9), and dtr_cache_product is dtr; set dtr_cache"),

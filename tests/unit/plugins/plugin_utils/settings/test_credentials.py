@@ -19,6 +19,8 @@ CARRYING: list[dict[str, t.Any]] = [
     {"notifications": {"endpoints": [{"headers": {"Authorization": ["Bearer hush"]}}]}},
     {"notifications": {"endpoints": [{"headers": {"X-Who": ["hush"]}}]}},
     {"notifications": {"endpoints": [{"url": "https://user:hush@hooks.example.org/"}]}},
+    {"notifications": {"endpoints": [{"url": "https://hooks.example.org/?token=hush"}]}},
+    {"log": {"hooks": [{"options": {"dsn": "host=db password=hush"}}]}},
     {"notifications": {"endpoints": [{"credentials": {"user": "hush"}}]}},
     {"reporting": {"bugsnag": {"apikey": "hush"}}},
     {"reporting": {"newrelic": {"licensekey": "hush"}}},

@@ -70,17 +70,45 @@ MISTAKES: list[tuple[t.Any, str]] = [
         {"logging": {"driver": "splunk", "options": {"splunk-token": "x"}}},
         "splunk-token holds a credential, which every",
     ),
+    (
+        {"labels": {"note": "password=hush"}},
+        "labels: note holds a credential, which everybody who may inspect the service",
+    ),
+    ({"labels": {"api-key": "hush"}}, "labels: api-key holds a credential"),
+    ({"deploy": {"labels": ["a=https://h/?token=hush"]}}, "deploy.labels: a holds a credential"),
+    ({"labels": {"token:hush": "x"}}, "labels: what is given holds a credential"),
+    (
+        {"logging": {"driver": "x", "options": {"tag": "https://h/?token=hush"}}},
+        "logging.options: tag holds a credential",
+    ),
     ({"labels": {"com.docker.stack.namespace": "x"}}, "labels: com.docker.stack.namespace belongs to Docker; leave it"),
     ({"labels": {"a b": "x"}}, "labels: 'a b' is not a key"),
     ({"labels": ["a=1", "a=2"]}, "labels: names a twice"),
     ({"labels": ["a"]}, "labels: 'a' is not of the form KEY=VALUE"),
+    ({"labels": {"y": "x"}}, "labels: 'y' as a name would be a number or a truth value to Docker; choose another one"),
+    (
+        {"logging": {"driver": "x", "options": ["1e3=x"]}},
+        "logging.options: '1e3' as a name would be a number or a truth",
+    ),
+    ("labels: {release: 2.10}", "labels: release is a number, which may have lost a zero at its end; put it in quotes"),
+    (
+        {"sysctls": {"net.a": 1.5}},
+        "sysctls: net.a is a number, which may have lost a zero at its end; put it in quotes",
+    ),
     ({"extra_hosts": {"a b": "192.0.2.1"}}, "extra_hosts: 'a b' is not a host name"),
     ({"extra_hosts": {"a": "b"}}, "extra_hosts: 'b' is not an IP address"),
     ({"dns": "dns.example.org"}, "dns: 'dns.example.org' is not an IP address"),
     ({"dns_search": "a b"}, "dns_search: 'a b' is not a domain"),
     ({"healthcheck": {"test": "curl -u admin:hush https://a"}}, "healthcheck.test: holds a credential, which everybo"),
     ({"healthcheck": {"test": ["CMD", "x", "--token", "hush"]}}, "healthcheck.test: holds a credential, which everyb"),
+    ({"healthcheck": {"test": "wget https://h/?token=hush"}}, "healthcheck.test: holds a credential, which everybody"),
     ({"healthcheck": {"test": ["wget"]}}, "healthcheck.test: a list begins with one of NONE, CMD, CMD-SHELL"),
+    ({"healthcheck": {"test": ["CMD"]}}, "healthcheck.test: CMD needs a command after it; write disable: true for no"),
+    ({"healthcheck": {"test": ["CMD-SHELL", " "]}}, "healthcheck.test: CMD-SHELL needs a command after it"),
+    ({"healthcheck": {"test": '["CMD"]'}}, "healthcheck.test: CMD needs a command after it"),
+    ({"healthcheck": {"test": ["NONE", "wget"]}}, "healthcheck.test: nothing goes with NONE, which switches the check"),
+    ({"healthcheck": {"interval": "100us"}}, "healthcheck.interval: '100us' is less than 1ms, the least that Docker"),
+    ({"healthcheck": {"start_period": "1ns"}}, "healthcheck.start_period: '1ns' is less than 1ms, the least that Doc"),
     ({"healthcheck": {"interval": 5}}, "healthcheck.interval: '5' has no unit; write for example 5s"),
     ({"healthcheck": {"retries": 0}}, "healthcheck.retries: '0' is not a whole number from 1 to 1000"),
     ({"healthcheck": {"disable": True, "test": "a"}}, "healthcheck.disable leaves nothing else to set"),
@@ -111,6 +139,20 @@ def test_one_mistake_gives_one_clear_sentence(given: t.Any, sentence: str) -> No
     problem = only_problem(service_extra=given)
     assert problem.startswith("dtr_cache_service_extra: ")
     assert sentence in problem
+    assert "hush" not in problem
+
+
+def test_what_docker_takes_once_is_there_once() -> None:
+    given = {"dns": "::1, 0:0:0:0:0:0:0:1, 192.0.2.1", "dns_search": ["b.test", "a.test", "b.test"]}
+    settings, problems = read(service_extra=given)
+    assert problems == []
+    assert settings.service_extra == {"dns": ["::1", "192.0.2.1"], "dns_search": ["b.test", "a.test"]}
+
+
+@pytest.mark.parametrize("check", [{"test": ["NONE"]}, {"interval": "1ms", "timeout": "0s"}])
+def test_a_check_that_docker_takes_is_kept(check: dict[str, t.Any]) -> None:
+    settings, problems = read(service_extra={"healthcheck": check})
+    assert (problems, settings.service_extra) == ([], {"healthcheck": check})
 
 
 def test_the_time_to_end_follows_the_drain_that_is_configured() -> None:

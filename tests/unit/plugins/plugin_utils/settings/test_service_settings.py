@@ -15,6 +15,24 @@ from ansible_collections.dtr.cache.tests.unit.support.settings import (
 # One mistake each, and what the operator reads.
 MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ({"environment": {"REGISTRY_HTTP_ADDR": ":80"}}, "REGISTRY_HTTP_ADDR: http.addr belongs to the cache itself; set"),
+    (
+        {"environment": {"REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY": "/data"}},
+        "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY: the deployment follows storage.filesystem of config.yml, which "
+        "this would override; set dtr_cache_storage instead",
+    ),
+    ({"environment": {"REGISTRY_STORAGE_FILESYSTEM": "{rootdirectory: /data}"}}, "set dtr_cache_storage instead"),
+    ({"environment": {"REGISTRY_STORAGE": "{filesystem: {rootdirectory: /data}}"}}, "set dtr_cache_storage instead"),
+    (
+        {"environment": {"REGISTRY_HTTP_DRAINTIMEOUT": "5m"}},
+        "REGISTRY_HTTP_DRAINTIMEOUT: the deployment follows http.draintimeout of config.yml, which this would "
+        "override; set it in dtr_cache_config_extra instead",
+    ),
+    ({"environment": {"REGISTRY_HTTP": "{draintimeout: 5m}"}}, "set it in dtr_cache_config_extra instead"),
+    ({"environment": "RELEASE: 2.10"}, "dtr_cache_environment: RELEASE is a number, which may have lost a zero at its"),
+    (
+        {"environment": {"A": 2.1, "B": 3.5}},
+        "A is a number, which may have lost a zero at its end; put it in quotes; B",
+    ),
     ({"environment": "A: no"}, "dtr_cache_environment: has no without quotes, which YAML changes to true or false"),
     (
         {"resources": {"limits": {"memory": "5M"}}},
@@ -54,6 +72,9 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ),
     ({"environment": {"REGISTRY_STORAGE_S3_SECRETKEY": "hush"}}, "REGISTRY_STORAGE_S3_SECRETKEY holds a credential"),
     ({"environment": {"HTTPS_PROXY": "http://u:hush@proxy:3128"}}, "dtr_cache_environment: HTTPS_PROXY holds a"),
+    ({"environment": {"NOTE": "password=hush"}}, "dtr_cache_environment: NOTE holds a credential, which everybody"),
+    ({"environment": {"HOOK_FILE": "https://h/?token=hush"}}, "dtr_cache_environment: HOOK_FILE holds a credential"),
+    ({"environment": {"X-API-KEY": "hush"}}, "dtr_cache_environment: X-API-KEY holds a credential"),
     ({"resources": {"limit": {}}}, "dtr_cache_resources: limit is unknown; did you mean limits?"),
     ({"resources": {"limits": "512M"}}, "dtr_cache_resources: limits must be a mapping of keys to values"),
     ({"resources": {"limits": {"cpus": "half"}}}, "dtr_cache_resources: limits.cpus: 'half' is not a number of"),
@@ -103,7 +124,23 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
 
 @pytest.mark.parametrize(("changes", "sentence"), MISTAKES, ids=[sentence[:60] for _changes, sentence in MISTAKES])
 def test_one_mistake_gives_one_clear_sentence(changes: dict[str, t.Any], sentence: str) -> None:
-    assert sentence in only_problem(**changes)
+    problem = only_problem(**changes)
+    assert sentence in problem
+    assert "hush" not in problem
+
+
+def test_an_environment_without_credentials_stays_as_it_is() -> None:
+    environment = {
+        "HTTPS_PROXY": "http://proxy.example.org:3128",
+        "NO_PROXY": "localhost,.example.org,10.0.0.0/8",
+        "AWS_WEB_IDENTITY_TOKEN_FILE": "/var/run/token",
+        "GOOGLE_APPLICATION_CREDENTIALS": "/run/secrets/gcs.json",
+        "PATH": "/usr/local/bin:/usr/bin:/opt/token:/bin",
+        "GODEBUG": "x509ignoreCN=0,tlsmaxrsasize=8192",
+        "OTEL_RESOURCE_ATTRIBUTES": "service.name=cache,deployment.environment=asia",
+    }
+    settings, problems = read(environment=environment)
+    assert (problems, settings.environment) == ([], environment)
 
 
 def test_service_details_have_the_form_that_docker_takes() -> None:
