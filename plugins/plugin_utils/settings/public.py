@@ -66,9 +66,11 @@ def _logs_answers(settings: Settings) -> bool:
     """Whether the cache logs what it serves: in its access log, or in its own, which has it at level info."""
     log = settings.config_extra.get("log")
     log = log if isinstance(log, dict) else {}
-    access = log.get("accesslog")
-    is_off = isinstance(access, dict) and access.get("disabled") is True
-    return not is_off or str(log.get("level") or "info") in ("info", "debug")
+    access = log["accesslog"] if isinstance(log.get("accesslog"), dict) else {}
+    # The registry's environment stands above config.yml.
+    is_off = settings.environment.get("REGISTRY_LOG_ACCESSLOG_DISABLED", access.get("disabled"))
+    level = settings.environment.get("REGISTRY_LOG_LEVEL", log.get("level") or "info")
+    return str(is_off).lower() != "true" or level in ("info", "debug")
 
 
 def _as_data(value: t.Any) -> t.Any:

@@ -33,8 +33,8 @@ def attempt(hosts: str, role: str, *, how: str = "import_role", of_task: Json | 
     return {"hosts": hosts, "gather_facts": False, "vars": of_play, "tasks": tasks}
 
 
-EVERYONE = {"dtr_cache_assignments": {"everyone": True}}
-ONE_NAME = {"dtr_cache_name": "region-global"}
+EVERYONE: Json = {"dtr_cache_assignments": {"everyone": True}}
+ONE_NAME: Json = {"dtr_cache_name": "region-global"}
 
 
 def test_what_the_inventory_may_not_say_twice_no_play_and_no_task_may(two_regions: Registry, ansible: Ansible) -> None:

@@ -52,6 +52,8 @@ def test_a_key_beside_a_certificate_is_refused_and_not_shown() -> None:
 )
 def test_whether_the_cache_logs_what_it_serves(log: dict[str, t.Any], logged: bool) -> None:
     assert public(config_extra={"log": log})["logs_answers"] is logged
+    environment = {"REGISTRY_LOG_LEVEL": "error", "REGISTRY_LOG_ACCESSLOG_DISABLED": "true"}
+    assert public(config_extra={"log": log}, environment=environment)["logs_answers"] is False
 
 
 @pytest.mark.parametrize(
