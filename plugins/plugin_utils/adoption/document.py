@@ -57,7 +57,7 @@ def document(draft: Draft, about: t.Sequence[str]) -> str:
         lines += comment
         stands_apart = bool(comment) or (stands_apart and is_of_the_last)
         if name in draft.values:
-            lines += _dumped({PREFIX + name: _marked(draft.values[name])}).splitlines()
+            lines += dumped({PREFIX + name: _marked(draft.values[name])}).splitlines()
         else:
             lines += [f"# {PREFIX}{name}: {printable(draft.asked[name])}"]
     return "\n".join(lines) + "\n"
@@ -72,7 +72,8 @@ def vaulted_names(value: t.Any) -> list[str]:
     return [name for item in value for name in vaulted_names(item)] if isinstance(value, list) else []
 
 
-def _dumped(value: t.Any) -> str:
+def dumped(value: t.Any) -> str:
+    """A value as the file has it."""
     return yaml.dump(
         value, Dumper=_Dumper, sort_keys=False, default_flow_style=False, allow_unicode=True, width=_WIDTH - 8
     )

@@ -10,8 +10,8 @@ import typing as t
 
 from ...module_utils.common.failure import Failure
 from ...module_utils.common.foreign import foreign_words
-from ...module_utils.common.redaction import redacted
 from ...module_utils.common.whole_file import write_whole
+from .former_file import shown_former
 
 # The order in which Ansible looks, and takes the first alone.
 _EXTENSIONS = ("", ".yml", ".yaml", ".json")
@@ -63,19 +63,8 @@ def write(path: str, text: str, *, overwrite: bool, check_mode: bool) -> Written
         )
     if changed and not check_mode:
         _write(path, text)
-    diff = {"before_header": path, "after_header": path, "before": _shown(before or "", text), "after": text}
+    diff = {"before_header": path, "after_header": path, "before": shown_former(before or "", text), "after": text}
     return Written(path, changed, diff)
-
-
-def _shown(before: str, after: str) -> str:
-    """The old file without what may be a secret: whoever has edited it may have put a password there."""
-    known = set(after.splitlines())
-    lines = (line if line in known else _without_secrets(line) for line in before.splitlines())
-    return "".join(f"{line}\n" for line in lines)
-
-
-def _without_secrets(line: str) -> str:
-    return line[: len(line) - len(line.lstrip())] + redacted(line)
 
 
 def _content(path: str) -> str | None:

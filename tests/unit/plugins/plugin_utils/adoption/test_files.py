@@ -64,7 +64,7 @@ def test_the_diff_shows_no_password_that_somebody_put_there(tmp_path: Path) -> N
     path = tmp_path / "asia.yml"
     path.write_text(f"{TEXT}dtr_cache_registry_password: a-password\n  # note\n")
     diff = written(path, overwrite=True).diff
-    assert diff["before"] == f"{TEXT}dtr_cache_registry_password: ***\n  # note\n"
+    assert diff["before"] == f"{TEXT}dtr_cache_registry_password: '***'\n# ***\n"
 
 
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
