@@ -67,15 +67,25 @@ def metrics_port(live: Live) -> int | None:
     return next((number for number in same if str(number) == listens), None)
 
 
-def main_port(live: Live) -> t.Mapping[str, t.Any] | None:
-    """The port of the service that leads to the registry; None where none is published."""
+def main_port(live: Live, *preferred: int | None) -> t.Mapping[str, t.Any] | None:
+    """The port of the service that leads to the registry; None where none is published.
+
+    Args:
+        live: The cache.
+        preferred: Which one it is where several do, first the one that its clients use.
+    """
+    ports = _registry_ports(live)
+    wanted = [port for number in preferred for port in ports if port["published"] == number]
+    return next(iter(wanted or ports), None)
+
+
+def _registry_ports(live: Live) -> list[t.Mapping[str, t.Any]]:
+    """The published ports that lead to the registry; where its C(config.yml) does not say which, all of them."""
     ports = [port for port in live["ports"] if port["protocol"] == "tcp" and port["published"]]
     http = live["config"]["content"].get("http")
     listens = str((http if isinstance(http, dict) else {}).get("addr") or "").rpartition(":")[2]
-    meant = [port for port in ports if str(port["target"]) == listens] or [
-        port for port in ports if port["target"] == 443
-    ]
-    return next(iter(meant or ports), None)
+    meant = [port for port in ports if str(port["target"]) == listens]
+    return meant or sorted(ports, key=lambda port: bool(port["target"] != 443))
 
 
 def matches(caches: t.Sequence[Live], registered: t.Sequence[ContentCache]) -> dict[str, list[ContentCache]]:
@@ -160,17 +170,20 @@ def entries(
 
 def _is_at(live: Live, entry: ContentCache) -> bool:
     at, public = address_of(entry.host), public_address(live)
-    port = main_port(live)
-    ports = {public.port, port["published"] if port else None} - {None}
+    ports = {public.port, *_published(live)} - {None}
     return bool(at.host) and at.host.lower() == public.host.lower() and at.port in ports
+
+
+def _published(live: Live) -> set[int]:
+    return {port["published"] for port in _registry_ports(live)}
 
 
 def leads_to(live: Live, entry: ContentCache) -> bool:
     """Whether anything in the Swarm says that the address of an entry is that of a cache."""
-    at, public, port = address_of(entry.host), public_address(live), main_port(live)
+    at, public = address_of(entry.host), public_address(live)
     if at.host and at.host.lower() == public.host.lower():
         return True
-    return at.host in live["addresses"] and port is not None and at.port == port["published"]
+    return at.host in live["addresses"] and at.port in _published(live)
 
 
 def _hosts(live: Live, found: Matches) -> set[str]:

@@ -173,15 +173,13 @@ def _describe_upstreams(draft: Draft, live: Live, options: Config, registry_url:
     draft.set_unless_default("upstreams", [] if is_dtr == [True] else upstreams)
     cas = options.get("cas")
     authorities = [str(each) for each in cas] if isinstance(cas, list) else []
-    # The DTR has other names, too, but its CA is in the secret that the vendor's documents name.
-    of_dtr = {product.ca_secret for product in PRODUCTS.values()}
-    trusts_others = not {path.rpartition("/")[2] for path in authorities} <= of_dtr
-    if upstreams and not any(is_dtr) and trusts_others:
-        secrets = ", ".join(sorted(live_secret(live, path) for path in authorities))
+    if len(authorities) > 1 or (upstreams and is_dtr != [True] and _trusts_others(authorities)):
+        secrets = ", ".join(live_secret(live, path) for path in authorities)
         draft.ask(
             "upstream_cas",
-            "[files/upstream-ca.pem]",
-            f"The CAs of the upstreams, as PEM texts or paths. Now they are in: {secrets or 'the image itself'}.",
+            f"[{', '.join(f'files/{_file_name(path)}' for path in authorities) or 'files/upstream-ca.pem'}]",
+            f"The CAs of the upstreams, as PEM texts or paths. Now they are in: {secrets or 'the image itself'}. The cache "
+            "trusts no other than these, so the DTR's own belongs to them where the DTR is one of the upstreams.",
         )
     elif authorities:
         # The default; in host_vars it would win over a CA that the group names later.
@@ -193,6 +191,15 @@ def _describe_upstreams(draft: Draft, live: Live, options: Config, registry_url:
         _trust(draft, "system", "config.yml names no CA: DTR's certificate is trusted everywhere.")
 
 
+def _trusts_others(authorities: t.Sequence[str]) -> bool:
+    """The DTR has other names, too, but its CA is in the secret that the vendor's documents name."""
+    return not set(map(_file_name, authorities)) <= {product.ca_secret for product in PRODUCTS.values()}
+
+
+def _file_name(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
 def _trust(draft: Draft, mode: str, comment: str) -> None:
     """How DTR's CA is known; one that the user gave stays as it is."""
     given = draft.given("registry_ca")
@@ -202,7 +209,7 @@ def _trust(draft: Draft, mode: str, comment: str) -> None:
 
 def live_secret(live: Live, path: str) -> str:
     """The name of the secret at a path of the container."""
-    return str(live["view"].get("secrets", {}).get(path.rpartition("/")[2]) or path).partition(" ")[0]
+    return str(live["view"].get("secrets", {}).get(_file_name(path)) or path).partition(" ")[0]
 
 
 def _describe_storage(draft: Draft, given: t.Any) -> None:

@@ -48,8 +48,9 @@ def describe_registration(
         url: The DTR.
         others: The entries that lead to no cache of this Swarm.
     """
-    port = main_port(live)
     public = public_address(live)
+    registered = address_of(entries[0].host).port if entries else None
+    port = main_port(live, registered, wish.port, public.port)
     published = port["published"] if port else None
     if not entries:
         draft.set("name", wish.name or wish.inventory_host, "DTR has no cache here. A deployment registers it.")

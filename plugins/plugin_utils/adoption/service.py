@@ -95,13 +95,16 @@ def _describe_nodes(draft: Draft, live: Live) -> None:
 
 
 def _describe_port(draft: Draft, live: Live) -> None:
-    port = main_port(live)
+    port = main_port(live, draft.values["port"])
     draft.set("publish_mode", port["mode"] if port else "ingress")
     metrics = metrics_port(live)
     draft.set_unless_default("metrics_port", metrics)
     for other in live["ports"]:
         if other != port and other["published"] != metrics:
-            draft.note(f"its service also publishes port {other['published']}, which no variable keeps")
+            draft.note(
+                f"its service also publishes port {other['published']}, which no variable keeps: a deployment takes it "
+                "away"
+            )
 
 
 def _describe_stack(draft: Draft, live: Live) -> None:

@@ -270,6 +270,56 @@ def test_a_load_balancer_in_front() -> None:
     assert (found["port"], found["public_port"]) == (443, 8443)
 
 
+@pytest.mark.parametrize(
+    ("registered", "at", "given", "port", "public_port"),
+    [
+        # Where DTR sends its clients.
+        ("https://cache-asia.example.org:8443", None, None, 8443, None),
+        ("https://cache-asia.example.org", "https://cache-asia.example.org:8443", None, 443, None),
+        # Neither is that of the load balancer.
+        ("https://cache-asia.example.org:9443", None, None, 443, 9443),
+        # DTR knows none of them.
+        (None, "https://cache-asia.example.org:8443", None, 8443, None),
+        (None, None, 8443, 8443, None),
+    ],
+)
+def test_of_several_ports_the_one_that_clients_use(
+    registered: str | None, at: str | None, given: int | None, port: int, public_port: int | None
+) -> None:
+    live = vendors(*([("http.host", at)] if at else []))
+    also = {"published": 8443, "target": 443, "protocol": "tcp", "mode": "host"}
+    entry = ContentCache("a1", "region-asia", registered or "https://cache-europe.example.org")
+    written = adopted({**live, "ports": [*live["ports"], also]}, entry, wish=Wish("manager-asia", port=given))
+    found = variables(written)
+    assert (found["port"], found.get("public_port")) == (port, public_port)
+    other, mode = (443, "host") if port == 8443 else (8443, "ingress")
+    assert found["publish_mode"] == mode
+    assert (
+        f"its service also publishes port {other}, which no variable keeps: a deployment takes it away" in written.notes
+    )
+
+
+@pytest.mark.parametrize(
+    ("upstreams", "cas", "example"),
+    [
+        (
+            ["https://dtr.example.org", "https://eu.example.org"],
+            ["dtr.cert.pem", "eu.pem"],
+            "dtr.cert.pem, files/eu.pem",
+        ),
+        (["https://dtr.example.org", "https://eu.example.org"], ["eu.pem"], "eu.pem"),
+        (["https://dtr.example.org"], ["dtr.cert.pem", "proxy.pem"], "dtr.cert.pem, files/proxy.pem"),
+        (["https://dtr.example.org"], ["other.pem"], ""),
+        (["https://dtr.example.org"], [], ""),
+    ],
+)
+def test_each_ca_that_it_trusts_is_asked_for(upstreams: list[str], cas: list[str], example: str) -> None:
+    paths = [f"/run/secrets/{name}" for name in cas]
+    written = adopted(vendors((f"{DOWNSTREAM}.upstreams", upstreams), (f"{DOWNSTREAM}.cas", paths)))
+    assert ("dtr_cache_upstream_cas" in written.to_set) == bool(example)
+    assert (f"\n# dtr_cache_upstream_cas: [files/{example}]\n" in written.text) == bool(example)
+
+
 def test_a_cache_behind_another_cache() -> None:
     upstreams = (f"{DOWNSTREAM}.upstreams", ["https://cache-europe.example.org:443"])
     behind = adopted(vendors(upstreams, (f"{DOWNSTREAM}.cas", ["/run/secrets/europe.pem"])))

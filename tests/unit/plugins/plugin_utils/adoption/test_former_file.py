@@ -33,7 +33,7 @@ SECRETS = {
     "a list of an own variable": "dtr_cache_environment: [A=hunter1]",
     "a mapping of an own variable": "dtr_cache_environment: {A: hunter1, hunter2: }",
     "a mapping in one line": "dtr_cache_storage: {s3: {bucket: b, secretkey: hunter1}}",
-    "a structure as a text": "dtr_cache_storage: '{\"s3\": {\"secretkey\": \"hunter1\"}}'",
+    "a structure as a text": 'dtr_cache_storage: \'{"s3": {"secretkey": "hunter1"}}\'',
     "in an address": "dtr_cache_registry_url: https://admin:hunter1@dtr.example.org",
     "in a public structure": "dtr_cache_resources: {password: hunter1}",
     "a vaulted text": "dtr_cache_private_key: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  hunter1",
@@ -78,7 +78,7 @@ def test_what_the_new_file_says_as_well_stays() -> None:
         ("dtr_cache_nodes: [asia-1, asia-2]", "dtr_cache_nodes:\n  - asia-1\n  - asia-2"),
         ("dtr_cache_replicas:\n", "dtr_cache_replicas: null"),
         ('dtr_cache_host: "{{ inventory_hostname }}"', "dtr_cache_host: '{{ inventory_hostname }}'"),
-        ("dtr_cache_storage: {s3: {bucket: b, region: r}}", "dtr_cache_storage:\n  s3:\n    bucket: b\n    region: '***'"),
+        ("dtr_cache_storage: {s3: {bucket: b, x: y}}", "dtr_cache_storage:\n  s3:\n    bucket: b\n    x: '***'"),
         ("ansible_host: 192.0.2.1", "ansible_host: '***'"),
     ],
 )
