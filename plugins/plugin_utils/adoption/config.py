@@ -178,8 +178,8 @@ def _describe_upstreams(draft: Draft, live: Live, options: Config, registry_url:
         draft.ask(
             "upstream_cas",
             f"[{', '.join(f'files/{_file_name(path)}' for path in authorities) or 'files/upstream-ca.pem'}]",
-            f"The CAs of the upstreams, as PEM texts or paths. Now they are in: {secrets or 'the image itself'}. The cache "
-            "trusts no other than these, so the DTR's own belongs to them where the DTR is one of the upstreams.",
+            f"The CAs of the upstreams, as PEM texts or paths. Now they are in: {secrets or 'the image itself'}. The "
+            "cache trusts no other than these, so the DTR's own belongs to them where the DTR is one of the upstreams.",
         )
     elif authorities:
         # The default; in host_vars it would win over a CA that the group names later.

@@ -50,7 +50,7 @@ def describe_registration(
     """
     public = public_address(live)
     registered = address_of(entries[0].host).port if entries else None
-    port = main_port(live, registered, wish.port, public.port)
+    port = main_port(live, registered, public.port, wish.port)
     published = port["published"] if port else None
     if not entries:
         draft.set("name", wish.name or wish.inventory_host, "DTR has no cache here. A deployment registers it.")

@@ -274,10 +274,10 @@ def test_a_load_balancer_in_front() -> None:
     ("registered", "at", "given", "port", "public_port"),
     [
         # Where DTR sends its clients.
-        ("https://cache-asia.example.org:8443", None, None, 8443, None),
+        ("https://cache-asia.example.org:8443", "https://cache-asia.example.org", None, 8443, None),
         ("https://cache-asia.example.org", "https://cache-asia.example.org:8443", None, 443, None),
         # Neither is that of the load balancer.
-        ("https://cache-asia.example.org:9443", None, None, 443, 9443),
+        ("https://cache-asia.example.org:9443", "https://cache-asia.example.org", None, 443, 9443),
         # DTR knows none of them.
         (None, "https://cache-asia.example.org:8443", None, 8443, None),
         (None, None, 8443, 8443, None),
@@ -286,7 +286,7 @@ def test_a_load_balancer_in_front() -> None:
 def test_of_several_ports_the_one_that_clients_use(
     registered: str | None, at: str | None, given: int | None, port: int, public_port: int | None
 ) -> None:
-    live = vendors(*([("http.host", at)] if at else []))
+    live = vendors(("http.host", at))
     also = {"published": 8443, "target": 443, "protocol": "tcp", "mode": "host"}
     entry = ContentCache("a1", "region-asia", registered or "https://cache-europe.example.org")
     written = adopted({**live, "ports": [*live["ports"], also]}, entry, wish=Wish("manager-asia", port=given))
