@@ -21,6 +21,9 @@ NANOSECONDS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m":
 BYTES = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40, "p": 2**50}
 DEFAULT_OWNER = "0"
 DEFAULT_MODE = 0o444
+DEFAULT_TMPFS_MODE = 0o1777
+DEFAULT_PROPAGATION = "rprivate"
+_PROPAGATIONS = ("private", "rprivate", "shared", "rshared", "slave", "rslave")
 
 
 class Port(t.NamedTuple):
@@ -59,9 +62,18 @@ class Mount(t.NamedTuple):
     no_copy: bool = False
     driver: str = ""
     options: t.Mapping[str, t.Any] = {}
+    propagation: str = ""
+    mode: int = 0
+
+    @property
+    def manner(self) -> list[str]:
+        """How it is mounted, as far as Docker would not do so anyway."""
+        found = ["read only"] * self.read_only + ["no copy"] * self.no_copy
+        found += [f"propagation {self.propagation}"] if self.propagation not in ("", DEFAULT_PROPAGATION) else []
+        return found + ([f"mode {self.mode:04o}"] if self.mode not in (0, DEFAULT_TMPFS_MODE) else [])
 
     def __str__(self) -> str:
-        details = ["read only"] * self.read_only + ["no copy"] * self.no_copy
+        details = self.manner
         # Where none is named, the Engine takes this one.
         details += [f"driver {self.driver}"] if self.driver not in ("", "local") else []
         details += [f"{key}={value}" for key, value in sorted(self.options.items())]
@@ -173,10 +185,26 @@ def mounts(stack: str, service: Raw, definition: Raw) -> list[Mount]:
 
 
 def networks(stack: str, service: Raw, definition: Raw) -> list[str]:
-    """The networks of a service by the names that Docker knows them by."""
+    """The networks of a service by the names that Docker knows them by, with the names that it has there besides."""
     given = service.get("networks") or ["default"]
+    parts = given if isinstance(given, t.Mapping) else dict.fromkeys(given)
     declared = {"networks": {"default": {}, **(definition.get("networks") or {})}}
-    return sorted(_swarm_name(stack, str(name), declared, "networks") for name in given)
+    return sorted(
+        network(_swarm_name(stack, str(name), declared, "networks"), (part or {}).get("aliases") or [])
+        for name, part in parts.items()
+    )
+
+
+def network(name: str, aliases: t.Iterable[str]) -> str:
+    """A network of a service, with the names that the service has there besides its own."""
+    others = ", ".join(sorted(map(str, aliases)))
+    return f"{name} (aliases {others})" if others else name
+
+
+def generic_resources(reserved: Raw) -> list[str]:
+    """The reserved resources of which nodes say by themselves how many they have."""
+    specs = [each.get("discrete_resource_spec") or {} for each in reserved.get("generic_resources") or []]
+    return sorted(f"{spec.get('kind')}={spec.get('value')}" for spec in specs)
 
 
 def restart_policy(service: Raw) -> dict[str, t.Any]:
@@ -240,6 +268,7 @@ def _short_mount(text: str) -> dict[str, t.Any]:
         "target": target,
         "read_only": "ro" in options.split(","),
         "volume": {"nocopy": "nocopy" in options.split(",")},
+        "bind": {"propagation": next((each for each in options.split(",") if each in _PROPAGATIONS), "")},
     }
 
 
@@ -251,6 +280,9 @@ def _long_mount(stack: str, volume: Raw, definition: Raw) -> Mount:
     if kind == "tmpfs":
         size = byte_size((volume.get("tmpfs") or {}).get("size"))
         return Mount(kind, source, target, read_only, options={"size": size} if size else {})
+    if kind == "bind":
+        propagation = str((volume.get("bind") or {}).get("propagation") or "")
+        return Mount(kind, source, target, read_only, propagation=propagation)
     if kind != "volume" or not source:
         return Mount(kind, source, target, read_only)
     no_copy = bool((volume.get("volume") or {}).get("nocopy"))

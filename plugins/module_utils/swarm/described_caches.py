@@ -17,7 +17,7 @@ from .objects import STACK_LABEL
 from .plan import IMAGE_LABEL
 from .tasks import node_name, runs, tasks_of
 from .verdict import nodes_that_meet
-from .views import View, live_ports, live_service
+from .views import View, live_mount, live_ports, live_service
 
 _SECRETS_FOLDER = "/run/secrets/"
 
@@ -165,16 +165,14 @@ def _declared_image(spec: Raw) -> str:
 
 
 def _mount(mount: Raw) -> dict[str, t.Any]:
-    driver = (mount.get("VolumeOptions") or {}).get("DriverConfig") or {}
-    size = (mount.get("TmpfsOptions") or {}).get("SizeBytes")
-    given = driver.get("Options") or ({"size": size} if size else {})
-    options = {str(key): str(value) for key, value in given.items()}
+    found = live_mount(mount)
+    options = {str(key): str(value) for key, value in found.options.items()}
     return {
-        "kind": str(mount.get("Type") or ""),
-        "source": str(mount.get("Source") or ""),
-        "target": str(mount.get("Target") or ""),
-        "read_only": bool(mount.get("ReadOnly")),
-        "driver": str(driver.get("Name") or ""),
+        "kind": found.kind,
+        "source": found.source,
+        "target": found.target,
+        "manner": found.manner,
+        "driver": found.driver,
         "options": dict.fromkeys(options, HIDDEN) if any(map(_may_carry_credentials, options.items())) else options,
     }
 

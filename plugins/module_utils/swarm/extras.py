@@ -41,6 +41,9 @@ def wanted_extras(service: Raw) -> View:
         "extra_hosts": sorted(_hosts(service.get("extra_hosts") or [])),
         "dns": _listed(service.get("dns")),
         "dns_search": _listed(service.get("dns_search")),
+        # No stack can declare these.
+        "dns_options": [],
+        "groups": [],
         "labels": _pairs(service.get("labels")),
         "service_labels": _pairs(deploy.get("labels")),
         "healthcheck": _wanted_healthcheck(service.get("healthcheck") or {}),
@@ -68,6 +71,8 @@ def live_extras(spec: Raw) -> View:
         "extra_hosts": sorted(container.get("Hosts") or []),
         "dns": dns.get("Nameservers") or [],
         "dns_search": dns.get("Search") or [],
+        "dns_options": dns.get("Options") or [],
+        "groups": container.get("Groups") or [],
         "labels": _without_dockers(container.get("Labels")),
         "service_labels": _without_dockers(spec.get("Labels")),
         "healthcheck": _live_healthcheck(container.get("Healthcheck") or {}),

@@ -14,7 +14,7 @@ from .live_cache import is_content_cache, live_cache
 from .masking import comparable_sides
 from .model import Raw, Swarm
 from .objects import HandMade, hand_made_objects, superseded, used_by_others, used_objects
-from .views import View, different, kept_volumes, live_service, shown_sides, two_views
+from .views import View, different, kept_volumes, live_service, shown_sides, to_update, two_views
 
 # Where docker stack deploy notes the image of the definition.
 IMAGE_LABEL = "com.docker.stack.image"
@@ -217,7 +217,7 @@ def _plan_object(result: Plan, kind: str, name: str, existing: t.Container[str],
 def _plan_service(result: Plan, name: str, before: View | None, after: View | None) -> bool:
     """A service that must be so; returns whether there is something to do."""
     differing = different(before or {}, after or {})
-    if not differing:
+    if not to_update(before or {}, after or {}):
         return False
     action = "update" if before and after else "create" if after else "remove"
     detail = ", ".join(differing) if action == "update" else ""

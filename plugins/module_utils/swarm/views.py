@@ -15,7 +15,9 @@ from ..common.failure import Failure
 from . import compose
 from .compose import byte_size, duration
 from .extras import live_extras, wanted_extras, without_labels_of_the_platform
-from .model import Raw
+from .model import NAMESPACE_LABEL, Raw
+from .other_settings import KEY as OTHER_SETTINGS
+from .other_settings import other_settings
 
 View = dict[str, t.Any]
 Networks = t.Optional[t.Mapping[str, str]]
@@ -111,7 +113,7 @@ def live_service(spec: Raw, *, with_digest: bool = False, networks: Networks = N
             for item in container.get("Secrets") or []
             if item.get("File")
         },
-        mounts=sorted(str(_live_mount(mount)) for mount in container.get("Mounts") or []),
+        mounts=sorted(str(live_mount(mount)) for mount in container.get("Mounts") or []),
         environment=dict(sorted(item.partition("=")[::2] for item in container.get("Env") or [])),
         stop_grace_period=_seconds(container.get("StopGracePeriod"), GRACE_PERIOD),
         restart_policy=_restart_view(
@@ -126,6 +128,7 @@ def live_service(spec: Raw, *, with_digest: bool = False, networks: Networks = N
         reservations=_live_resources(resources.get("Reservations") or {}),
         networks=_live_networks(spec, networks),
         **live_extras(spec),
+        **{OTHER_SETTINGS: other_settings(spec)},
     )
 
 
@@ -138,7 +141,7 @@ def undeclared_parts(stack: str, name: str, live: Raw, definition: Raw) -> list[
     """What of a live service is not as a stack's definition declares it, ordered by name."""
     before, wanted = two_views(stack, name, live, definition)
     before.pop("update", None)
-    return different(before, wanted)
+    return to_update(before, wanted)
 
 
 def two_views(stack: str, name: str, live: Raw | None, definition: Raw, networks: Networks = None) -> tuple[View, View]:
@@ -161,7 +164,7 @@ def two_views(stack: str, name: str, live: Raw | None, definition: Raw, networks
 def kept_volumes(stack: str, name: str, live: Raw | None, definition: Raw) -> list[str]:
     """The volumes of a service that are declared with another driver or option than they were made with."""
     container = ((live or {}).get("Spec") or {}).get("TaskTemplate", {}).get("ContainerSpec") or {}
-    made = {mount.source: mount for mount in map(_live_mount, container.get("Mounts") or [])}
+    made = {mount.source: mount for mount in map(live_mount, container.get("Mounts") or [])}
     return [
         mount.source
         for mount in compose.mounts(stack, definition["services"][name], definition)
@@ -180,6 +183,11 @@ def _said(**view: t.Any) -> View:
 def different(before: View, after: View) -> list[str]:
     """The keys whose values differ, ordered by name."""
     return [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
+
+
+def to_update(before: View, after: View) -> list[str]:
+    """The keys whose values differ and are a reason to update a service, ordered by name."""
+    return [key for key in different(before, after) if key != OTHER_SETTINGS]
 
 
 def shown_sides(before: View | None, after: View | None) -> tuple[View, View]:
@@ -278,13 +286,21 @@ def _wanted_resources(given: Raw) -> View:
         cpus=float(given.get("cpus") or 0) or None,
         memory=byte_size(given.get("memory")) or None,
         pids=_number(given.get("pids"), 0) or None,
+        generic=compose.generic_resources(given),
     )
 
 
 def _live_resources(given: Raw) -> View:
     cpus = given.get("NanoCPUs")
+    generic = [
+        each.get("DiscreteResourceSpec") or each.get("NamedResourceSpec") or {}
+        for each in given.get("GenericResources") or []
+    ]
     return _said(
-        cpus=cpus / 10**9 if cpus else None, memory=given.get("MemoryBytes") or None, pids=given.get("Pids") or None
+        cpus=cpus / 10**9 if cpus else None,
+        memory=given.get("MemoryBytes") or None,
+        pids=given.get("Pids") or None,
+        generic=sorted(f"{each.get('Kind')}={each.get('Value')}" for each in generic),
     )
 
 
@@ -301,13 +317,21 @@ def _live_networks(spec: Raw, networks: Networks) -> list[str]:
     if networks is None:
         return []
     attached = spec["TaskTemplate"].get("Networks") or spec.get("Networks") or []
-    return sorted(networks.get(each["Target"], str(each["Target"])) for each in attached)
+    # Docker's command gives each service of a stack its own name there.
+    stack = (spec.get("Labels") or {}).get(NAMESPACE_LABEL) or ""
+    own = str(spec.get("Name") or "").removeprefix(f"{stack}_")
+    return sorted(
+        compose.network(networks.get(each["Target"], str(each["Target"])), set(each.get("Aliases") or []) - {own})
+        for each in attached
+    )
 
 
-def _live_mount(mount: Raw) -> compose.Mount:
+def live_mount(mount: Raw) -> compose.Mount:
+    """A mount as the Engine reports it."""
     volume = mount.get("VolumeOptions") or {}
     driver = volume.get("DriverConfig") or {}
-    size = (mount.get("TmpfsOptions") or {}).get("SizeBytes")
+    memory = mount.get("TmpfsOptions") or {}
+    size = memory.get("SizeBytes")
     return compose.Mount(
         mount["Type"],
         mount.get("Source", ""),
@@ -316,6 +340,8 @@ def _live_mount(mount: Raw) -> compose.Mount:
         bool(volume.get("NoCopy")),
         driver.get("Name") or "",
         driver.get("Options") or ({"size": size} if size else {}),
+        (mount.get("BindOptions") or {}).get("Propagation") or "",
+        memory.get("Mode") or 0,
     )
 
 

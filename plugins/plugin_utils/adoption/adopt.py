@@ -188,8 +188,7 @@ def _changes(live: Live, settings: Settings) -> list[str]:
     for key in sorted({*before, *after} - {"image", "environment", "mounts"}):
         old, new = before.get(key), after.get(key)
         if key in _PARTS:
-            # Their names follow their content.
-            old, new = sorted(old or {}), sorted(new or {})
+            old, new = _without_names(old or {}), _without_names(new or {})
         elif key in _LABELS:
             old, new = own_labels(old or {}), new or {}
         if old != new:
@@ -206,8 +205,14 @@ def _wanted(settings: Settings, *, with_networks: bool = False) -> View:
     return {**view, **({"networks": attached} if attached else {})}
 
 
+def _without_names(files: t.Mapping[str, str]) -> dict[str, str]:
+    """The configs or secrets by their places, with their owners and modes; their names follow their content."""
+    return {place: shown.partition(" ")[2].strip("()") or "mounted" for place, shown in files.items()}
+
+
 def _difference(old: t.Any, new: t.Any) -> str:
-    if isinstance(old, dict) and isinstance(new, dict):
+    if isinstance(old, dict) or isinstance(new, dict):
+        old, new = old or {}, new or {}
         keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
         return ", ".join(f"{key} {_shown(old.get(key))} -> {_shown(new.get(key))}" for key in keys)
     return f"{_shown(old)} -> {_shown(new)}"

@@ -8,12 +8,18 @@ from __future__ import annotations
 import typing as t
 
 from ...module_utils.common.credentials import HIDDEN
+from ...module_utils.swarm.other_settings import KEY as OTHER_SETTINGS
 from .draft import Draft, Live
 
 # What UCP and MKE give to services by themselves, and the one of these that people set.
 _OF_PLATFORM = "com.docker."
 _ACCESS = "com.docker.ucp.access.label"
 _AS_THEY_ARE = ("logging", "dns", "dns_search", "hostname", "sysctls", "cap_add", "cap_drop", "init")
+# What no variable sets, and mostly no stack can declare.
+_NOWHERE = (
+    *("dns_options", "groups", "user", "working_dir", "stop_signal", "read_only", "tty", "stdin_open", "endpoint_mode"),
+    "placement_preferences",
+)
 
 
 def describe_service_extra(draft: Draft, live: Live, acceptable: t.Callable[[str, t.Any], list[str]]) -> None:
@@ -27,6 +33,11 @@ def describe_service_extra(draft: Draft, live: Live, acceptable: t.Callable[[str
         else:
             kept[key] = value
     draft.set_unless_default("service_extra", kept)
+    view: t.Mapping[str, t.Any] = live["view"]
+    lost = {**{key: view[key] for key in _NOWHERE if view.get(key)}, **view.get(OTHER_SETTINGS, {})}
+    for key, value in lost.items():
+        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+        draft.note(f"{key} {shown} of its service is not kept: no variable sets it, and a deployment takes it away")
 
 
 def describe_grace_period(draft: Draft, live: Live, rendered: str) -> None:

@@ -141,6 +141,8 @@ def _describe_resources(draft: Draft, live: Live) -> None:
             resources[part] = {key: value for key, value in kept.items() if value}
         if amounts.get("pids"):
             draft.note(f"its service limits processes to {amounts['pids']}, which no variable keeps")
+        if amounts.get("generic"):
+            draft.note(f"its service reserves {', '.join(amounts['generic'])}, which no variable keeps")
     draft.set_unless_default("resources", resources)
 
 
@@ -173,12 +175,20 @@ def _describe_volume(draft: Draft, live: Live) -> None:
     volume: str | dict[str, t.Any] | None = None
     comment: list[str] = []
     for mount in live["mounts"]:
+        manner = ", ".join(mount["manner"])
         if is_kept(mount):
+            if manner:
+                draft.note(f"the tmpfs at {mount['target']} has {manner}, which no variable keeps")
             continue
         if mount["target"].rstrip("/") != folder.rstrip("/") or not is_of_use:
             draft.note(f"the {mount['kind']} {mount['source']} at {mount['target']} is not kept: no variable mounts it")
             continue
         volume, comment = _volume(draft, live, mount)
+        if manner:
+            draft.note(
+                f"the {mount['kind']} {mount['source']} at {mount['target']} is mounted so: {manner}. No variable "
+                "keeps that, and a deployment mounts it without"
+            )
     if volume is None:
         draft.set_unless_default("volume", None)
     else:

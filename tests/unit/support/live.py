@@ -189,7 +189,10 @@ def deployed(settings: Settings) -> dict[str, t.Any]:
         "addresses": [],
         "environment": view.get("environment", {}),
         "mounts": [
-            {name: value for name, value in mount._asdict().items() if name != "no_copy"}
+            {
+                **{name: getattr(mount, name) for name in ("kind", "source", "target", "driver", "manner")},
+                "options": dict(mount.options),
+            }
             for mount in compose.mounts(settings.stack_name, declared, definition)
         ],
         "limits": view.get("limits", {}),

@@ -146,6 +146,12 @@ VOLUMES = {
             "volume stack_layers at /data (no copy)",
         ),
         ({"type": "tmpfs", "target": "/data", "tmpfs": {"size": "1k"}}, "tmpfs  at /data (size=1024)"),
+        ("/a:/b:rslave", "bind /a at /b (propagation rslave)"),
+        ("/a:/b:ro,rprivate", "bind /a at /b (read only)"),
+        (
+            {"type": "bind", "source": "/a", "target": "/b", "bind": {"propagation": "shared"}},
+            "bind /a at /b (propagation shared)",
+        ),
     ],
 )
 def test_mounts(given: t.Any, shown: str) -> None:
@@ -171,3 +177,13 @@ def test_mounts_that_cannot_be_known_are_refused(given: str) -> None:
 )
 def test_a_restart_policy(service: dict[str, t.Any], policy: dict[str, t.Any]) -> None:
     assert compose.restart_policy(service) == policy
+
+
+def test_networks_with_other_names_of_the_service_and_reserved_things() -> None:
+    service = {"networks": {"default": None, "other": {"aliases": ["b", "a"]}}}
+    assert compose.networks("stack", service, {"networks": {"other": {"external": True}}}) == [
+        "other (aliases a, b)",
+        "stack_default",
+    ]
+    reserved = {"generic_resources": [{"discrete_resource_spec": {"kind": "ssd", "value": 2}}]}
+    assert compose.generic_resources(reserved) == ["ssd=2"] and compose.generic_resources({}) == []

@@ -78,6 +78,15 @@ def change(path: str, value: t.Any) -> dict[str, t.Any]:
         ("TaskTemplate.ContainerSpec.Mounts.0.ReadOnly", True, "mounts"),
         ("TaskTemplate.ContainerSpec.Mounts.0.VolumeOptions.NoCopy", True, "mounts"),
         ("TaskTemplate.ContainerSpec.Mounts.0.VolumeOptions.DriverConfig.Name", "flocker", "mounts"),
+        ("TaskTemplate.ContainerSpec.Mounts.0.BindOptions", {"Propagation": "rslave"}, "mounts"),
+        ("TaskTemplate.ContainerSpec.Mounts.0.TmpfsOptions", {"Mode": 0o700}, "mounts"),
+        ("TaskTemplate.ContainerSpec.DNSConfig", {"Options": ["ndots:1"]}, "dns_options"),
+        ("TaskTemplate.ContainerSpec.Groups", ["27"], "groups"),
+        (
+            "TaskTemplate.Resources.Reservations",
+            {"GenericResources": [{"DiscreteResourceSpec": {"Kind": "ssd", "Value": 2}}]},
+            "reservations",
+        ),
         ("TaskTemplate.ContainerSpec.Secrets.0.File.Mode", 0o400, "secrets"),
         ("TaskTemplate.ContainerSpec.Configs.0.File.UID", "1000", "configs"),
         ("TaskTemplate.Placement.MaxReplicas", 1, "max_replicas_per_node"),
@@ -120,6 +129,50 @@ def test_each_change_by_hand_is_found_and_shown_alone(path: str, value: t.Any, p
     assert result.steps == [{"kind": "service", "action": "update", "name": "dtr-cache_cache", "detail": part}]
     assert list(result.before["services"]["dtr-cache_cache"]) == [part]
     assert list(result.after["services"]["dtr-cache_cache"]) == [part]
+
+
+def test_names_on_a_network_that_somebody_gave_are_shown() -> None:
+    spec = change("TaskTemplate.Networks", [{"Target": "n", "Aliases": ["cache", "mirror"]}])
+    names = {"network_names": {"n": "dtr-cache_default"}}
+    assert plan(swarm(LIVE_SPEC, **names), wanted()) == Plan()
+    before = plan(swarm(spec, **names), wanted()).before["services"]["dtr-cache_cache"]
+    assert before == {"networks": ["dtr-cache_default (aliases mirror)"]}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "shown"),
+    [
+        ("TaskTemplate.ContainerSpec.OomScoreAdj", -5, {"ContainerSpec.OomScoreAdj": -5}),
+        (
+            "TaskTemplate.ContainerSpec.Privileges",
+            {"CredentialSpec": None, "SELinuxContext": {"Disable": True, "User": ""}, "NoNewPrivileges": False},
+            {"ContainerSpec.Privileges.SELinuxContext.Disable": True},
+        ),
+        (
+            "TaskTemplate.ContainerSpec.Mounts.0.BindOptions",
+            {"Propagation": "rprivate", "NonRecursive": True},
+            {"ContainerSpec.Mounts[/var/lib/registry].BindOptions.NonRecursive": True},
+        ),
+        ("TaskTemplate.Resources.SwapBytes", 5, {"Resources.SwapBytes": 5}),
+        ("TaskTemplate.OfTheFuture", {"a": [1]}, {"OfTheFuture.a": [1]}),
+        ("EndpointSpec.ExternalIPs", ["192.0.2.1"], {"EndpointSpec.ExternalIPs": ["192.0.2.1"]}),
+        ("TaskTemplate.ContainerSpec.Mounts.0.Consistency", "default", {}),
+        ("TaskTemplate.ContainerSpec.Mounts.0.VolumeOptions.Labels", {"com.docker.stack.namespace": "dtr-cache"}, {}),
+        ("TaskTemplate.Placement.Platforms", [{"Architecture": "amd64", "OS": "linux"}], {}),
+        ("TaskTemplate.ForceUpdate", 3, {}),
+    ],
+)
+def test_what_nobody_knows_is_shown_when_an_update_takes_it_away(
+    path: str, value: t.Any, shown: dict[str, t.Any]
+) -> None:
+    """It is no reason to update, as an Engine of tomorrow may write it by itself, so that nothing would settle."""
+    spec = change(path, value)
+    assert plan(swarm(spec), wanted()) == Plan()
+    assert undeclared_parts("dtr-cache", "cache", {"Spec": spec}, DEFINITION) == []
+    spec["TaskTemplate"]["ContainerSpec"]["Args"] = ["-x"]
+    result = plan(swarm(spec), wanted())
+    assert result.steps[0]["detail"] == ("command, other_settings" if shown else "command")
+    assert result.before["services"]["dtr-cache_cache"].get("other_settings", {}) == shown
 
 
 @pytest.mark.parametrize("state", ["paused", "rollback_paused"])

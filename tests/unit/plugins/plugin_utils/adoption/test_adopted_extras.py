@@ -71,3 +71,63 @@ def test_the_port_of_the_metrics() -> None:
     assert (found["port"], found["metrics_port"]) == (443, 5001)
     elsewhere = {**live, "ports": [*live["ports"], {**port, "published": 9001}]}
     assert any("also publishes port 9001" in note for note in adopted(elsewhere).notes)
+
+
+FILE = {"Name": "cache.key.pem", "UID": "1000", "GID": "0", "Mode": 0o400}
+
+
+@pytest.mark.parametrize(
+    ("parts", "named"),
+    [
+        (
+            {"container": {"DNSConfig": {"Options": ["ndots:1", "rotate"]}}},
+            "dns_options ndots:1, rotate of its service",
+        ),
+        ({"container": {"Groups": ["27"]}}, "groups 27 of its service is not kept: no variable sets it"),
+        ({"container": {"User": "1000"}}, "user 1000 of its service is not kept"),
+        ({"container": {"OomScoreAdj": -5}}, "ContainerSpec.OomScoreAdj -5 of its service is not kept"),
+        ({"task": {"Resources": {"SwapBytes": 5}}}, "Resources.SwapBytes 5 of its service is not kept"),
+        (
+            {
+                "task": {
+                    "Resources": {
+                        "Reservations": {"GenericResources": [{"NamedResourceSpec": {"Kind": "a", "Value": "b"}}]}
+                    }
+                }
+            },
+            "its service reserves a=b, which no variable keeps",
+        ),
+    ],
+)
+def test_what_no_variable_sets_is_named(parts: dict[str, t.Any], named: str) -> None:
+    """A deployment takes it away, and the cache may have needed it."""
+    written = adopted(vendors(**parts))
+    assert written.notes[0].startswith(named)
+    assert len(written.changes) == 4 and "-> none" in " ".join(written.changes)
+
+
+@pytest.mark.parametrize(
+    ("mount", "named"),
+    [
+        ({"ReadOnly": True}, "is mounted so: read only. No variable keeps that"),
+        ({"BindOptions": {"Propagation": "rslave"}}, "is mounted so: propagation rslave."),
+        ({"BindOptions": {"Propagation": "rprivate"}}, ""),
+        ({"Type": "volume", "VolumeOptions": {"NoCopy": True}}, "is mounted so: no copy."),
+        ({"Type": "tmpfs", "Target": "/t", "TmpfsOptions": {"Mode": 0o700}}, "the tmpfs at /t has mode 0700"),
+        ({"Type": "tmpfs", "Target": "/t", "TmpfsOptions": {"Mode": 0o1777}}, ""),
+        (
+            {"BindOptions": {"NonRecursive": True}},
+            "ContainerSpec.Mounts[/var/lib/registry].BindOptions.NonRecursive True",
+        ),
+    ],
+    ids=str,
+)
+def test_how_something_is_mounted_is_named(mount: dict[str, t.Any], named: str) -> None:
+    whole = {"Type": "bind", "Source": "/srv", "Target": "/var/lib/registry", **mount}
+    notes = " ".join(adopted(vendors(container={"Mounts": [whole]})).notes)
+    assert named in notes if named else notes == ""
+
+
+def test_whose_a_mounted_file_is_is_a_change() -> None:
+    changes = adopted(vendors(container={"Secrets": [{"File": FILE, "SecretName": "x"}]})).changes
+    assert "cache.key.pem uid 1000, gid 0, mode 0400 -> mounted" in " ".join(changes)
