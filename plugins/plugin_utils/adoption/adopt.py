@@ -9,6 +9,8 @@ Pure functions: what is written is read back by the one reading of the variables
 from __future__ import annotations
 
 import datetime
+import json
+import re
 import typing as t
 
 from ...module_utils.common.failure import Failure
@@ -30,6 +32,9 @@ from .service import describe_service, describe_software
 # What stands for a secret while the variables are read back.
 _SECRET = "x" * 40
 _CREDENTIALS = '{"type": "service_account"}'
+_NAMES = tuple(f"{PREFIX}{name}: " for name in ("name", "stack_name"))
+_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._-]+")
+_LONGEST_NAME = 128
 _PARTS = ("configs", "secrets")
 _LABELS = ("labels", "service_labels")
 
@@ -110,7 +115,9 @@ def adopt(live: Live, entries: t.Sequence[ContentCache], holders: Holders, place
     settings, _problems = _read(draft)
     describe_grace_period(draft, live, _wanted(settings)["stop_grace_period"])
     settings, problems = _read(draft)
-    changes = [] if problems else _changes(live, settings)
+    # A name changes nothing of the service and of config.yml.
+    changes = _changes(live, settings) if all(map(_is_of_a_name, problems)) else []
+    problems = [_with_way_on(problem, draft, settings) for problem in problems]
     vaulted = vaulted_names(draft.values)
     return Adopted(
         document(draft, _about(draft, live, place, problems, changes, vaulted)),
@@ -165,6 +172,24 @@ def _read(draft: Draft, more: t.Mapping[str, t.Any] | None = None) -> tuple[Sett
     )
     asked = tuple(f"{PREFIX}{name}: is required" for name in draft.asked)
     return settings, [problem for problem in problems if not problem.startswith(asked)]
+
+
+def _is_of_a_name(problem: str) -> bool:
+    return problem.startswith(_NAMES)
+
+
+def _with_way_on(problem: str, draft: Draft, settings: Settings) -> str:
+    """A problem with what to set, where a name that somebody gave is none that a deployment gives."""
+    if not _is_of_a_name(problem):
+        return problem
+    name = problem.partition(":")[0].removeprefix(PREFIX)
+    former = [draft.values[name], *draft.values.get(f"former_{name}s", [])]
+    new = settings.stack_name if name == "stack_name" else _NOT_IN_A_NAME.sub("-", str(draft.values[name])).strip("-._")
+    what = "replaces the stack" if name == "stack_name" else "renames the cache in DTR, and its accounts stay"
+    return (
+        f"{problem}. Set it to another name{f' such as {new[:_LONGEST_NAME]}' if new else ''}, and "
+        f"{PREFIX}former_{name}s to {json.dumps(former, ensure_ascii=False)}: a deployment then {what}"
+    )
 
 
 def _no_file(path: str) -> bytes:

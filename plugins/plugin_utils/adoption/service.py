@@ -12,6 +12,7 @@ from ...module_utils.common.credentials import HIDDEN
 from ...module_utils.swarm.compose import BYTES, repository
 from ...module_utils.swarm.live_cache import downstream_options
 from ...module_utils.swarm.views import wanted_service
+from ..settings.credentials import way_without
 from ..settings.presets import PRODUCTS, VERSIONS
 from ..settings.storage import BACKENDS, DEFAULT_VOLUME
 from ..settings.structures import parsed
@@ -121,10 +122,7 @@ def _describe_environment(draft: Draft, live: Live, acceptable: Acceptable) -> N
     kept = {}
     for key, value in live["environment"].items():
         if value == HIDDEN:
-            draft.note(
-                f"the environment variable {key} holds a credential; give it in dtr_cache_storage or "
-                "dtr_cache_config_extra, from a vault"
-            )
+            draft.note(f"the environment variable {key} holds a credential and is not kept; {way_without(key)}")
         elif problems := acceptable("environment", {key: value}):
             draft.note(f"the environment variable {key} is not kept: {'; '.join(problems)}")
         else:

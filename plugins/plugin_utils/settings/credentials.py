@@ -30,3 +30,10 @@ def options_carry_credentials(options: t.Mapping[str, t.Any]) -> bool:
 def may_be_shown(text: str) -> bool:
     """Whether a value that was meant to be an address or a path is none that somebody's credentials are part of."""
     return "@" not in text and len(text) <= _LONGEST_PATH and redacted(text) == text
+
+
+def way_without(variable: str) -> str:
+    """What to do instead of giving a credential in a variable of the environment, which is in clear text there."""
+    if variable.lower().endswith("_proxy"):
+        return "no other place holds the password of a proxy, so name a proxy that takes the nodes without one"
+    return "give it in dtr_cache_storage or dtr_cache_config_extra, which makes config.yml a Docker secret"

@@ -150,8 +150,8 @@ def _read_environment(reader: Reader, layers: t.Mapping[str, t.Any], address: t.
         if credentials.holds_credential(("" if names_a_file else key,), value):
             reader.problem(
                 "environment",
-                f"{values.shown(key)} holds a credential, which everybody who may inspect the service would read; give "
-                "it in dtr_cache_storage or dtr_cache_config_extra, which makes config.yml a Docker secret",
+                f"{values.shown(key)} holds a credential, which everybody who may inspect the service would read; "
+                f"{credentials.way_without(key)}",
             )
             continue
         for problem in environment_problems(key, value, layers, address["port"], address["metrics_port"]):

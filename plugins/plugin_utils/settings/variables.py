@@ -51,6 +51,10 @@ _SECRET = re.compile(
 _UNDEFINED = re.compile(r"'([a-z][a-z0-9]*(?:_[a-z0-9]+)+)' is undefined")
 # What it takes to reach the DTR and a manager, and where to write.
 _OF_DTR = tuple(f"{PREFIX}{name}" for name in ("registry_", "docker_host", "client_bundle", "adopt_"))
+# Files of a cache, which need not be there yet for who describes the one that runs.
+_OF_IDENTITY = tuple(
+    f"{PREFIX}{name}: " for name in ("certificate", "private_key", "ca_certificate", "upstream_cas", "http_secret")
+)
 # Made before Ansible forks its workers, and known to nobody else: what is secret cannot be guessed from a fingerprint.
 _FINGERPRINT_KEY = os.urandom(32)
 
@@ -218,12 +222,13 @@ class _Host:
     def problems(self, found: t.Sequence[str], needs: t.Collection[str] = ()) -> list[str]:
         """Those of the reading with those that kept variables from being read, one a variable.
 
-        Who needs the DTR and no cache does not have to have the secrets of the cache yet.
+        Who needs the DTR and no cache does not have to have the secrets and certificates of the cache yet.
         """
         unread = tuple(f"{name}: " for name in self._undefined)
         of_dtr = DTR in needs and CACHE not in needs
         reasons = [reason for name, reason in self._undefined.items() if not of_dtr or name.startswith(_OF_DTR)]
-        return [*reasons, *(each for each in found if not each.startswith(unread))]
+        left_out = (*unread, *(_OF_IDENTITY if of_dtr else ()))
+        return [*reasons, *(each for each in found if not each.startswith(left_out))]
 
     @property
     def unread(self) -> t.Collection[str]:

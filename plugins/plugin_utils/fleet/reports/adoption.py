@@ -63,4 +63,9 @@ def _notes(host: HostFacts) -> list[str]:
     adopted = host.adopted
     to_set = [*(adopted.get("to_set") or []), *(adopted.get("vaulted") or [])]
     missing = [f"To set: {', '.join(to_set)}."] if to_set else []
-    return [*missing, *(f"{note[:1].upper()}{note[1:]}." for note in adopted.get("notes") or [])]
+    return [*missing, *(f"{_sentence(note)}." for note in adopted.get("notes") or [])]
+
+
+def _sentence(note: str) -> str:
+    """It begins with a capital letter, unless with a name, such as that of a variable."""
+    return f"{note[:1].upper()}{note[1:]}" if note.partition(" ")[0].isalpha() else note

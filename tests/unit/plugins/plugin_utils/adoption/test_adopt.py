@@ -14,7 +14,15 @@ from ansible_collections.dtr.cache.plugins.plugin_utils.adoption.choice import W
 from ansible_collections.dtr.cache.plugins.plugin_utils.adoption.registration import MOST_ACCOUNTS, Holders
 from ansible_collections.dtr.cache.plugins.plugin_utils.deployment.definition import registry_config, stack_definition
 from ansible_collections.dtr.cache.tests.unit.support.adopted import ASIA, VOCABULARY, adopted, variables
-from ansible_collections.dtr.cache.tests.unit.support.live import IMAGE, deployed, vendors
+from ansible_collections.dtr.cache.tests.unit.support.live import (
+    CONFIG,
+    IMAGE,
+    config,
+    deployed,
+    found,
+    service,
+    vendors,
+)
 from ansible_collections.dtr.cache.tests.unit.support.settings import read
 
 DOWNSTREAM = "middleware.registry.0.options"
@@ -255,6 +263,49 @@ def test_the_names_that_dtr_has() -> None:
     assert variables(written)["assignments"] == {"accounts": ["alice", "bob", "carol"]}
     assert "1 inactive user pulls from it" in written.text and written.accounts == 4
     assert variables(written)["former_names"] == ["region-asia"]
+
+
+def test_a_name_that_no_deployment_gives_is_named_with_the_way_on() -> None:
+    entry = ContentCache("a1", "Asia Cache #1", "https://cache-asia.example.org")
+    written = adopted(vendors(), entry, ContentCache("a2", "asia", entry.host), holders=Holders({"a1": ["x"]}, {}, 9))
+    (problem,) = written.notes
+    assert problem.endswith(
+        "Set it to another name such as Asia-Cache-1, and dtr_cache_former_names to "
+        '["Asia Cache #1", "asia"]: a deployment then renames the cache in DTR, and its accounts stay'
+    )
+    assert written.changes == ALWAYS and written.name == "Asia Cache #1"
+    # It is so.
+    named = {
+        **variables(written),
+        "host": "cache.example.org",
+        "name": "Asia-Cache-1",
+        "former_names": ["Asia Cache #1", "asia"],
+    }
+    assert read(**named)[1] == []
+
+
+@pytest.mark.parametrize("stack", ["My.Stack", "a" * 31])
+def test_a_stack_whose_name_no_deployment_gives(stack: str) -> None:
+    (live,) = found([service(stack)], [config("dtr-cache_config.yml", CONFIG)])
+    written = adopted(live)
+    assert f'such as dtr-cache, and dtr_cache_former_stack_names to ["{stack}"]: a deployment then' in written.notes[0]
+    assert written.changes == ALWAYS
+    named = {
+        **variables(written),
+        "host": "cache.example.org",
+        "stack_name": "dtr-cache",
+        "former_stack_names": [stack],
+    }
+    assert read(**named)[1] == []
+
+
+def test_the_password_of_a_proxy_has_no_other_place() -> None:
+    written = adopted(vendors(container={"Env": ["HTTPS_PROXY=http://user:hush@proxy.example.org:3128"]}))
+    assert written.notes == [
+        "the environment variable HTTPS_PROXY holds a credential and is not kept; no other place holds the password of "
+        "a proxy, so name a proxy that takes the nodes without one"
+    ]
+    assert "hush" not in str(written)
 
 
 def test_a_cache_that_nobody_registered() -> None:

@@ -80,6 +80,16 @@ def test_who_needs_the_dtr_alone_does_not_need_the_secrets_of_a_cache() -> None:
     assert [problem.partition(":")[0] for problem in problems] == ["dtr_cache_registry_password", "dtr_cache_blob_ttl"]
 
 
+def test_who_needs_the_dtr_alone_does_not_need_the_files_of_a_cache(tmp_path: Path) -> None:
+    """An inventory may name files that are made when the caches are described."""
+    missing = {name: str(tmp_path / name) for name in ("certificate", "private_key", "ca_certificate", "upstream_cas")}
+    for needs, problems in ((["dtr"], ["port", "registry_ca"]), (["dtr", "cache"], [*missing, "port", "registry_ca"])):
+        variables = host(**missing, port="x", registry_ca=str(tmp_path / "registry_ca"))
+        read = read_host(variables, Templar(loader=DataLoader(), variables=variables), DataLoader(), needs)
+        found = [problem.partition(":")[0].removeprefix("dtr_cache_") for problem in read.problems]
+        assert sorted(found) == sorted(problems)
+
+
 @pytest.mark.parametrize(
     "written",
     ["hush{{Pw999", "{{ 'hush' | no_filter_of_this_name }}", "{{ hush }}", "{{ 'hush' ~ (1 / 0) }}", "{% hush %}"],

@@ -52,6 +52,16 @@ def test_what_was_written_and_what_is_left_to_do() -> None:
     assert planned[2].endswith("  would be written")
 
 
+def test_names_are_written_as_they_are() -> None:
+    notes = ["dtr_cache_name: 'a b' is not a cache's name", "config.yml: x", "https://dtr has none", "groups 27 of it"]
+    assert adoption.table([host(notes=notes, to_set=[], vaulted=[])], False).lines(400)[3:] == [
+        "  dtr_cache_name: 'a b' is not a cache's name.",
+        "  config.yml: x.",
+        "  https://dtr has none.",
+        "  Groups 27 of it.",
+    ]
+
+
 def test_how_it_ended() -> None:
     hosts = [host(changed=False), facts.host("b", failure=facts.FAILED), facts.host("c")]
     results = [row["result"] for row in adoption.rows(hosts)]
