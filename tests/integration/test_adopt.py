@@ -48,8 +48,17 @@ CONFIG: dict[str, t.Any] = {
         ]
     },
 }
+# What somebody set with docker service update, and no definition of a stack can declare.
+AGAIN_BY_HAND = ("--dns-option-add", "ndots:1", "--group-add", "27")
+MOUNT = "type=bind,source=/tmp,target=/mnt,bind-propagation=private,bind-nonrecursive=true"
+TAKEN_AWAY = [
+    "service: dns_options: ndots:1 -> none",
+    "service: groups: 27 -> none",
+    "service: other_settings: ContainerSpec.Mounts[/mnt].BindOptions.NonRecursive True -> none",
+]
 # What docs/decisions.md says that a deployment changes of such a stack.
 CHANGES = [
+    *TAKEN_AWAY,
     "service: restart_policy: condition on-failure -> any",
     "service: stop_grace_period: 10s -> 40s",
     "service: update_config: delay 0s -> 5s, failure_action pause -> rollback, monitor 5s -> 10s",
@@ -89,6 +98,8 @@ def by_hand(lab: Lab) -> Iterator[Lab]:
     }
     deploy = ("docker", "stack", "deploy", "--resolve-image", "never", "--compose-file", "-", "pulls-asia")
     lab.inside(MANAGER, *deploy, stdin=yaml.safe_dump(stack))
+    update = ("docker", "service", "update", "--quiet", "--no-resolve-image", *AGAIN_BY_HAND, "--mount-add", MOUNT)
+    lab.inside(MANAGER, *update, "pulls-asia_cache")
     caches = [("a1", "region-asia", f"https://{HOST}:443"), ("a2", "asia-2019", f"https://{HOST}/")]
     lab.control.set_state(
         [{"id": each, "name": name, "host": host} for each, name, host in caches],
@@ -148,6 +159,8 @@ def test_the_file_describes_what_runs(by_hand: Lab, play: Play, inventory: Path)
     assert "asia-2019" in text and HTTP_SECRET not in text
     for change in CHANGES:
         assert f"# - {change}\n" in text
+    words = " ".join(run.output.split())
+    assert "dns_options ndots:1 of its service is not kept" in words and "Groups 27 of its service is not" in words
     (row,) = run.regions().values()
     assert (row["cache"], row["accounts"], row["to set"], row["result"]) == ("region-asia", "3", "2", "written")
     assert by_hand.snapshot() == before
@@ -179,7 +192,10 @@ def test_a_deployment_with_it_changes_what_the_file_says(by_hand: Lab, play: Pla
     of_stack = run.output.partition("+++ after: stack pulls-asia\n")[2].partition("\n\n")[0]
     assert set(re.findall(r"^[-+ ](\w+):", of_stack, re.MULTILINE)) == {"configs", "secrets", "services"}
     parts = set(re.findall(r"^[-+ ]    (\w+):", of_stack, re.MULTILINE))
-    assert parts == {"configs", "secrets", "restart_policy", "stop_grace_period", "update_config"}, of_stack
+    by_hand_alone = {"dns_options", "groups", "mounts", "other_settings"}
+    policies = {"restart_policy", "stop_grace_period", "update_config"}
+    assert parts == {"configs", "secrets"} | policies | by_hand_alone, of_stack
+    assert "ndots:1" in of_stack and "bind /tmp at /mnt (propagation private)" in of_stack
     of_config = run.output.partition("--- before: config.yml")[2].partition("\n\n")[0]
     keys = {line.strip("+-: ").partition(":")[0] for line in of_config.splitlines()[2:] if line[:1] in ("+", "-")}
     assert keys == {"secret", "draintimeout", "upstreams", "https"}, of_config

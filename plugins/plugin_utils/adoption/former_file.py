@@ -124,8 +124,8 @@ def _masked(value: t.Any, beside: t.Any, *, public: bool) -> t.Any:
             for key, item in value.items()
         }
     if isinstance(value, list):
-        others = beside if isinstance(beside, list) else []
-        return [_masked(item, item if item in others else None, public=public) for item in value]
+        known = beside if isinstance(beside, list) else []
+        return [_masked(item, item if item in known else None, public=public) for item in value]
     return value if public and isinstance(value, _SCALARS) and redacted(str(value)) == str(value) else BLANK
 
 
