@@ -23,7 +23,12 @@ ADOPT = [
             "tasks": [
                 {"dtr.cache.preflight": {"needs": ["dtr"]}, "register": "__dtr_cache"},
                 {
-                    "dtr.cache.adopt": {"caches": "{{ live }}", "swarm": "{{ swarm }}", "to": "{{ folder }}"},
+                    "dtr.cache.adopt": {
+                        "caches": "{{ live }}",
+                        "swarm": "{{ swarm }}",
+                        "to": "{{ folder }}",
+                        "overwrite": "{{ overwrite | default(false) }}",
+                    },
                     "module_defaults": {
                         "group/dtr.cache.dtr": "{{ lookup('dtr.cache.connection', ca=__dtr_cache.dtr_ca.pem) }}"
                     },
@@ -61,9 +66,16 @@ def test_two_regions_of_a_large_fleet(ansible: Ansible, large_registry: Registry
     registry.control.reset(data=True)
     # The hundredth user is inactive.
     registry.set_up(CACHES, {"alice": "a1", "user00001": "a2", "user00100": "a1", "bob": "e1"})
+    # A file that somebody has edited, and one that is made when the caches are described.
+    folder.mkdir()
+    (folder / "region-asia.yml").write_text(
+        "dtr_cache_name: asia\nsite:\n  smtp: |\n    hush1\nmore:\n- hush2 # hush3\n"
+    )
+    missing = str(tmp_path / "cache-ca.pem")
     with registry.nothing_is_written():
-        run = adopt(ansible, registry, folder, "--diff")
+        run = adopt(ansible, registry, folder, "--diff", overwrite=True, dtr_cache_ca_certificate=missing)
     assert run.code == 0, run.output
+    assert "-dtr_cache_name: asia" in run.output and "-site: '***'" in run.output and "hush" not in run.output
     texts = [(folder / f"{host}.yml").read_text() for host in HOSTS]
     asia, europe = map(yaml.safe_load, texts)
     assert (asia["dtr_cache_name"], europe["dtr_cache_name"]) == ("region-asia", "region-europe")
