@@ -153,6 +153,8 @@ def test_a_network_that_somebody_has_attached_is_told(site: Site, swarm: Swarm) 
         "services": {"cache": {"image": "cache:1", "networks": {"default": None, "outside": {"aliases": ["c"]}}}},
         "networks": {"outside": {"external": {"name": "monitoring"}}},
     }
+    # As docker stack deploy attaches it.
+    swarm.service["Spec"]["TaskTemplate"]["Networks"][-1]["Aliases"] = ["cache", "c"]
     assert run_module("stack_plan", name="st", definition=declared, **engine(site))["steps"] == []
 
 
