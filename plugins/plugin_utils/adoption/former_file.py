@@ -55,6 +55,8 @@ def shown_former(before: str, after: str) -> str:
         before: The former file.
         after: The new one, which holds no secret.
     """
+    if before in ("", after):
+        return before
     lines, known = before.splitlines(), set(after.splitlines())
     try:
         variables = _variables(before)
