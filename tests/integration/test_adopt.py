@@ -59,6 +59,7 @@ TAKEN_AWAY = [
 # What docs/decisions.md says that a deployment changes of such a stack.
 CHANGES = [
     *TAKEN_AWAY,
+    "service: ports: 443:443/tcp (host) 8443:443/tcp (host) -> 443:443/tcp (host)",
     "service: restart_policy: condition on-failure -> any",
     "service: stop_grace_period: 10s -> 40s",
     "service: update_config: delay 0s -> 5s, failure_action pause -> rollback, monitor 5s -> 10s",
@@ -83,7 +84,10 @@ def by_hand(lab: Lab) -> Iterator[Lab]:
             "cache": {
                 "image": IMAGE,
                 "entrypoint": ["/start.sh", "/config.yml"],
-                "ports": [{"mode": "host", "protocol": "tcp", "published": 443, "target": 443}],
+                # DTR sends its clients to the second one.
+                "ports": [
+                    {"mode": "host", "protocol": "tcp", "published": number, "target": 443} for number in (8443, 443)
+                ],
                 "deploy": {
                     "replicas": 1,
                     "placement": {"constraints": ["node.labels.dtr.cache == true"]},
@@ -150,6 +154,7 @@ def test_the_file_describes_what_runs(by_hand: Lab, play: Play, inventory: Path)
         "dtr_cache_host": HOST,
         "dtr_cache_image": IMAGE,
         "dtr_cache_nodes": [NODE],
+        "dtr_cache_port": 443,
         "dtr_cache_publish_mode": "host",
         "dtr_cache_stack_name": "pulls-asia",
         "dtr_cache_blob_ttl": "48h",
@@ -160,6 +165,7 @@ def test_the_file_describes_what_runs(by_hand: Lab, play: Play, inventory: Path)
     for change in CHANGES:
         assert f"# - {change}\n" in text
     words = " ".join(run.output.split())
+    assert "Its service also publishes port 8443, which no variable keeps" in words
     assert "dns_options ndots:1 of its service is not kept" in words and "Groups 27 of its service is not" in words
     (row,) = run.regions().values()
     assert (row["cache"], row["accounts"], row["to set"], row["result"]) == ("region-asia", "3", "2", "written")
@@ -192,7 +198,7 @@ def test_a_deployment_with_it_changes_what_the_file_says(by_hand: Lab, play: Pla
     of_stack = run.output.partition("+++ after: stack pulls-asia\n")[2].partition("\n\n")[0]
     assert set(re.findall(r"^[-+ ](\w+):", of_stack, re.MULTILINE)) == {"configs", "secrets", "services"}
     parts = set(re.findall(r"^[-+ ]    (\w+):", of_stack, re.MULTILINE))
-    by_hand_alone = {"dns_options", "groups", "mounts", "other_settings"}
+    by_hand_alone = {"dns_options", "groups", "mounts", "other_settings", "ports"}
     policies = {"restart_policy", "stop_grace_period", "update_config"}
     assert parts == {"configs", "secrets"} | policies | by_hand_alone, of_stack
     assert "ndots:1" in of_stack and "bind /tmp at /mnt (propagation private)" in of_stack
