@@ -38,7 +38,7 @@ options:
       - V(absent) plans the removal of the stack's services and networks, of all its configs and secrets (known by the
         label C(dtr.cache.stack), by Docker's own label of the stack, or by the service that uses them), and of
         O(node_labels) from the nodes that are named there. What a service of another stack uses or is placed by stays.
-        A stack with a service that is no content cache is not removed.
+        Of a stack that has other services as well, or another cache, these stay with what they use.
     type: str
     choices: [present, absent]
     default: present
@@ -97,6 +97,16 @@ options:
         one that is another cache's by now, ends no pulls.
     type: str
     default: ""
+  port:
+    description:
+      - The port that the cache publishes. What is removed is not the cache of another port either. V(0) compares the
+        host alone.
+    type: int
+    default: 0
+  public_port:
+    description: The port at which clients reach the cache, for the same.
+    type: int
+    default: 0
   keep_versions:
     description:
       - How many superseded configs and secrets of each file of the deployment stay for a rollback.
@@ -277,6 +287,9 @@ steps:
     stack:
       description: Only for what comes last, when the new service runs. The stack that it was a part of.
       type: str
+    alone:
+      description: V(yes) only for a service that is removed while others of its stack stay.
+      type: str
   sample:
     - {kind: node_label, action: set, name: worker-3, detail: dtr.cache=true, id: nk3o0v5vqp5k}
 move:
@@ -425,6 +438,8 @@ MODULE = EngineModule(
         "config": {"type": "str", "no_log": True},
         "former_stacks": {"type": "list", "elements": "str", "default": []},
         "host": {"type": "str", "default": ""},
+        "port": {"type": "int", "default": 0},
+        "public_port": {"type": "int", "default": 0},
         "keep_versions": {"type": "int", "default": 2},
         "preflight": {
             "type": "dict",

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import typing as t
 
-from .live_cache import is_content_cache
+from .live_cache import LiveCache, is_content_cache, live_cache
 from .model import Raw
 from .objects import is_of_collection
 
 # What the vendor's documents call it, and so what a stack without one gets.
 SERVICE = "cache"
+HTTPS_PORT = 443
 # The mode in which it runs; others are Global, and those of jobs.
 REPLICATED = "Replicated"
 
@@ -35,6 +36,56 @@ def cache_service(
     publishing = [name for name in names if publishes(services[name], port)]
     chosen = names if len(names) == 1 else publishing
     return chosen[0] if len(chosen) == 1 else SERVICE
+
+
+class Identity(t.NamedTuple):
+    """What tells a cache from the others; what is empty or 0 is not compared.
+
+    Args:
+        host: Its public host name.
+        public_port: The port at which clients and DTR reach it.
+        port: The port that it publishes.
+        image: The image that is wanted: what runs from its repository is a cache whatever that is called.
+    """
+
+    host: str = ""
+    public_port: int = 0
+    port: int = 0
+    image: str = ""
+
+
+def own_caches(
+    stack: str, services: t.Mapping[str, Raw], configs: t.Mapping[str, Raw], own: Identity
+) -> tuple[list[str], list[LiveCache]]:
+    """The services of a stack that are this cache, and the content caches of the stack that are not.
+
+    Two caches may have one host name and differ by their ports. Where one has this very address, others that only may
+    have it, as their C(config.yml) does not say theirs, are not this one.
+    """
+    caches = {name: live_cache(services[name], configs) for name in _caches(stack, services, configs, own.image)}
+    if not caches and set(services) == {SERVICE}:
+        # All that the stack has is called so, whatever it runs.
+        return [SERVICE], []
+    signs = {name: _likeness(cache, own, ours=is_ours(stack, services[name])) for name, cache in caches.items()}
+    least = max(signs.values(), default=0) if own.port else 1
+    mine = [name for name, likeness in signs.items() if likeness and likeness >= least]
+    return mine, [cache for name, cache in caches.items() if name not in mine]
+
+
+def _likeness(cache: LiveCache, own: Identity, *, ours: bool) -> int:
+    """How sure it is that this is the cache: 3 by its whole address, 2 by its port, 1 it may be, 0 it is not."""
+    if not cache.is_of(own.host):
+        return 0
+    if not own.port:
+        return 1
+    if cache.url and own.public_port == (cache.url_port or HTTPS_PORT):
+        return 3
+    # Made by hand, a name without a port may have been meant for any.
+    if cache.url and (ours or cache.url_port):
+        return 0
+    if cache.publishes(own.port):
+        return 2
+    return 0 if cache.ports else 1
 
 
 def stack_problems(

@@ -80,9 +80,19 @@ def with_former(made: Plan, swarm: Swarm, wanted: WantedStack) -> Plan:
         )
         service = cache_service(stack, former.services, swarm.configs, "")
         nothing = WantedStack(
-            stack, node_labels={}, configs=(), secrets=(), definition={}, service=service, host=wanted.host
+            stack,
+            node_labels={},
+            configs=(),
+            secrets=(),
+            definition={},
+            service=service,
+            host=wanted.host,
+            public_port=wanted.public_port,
+            port=wanted.port,
         )
-        gone = plan_removal(past, nothing)
+        declared = (wanted.definition.get("services") or {}).get(wanted.service) or {}
+        gone = plan_removal(past, nothing, str(declared.get("image") or ""))
+        made.left.extend(gone.left)
         made.steps.extend({**step, "stack": stack} for step in gone.steps)
         for side, addition in ((made.before, gone.before), (made.after, gone.after)):
             for kind, items in addition.items():

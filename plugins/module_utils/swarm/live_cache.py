@@ -14,6 +14,7 @@ import base64
 import binascii
 import re
 import typing as t
+from urllib.parse import urlsplit
 
 from ..common.urls import canonical_server
 from .compose import Port, config_place, repository
@@ -77,6 +78,14 @@ class LiveCache(t.NamedTuple):
     def is_of(self, host: str) -> bool:
         """Whether it may be the cache of this host: its C(config.yml) names it, or names none."""
         return not self.url or not host or _host_of(self.url) == _host_of(host)
+
+    @property
+    def url_port(self) -> int | None:
+        """The port that C(http.host) names; None where it names none."""
+        try:
+            return urlsplit(self.url if "://" in self.url else f"https://{self.url}").port
+        except ValueError:
+            return None
 
     @property
     def signs(self) -> str:

@@ -91,22 +91,24 @@ class HandMade(t.NamedTuple):
     files: t.Collection[str] = ()
 
 
-def hand_made_objects(swarm: Swarm, stack: str, service: str, kind: str) -> dict[str, str]:
+def hand_made_objects(swarm: Swarm, stack: str, caches: t.Collection[str], kind: str) -> dict[str, str]:
     """The configs or secrets (C(kind)) that somebody made by hand for a stack's cache, each with its file.
 
-    They have Docker's own label of the stack, where it has no other service than the cache, or a version of the service
-    uses them that this collection did not deploy: the one that runs, the one before, or one that Swarm remembers.
+    C(caches) are the services that are the cache, mostly one. The objects have Docker's own label of the stack, where it
+    has no other service, or a version of such a service uses them that this collection did not deploy: the one that
+    runs, the one before, or one that Swarm remembers.
     """
     existing = swarm.configs if kind == "configs" else swarm.secrets
     found = {}
-    if not set(swarm.services) - {service}:
+    if not set(swarm.services) - set(caches):
         for name, item in existing.items():
             labels = item["Spec"].get("Labels") or {}
             if labels.get(NAMESPACE_LABEL) == stack and STACK_LABEL not in labels:
                 found[name] = name.removeprefix(f"{stack}_")
-    live = swarm.services.get(service) or {}
-    versions = [(live.get(spec) or {}).get("TaskTemplate") for spec in ("Spec", "PreviousSpec")]
-    versions += [task.get("Spec") for task in swarm.tasks if live and task.get("ServiceID") == live.get("ID")]
+    lives = [swarm.services[name] for name in caches if name in swarm.services]
+    versions = [(live.get(spec) or {}).get("TaskTemplate") for live in lives for spec in ("Spec", "PreviousSpec")]
+    ids = {live.get("ID") for live in lives}
+    versions += [task.get("Spec") for task in swarm.tasks if task.get("ServiceID") in ids]
     for version in versions:
         if version and not is_of_collection(stack, version):
             found.update({name: place.rpartition("/")[2] for place, name in _mounted(version, kind)})

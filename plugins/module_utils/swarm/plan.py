@@ -9,10 +9,10 @@ import dataclasses
 import typing as t
 
 from ..common.failure import Failure
-from .cache_service import SERVICE, is_ours
-from .live_cache import is_content_cache, live_cache
+from .cache_service import SERVICE, Identity, is_ours, own_caches
+from .live_cache import LiveCache
 from .masking import comparable_sides
-from .model import Raw, Swarm
+from .model import NAMESPACE_LABEL, Raw, Swarm
 from .objects import HandMade, hand_made_objects, superseded, used_by_others, used_objects
 from .views import View, different, kept_volumes, live_service, shown_sides, to_update, two_views
 
@@ -25,8 +25,8 @@ class WantedStack:
     """What should be there: node labels by host name, names of configs and secrets, and the stack's definition.
 
     C(keep_versions) is how many superseded objects of each file stay for a rollback, C(service) the name of the
-    service that is the cache, and C(former_stacks) the names of stacks that were this cache before. C(host) is its
-    public host name, by which a removal tells it from another cache.
+    service that is the cache, and C(former_stacks) the names of stacks that were this cache before. By C(host), its
+    public host name, C(public_port) and C(port), which it publishes, a removal tells it from another cache.
     """
 
     name: str
@@ -38,6 +38,8 @@ class WantedStack:
     service: str = SERVICE
     former_stacks: t.Sequence[str] = ()
     host: str = ""
+    public_port: int = 0
+    port: int = 0
 
     @property
     def full_name(self) -> str:
@@ -51,8 +53,8 @@ class Plan:
 
     C(kept_images) are services whose image C(docker stack deploy) would keep, as it goes by a label that still names
     the wanted one; it takes it from the definition with C(--resolve-image always). C(unlabelled) are the nodes that
-    lose a label although nobody named them, C(taken_over) what somebody made by hand and is updated, and
-    C(kept_volumes) what Docker does not change.
+    lose a label although nobody named them, C(taken_over) what somebody made by hand and is updated,
+    C(kept_volumes) what Docker does not change, and C(left) the services of a removed cache's stack that stay.
     """
 
     steps: list[dict[str, str]] = dataclasses.field(default_factory=list)
@@ -62,6 +64,7 @@ class Plan:
     unlabelled: list[str] = dataclasses.field(default_factory=list)
     taken_over: list[str] = dataclasses.field(default_factory=list)
     kept_volumes: list[str] = dataclasses.field(default_factory=list)
+    left: list[str] = dataclasses.field(default_factory=list)
 
     def diff(self) -> dict[str, t.Any]:
         """The diff in Ansible's form."""
@@ -86,7 +89,8 @@ def plan(swarm: Swarm, wanted: WantedStack) -> Plan:
     for node, labels in wanted.node_labels.items():
         for label, value in labels.items():
             plan_label(result, swarm, node, label, value)
-    own_labels = sorted(_own_labels(swarm, wanted))
+    others = [service for name, service in swarm.services.items() if name != wanted.service]
+    own_labels = sorted(_own_labels([*swarm.other_services, *others], wanted))
     for node in sorted(set(swarm.nodes) - set(wanted.node_labels)):
         for label in own_labels:
             if plan_label(result, swarm, node, label, None):
@@ -112,37 +116,48 @@ def plan(swarm: Swarm, wanted: WantedStack) -> Plan:
         for name, live in swarm.services.items():
             # An update makes of what runs now the version to go back to, and forgets the one before.
             in_use |= used_objects(live, previous=f"{wanted.name}_{name}" not in updated)
-        _plan_superseded(result, swarm, wanted, in_use, files)
+        _plan_superseded(result, swarm, wanted, in_use, files, [wanted.service])
     return result
 
 
-def plan_removal(swarm: Swarm, wanted: WantedStack) -> Plan:
-    """The steps after which nothing of a stack is left: services, networks, configs, secrets, labels of its nodes.
+def plan_removal(swarm: Swarm, wanted: WantedStack, image: str = "") -> Plan:
+    """The steps after which nothing of a cache is left: services, networks, configs, secrets, labels of its nodes.
+
+    The stack goes as a whole where it has nothing else. Otherwise the steps of its services have C(alone), and what
+    other services use stays.
 
     Raises:
-        Failure: C(OTHER_SERVICES) when the stack has services that are no content caches, C(OTHER_CACHE) when it is the
-            cache of another host.
+        Failure: C(OTHER_CACHE) when the stack has content caches, and none of them is this one.
     """
     result = Plan()
-    others = [
-        f"{wanted.name}_{name}"
-        for name, service in sorted(swarm.services.items())
-        if name != wanted.service and not is_content_cache(service, swarm.configs)
-    ]
-    if others:
-        raise Failure(
-            "OTHER_SERVICES",
-            f"Stack {wanted.name} is not removed, as it also has what is no content cache: {', '.join(others)}.",
-            hint=f"Remove the cache's service alone with: docker service rm {wanted.name}_{wanted.service}",
-        )
-    _refuse_other_caches(swarm, wanted)
-    for name, live in swarm.services.items():
-        _plan_service(result, f"{wanted.name}_{name}", live_service(live["Spec"]), None)
-    for name in sorted(swarm.networks):
-        _plan_object(result, "network", name, swarm.networks, present=False)
+    own, others = own_caches(
+        wanted.name, swarm.services, swarm.configs, Identity(wanted.host, wanted.public_port, wanted.port, image)
+    )
+    if others and not own:
+        raise _other_cache(wanted, others)
+    rest = {name: service for name, service in swarm.services.items() if name not in own}
+    result.left.extend(f"{wanted.name}_{name}" for name in sorted(rest))
+    outside = dataclasses.replace(swarm, other_services=[*swarm.other_services, *rest.values()])
+    in_use = used_by_others(outside)
+    labelled = {
+        name
+        for existing in (swarm.configs, swarm.secrets)
+        for name, item in existing.items()
+        if (item["Spec"].get("Labels") or {}).get(NAMESPACE_LABEL) == wanted.name
+    }
+    for name in own:
+        _plan_service(result, f"{wanted.name}_{name}", live_service(swarm.services[name]["Spec"]), None)
+        if rest or labelled & in_use:
+            # Docker's removal of a stack would take what stays, or fail at it.
+            result.steps[-1]["alone"] = "yes"
+    attached = {network for service in outside.other_services for network in _networks_of(service)}
+    of_own = {network for name in own for network in _networks_of(swarm.services[name])}
+    for name, network in sorted(swarm.networks.items()):
+        if not rest or network.get("Id") in of_own - attached:
+            _plan_object(result, "network", name, swarm.networks, present=False)
     everything = dataclasses.replace(wanted, configs=(), secrets=(), keep_versions=0)
-    _plan_superseded(result, swarm, everything, used_by_others(swarm), ())
-    own_labels = _own_labels(swarm, wanted)
+    _plan_superseded(result, swarm, everything, in_use, (), own)
+    own_labels = _own_labels(outside.other_services, wanted)
     for node, labels in wanted.node_labels.items():
         for label in labels:
             if node in swarm.nodes and label in own_labels:
@@ -150,28 +165,46 @@ def plan_removal(swarm: Swarm, wanted: WantedStack) -> Plan:
     return result
 
 
-def _refuse_other_caches(swarm: Swarm, wanted: WantedStack) -> None:
+def _other_cache(wanted: WantedStack, others: t.Iterable[LiveCache]) -> Failure:
     """A name that is wrong, or is another cache's by now, must not end that one's pulls."""
-    caches = [live_cache(service, swarm.configs) for _name, service in sorted(swarm.services.items())]
-    others = [f"{cache.full_name} is the cache of {cache.url}" for cache in caches if not cache.is_of(wanted.host)]
-    if others:
-        raise Failure(
-            "OTHER_CACHE",
-            f"Stack {wanted.name} is not removed: {'; '.join(others)}, and not of {wanted.host}.",
-            hint="Check dtr_cache_host, dtr_cache_stack_name and dtr_cache_former_stack_names. To remove the stack all "
-            f"the same: docker stack rm {wanted.name}",
-        )
+    wrong = [
+        f"{cache.full_name} is the cache of {cache.url}"
+        if cache.url
+        else f"{cache.full_name} publishes port {', '.join(str(port.published) for port in cache.ports)}"
+        for cache in others
+    ]
+    port = f":{wanted.public_port}" if wanted.public_port else ""
+    behind = f" and publishes port {wanted.port}" if wanted.port not in (0, wanted.public_port) else ""
+    return Failure(
+        "OTHER_CACHE",
+        f"Stack {wanted.name} is not removed: {'; '.join(wrong)}. This cache has https://{wanted.host}{port}{behind}.",
+        hint="Check dtr_cache_host, dtr_cache_port, dtr_cache_public_port, dtr_cache_stack_name and "
+        "dtr_cache_former_stack_names. If it is this cache, set them to what it has. If the stack of this cache is "
+        "gone already, set dtr_cache_stack_name to a name that no stack has. Then run the removal again.",
+    )
+
+
+def _networks_of(service: Raw) -> set[str]:
+    """The networks that a service is attached to, or would be after a rollback, by id or name."""
+    specs = (service["Spec"], service.get("PreviousSpec") or {})
+    lists = [part.get("Networks") or [] for spec in specs for part in (spec, spec.get("TaskTemplate") or {})]
+    return {str(network.get("Target") or "") for networks in lists for network in networks}
 
 
 def _plan_superseded(
-    result: Plan, swarm: Swarm, wanted: WantedStack, in_use: t.Container[str], files: t.Collection[str]
+    result: Plan,
+    swarm: Swarm,
+    wanted: WantedStack,
+    in_use: t.Container[str],
+    files: t.Collection[str],
+    caches: t.Collection[str],
 ) -> None:
     """Remove the outdated configs and secrets: those of earlier deployments, and what somebody made by hand."""
     for kind, existing, names in (
         ("config", swarm.configs, wanted.configs),
         ("secret", swarm.secrets, wanted.secrets),
     ):
-        by_hand = HandMade(hand_made_objects(swarm, wanted.name, wanted.service, f"{kind}s"), files)
+        by_hand = HandMade(hand_made_objects(swarm, wanted.name, caches, f"{kind}s"), files)
         for name in superseded(existing, wanted.name, names, wanted.keep_versions, in_use, by_hand):
             _plan_object(result, kind, name, existing, present=False)
 
@@ -180,11 +213,11 @@ def _noted_image(live: Raw) -> str | None:
     return (live["Spec"].get("Labels") or {}).get(IMAGE_LABEL)
 
 
-def _own_labels(swarm: Swarm, wanted: WantedStack) -> set[str]:
-    """The wanted labels that no other stack's placement asks for; one that keeps away from them loses nothing."""
+def _own_labels(others: t.Iterable[Raw], wanted: WantedStack) -> set[str]:
+    """The wanted labels that no other service's placement asks for; one that keeps away from them loses nothing."""
     constraints = [
         constraint
-        for service in swarm.other_services
+        for service in others
         for constraint in (service["Spec"]["TaskTemplate"].get("Placement") or {}).get("Constraints") or []
     ]
     shared = {constraint.partition("==")[0].strip() for constraint in constraints}

@@ -155,6 +155,11 @@ def _notes(made: Plan, moment: Moment, wanted: WantedStack) -> t.Iterator[str]:
             "set another name there (name); the layers are then fetched again. The old one can be removed on each node "
             f"when no ended container has it any more: docker container prune; docker volume rm {volume}"
         )
+    if made.left:
+        yield (
+            f"Of the cache's stack only what belongs to the cache alone is removed. No part of it, and left as "
+            f"{'it is' if len(made.left) == 1 else 'they are'}: {', '.join(made.left)}."
+        )
     running = {node for row in running_services(moment) if row["name"] == wanted.service for node in row["nodes"]}
     for node in dict.fromkeys(made.unlabelled):
         ends = ", and the replica of the cache there ends" if node in running else ""
@@ -187,7 +192,11 @@ def _wanted(options: t.Mapping[str, t.Any], swarm: Swarm) -> WantedStack:
         given[kind] = list(dict.fromkeys([*given[kind], *external_names(given["definition"], kind)]))
     declared = _declared(options)
     given["service"] = cache_service(
-        options["name"], swarm.services, swarm.configs, str(declared.get("image") or ""), _port(declared)
+        options["name"],
+        swarm.services,
+        swarm.configs,
+        str(declared.get("image") or ""),
+        _port(declared) or options.get("port", 0),
     )
     given["definition"] = with_service(given["definition"], given["service"])
     return WantedStack(**given)

@@ -10,7 +10,7 @@ import typing as t
 #: The groups that tasks of roles have defaults of their own for, in whose place others' have no effect.
 OWN_GROUPS = ("dtr.cache.dtr", "dtr.cache.engine", "community.docker.docker")
 _CONFIGS = ("community.docker.docker_config", "community.docker.docker_secret")
-_STACKS = (*_CONFIGS, *(f"community.docker.docker_{name}" for name in ("network", "node", "stack")))
+_STACKS = (*_CONFIGS, *(f"community.docker.docker_{name}" for name in ("network", "node", "stack", "swarm_service")))
 _FILES = ("ansible.builtin.file", "ansible.builtin.stat", "ansible.builtin.template")
 _FIREWALL = (*_FILES, "ansible.builtin.command", "ansible.builtin.systemd_service")
 #: What each role does its work with.

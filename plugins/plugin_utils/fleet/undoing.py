@@ -51,6 +51,14 @@ def undoing(
         for other in others
         if settings.host and not other.in_play and canonical_server(settings.url) in other.upstreams
     ]
+    problems += [
+        f"dtr_cache_stack_name: hosts {own.host} and {other.host} both have stack {own.stack_name} and port {own.port} "
+        f"in the same Swarm ({own.swarm}), so that nothing says whose cache it is; correct the variables of the one "
+        f"whose it is not, or take {other.host} out of the group"
+        for other in others
+        if own.swarm and own.stack_name and (own.swarm, own.stack_name) == (other.swarm, other.stack_name)
+        if own.port and own.port == other.port
+    ]
     hosts: dict[str, list[str]] = {}
     for name, given in (("firewall_hosts", settings.firewall_hosts), ("client_hosts", settings.client_hosts)):
         hosts[name] = _hosts(given, groups)

@@ -160,8 +160,8 @@ def test_a_stack_that_became_another_cache_is_not_removed_with_this_one() -> Non
     with pytest.raises(Failure) as caught:
         with_former(plan_removal(found, made), found, made)
     assert caught.value.message == (
-        "Stack old is not removed: old_registry is the cache of https://cache-asia.example.org, and not of "
-        "cache-europe.example.org."
+        "Stack old is not removed: old_registry is the cache of https://cache-asia.example.org. This cache has "
+        "https://cache-europe.example.org."
     )
 
 

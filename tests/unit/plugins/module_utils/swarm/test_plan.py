@@ -527,12 +527,115 @@ def test_with_other_services_in_the_stack_only_what_the_cache_used_is_its_own() 
         secrets={**MADE_BY_HAND, "my-key": {"CreatedAt": "2024", "Spec": {}}},
     )
     assert outdated(live, keep_versions=0) == ["my-key"]
+
+
+def removal_of_a_shared_stack(**changes: t.Any) -> Plan:
+    """One that has a service web as well; the network private is the cache's alone."""
+    web = hand_made.service("dtr-cache_web", image="x", config="", secrets=["dtr-cache_old.key.pem"], command=())
+    web["Spec"]["TaskTemplate"] |= {
+        "Networks": [{"Target": "n"}],
+        "Placement": {"Constraints": [changes.pop("by", "")]},
+    }
+    cache = hand_made.service(secrets=["dtr-cache_old.key.pem", "my-key"])
+    cache["Spec"]["TaskTemplate"]["Networks"] = [{"Target": "n"}, {"Target": "p"}]
+    parts: dict[str, t.Any] = {
+        "services": {"cache": cache, "web": web},
+        "configs": {"dtr-cache_config.yml": hand_made.config(None, **{"com.docker.stack.namespace": "dtr-cache"})},
+        "secrets": {**MADE_BY_HAND, "my-key": {"CreatedAt": "2024", "Spec": {}}},
+        "networks": {"dtr-cache_default": {"Id": "n"}, "dtr-cache_private": {"Id": "p"}},
+        **changes,
+    }
+    return plan_removal(swarm(LIVE_SPEC, **parts), wanted(host="cache-asia.example.org", public_port=443, port=443))
+
+
+def test_of_a_stack_with_other_services_only_the_cache_is_removed() -> None:
+    removal = removal_of_a_shared_stack()
+    assert [(step["kind"], step["name"], step.get("alone")) for step in removal.steps] == [
+        ("service", "dtr-cache_cache", "yes"),
+        ("network", "dtr-cache_private", None),
+        ("config", "dtr-cache_config.yml", None),
+        ("secret", "my-key", None),
+        ("node_label", "worker-1", None),
+    ]
+    assert removal.left == ["dtr-cache_web"]
+    by_label = removal_of_a_shared_stack(by="node.labels.dtr.cache == true")
+    assert [step for step in removal.steps if step["kind"] != "node_label"] == by_label.steps
+
+
+def test_what_is_left_of_a_shared_stack_is_not_removed_by_another_removal() -> None:
+    web = hand_made.service("dtr-cache_web", image="x", config="", secrets=[], command=())
+    removal = removal_of_a_shared_stack(services={"web": web}, configs={}, secrets={}, nodes={"worker-1": node()})
+    assert (removal.steps, removal.left) == ([], ["dtr-cache_web"])
+
+
+def test_what_docker_removes_with_a_stack_is_announced() -> None:
+    """Also where two services are this cache: docker stack rm goes by the label of the stack."""
+    of_stack = {"com.docker.stack.namespace": "dtr-cache"}
+    services = {name: hand_made.service(f"dtr-cache_{name}") for name in ("one", "two")}
+    configs = {"dtr-cache_config.yml": hand_made.config(None, **of_stack)}
+    secrets = {"dtr-cache_x": {"CreatedAt": "2024", "Spec": {"Labels": of_stack}}}
+    live = swarm(LIVE_SPEC, services=services, configs=configs, secrets=secrets)
+    steps = plan_removal(live, wanted(node_labels={}, port=443, public_port=443)).steps
+    assert [step["name"] for step in steps] == [
+        *("dtr-cache_one", "dtr-cache_two", "dtr-cache_default"),
+        *("dtr-cache_config.yml", "dtr-cache_x"),
+    ]
+    assert not any("alone" in step for step in steps)
+    # What a service elsewhere uses, Docker could not remove with the stack.
+    elsewhere = hand_made.service("x", "x", config="dtr-cache_config.yml")
+    live = swarm(LIVE_SPEC, services=services, configs=configs, secrets=secrets, other_services=[elsewhere])
+    steps = plan_removal(live, wanted(node_labels={}, port=443, public_port=443)).steps
+    assert [(step["name"], step.get("alone")) for step in steps] == [
+        *(("dtr-cache_one", "yes"), ("dtr-cache_two", "yes"), ("dtr-cache_default", None), ("dtr-cache_x", None))
+    ]
+
+
+def two_caches(
+    first: str, second: str, first_port: int, second_port: int, **addresses: t.Any
+) -> tuple[list[str], list[str]]:
+    """What a removal takes, and leaves, of a stack with two caches; C(http.host) is empty where it says nothing."""
+    services, configs = {}, {}
+    for name, url, port in (("one", first, first_port), ("two", second, second_port)):
+        services[name] = hand_made.service(f"dtr-cache_{name}", config=name, port=port)
+        http = {"http": {"host": url}} if url else {}
+        configs[name] = hand_made.config({**hand_made.CONFIG, "http": {}, **http})
+    live = swarm(LIVE_SPEC, services=services, configs=configs, secrets={})
+    removal = plan_removal(live, wanted(host="cache-asia.example.org", **addresses))
+    return [step["name"] for step in removal.steps if step["kind"] == "service"], removal.left
+
+
+ASIA = "https://cache-asia.example.org"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "ports", "public_port", "port"),
+    [
+        (f"{ASIA}:8443", ASIA, (8443, 443), 8443, 8443),
+        (ASIA, f"{ASIA}:8443", (443, 8443), 443, 443),
+        (f"{ASIA}:8443", f"{ASIA}:9443", (443, 443), 8443, 443),
+        ("", "", (443, 8443), 443, 443),
+        (f"{ASIA}:8443", "", (8443, 8443), 8443, 8443),
+        # Behind a load balancer, by hand, without the port.
+        (ASIA, f"{ASIA}:9443", (8443, 9443), 8443, 8443),
+        # A former service that has given up its port, and says nothing of its host.
+        ("", f"{ASIA}:9443", (0, 9443), 8443, 443),
+    ],
+)
+def test_of_two_caches_with_one_host_name_the_port_tells(
+    first: str, second: str, ports: tuple[int, int], public_port: int, port: int
+) -> None:
+    taken, left = two_caches(first, second, *ports, public_port=public_port, port=port)
+    assert (taken, left) == (["dtr-cache_one"], ["dtr-cache_two"])
+
+
+def test_the_caches_of_other_ports_are_not_removed() -> None:
     with pytest.raises(Failure) as caught:
-        plan_removal(live, wanted())
-    assert caught.value.message == (
-        "Stack dtr-cache is not removed, as it also has what is no content cache: dtr-cache_web."
+        two_caches(f"{ASIA}:9443", "", 443, 9443, public_port=8443, port=443)
+    assert (caught.value.code, caught.value.message) == (
+        "OTHER_CACHE",
+        "Stack dtr-cache is not removed: dtr-cache_one is the cache of https://cache-asia.example.org:9443; "
+        "dtr-cache_two publishes port 9443. This cache has https://cache-asia.example.org:8443 and publishes port 443.",
     )
-    assert caught.value.hint == "Remove the cache's service alone with: docker service rm dtr-cache_cache"
 
 
 def test_the_stack_of_another_cache_is_not_removed() -> None:
@@ -542,10 +645,10 @@ def test_the_stack_of_another_cache_is_not_removed() -> None:
         assert plan_removal(live, wanted(service="registry", host=host)).steps
     with pytest.raises(Failure) as caught:
         plan_removal(live, wanted(service="registry", host="cache-europe.example.org"))
-    assert (caught.value.code, caught.value.hint) == (
+    assert (caught.value.code, caught.value.message) == (
         "OTHER_CACHE",
-        "Check dtr_cache_host, dtr_cache_stack_name and dtr_cache_former_stack_names. To remove the stack all the "
-        "same: docker stack rm dtr-cache",
+        "Stack dtr-cache is not removed: dtr-cache_registry is the cache of https://cache-asia.example.org. This "
+        "cache has https://cache-europe.example.org.",
     )
 
 
