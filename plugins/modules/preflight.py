@@ -103,6 +103,10 @@ options:
     type: list
     elements: str
     default: []
+  node_label:
+    description: Filled in on the control node. The label of the nodes of the cache.
+    type: str
+    default: ""
   stack_name:
     description: Filled in on the control node. The stack that may hold the port already.
     type: str

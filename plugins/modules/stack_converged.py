@@ -108,6 +108,11 @@ timeline:
   contains:
     second: {description: Seconds after the start of the wait., type: float}
     event: {description: What was seen., type: str}
+services:
+  description: What runs, as RV(dtr.cache.stack_plan#module:services).
+  returned: always
+  type: list
+  elements: dict
 stalled:
   description: The services without a replica that is to run, although they should have some.
   returned: always

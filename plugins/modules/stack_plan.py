@@ -138,6 +138,10 @@ options:
         type: str
         choices: [ingress, host]
         required: true
+      node_label:
+        description: The label of the nodes, by which another service may be placed as well.
+        type: str
+        default: ""
       host:
         description: The public host name of the cache. By it, the same cache in another stack is recognised.
         type: str
@@ -448,6 +452,7 @@ MODULE = EngineModule(
                 "port": {"type": "int", "required": True},
                 "metrics_port": {"type": "int"},
                 "publish_mode": {"type": "str", "choices": ["ingress", "host"], "required": True},
+                "node_label": {"type": "str", "default": ""},
                 "host": {"type": "str", "default": ""},
                 "resolve_image": {"type": "str", "choices": ["always", "changed", "never"], "default": "never"},
                 "with_registry_auth": {"type": "bool", "default": False},

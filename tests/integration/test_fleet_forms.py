@@ -114,6 +114,8 @@ def test_a_second_cache_in_the_same_swarm_leaves_the_first_alone(fleet: Lab, pla
     }
     run = play(DEPLOY, *ONLY, **second)
     assert run.code == 0, run.output
+    shared = f"Swarm may put the cache on {SECOND} as well: label dtr.cache is there, and dtr-cache_cache needs it."
+    assert shared in " ".join(run.output.split())
     dedicated = {"dtr.cache": "true"}
     both = fleet.snapshot()["asia-1"]
     assert both["labels"] == {MANAGER: {}, SECOND: dedicated, OTHER: dedicated}

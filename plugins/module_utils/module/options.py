@@ -55,6 +55,7 @@ PREFLIGHT_ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "port": {"type": "int"},
     "metrics_port": {"type": "int"},
     "publish_mode": {"type": "str"},
+    "node_label": {"type": "str", "default": ""},
     "host": {"type": "str"},
     "former_stacks": {"type": "list", "elements": "str", "default": []},
     "stack_name": {"type": "str"},

@@ -22,7 +22,7 @@ from .gap import cut_off, gap_seconds
 from .model import NO_ENGINE, NOT_A_MANAGER, Moment
 from .objects import stale_objects
 from .task_logs import log_of_failure
-from .tasks import ENDED_BADLY, runs, stalled_services, task_rows
+from .tasks import ENDED_BADLY, running_services, runs, stalled_services, task_rows
 from .verdict import (
     CONVERGED,
     NO_NODE,
@@ -103,6 +103,7 @@ def settle(engine: Engine, options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         "tasks": task_rows(outcome.moment),
         "timeline": outcome.timeline,
         "stalled": stalled_services(outcome.moment),
+        "services": running_services(outcome.moment),
     }
     with contextlib.suppress(Failure):
         # The Engine may be away again, and a verdict that was found does not go with it.

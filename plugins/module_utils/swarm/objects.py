@@ -94,8 +94,8 @@ class HandMade(t.NamedTuple):
 def hand_made_objects(swarm: Swarm, stack: str, caches: t.Collection[str], kind: str) -> dict[str, str]:
     """The configs or secrets (C(kind)) that somebody made by hand for a stack's cache, each with its file.
 
-    C(caches) are the services that are the cache, mostly one. The objects have Docker's own label of the stack, where it
-    has no other service, or a version of such a service uses them that this collection did not deploy: the one that
+    C(caches) are the services that are the cache, mostly one. The objects have Docker's own label of the stack, where
+    it has no other service, or a version of such a service uses them that this collection did not deploy: the one that
     runs, the one before, or one that Swarm remembers.
     """
     existing = swarm.configs if kind == "configs" else swarm.secrets

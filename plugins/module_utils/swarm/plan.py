@@ -14,6 +14,7 @@ from .live_cache import LiveCache
 from .masking import comparable_sides
 from .model import NAMESPACE_LABEL, Raw, Swarm
 from .objects import HandMade, hand_made_objects, superseded, used_by_others, used_objects
+from .placement import places_by
 from .views import View, different, kept_volumes, live_service, shown_sides, to_update, two_views
 
 # Where docker stack deploy notes the image of the definition.
@@ -215,14 +216,9 @@ def _noted_image(live: Raw) -> str | None:
 
 def _own_labels(others: t.Iterable[Raw], wanted: WantedStack) -> set[str]:
     """The wanted labels that no other service's placement asks for; one that keeps away from them loses nothing."""
-    constraints = [
-        constraint
-        for service in others
-        for constraint in (service["Spec"]["TaskTemplate"].get("Placement") or {}).get("Constraints") or []
-    ]
-    shared = {constraint.partition("==")[0].strip() for constraint in constraints}
+    services = list(others)
     labels = {label for labels in wanted.node_labels.values() for label in labels}
-    return {label for label in labels if f"node.labels.{label}" not in shared}
+    return {label for label in labels if not any(places_by(service, label) for service in services)}
 
 
 def plan_label(result: Plan, swarm: Swarm, node: str, label: str, value: str | None) -> bool:

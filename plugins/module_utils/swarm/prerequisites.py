@@ -25,6 +25,7 @@ from .former import former_problems
 from .live_cache import LiveCache, live_caches, stack_and_name
 from .model import NAMESPACE_LABEL, Raw, by_host_name
 from .node_offers import missing_volume_driver, too_large_reservations
+from .placement import places_by, shared_placement
 from .plan import IMAGE_LABEL
 from .tasks import ENDED, since_1970
 
@@ -61,6 +62,7 @@ class WantedService:
         host: The public host name of the cache, by which it is told from other caches.
         former_stacks: Stacks that were this cache before, and are replaced.
         volume_driver: The driver of the volume for the layers.
+        node_label: The label of the nodes of the cache.
     """
 
     nodes: t.Sequence[str] = ()
@@ -76,6 +78,7 @@ class WantedService:
     host: str = ""
     former_stacks: t.Sequence[str] = ()
     volume_driver: str = ""
+    node_label: str = ""
 
 
 def preflight_problems(engine: Engine, wanted: WantedService | None, warn: t.Callable[[str], None]) -> list[str]:
@@ -112,10 +115,23 @@ def swarm_problems(engine: Engine, wanted: WantedService, warn: t.Callable[[str]
     former = {name: found for name, found in by_stack.items() if found}
     tasks = [task for name in (stack_name, *former) for task in engine.tasks_of(name)]
     others = [service for service in services if _stack_of(service) not in (stack_name, *former)]
-    same = {cache.full_name: cache for cache in live_caches(others, configs, wanted.image) if cache.is_of(wanted.host)}
+    own = own_services.get(cache_service(stack_name, own_services, configs, wanted.image, wanted.port))
+    neighbours = [*others, *(service for service in own_services.values() if service is not own)]
+    placement = shared_placement(present, wanted.nodes, wanted.node_label, neighbours, stack_name)
+    # What runs elsewhere, and accounts may pull from, must not move; what is placed so already stays as it is.
+    moves = own is not None and not places_by(own, wanted.node_label)
+    if placement and not moves:
+        warn(f"{placement}.")
+    caches = live_caches(others, configs, wanted.image)
+    same = {
+        cache.full_name: (cache, [each.full_name for each in caches if each.stack == cache.stack and each != cache])
+        for cache in caches
+        if cache.is_of(wanted.host)
+    }
     return [
         *unknown_nodes(wanted.nodes, present),
         *nodes_not_ready(dedicated),
+        *([placement] if placement and moves else []),
         *too_large_reservations(dedicated, wanted.replicas, wanted.reservations),
         *missing_volume_driver(dedicated, wanted.volume_driver),
         *stack_problems(stack_name, own_services, configs, wanted.image, wanted.port),
@@ -229,6 +245,10 @@ class Port(t.NamedTuple):
     mode: str
 
 
+Same = t.Mapping[str, "tuple[LiveCache, t.Sequence[str]]"]
+"""Services that may be this cache, by their full names, each with the other caches of its stack."""
+
+
 def port_problems(
     engine: Engine,
     services: t.Sequence[Raw],
@@ -236,7 +256,7 @@ def port_problems(
     dedicated: t.Mapping[str, t.Mapping[str, t.Any]],
     port: Port,
     others: t.Sequence[Raw],
-    same: t.Mapping[str, LiveCache],
+    same: Same,
 ) -> list[str]:
     """What has the port already, in the Swarm or on the nodes.
 
@@ -247,7 +267,7 @@ def port_problems(
         dedicated: The nodes of the cache.
         port: The port.
         others: The services that are not the cache's, nor of a stack that it replaces.
-        same: Of these those that may be the same cache, by their full names.
+        same: Of these those that may be the same cache.
     """
     own = _nodes_with_own_replica(services, tasks, port.number)
     unused = {name: node for name, node in dedicated.items() if node["ID"] not in own}
@@ -259,27 +279,33 @@ def port_problems(
     return [*holders.values(), *on_nodes]
 
 
-def port_holders(services: t.Iterable[Raw], port: Port, same: t.Mapping[str, LiveCache]) -> dict[str, str]:
+def port_holders(services: t.Iterable[Raw], port: Port, same: Same) -> dict[str, str]:
     """A sentence each for other services that publish the port: through the routing mesh it is taken on every node."""
     problems = {}
     for service in services:
         modes = _modes_of(service, port.number)
-        cache = same.get(service["Spec"]["Name"])
+        cache, beside = same.get(service["Spec"]["Name"], (None, []))
         # On other nodes, one that says nothing of its host may be another cache.
         is_this = cache is not None and bool(modes) and (bool(cache.url) or port.mode == "ingress")
         if "ingress" in modes or (modes and port.mode == "ingress") or is_this:
-            ways = _ways_on(cache) if cache else ""
+            ways = _ways_on(cache, beside) if cache else ""
             name = _named(service)
             problems[name] = f"{port.variable}: {port.number} is published by {name} already{ways}"
     return problems
 
 
-def _ways_on(cache: LiveCache) -> str:
-    """What to do with a service that is this very cache."""
+def _ways_on(cache: LiveCache, beside: t.Sequence[str]) -> str:
+    """What to do with a service that is this very cache, and may have other caches beside it in its stack."""
     if not cache.stack:
         return (
             f". It is this cache, made without a stack ({cache.signs}): remove it right before the deployment, with "
             f"docker service rm {cache.full_name}"
+        )
+    if beside:
+        return (
+            f". It is this cache ({cache.signs}), and its stack {cache.stack} also has {', '.join(beside)}, while a "
+            "cache needs a stack of its own: remove it right before the deployment, with docker service rm "
+            f"{cache.full_name}. Its accounts stay, and cannot pull in between"
         )
     return (
         f". It is this cache in another stack ({cache.signs}): keep that stack with dtr_cache_stack_name: "

@@ -235,7 +235,7 @@ def stack_definition(settings: Settings, objects: t.Sequence[SwarmObject]) -> di
     config_is_secret = any(item.kind == SECRET and item.file == CONFIG_FILE for item in objects)
     deploy: dict[str, t.Any] = {
         "replicas": settings.replicas,
-        "placement": {"constraints": [f"node.labels.{settings.product.node_label} == true"]},
+        "placement": {"constraints": [f"node.labels.{settings.node_label} == true"]},
         # A replica that finished its requests ends with 0, also when its node restarts: on-failure would leave it down.
         "restart_policy": {"condition": "any"},
     }

@@ -69,6 +69,7 @@ def _wanted(settings: Settings) -> dict[str, t.Any]:
         "port": settings.port,
         **({"metrics_port": settings.metrics_port} if settings.metrics_port else {}),
         "publish_mode": settings.publish_mode,
+        "node_label": settings.node_label,
         "host": settings.host,
         "resolve_image": settings.resolve_image,
         "with_registry_auth": settings.with_registry_auth,

@@ -197,6 +197,13 @@ class HostFacts:
         return self.plan.get("steps") or []
 
     @property
+    def running_services(self) -> t.Sequence[Result]:
+        """What runs in the stack; nothing where the steps of this run change it and nobody has seen it since."""
+        seen = self._result("__dtr_cache_converged").get("services")
+        changed = any(step["kind"] in ("node_label", "service") for step in self.steps)
+        return seen or ([] if changed else self.plan.get("services") or [])
+
+    @property
     def gap_seconds(self) -> float | None:
         """How long no replica took requests while they were replaced."""
         return self._result("__dtr_cache_converged").get("gap_seconds")

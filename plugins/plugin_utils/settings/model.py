@@ -66,6 +66,7 @@ class Settings:
     replicas: int
     publish_mode: str
     stack_name: str
+    node_label: str
     former_stack_names: tuple[str, ...]
     environment: dict[str, str]
     resources: dict[str, t.Any]
@@ -120,7 +121,7 @@ class Settings:
     @property
     def node_labels(self) -> dict[str, dict[str, str]]:
         """The labels of the nodes that its replicas are placed on, by node."""
-        return {node: {self.product.node_label: "true"} for node in self.nodes}
+        return {node: {self.node_label: "true"} for node in self.nodes}
 
     @property
     def origin(self) -> str:

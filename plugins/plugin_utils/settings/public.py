@@ -16,6 +16,7 @@ from .model import Settings
 # What is as public as it is useful, under the same name.
 _AS_THEY_ARE = (
     *("name", "former_names", "url", "host", "port", "public_port", "publish_mode", "image", "stack_name", "replicas"),
+    "node_label",
     *("registry_url", "upstreams"),
     "former_stack_names",
     *("registry_ca_fingerprint", "validate_certs", "ca_certificate", "assignments", "assignments_exclusive"),

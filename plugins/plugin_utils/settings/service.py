@@ -21,6 +21,8 @@ from .structures import parsed_texts
 # Together with upstream.10.cert.pem and the mark of its content: the 64 letters that Swarm allows.
 _STACK_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,29}"
 _FORMER_STACK = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+# What Swarm's constraints can have.
+_NODE_LABEL = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
 _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 # Whoever reads it finds no other name.
 _ENVIRONMENT = re.compile(r"[!-<>-~]+")
@@ -70,6 +72,7 @@ def read_service(
         "publish_mode": publish_mode,
         "replicas": replicas,
         "stack_name": stack_name,
+        "node_label": read_node_label(reader, product),
         "former_stack_names": read_former_stacks(reader, stack_name),
         "environment": _read_environment(reader, layers, address),
         "resources": _read_resources(reader),
@@ -95,6 +98,11 @@ def read_manager(reader: Reader) -> dict[str, t.Any]:
 def read_stack_name(reader: Reader, product: Product) -> str:
     stack_name = values.matching(_STACK_NAME, "a stack's name: up to 30 letters, digits, - and _")
     return str(reader.value("stack_name", stack_name, product.stack_name))
+
+
+def read_node_label(reader: Reader, product: Product) -> str:
+    label = values.matching(_NODE_LABEL, "a node's label: up to 63 letters, digits, ., - and _")
+    return str(reader.value("node_label", label, product.node_label))
 
 
 def read_former_stacks(reader: Reader, stack_name: str) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from ....module_utils.common.urls import canonical_server, without_secrets
 from ....module_utils.health.checks import CLIENT_TO_CACHE, CLIENT_TO_DTR, Check, by_likelihood
 from ..facts import HostFacts, Result
+from ..misplaced import HINT, misplaced
 from . import versions
 
 Row = dict[str, t.Any]
@@ -18,6 +19,7 @@ Row = dict[str, t.Any]
 REPLICAS = ("swarm", "replicas")
 DRIFT = ("swarm", "drift")
 VERSION = ("swarm", "version")
+NODES = ("swarm", "nodes")
 _NAMED = 5
 # Without one of these, what is observed may not be what was meant.
 _WHERE = ("dtr_cache_name:", "dtr_cache_host:", "dtr_cache_port:", "dtr_cache_public_port:", "dtr_cache_registry_")
@@ -100,6 +102,9 @@ def region_problems(row: Row, checks: t.Sequence[Check], host: HostFacts, dtr: D
     if few and replicas["running"] > 0:
         yield from few
     yield from _observation_problems(row, checks, host, dtr)
+    elsewhere = misplaced(host.plan.get("services") or (), cache_service(host.plan), host.settings)
+    if elsewhere and row["drift"] is not None and all(step["kind"] != "node_label" for step in row["drift"]):
+        yield Problem(elsewhere, HINT, NODES)
     if (
         row["drift"]
         and versions.differs(row)

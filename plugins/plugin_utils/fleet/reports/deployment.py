@@ -11,6 +11,8 @@ import typing as t
 from ....module_utils.common.amounts import counted
 from ....module_utils.common.urls import canonical_host
 from ..facts import HostFacts, Result
+from ..misplaced import HINT, misplaced
+from ..observing.problems import cache_service
 from .table import Table
 from .words import named, pulled, pulled_words, reasons, result_of
 
@@ -51,13 +53,18 @@ def table(hosts: t.Sequence[HostFacts], check_mode: bool) -> Table:
         for host in hosts
     ]
     headings = {"changed": "would change"} if check_mode else {}
-    notes = [[*reason, *_left_behind(host)] for host, reason in zip(hosts, reasons(hosts))]
+    notes = [[*reason, *_left_behind(host), *_elsewhere(host)] for host, reason in zip(hosts, reasons(hosts))]
     return Table(shown, notes, headings=headings)
 
 
 def _left_behind(host: HostFacts) -> list[str]:
     behind = host.plan.get("left_behind")
     return [str(behind)] if behind else []
+
+
+def _elsewhere(host: HostFacts) -> list[str]:
+    found = misplaced(host.running_services, cache_service(host.plan), host.settings)
+    return [f"{found[0].upper()}{found[1:]} {HINT}"] if found else []
 
 
 def _beginning(host: HostFacts) -> dict[str, t.Any]:

@@ -402,6 +402,17 @@ def test_this_cache_in_another_stack_is_named_with_both_ways_on(mode: str) -> No
         "stack with dtr_cache_stack_name: dtr-cache, or let the deployment replace it with "
         "dtr_cache_former_stack_names: [dtr-cache]. Its accounts stay with both"
     )
+    # Neither is a way on where the stack has another cache.
+    beside = hand_made.service("dtr-cache_osaka", config="osaka", port=8443)
+    (problem,), _warnings = asked(
+        Engine([node("n1")], [old, beside], configs=CONFIGS), publish_mode=mode, host=HOST, stack_name="cache"
+    )
+    assert problem == (
+        "dtr_cache_port: 443 is published by service dtr-cache_cache of stack dtr-cache already. It is this cache "
+        "(image docker/dtr-content-cache:2.7.6, http.host https://cache-asia.example.org), and its stack dtr-cache "
+        "also has dtr-cache_osaka, while a cache needs a stack of its own: remove it right before the deployment, with "
+        "docker service rm dtr-cache_cache. Its accounts stay, and cannot pull in between"
+    )
 
 
 @pytest.mark.parametrize(
@@ -447,3 +458,37 @@ def test_the_image_of_what_is_taken_over_is_not_asked_for() -> None:
     engine = Engine([node("n1")], [hand_made.service("cache_registry", "cache")], configs=CONFIGS)
     asked(engine, host=HOST, image=OWN_IMAGE, resolve_image="always")
     assert engine.asked == []
+
+
+@pytest.mark.parametrize(
+    ("own", "neighbour", "nodes", "refused", "warned"),
+    [
+        # What is placed otherwise, and may serve, is not moved to where anybody's label is.
+        ("node.hostname == n1", "node.labels.dtr.cache == true", ["n1"], True, False),
+        ("node.labels.dtr.cache == true", "node.labels.dtr.cache == true", ["n1"], False, True),
+        ("", "node.labels.dtr.cache == true", ["n1"], False, True),
+        # Nobody else needs the label, so that it is taken from the node.
+        ("node.hostname == n1", "node.labels.dtr.cache != true", ["n1"], False, False),
+        ("node.hostname == n1", "node.labels.dtr.cache == true", ["n1", "n2"], False, False),
+    ],
+)
+def test_a_label_that_another_service_needs_leads_to_its_nodes(
+    own: str, neighbour: str, nodes: list[str], refused: bool, warned: bool
+) -> None:
+    def placed(name: str, stack: str, constraint: str, port: int) -> dict[str, t.Any]:
+        made = hand_made.service(name, stack, port=port)
+        made["Spec"]["TaskTemplate"]["Placement"] = {"Constraints": [constraint]}
+        return made
+
+    present = [node("n1"), node("n2")]
+    for each in present:
+        each["Spec"]["Labels"] = {"dtr.cache": "true"}
+    services = [placed("second_cache", "second", neighbour, 8443)]
+    services += [placed("cache_cache", "cache", own, PORT)] if own else []
+    found, warnings = asked(Engine(present, services), nodes=nodes, node_label="dtr.cache")
+    sentence = (
+        "dtr_cache_nodes: Swarm may put the cache on n2 as well: label dtr.cache is there, and second_cache needs it. "
+        "Give this cache a label of its own, such as dtr_cache_node_label: dtr.cache.cache, or name this node in "
+        "dtr_cache_nodes"
+    )
+    assert (found, warnings) == ([sentence] * refused, [f"{sentence}."] * warned)

@@ -118,6 +118,13 @@ def test_two_replicas_behind_the_mesh_are_kept_on_nodes_of_their_own(
     assert (placement.get("max_replicas_per_node"), definition["version"]) == (limit, version)
 
 
+def test_a_label_of_its_own_places_the_cache() -> None:
+    settings, problems = read(node_label="asia", nodes=["worker-1"])
+    assert (problems, settings.node_labels) == ([], {"worker-1": {"asia": "true"}})
+    definition = stack_definition(settings, [])
+    assert definition["services"]["cache"]["deploy"]["placement"] == {"constraints": ["node.labels.asia == true"]}
+
+
 @pytest.mark.parametrize(
     ("http", "grace"),
     [({"draintimeout": "2m"}, "130s"), ({"draintimeout": 10**9}, "11s"), ({"draintimeout": 0}, "10s")],

@@ -262,6 +262,24 @@ TABLE: dict[str, list[t.Any]] = {
     "stack_name": [
         *("my stack", "-a", "_a", "a.b", "a/b", "a:b", "ä", "a" * 31, "a,b", "$STACK", "a\u200b", "..", "a'b"),
     ],
+    "node_label": [
+        *(
+            "my label",
+            "-a",
+            "a-",
+            "_a",
+            "a/b",
+            "a=b",
+            "a==true",
+            "ä",
+            "a" * 64,
+            "$LABEL",
+            "a\u200b",
+            "..",
+            "a'b",
+            "a,b",
+        ),
+    ],
     "former_stack_names": [
         *(["my stack"], "-a", ["_a"], "a/b", ["a:b"], ["ä"], ["a" * 64], "$STACK", ["a\u200b"], ["a'b"], "dtr-cache"),
         *(["other", "dtr-cache"], ["other", "a b"]),

@@ -72,6 +72,7 @@ ODD: list[tuple[dict[str, t.Any], dict[str, t.Any]]] = [
     ({"nodes": " worker-1 ,,worker_2\n"}, {"nodes": ("worker-1", "worker_2")}),
     ({"nodes": [1, "10.0.0.1"]}, {"nodes": ("1", "10.0.0.1")}),
     ({"stack_name": "A-1_b"}, {"stack_name": "A-1_b"}),
+    ({"node_label": "A-1_b.c"}, {"node_label": "A-1_b.c"}),
     ({"former_stack_names": " old.cache ,old.cache,\n2"}, {"former_stack_names": ("old.cache", "2")}),
     (
         {"environment": {"a.b-c": "x=y z", "EMPTY": "", "N": 5}},

@@ -35,6 +35,7 @@ TEXTS: dict[str, list[str]] = {
     "blob_ttl": ["24h", "90m"],
     "http_secret": ["s" * 40],
     "stack_name": ["asia"],
+    "node_label": ["dtr.cache.asia"],
     "resolve_image": ["always", "changed", "never"],
     "docker_host": ["tcp://manager:2376", "tcp://127.0.0.1:2375", "unix:///var/run/docker.sock"],
     "verify_image": ["team/app:1.0"],

@@ -661,3 +661,25 @@ def test_the_addresses_of_the_nodes_are_part_of_the_question() -> None:
     changes: dict[str, t.Any] = {"settings": {"probe": probe("asia")}, "plan": {"node_addresses": ["192.0.2.21"]}}
     (entry,) = probes([region("asia", **changes)])
     assert entry["node_addresses"] == ["192.0.2.21"]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "changes", "told"),
+    [
+        (["worker-1", "worker-9"], {}, True),
+        (["worker-1"], {}, False),
+        # The deployment that takes the label away is named, and is all that is needed.
+        (
+            ["worker-9"],
+            {"steps": [{"kind": "node_label", "action": "remove", "name": "worker-9", "detail": "x"}]},
+            False,
+        ),
+    ],
+)
+def test_a_replica_on_a_node_that_is_not_named_is_told(nodes: list[str], changes: dict[str, t.Any], told: bool) -> None:
+    (service,) = replicas(2, 2)
+    host = region("region-asia", plan={"services": [{**service, "nodes": nodes}], **changes})
+    (row,) = fleet(host).rows()
+    causes = [problem["cause"] for problem in row["problems"]]
+    sentence = "a replica runs on worker-9, which dtr_cache_nodes does not name (worker-1 is named)."
+    assert (sentence in causes) == told, causes

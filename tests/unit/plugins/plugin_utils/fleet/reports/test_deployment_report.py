@@ -203,3 +203,25 @@ def test_what_an_earlier_play_of_the_run_did_is_not_reported() -> None:
     (shown,), (row,) = table_rows(hosts), deployment.rows(hosts)
     assert (shown["changed"], shown["pulled"], shown["result"]) == ("nothing", None, "ok")
     assert (row["changed"], row["pulled"], row["result"]) == ([], None, "ok")
+
+
+@pytest.mark.parametrize(
+    ("seen", "steps", "told"),
+    [
+        ({"services": [{"name": "cache", "nodes": ["worker-9"]}]}, [UPDATED], True),
+        ({"services": [{"name": "cache", "nodes": ["worker-1"]}]}, [UPDATED], False),
+        # Nothing was changed; or nobody has seen what became of it, as in check mode and after a removal.
+        ({}, [], True),
+        ({}, [("service", "remove")], False),
+    ],
+)
+def test_a_replica_on_a_node_that_is_not_named_stands_below_the_row(
+    seen: dict[str, t.Any], steps: list[tuple[str, str]], told: bool
+) -> None:
+    settings = {"name": "region-asia", "url": "u", "node_labels": {"worker-1": {"dtr.cache": "true"}}}
+    plan = {"services": [{"name": "cache", "nodes": ["worker-9"]}, {"name": "web", "nodes": ["worker-8"]}]}
+    done = {"steps": [{"kind": kind, "action": action} for kind, action in steps]}
+    region = known.host(settings=settings, plan=plan, steps=done, converged={"changed": False, **seen})
+    lines = " ".join(deployment.table([region], False).lines(200))
+    assert ("A replica runs on worker-9, which dtr_cache_nodes does not name" in lines) == told, lines
+    assert ("dtr_cache_node_label" in lines) == told
