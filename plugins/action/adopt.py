@@ -60,8 +60,12 @@ class ActionModule(DtrAction):
         found = matches(caches, registered)
         taken = {entry.id for of_cache in found.values() for entry in of_cache}
         others = [entry for entry in registered if entry.id not in taken]
-        place = Place(defaults, given, _wish(host, given), str(options["url"]).rstrip("/"), others)
-        live = choose(caches, found, place.wish, options["services"])
+        wish = _wish(host, given)
+        live = choose(caches, found, wish, options["services"])
+        beside = [
+            each["service"] for each in caches if each["stack"] and each["stack"] == live["stack"] and each != live
+        ]
+        place = Place(defaults, given, wish, str(options["url"]).rstrip("/"), others, beside)
         self._claim(live, options["swarm"], host)
         holders = Holders(known["accounts"], known["inactive"], known["active"])
         counts = {cache: len(names) for cache, names in holders.by_cache.items()}

@@ -55,17 +55,30 @@ def former_problems(
             f"{said}, as it also has what is no content cache: {', '.join(others)}. Replacing it would remove them: "
             f"keep that stack with dtr_cache_stack_name: {stack}"
         ]
+    own = [cache.full_name for cache in caches.values() if cache.is_of(host) and _may_have(cache, port)]
+    beside = [name for name in caches if name not in own]
+    if own and beside:
+        return [
+            f"{said}, as it also has {', '.join(beside)}, which is another cache: leave the stack out, and remove this "
+            f"cache right before the deployment, with docker service rm {' '.join(own)}. Its accounts stay, and cannot "
+            "pull in between"
+        ]
     problems = []
     for cache in caches.values():
         if not cache.is_of(host):
             problems.append(f"{said}: it is the cache of {cache.url}, and not of {host}; leave it out")
-        elif cache.ports and not cache.publishes(port):
+        elif not _may_have(cache, port):
             theirs = ", ".join(str(each.published) for each in cache.ports)
             problems.append(
                 f"{said}: it publishes port {theirs}, and not {port}. Accounts would be sent to neither for a while: "
                 "move the stack first, with the port that it has in dtr_cache_port, and change the port afterwards"
             )
     return problems
+
+
+def _may_have(cache: LiveCache, port: int) -> bool:
+    """Whether a cache has this port, or has given it up already."""
+    return not cache.ports or cache.publishes(port)
 
 
 def with_former(made: Plan, swarm: Swarm, wanted: WantedStack) -> Plan:

@@ -76,6 +76,7 @@ class Place(t.NamedTuple):
         wish: What of that chooses the cache.
         registry_url: The DTR.
         others: The entries of DTR that lead to no cache of the host's Swarm.
+        beside: The services of the other caches of its stack.
     """
 
     defaults: t.Mapping[str, t.Any]
@@ -83,6 +84,7 @@ class Place(t.NamedTuple):
     wish: Wish
     registry_url: str
     others: t.Sequence[ContentCache] = ()
+    beside: t.Sequence[str] = ()
 
 
 def adopt(live: Live, entries: t.Sequence[ContentCache], holders: Holders, place: Place) -> Adopted:
@@ -105,7 +107,7 @@ def adopt(live: Live, entries: t.Sequence[ContentCache], holders: Holders, place
         start = f"{PREFIX}{name}: "
         return [problem.removeprefix(start) for problem in problems if problem.startswith(start)]
 
-    describe_service(draft, live, acceptable)
+    describe_service(draft, live, acceptable, place.beside)
     settings, _problems = _read(draft)
     if live["config"]["content"]:
         rendered = registry_config(settings)

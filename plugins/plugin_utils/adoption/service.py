@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 from decimal import Decimal
 
@@ -21,6 +22,7 @@ from .draft import Draft, Live
 from .extras import describe_service_extra, is_kept
 
 _ON_A_LABEL = "node.labels."
+_PLACED_BY = re.compile(r"node\.labels\.([A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?) *== *true")
 _LAYERS = "/var/lib/registry"
 
 Acceptable = t.Callable[[str, t.Any], list[str]]
@@ -57,11 +59,11 @@ def describe_software(draft: Draft, live: Live) -> None:
     )
 
 
-def describe_service(draft: Draft, live: Live, acceptable: Acceptable) -> None:
-    """Everything else of the service."""
+def describe_service(draft: Draft, live: Live, acceptable: Acceptable, beside: t.Sequence[str]) -> None:
+    """Everything else of the service, which may have other caches beside it in its stack."""
     _describe_nodes(draft, live)
     _describe_port(draft, live)
-    _describe_stack(draft, live)
+    _describe_stack(draft, live, beside)
     _describe_environment(draft, live, acceptable)
     _describe_resources(draft, live)
     _describe_updates(draft, live)
@@ -75,10 +77,13 @@ def _describe_nodes(draft: Draft, live: Live) -> None:
     dedicated = live["nodes"] if placed else []
     nodes = list(dedicated or live["running_on"] or live["nodes"])
     shown = ", ".join(live["constraints"]) or "none"
+    own = [match[1] for match in map(_PLACED_BY.fullmatch, live["constraints"]) if match]
+    comment = [f"Its placement now: {shown}. A deployment gives these nodes the label {label}."]
     if any(constraint.partition("==")[0].strip() == _ON_A_LABEL + label for constraint in placed):
         comment = []
-    else:
-        comment = [f"Its placement now: {shown}. A deployment gives these nodes the label {label}."]
+    elif len(own) == len(live["constraints"]) == 1:
+        comment = []
+        draft.set("node_label", own[0])
     if nodes:
         draft.set("nodes", nodes, *comment)
     else:
@@ -108,10 +113,17 @@ def _describe_port(draft: Draft, live: Live) -> None:
             )
 
 
-def _describe_stack(draft: Draft, live: Live) -> None:
+def _describe_stack(draft: Draft, live: Live, beside: t.Sequence[str]) -> None:
     if live["stack"]:
         draft.set("stack_name", live["stack"])
-    else:
+    if beside:
+        draft.note(
+            f"stack {live['stack']} also has the cache {', '.join(beside)}, and dtr.cache keeps one cache in a stack. "
+            "Let one of them keep the stack. For each other one, set dtr_cache_stack_name to a name of its own, and "
+            f"remove its service right before its first deployment (here: docker service rm {live['service']}). Its "
+            "accounts stay, and cannot pull in between"
+        )
+    if not live["stack"]:
         draft.note(
             f"service {live['service']} belongs to no stack; a deployment makes one, so remove the service before it "
             "(docker service rm), which ends its pulls"

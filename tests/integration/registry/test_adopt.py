@@ -43,9 +43,11 @@ ADOPT = [
 
 
 def live(region: str) -> list[dict[str, t.Any]]:
-    """The cache of a Swarm, in a stack of the region's name."""
+    """The cache of a Swarm, in a stack of the region's name; in that of Asia is another one."""
     content = changed(CONFIG, ("http.host", f"https://cache-{region}.example.org"))
-    return found([service(region, config=region)], [config(region, content)])
+    other = changed(CONFIG, ("http.host", "https://cache-other.example.org:8443"))
+    beside = [service(region, "osaka", "other", {"PublishedPort": 8443})] if region == "asia" else []
+    return found([service(region, config=region), *beside], [config(region, content), config("other", other)])
 
 
 def adopt(ansible: Ansible, registry: Registry, folder: Path, *options: str, **variables: t.Any) -> Run:
@@ -87,6 +89,8 @@ def test_two_regions_of_a_large_fleet(ansible: Ansible, large_registry: Registry
     assert registry.connection["password"] not in run.output + "".join(texts)
     assert {row[0]: row[1] for row in rows(run)[1:]} == dict(zip(HOSTS, ("region-asia", "region-europe"), strict=True))
     assert "To set: dtr_cache_certificate, dtr_cache_private_key." in run.output
+    assert "Stack asia also has the cache asia_osaka, and dtr.cache keeps one cache in a stack." in run.output
+    assert "asia_osaka" in texts[0] and "keeps one cache in a stack" not in texts[1]
 
 
 def test_what_stands_against_it(ansible: Ansible, registry: Registry, tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ def adopted(
     given: t.Mapping[str, t.Any] | None = None,
     wish: Wish | None = None,
     vocabulary: t.Mapping[str, t.Any] = VOCABULARY,
+    beside: t.Sequence[str] = (),
 ) -> Adopted:
     """What is written of the only cache of a Swarm."""
     wish = wish or Wish(HOST)
@@ -42,7 +43,7 @@ def adopted(
     counts = {cache: len(names) for cache, names in holders.by_cache.items()}
     chosen = choose([live], found, wish, 1)
     others = [entry for entry in known if entry not in found[chosen["id"]]]
-    place = Place(vocabulary, given or {}, wish, DTR, others)
+    place = Place(vocabulary, given or {}, wish, DTR, others, beside)
     return adopt(chosen, entries(chosen, found, wish, known, counts), holders, place)
 
 

@@ -45,6 +45,12 @@ def problems(services: list[dict[str, t.Any]], port: int = 443, host: str = HOST
             {"host": "cache-europe.example.org"},
             "is not replaced: it is the cache of https://cache-asia.example.org, and not of cache-europe.example.org",
         ),
+        (
+            [OLD, service("old_b", "old", config="old_config.yml", port=8443)],
+            {},
+            "is not replaced, as it also has old_b, which is another cache: leave the stack out, and remove this cache "
+            "right before the deployment, with docker service rm old_registry.",
+        ),
         ([OLD], {"port": 8443}, "is not replaced: it publishes port 443, and not 8443. Accounts would be sent to nei"),
     ],
 )

@@ -423,3 +423,17 @@ def test_whatever_things_are_called_the_file_can_be_read(entry: ContentCache, pa
     assert variables(written)["stack_name"] == "dtr-cache"
     assert "[31m" in written.text and written.text.replace("\n", "").isprintable()
     assert all(note.isprintable() for note in written.notes)
+
+
+def test_a_label_of_its_own_is_kept() -> None:
+    written = adopted(vendors(task={"Placement": {"Constraints": ["node.labels.pulls == true"]}}))
+    assert variables(written)["node_label"] == "pulls"
+    assert "constraints" not in " ".join(written.changes)
+
+
+def test_a_stack_with_two_caches_is_told_with_what_to_do() -> None:
+    (note,) = adopted(vendors(), beside=["dtr-cache_osaka"]).notes
+    assert note.startswith(
+        "stack dtr-cache also has the cache dtr-cache_osaka, and dtr.cache keeps one cache in a stack."
+    )
+    assert "dtr_cache_stack_name" in note and "docker service rm dtr-cache_cache" in note
