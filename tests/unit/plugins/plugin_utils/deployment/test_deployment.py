@@ -121,7 +121,7 @@ def test_two_replicas_behind_the_mesh_are_kept_on_nodes_of_their_own(
 def test_a_label_of_its_own_places_the_cache() -> None:
     settings, problems = read(node_label="asia", nodes=["worker-1"])
     assert (problems, settings.node_labels) == ([], {"worker-1": {"asia": "true"}})
-    definition = stack_definition(settings, [])
+    definition = deployed(node_label="asia")
     assert definition["services"]["cache"]["deploy"]["placement"] == {"constraints": ["node.labels.asia == true"]}
 
 
