@@ -10,6 +10,21 @@ import typing as t
 from .compose import byte_size
 
 
+def nodes_not_ready(nodes: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[str]:
+    """Nodes on which Swarm would start nothing."""
+    problems = []
+    for name, node in nodes.items():
+        state, availability = node["Status"]["State"], node["Spec"]["Availability"]
+        if state != "ready":
+            problems.append(f"dtr_cache_nodes: node {name} is {state}; bring it back or name another one")
+        elif availability != "active":
+            problems.append(
+                f"dtr_cache_nodes: node {name} is set to {availability}; "
+                f"let it take tasks with: docker node update --availability active {name}"
+            )
+    return problems
+
+
 def too_large_reservations(
     nodes: t.Mapping[str, t.Mapping[str, t.Any]], replicas: int, reservations: t.Mapping[str, t.Any]
 ) -> list[str]:

@@ -24,7 +24,7 @@ from .engine import DOCKER_IMPORT_ERROR, Engine
 from .former import former_problems
 from .live_cache import LiveCache, live_caches, stack_and_name
 from .model import NAMESPACE_LABEL, Raw, by_host_name
-from .node_offers import missing_volume_driver, too_large_reservations
+from .node_offers import missing_volume_driver, nodes_not_ready, too_large_reservations
 from .placement import places_by, shared_placement
 from .plan import IMAGE_LABEL
 from .tasks import ENDED, since_1970
@@ -177,21 +177,6 @@ def unknown_nodes(nodes: t.Iterable[str], present: t.Collection[str]) -> list[st
     return [
         f"dtr_cache_nodes: the Swarm has no node {node}; its nodes are {names}" for node in nodes if node not in present
     ]
-
-
-def nodes_not_ready(nodes: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[str]:
-    """Nodes on which Swarm would start nothing."""
-    problems = []
-    for name, node in nodes.items():
-        state, availability = node["Status"]["State"], node["Spec"]["Availability"]
-        if state != "ready":
-            problems.append(f"dtr_cache_nodes: node {name} is {state}; bring it back or name another one")
-        elif availability != "active":
-            problems.append(
-                f"dtr_cache_nodes: node {name} is set to {availability}; "
-                f"let it take tasks with: docker node update --availability active {name}"
-            )
-    return problems
 
 
 def image_problems(
