@@ -122,7 +122,7 @@ def test_a_label_of_its_own_places_the_cache() -> None:
     settings, problems = read(node_label="asia", nodes=["worker-1"])
     assert (problems, settings.node_labels) == ([], {"worker-1": {"asia": "true"}})
     definition = deployed(node_label="asia")
-    assert definition["services"]["cache"]["deploy"]["placement"] == {"constraints": ["node.labels.asia == true"]}
+    assert definition["services"]["cache"]["deploy"]["placement"]["constraints"] == ["node.labels.asia == true"]
 
 
 @pytest.mark.parametrize(
