@@ -11,7 +11,7 @@ import typing as t
 
 from ..common.failure import Failure
 from .cache_service import SERVICE, cache_service, with_service
-from .compose import external_names, ports
+from .compose import external_names, mounts, ports
 from .contents import WantedObject, file_diffs
 from .engine import Engine
 from .former import move, with_former
@@ -90,7 +90,7 @@ def planned(
     except Failure as failure:
         failure.result.update(live)
         raise
-    for sentence in _notes(made, moment, wanted):
+    for sentence in (*_notes(made, moment, wanted), *_left_volumes(made, swarm, wanted)):
         warn(sentence)
     judgement = judge(moment, definition=wanted.definition)
     return {
@@ -166,6 +166,27 @@ def _notes(made: Plan, moment: Moment, wanted: WantedStack) -> t.Iterator[str]:
         yield (
             f"Node {node} has the label of the cache's nodes, and dtr_cache_nodes does not name it: a deployment takes "
             f"the label away{ends}. To keep the node, name it in dtr_cache_nodes."
+        )
+
+
+def _left_volumes(made: Plan, swarm: Swarm, wanted: WantedStack) -> t.Iterator[str]:
+    """Where the layers of services that go stay: Swarm removes no volume of a node."""
+    removed = {step["name"] for step in made.steps if (step["kind"], step["action"]) == ("service", "remove")}
+    services = [*swarm.services.values(), *(each for old in swarm.former.values() for each in old.services.values())]
+    left = {
+        mount["Source"]
+        for service in services
+        if service["Spec"]["Name"] in removed
+        for mount in service["Spec"]["TaskTemplate"]["ContainerSpec"].get("Mounts") or ()
+        if mount.get("Type") == "volume" and mount.get("Source")
+    }
+    declared = (wanted.definition.get("services") or {}).values()
+    kept = {mount.source for service in declared for mount in mounts(wanted.name, service, wanted.definition)}
+    for volume in sorted(left - kept):
+        begins = "; the new stack begins without them" if declared else ""
+        yield (
+            f"Volume {volume} stays on its nodes with the layers in it{begins}. To free the room, run there when the "
+            f"replicas have ended: docker volume rm {volume}"
         )
 
 
