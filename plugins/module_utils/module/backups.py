@@ -15,6 +15,7 @@ from ..common.failure import Failure
 from ..common.foreign import foreign_words
 from ..common.progress import Progress
 from ..common.urls import canonical_server
+from ..common.vocabulary import word
 from ..common.whole_file import write_whole
 from ..dtr import backups
 from ..dtr.account_reads import read_all_account_settings
@@ -148,7 +149,7 @@ def _require_own(path: str) -> None:
     """
     problem = foreign_words(os.path.abspath(path))
     if problem:
-        raise Failure("FOREIGN_FILE", f"path: {problem}.", hint="Nothing was changed.")
+        raise Failure("FOREIGN_FILE", f"{word('backup file')}: {problem}.", hint="Nothing was changed.")
 
 
 def _content(path: str) -> str:
@@ -163,7 +164,9 @@ def _content(path: str) -> str:
     except UnicodeDecodeError:
         raise _unreadable(path, "it is not text in UTF-8") from None
     if len(text) > _LARGEST_FILE:
-        raise Failure("UNREADABLE_FILE", f"path: {path} is larger than any backup.", hint="Nothing was changed.")
+        raise Failure(
+            "UNREADABLE_FILE", f"{word('backup file')}: {path} is larger than any backup.", hint="Nothing was changed."
+        )
     return text
 
 
@@ -172,7 +175,9 @@ def _without_waiting(path: str, flags: int) -> int:
 
 
 def _unreadable(path: str, reason: str) -> Failure:
-    return Failure("UNREADABLE_FILE", f"path: {path} cannot be read: {reason}.", hint="Nothing was changed.")
+    return Failure(
+        "UNREADABLE_FILE", f"{word('backup file')}: {path} cannot be read: {reason}.", hint="Nothing was changed."
+    )
 
 
 def _replaceable(text: str, path: str, url: str) -> backups.Backup:
@@ -186,13 +191,13 @@ def _replaceable(text: str, path: str, url: str) -> backups.Backup:
     except Failure as failure:
         raise Failure(
             "NOT_A_BACKUP",
-            f"path: {path} holds something else than a backup, which would be lost.",
+            f"{word('backup file')}: {path} holds something else than a backup, which would be lost.",
             hint="Name another file, or remove this one.",
         ) from failure
     if canonical_server(known.dtr) != canonical_server(url):
         raise Failure(
             "ANOTHER_DTR",
-            f"path: {path} holds the backup of another DTR, {known.dtr}, which would be lost.",
+            f"{word('backup file')}: {path} holds the backup of another DTR, {known.dtr}, which would be lost.",
             hint="Name a file of its own for each DTR.",
         )
     return known
@@ -207,7 +212,7 @@ def _require_of_this_dtr(backup: backups.Backup, path: str, url: str) -> None:
     if canonical_server(backup.dtr) != canonical_server(url):
         raise Failure(
             "ANOTHER_DTR",
-            f"path: {path} is the backup of another DTR, {backup.dtr}, and not of {url}.",
+            f"{word('backup file')}: {path} is the backup of another DTR, {backup.dtr}, and not of {url}.",
             hint=f'Nothing was changed. If {url} has taken its place, write "dtr": "{url}" into the file.',
         )
 
@@ -224,6 +229,6 @@ def _write(path: str, text: str) -> None:
 def _not_written(path: str, error: OSError) -> Failure:
     return Failure(
         "UNWRITABLE_FILE",
-        f"path: {path} cannot be written: {error.strerror}.",
+        f"{word('backup file')}: {path} cannot be written: {error.strerror}.",
         hint="Make the folder, or name another.",
     )

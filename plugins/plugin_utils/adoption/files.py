@@ -10,6 +10,7 @@ import typing as t
 
 from ...module_utils.common.failure import Failure
 from ...module_utils.common.foreign import foreign_words
+from ...module_utils.common.vocabulary import word
 from ...module_utils.common.whole_file import write_whole
 from .former_file import shown_former
 
@@ -58,7 +59,7 @@ def write(path: str, text: str, *, overwrite: bool, check_mode: bool) -> Written
         raise Failure(
             "FILE_EXISTS",
             f"{path} is there already and says something else, which would be lost.",
-            hint="Set dtr_cache_adopt_to to another folder, or dtr_cache_adopt_overwrite=true to replace it; with "
+            hint=f"Set {word('adopt to')} to another folder, or {word('overwrite')} to replace it; with "
             "--check --diff that shows the difference first.",
         )
     if changed and not check_mode:

@@ -52,7 +52,7 @@ def test_another_file_is_replaced_only_when_that_is_asked_for(tmp_path: Path, ch
     path.write_text("ansible_host: 192.0.2.1\n")
     with pytest.raises(Failure) as raised:
         written(path, check_mode=check_mode)
-    assert raised.value.code == "FILE_EXISTS" and "dtr_cache_adopt_overwrite=true" in str(raised.value.hint)
+    assert raised.value.code == "FILE_EXISTS" and "or overwrite: true to replace it" in str(raised.value.hint)
     assert path.read_text() == "ansible_host: 192.0.2.1\n"
     path.chmod(0o640)
     assert written(path, overwrite=True, check_mode=check_mode).changed
