@@ -68,9 +68,10 @@ def _of_play(variables: Variables, task: t.Any) -> t.Callable[[str], Variables]:
     """
     hostvars = variables["hostvars"]
     manager, inventory = (getattr(hostvars, name, None) for name in ("_variable_manager", "_inventory"))
-    if manager is None or inventory is None or task.run_once:
+    play, alike = task.get_play(), task if _is_for_all(task) else None
+    if manager is None or inventory is None or task.run_once or not _is_anything_said(play, alike):
         return _of_inventory(variables)
-    of_play = {"play": task.get_play(), "task": task if _is_for_all(task) else None, "include_hostvars": False}
+    of_play = {"play": play, "task": alike, "include_hostvars": False}
     hosts, all_hosts = (list(variables.get(f"ansible_play_{name}") or ()) for name in ("hosts", "hosts_all"))
 
     def given(host: str) -> Variables:
@@ -80,6 +81,11 @@ def _of_play(variables: Variables, task: t.Any) -> t.Callable[[str], Variables]:
         return found
 
     return given
+
+
+def _is_anything_said(play: t.Any, task: t.Any) -> bool:
+    """Whether a play or a task has variables; without any, hosts have those of the inventory, which costs less."""
+    return bool(play.get_vars() or play.get_vars_files() or play.get_roles() or (task is not None and task.get_vars()))
 
 
 def _is_for_all(task: t.Any) -> bool:
