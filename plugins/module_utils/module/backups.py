@@ -54,9 +54,6 @@ def back_up(module: Module) -> dict[str, t.Any]:
     moment = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     text = backups.as_text(backup, moment)
     if changed and not module.check_mode:
-        # Again: the backup of another DTR may have been quicker.
-        if known is None and os.path.lexists(path):
-            _replaceable(_content(path), path, params["url"])
         _write(path, text)
     result: dict[str, t.Any] = {
         "changed": changed,

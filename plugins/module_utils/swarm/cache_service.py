@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import typing as t
 
+from ..common.urls import DEFAULT_PORTS
 from .live_cache import LiveCache, is_content_cache, live_cache
 from .model import Raw
 from .objects import is_of_collection
 
 # What the vendor's documents call it, and so what a stack without one gets.
 SERVICE = "cache"
-HTTPS_PORT = 443
 # The mode in which it runs; others are Global, and those of jobs.
 REPLICATED = "Replicated"
 
@@ -78,7 +78,7 @@ def _likeness(cache: LiveCache, own: Identity, *, ours: bool) -> int:
         return 0
     if not own.port:
         return 1
-    if cache.url and own.public_port == (cache.url_port or HTTPS_PORT):
+    if cache.url and own.public_port == (cache.url_port or DEFAULT_PORTS["https"]):
         return 3
     # Made by hand, a name without a port may have been meant for any.
     if cache.url and (ours or cache.url_port):
