@@ -304,28 +304,22 @@ def test_a_port_of_the_mesh_goes_from_stack_to_stack(lab: Lab, play: Play) -> No
     lab.wait_until_gone("europe", "europe-1", ["europe-1"])
 
 
-def test_a_service_on_each_labelled_node_goes_to_another_stack(lab: Lab, play: Play) -> None:
-    """Swarm can neither change its mode nor scale it, and keeps the port of the node until its replica has ended."""
+def test_a_service_on_each_labelled_node_is_refused(lab: Lab, play: Play) -> None:
+    """Swarm cannot change its mode. The command of the refusal is the way on."""
     lab.clean()
     hand_made.deploy(lab, EUROPE, ["europe-1"], manager="europe-1", everywhere=True)
-    until(lambda: answers(EUROPE), "the former stack")
-    roles = ["dtr.cache.config_secrets", "dtr.cache.stack"]
-    playbook = [{"hosts": "region-europe", "gather_facts": False, "roles": roles}]
+    sentence = "dtr-cache_cache runs in mode global, which Swarm cannot change: remove it right before the deployment"
+    refused(play, lab, sentence)
     moved: dict[str, t.Any] = {"dtr_cache_stack_name": "europe", "dtr_cache_former_stack_names": ["dtr-cache"]}
-    run = play(playbook, **moved)
-    assert run.code == 0, run.output
-    assert list(lab.snapshot()["europe-1"]["services"]) == ["europe_cache"]
-    assert play(playbook, **moved).total("changed") == 0
+    refused(play, lab, sentence, **moved)
     # As a region would that still names a stack which is another cache's by now.
     another: dict[str, t.Any] = {"dtr_cache_host": ASIA, "dtr_cache_confirm_removal": "region-europe"}
-    another.update(dtr_cache_stack_name="asia", dtr_cache_former_stack_names=["europe"])
+    another.update(dtr_cache_stack_name="asia", dtr_cache_former_stack_names=["dtr-cache"])
     before = lab.snapshot()
     refusal = play("dtr.cache.remove", "--limit", "region-europe", **another)
-    assert (
-        "europe_cache is the cache of https://cache-europe.lab.test. This cache has https://cache-asia"
-        in refusal.output
-    )
+    assert "dtr-cache_cache is the cache of https://cache-europe.lab.test" in refusal.output
     assert (refusal.code != 0, lab.snapshot()) == (True, before)
-    lab.inside("europe-1", "sh", "-c", "docker stack rm europe || true")
+    lab.inside("europe-1", "docker", "service", "rm", "dtr-cache_cache")
+    deploy(play, "europe")
     lab.clean()
-    lab.wait_until_gone("europe", "europe-1", ["europe-1"])
+    lab.wait_until_gone("dtr-cache", "europe-1", ["europe-1"])

@@ -64,8 +64,6 @@ missing_packages() {
       docker.io) command -v dockerd >/dev/null && continue ;;
       # Some releases have the client in docker.io.
       docker-cli) command -v docker >/dev/null && continue ;;
-      # Any Java will do for Event-Driven Ansible.
-      default-jre-headless) command -v java >/dev/null && continue ;;
       # Ubuntu has the browser as a snap only; its tests are skipped where there is none.
       chromium) command -v chromium google-chrome >/dev/null || is_ubuntu && continue ;;
     esac

@@ -14,7 +14,7 @@ from .objects import is_of_collection
 
 # What the vendor's documents call it, and so what a stack without one gets.
 SERVICE = "cache"
-# The mode in which it runs; others are Global, and those of jobs.
+# The mode of a cache; others are Global and those of jobs.
 REPLICATED = "Replicated"
 
 
@@ -106,13 +106,8 @@ def stack_problems(
             f"dtr_cache_stack_name: service {stack}_{own} is no content cache (its image is {image_of_it}), and would "
             "be replaced by one; give this cache a stack of its own with dtr_cache_stack_name"
         ]
-    mode = next(iter(services[own]["Spec"].get("Mode") or ()), REPLICATED) if own in services else REPLICATED
-    if mode != REPLICATED:
-        return [
-            f"dtr_cache_stack_name: service {stack}_{own} runs in the mode {mode.lower()}, and Swarm cannot change the "
-            "mode of a service. Give the cache another stack with dtr_cache_stack_name, and let it replace this one "
-            f"with dtr_cache_former_stack_names: [{stack}]"
-        ]
+    if own in services and (other_mode := mode_problem(services[own])):
+        return [f"dtr_cache_stack_name: {other_mode}"]
     others = [name for name, service in sorted(services.items()) if name != own and publishes(service, port)]
     if not others:
         return []
@@ -124,6 +119,17 @@ def stack_problems(
         f"dtr_cache_port: two services of stack {stack} cannot both have port {port}: {who}. Remove what is not needed "
         f"with: docker service rm {' '.join(f'{stack}_{name}' for name in others)}"
     ]
+
+
+def mode_problem(service: Raw) -> str:
+    """Return why a deployment cannot take the place of a service in another mode; empty where it is replicated."""
+    mode, name = next(iter(service["Spec"].get("Mode") or ()), REPLICATED), service["Spec"]["Name"]
+    if mode == REPLICATED:
+        return ""
+    return (
+        f"service {name} runs in mode {mode.lower()}, which Swarm cannot change: remove it right before the "
+        f"deployment, with docker service rm {name}; its accounts stay, and cannot pull in between"
+    )
 
 
 def with_service(definition: t.Mapping[str, t.Any], name: str) -> dict[str, t.Any]:

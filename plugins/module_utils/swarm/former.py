@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from .cache_service import cache_service
+from .cache_service import cache_service, mode_problem
 from .compose import Port, ports
 from .live_cache import VENDOR_LABELS, LiveCache, live_cache, live_caches, node_labels_of
 from .model import Raw, Swarm
@@ -23,8 +23,6 @@ from .views import live_ports
 Command = list[str]
 
 HOST, INGRESS = "host", "ingress"
-# A constraint that no node meets: a service with a replica on each node cannot be scaled.
-_NOWHERE = "node.id==none"
 
 
 class Move(t.NamedTuple):
@@ -63,7 +61,7 @@ def former_problems(
             f"cache right before the deployment, with docker service rm {' '.join(own)}. Its accounts stay, and cannot "
             "pull in between"
         ]
-    problems = []
+    problems = [f"{said}: {mode}" for mode in map(mode_problem, services) if mode]
     for cache in caches.values():
         if not cache.is_of(host):
             problems.append(f"{said}: it is the cache of {cache.url}, and not of {host}; leave it out")
@@ -144,14 +142,12 @@ def move(swarm: Swarm, wanted: WantedStack) -> Move | None:
         replicas = _replicas(service["Spec"])
         again = _begin_again(service, cache, begun=begun)
         of_mesh = [port for port in shared if port.mode == INGRESS]
-        if modes == {HOST} and replicas is not None and all(own[port.published].mode == HOST for port in shared):
+        if modes == {HOST} and all(own[port.published].mode == HOST for port in shared):
             result.hand_over.extend(_scale(cache, number) for number in reversed(range(replicas)))
             result.undo.append(again)
         elif HOST in modes:
             # Swarm keeps the port of a node for a service that gives it up, as long as its replicas are there.
-            result.release.append(
-                _scale(cache, 0) if replicas is not None else _update(cache, "--constraint-add", _NOWHERE)
-            )
+            result.release.append(_scale(cache, 0))
             result.undo.append(again)
         if of_mesh:
             given_up = [option for port in of_mesh for option in ("--publish-rm", str(port.target))]
@@ -163,18 +159,15 @@ def move(swarm: Swarm, wanted: WantedStack) -> Move | None:
     return result
 
 
-def _replicas(spec: Raw) -> int | None:
-    """How many replicas a service has; None where it runs in another mode."""
-    replicas: int | None = ((spec.get("Mode") or {}).get("Replicated") or {}).get("Replicas")
-    return replicas
+def _replicas(spec: Raw) -> int:
+    """Return how many replicas a service is to have."""
+    return int(((spec.get("Mode") or {}).get("Replicated") or {}).get("Replicas") or 0)
 
 
 def _begin_again(service: Raw, cache: LiveCache, *, begun: bool) -> Command:
     """What brings the replicas back, also those that a run which was interrupted has ended."""
     replicas = _replicas(service["Spec"])
-    if replicas is None:
-        return _update(cache, "--constraint-rm", _NOWHERE)
-    before = _replicas(service.get("PreviousSpec") or {}) or 0
+    before = _replicas(service.get("PreviousSpec") or {})
     return _scale(cache, max(replicas, before) if begun or replicas == 0 else replicas)
 
 

@@ -91,8 +91,8 @@ def _describe_nodes(draft: Draft, live: Live) -> None:
     if live["replicas"] is None:
         draft.set("replicas", max(1, len(nodes)), "It runs one replica on each node that its placement allows.")
         draft.note(
-            "its service has the mode global, which Swarm cannot change; a deployment replaces it where "
-            f"dtr_cache_stack_name names another stack, and dtr_cache_former_stack_names is [{live['stack']}]"
+            "its service runs in mode global, which Swarm cannot change: remove it right before the deployment, with "
+            f"docker service rm {live['service']}"
         )
     elif live["replicas"] == 0:
         draft.ask("replicas", "1", "It is scaled to no replica. The number of nodes is the default.")

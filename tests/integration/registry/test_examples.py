@@ -2,30 +2,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is in C(docs/examples) and needs no Swarm, as a user runs it: checked, run, and run again without a change.
 
-No warning may show. HashiCorp Vault and Alertmanager are stand-ins of this file; C(ansible-rulebook) is the real one.
+No warning may show. HashiCorp Vault is a stand-in of this file.
 The examples that need a Swarm are in C(test_examples.py) beside this folder, on the lab.
 """
 
 from __future__ import annotations
 
-import contextlib
 import re
 import shutil
-import socket
 import subprocess
-import threading
-import time
 import typing as t
 from pathlib import Path
 
 import pytest
-import requests
-import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from .conftest import Registry, harness
-from .playbook_runs import LOCALLY, PROJECT, Ansible, Run, finished, fleet
+from .playbook_runs import PROJECT, Ansible, Run, finished
 from .vault_server import TOKEN, vault
 
 EXAMPLES = PROJECT / "docs" / "examples"
@@ -61,93 +55,6 @@ def test_an_inventory_with_each_kind_of_vault_and_the_playbooks_for_localhost(si
     ]
     shown = "".join(each.output for each in (check, run, again))
     assert [secret for secret in site.secrets if secret in shown] == []
-
-
-def test_an_alert_makes_event_driven_ansible_diagnose_its_region(two_regions: Registry, ansible: Ansible) -> None:
-    """Alertmanager's message for a rule of the collection, with labels as the metrics have them."""
-    alerts = [alert("DtrCacheDown", "manager-asia"), alert("DtrCacheCertificateExpires", "manager-asia")]
-    alerts += [alert("DtrCacheDown", "manager-europe", "resolved"), alert("HostDown", "manager-europe")]
-    with rulebook_running(two_regions, ansible) as (post, shown):
-        assert post("another-token", alerts) == 401
-        assert post(ALERTS_TOKEN, alerts) == 200
-        wait_for(lambda: "run_playbook - ERROR" in "".join(shown), shown)
-        # What follows it would come by now.
-        assert post(ALERTS_TOKEN, [alert("DtrCacheUnhealthy", "manager-asia")]) == 200
-        time.sleep(1)
-    output = "".join(shown)
-    # Which fails where a cache is unhealthy, so that whoever runs the rulebook sees it among the errors.
-    assert output.count("ansible_rulebook.action.run_playbook - ERROR") == 1, output
-    assert "manager-asia (region-asia) is" in output, output
-    assert "manager-europe" not in output.partition("PLAY RECAP")[2], output
-    assert two_regions.connection["password"] not in output
-    assert not re.search(r"WARNING|DEPRECAT|Traceback", output), output
-
-
-ALERTS_TOKEN = "alerts-token-of-the-test"
-
-
-def alert(rule: str, region: str, status: str = "firing") -> dict[str, t.Any]:
-    labels = {"alertname": rule, "region": region, "cache": "region-asia", "severity": "critical"}
-    return {"status": status, "labels": labels, "annotations": {}, "startsAt": "2026-11-29T02:00:00Z"}
-
-
-Post = t.Callable[[str, list[dict[str, t.Any]]], int]
-
-
-@contextlib.contextmanager
-def rulebook_running(registry: Registry, ansible: Ansible) -> t.Iterator[tuple[Post, list[str]]]:
-    """Event-Driven Ansible with the example: a function that sends alerts to it, and the lines that it shows."""
-    folder = ansible.folder / "event-driven"
-    shutil.copytree(EXAMPLES / "event-driven", folder)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
-    variables = yaml.safe_load((folder / "vars.yml").read_text())
-    assert set(variables) == {"alerts_host", "alerts_port", "alerts_token"}
-    variables.update(alerts_host="127.0.0.1", alerts_port=port, alerts_token=ALERTS_TOKEN)
-    (folder / "vars.yml").write_text(yaml.safe_dump(variables))
-    inventory = fleet(registry, asia={"accounts": ["alice"]}, europe={})
-    for name, host in inventory["dtr_caches"]["hosts"].items():
-        host.update({**LOCALLY, "dtr_cache_host": f"{name}.example.org", "dtr_cache_docker_host": "unix:///none"})
-    (folder / "hosts.yml").write_text(yaml.safe_dump(inventory))
-    command = ["ansible-rulebook", "--rulebook", "rulebooks/caches.yml", "--inventory", "hosts.yml"]
-    process = subprocess.Popen(
-        [*command, "--vars", "vars.yml"],
-        cwd=folder,
-        env=ansible.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    shown: list[str] = []
-    assert process.stdout is not None
-    reader = threading.Thread(target=shown.extend, args=(process.stdout,))
-    reader.start()
-
-    def post(token: str, alerts: list[dict[str, t.Any]]) -> int:
-        message = {"version": "4", "receiver": "diagnose", "status": "firing", "alerts": alerts}
-        headers = {"Authorization": f"Bearer {token}"}
-        return requests.post(f"http://127.0.0.1:{port}/alerts", json=message, headers=headers, timeout=10).status_code
-
-    def listens() -> bool:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return True
-        return False
-
-    try:
-        wait_for(listens, shown)
-        yield post, shown
-    finally:
-        process.terminate()
-        process.wait(20)
-        reader.join()
-
-
-def wait_for(condition: t.Callable[[], bool], shown: t.Sequence[str]) -> None:
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end, "".join(shown)
-        time.sleep(0.1)
 
 
 class Site:

@@ -84,9 +84,9 @@ def test_swarm_cannot_change_the_mode_of_a_service(mode: str) -> None:
     services["registry"]["Spec"]["Mode"] = {mode: {}}
     (sentence,) = stack_problems("dtr-cache", services, {}, "", 443)
     assert sentence == (
-        f"dtr_cache_stack_name: service dtr-cache_registry runs in the mode {mode.lower()}, and Swarm cannot change "
-        "the mode of a service. Give the cache another stack with dtr_cache_stack_name, and let it replace this one "
-        "with dtr_cache_former_stack_names: [dtr-cache]"
+        f"dtr_cache_stack_name: service dtr-cache_registry runs in mode {mode.lower()}, which Swarm cannot change: "
+        "remove it right before the deployment, with docker service rm dtr-cache_registry; its accounts stay, and "
+        "cannot pull in between"
     )
 
 

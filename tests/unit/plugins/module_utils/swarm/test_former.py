@@ -51,6 +51,11 @@ def problems(services: list[dict[str, t.Any]], port: int = 443, host: str = HOST
             "is not replaced, as it also has old_b, which is another cache: leave the stack out, and remove this cache "
             "right before the deployment, with docker service rm old_registry.",
         ),
+        (
+            [{**OLD, "Spec": {**OLD["Spec"], "Mode": {"Global": {}}}}],
+            {},
+            "is not replaced: service old_registry runs in mode global, which Swarm cannot change: remove it right",
+        ),
         ([OLD], {"port": 8443}, "is not replaced: it publishes port 443, and not 8443. Accounts would be sent to nei"),
     ],
 )
@@ -100,14 +105,6 @@ def test_replicas_end_first_where_that_is_the_only_way_to_the_port_of_a_node() -
     assert found
     assert (found.release, found.hand_over) == ([command("service scale --detach old_registry=0")], [])
     assert found.undo[1:] == [command("service scale --detach old_registry=2")]
-    # Such a service cannot be scaled.
-    everywhere = copy.deepcopy(OLD)
-    everywhere["Spec"]["Mode"] = {"Global": {}}
-    found = move(live(former=everywhere), wanted())
-    assert found
-    assert found.release == [command("service update --detach --constraint-add node.id==none old_registry")]
-    assert found.hand_over == []
-    assert found.undo[1:] == [command("service update --detach --constraint-rm node.id==none old_registry")]
 
 
 def test_both_kinds_of_ports_of_one_service() -> None:
