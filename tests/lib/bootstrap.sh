@@ -121,19 +121,34 @@ install_system_packages() {
   exec {lock}>&-
 }
 
-# The newest Python that can make a virtual environment; ansible-core 2.20 and later want 3.12.
+# The oldest Python for which tests/requirements.txt has all packages, and the first releases that have it.
+TESTS_PYTHON=3.12
+TESTS_MACHINES="Debian 13 or Ubuntu 24.04"
+
+# Prints the newest Python from TESTS_PYTHON on that has a module: newest_python MODULE
 newest_python() {
   local name python
   for name in $(compgen -c python3. | grep -E '^python3\.[0-9]+$' | sort -t. -k2 -rnu) python3; do
-    # A version manager's shim may come first in PATH and refuse to start: try the distribution's as well.
-    for python in "$(command -v "$name")" "/usr/bin/$name"; do
-      if "$python" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+    # A version manager's shim may come first in PATH and refuse to start, so each one in PATH is tried.
+    for python in $(type -aP "$name"); do
+      if "$python" -c "import $1, sys; sys.exit(sys.version_info < (${TESTS_PYTHON/./, }))" 2>/dev/null; then
         echo "$python"
         return
       fi
     done
   done
-  die "needs Python 3.11 or newer with its venv module"
+  return 1
+}
+
+need_machine() {
+  newest_python sys >/dev/null ||
+    die "needs Python $TESTS_PYTHON or newer, as $TESTS_MACHINES and later releases have it; this is $(distribution)"
+}
+
+distribution() {
+  local name
+  name=$(sed -n 's/^PRETTY_NAME=//p' /etc/os-release 2>/dev/null | tr -d '"')
+  echo "${name:-another system}"
 }
 
 install_tools() {
@@ -146,7 +161,7 @@ install_tools() {
     flock "$lock"
     if [ "$(cat "$TOOLS/.installed" 2>/dev/null)" != "$wanted" ]; then
       if ! "$TOOLS/bin/python" -m pip --version >/dev/null 2>&1; then
-        python=$(newest_python) || exit 1
+        python=$(newest_python ensurepip) || die "needs Python's module venv, which package python3-venv has"
         say "Making a virtual environment ($("$python" --version))"
         "$python" -m venv --clear "$TOOLS" || die "could not make the virtual environment $TOOLS"
       fi
@@ -186,8 +201,9 @@ PYTHON
 
 bootstrap() {
   local tools=
+  need_machine
   # Two downloads side by side, where Python can make environments before packages are installed.
-  if python3 -c 'import ensurepip' 2>/dev/null; then
+  if newest_python ensurepip >/dev/null; then
     (install_tools) &
     tools=$!
   fi

@@ -9,9 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-
-# From Python 3.11 on; what the pictures show is the same with each.
-tomllib = pytest.importorskip("tomllib")
+import tomllib
 
 PROJECT = Path(__file__).parents[2]
 PICTURES = sorted((PROJECT / "docs" / "pictures").glob("*.svg"))

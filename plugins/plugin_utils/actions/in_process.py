@@ -18,7 +18,7 @@ import signal
 import threading
 import typing as t
 
-from ansible import constants, template
+from ansible import constants
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.errors import UnsupportedError
@@ -27,15 +27,6 @@ from ansible.plugins.filter.core import to_json
 from ...module_utils.common.redaction import writable
 from ...module_utils.module.base import Module
 from ...module_utils.module.of_dtr import DtrModule
-
-_untrusted: t.Callable[[dict[str, t.Any]], dict[str, t.Any]]
-# Since ansible-core 2.19 no text is a template that is not marked as one.
-if hasattr(template, "trust_as_template"):
-    _untrusted = dict
-else:
-    from ansible.utils.unsafe_proxy import wrap_var
-
-    _untrusted = wrap_var
 
 
 class Task(t.NamedTuple):
@@ -153,7 +144,7 @@ def run_here(module: DtrModule, task: Task) -> dict[str, t.Any]:
         try:
             module.run(lambda **options: ControlNodeModule(task, **options))
         except _Ended as end:
-            return _untrusted(end.result)
+            return end.result
     raise AssertionError("a module ends by a result")
 
 

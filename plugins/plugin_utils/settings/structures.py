@@ -50,8 +50,6 @@ def plain(value: t.Any) -> t.Any:
     for kind in (int, float):
         if isinstance(value, kind):
             return kind(value)
-    if getattr(value, "__ENCRYPTED__", False):  # a vaulted value before ansible-core 2.19
-        return _sound(str(value))
     raise _invalid(f"holds a value of the kind {type(value).__name__}; put it in quotes to make it text")
 
 

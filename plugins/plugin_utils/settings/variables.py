@@ -15,8 +15,9 @@ import re
 import typing as t
 
 import yaml
-from ansible.errors import AnsibleError, AnsibleUndefinedVariable
+from ansible.errors import AnsibleError, AnsibleUndefinedVariable, AnsibleValueOmittedError
 from ansible.parsing.vault import AnsibleVaultError
+from ansible.template import trust_as_template
 
 from ...module_utils.common.failure import Failure
 from ...module_utils.common.foreign import foreign_words
@@ -29,18 +30,6 @@ from .reader import FILE, FOLDER, MISSING, OTHER, PREFIX, ControlNode, Reader
 from .region import VARIABLES, Machine, Region, read_region
 from .structures import plain
 from .values import is_set
-
-try:
-    from ansible.errors import AnsibleValueOmittedError
-    from ansible.template import trust_as_template
-except ImportError:  # before ansible-core 2.19, which templates any text and has a text of its own for omit
-
-    class AnsibleValueOmittedError(Exception):  # type: ignore[no-redef]
-        pass
-
-    def trust_as_template(value: str) -> str:
-        return value
-
 
 _DEFAULTS = pathlib.Path(__file__).parents[3] / "roles" / "settings" / "defaults" / "main.yml"
 # What is secret, or may have secrets in it: no part of it is shown, nor of the template that it may be.
@@ -254,7 +243,7 @@ class _Host:
         found = {}
         for name in names:
             try:
-                value = _without_omitted(templar.template(source[name]), self._variables.get("omit"))
+                value = templar.template(source[name])
                 # Vaulted values are opened here, where a wrong password is a problem of one variable.
                 found[name] = plain(value)
             except Failure:
@@ -262,7 +251,7 @@ class _Host:
             except AnsibleValueOmittedError:
                 found[name] = None
             except Exception as error:  # noqa: BLE001 (a filter of anybody's may raise anything)
-                self._undefined[name] = f"{name}: {_reason(name, source[name], error)}"
+                self._undefined[name] = f"{name}: {_reason(name, error)}"
             self._values.append((name, found.get(name)))
         return found
 
@@ -287,8 +276,8 @@ class _Host:
         return content
 
 
-def _reason(name: str, written: t.Any, error: Exception) -> str:
-    """Why a variable has no value, without the text that is written in it, which ansible-core 2.17 repeats."""
+def _reason(name: str, error: Exception) -> str:
+    """Return why a variable has no value."""
     if isinstance(error, AnsibleUndefinedVariable):
         missing = _UNDEFINED.search(str(error))
         what = f"{missing[1]}, which it refers to," if missing else "something that it refers to"
@@ -300,9 +289,7 @@ def _reason(name: str, written: t.Any, error: Exception) -> str:
         hidden = "cannot be templated; write it as a template of Jinja, or mark it !unsafe where it is none"
     if _SECRET.search(name):
         return hidden
-    text = next(iter(str(error).partition("String:")[0].splitlines()), "").strip()
-    for part in filter(None, map(str.strip, [written, *written.splitlines()] if isinstance(written, str) else [])):
-        text = text.partition(part)[0].rstrip(" :'\"")
+    text = next(iter(str(error).splitlines()), "").strip()
     if not isinstance(error, AnsibleError):
         text = f"cannot be templated: {text or type(error).__name__}"
     return text or hidden
@@ -317,25 +304,6 @@ def _is_of_vault(error: BaseException | None) -> bool:
         seen.append(error)
         error = error.__cause__ or error.__context__
     return False
-
-
-def _without_omitted(value: t.Any, placeholder: t.Any) -> t.Any:
-    """The value without what C(omit) stands for, at any depth. Before ansible-core 2.19 that is a text like any other.
-
-    Raises:
-        AnsibleError: It is a part of another text, which nothing can leave out.
-    """
-    if not isinstance(placeholder, str) or not placeholder:
-        return value
-    if isinstance(value, str) and placeholder in value:
-        if value == placeholder:
-            return None
-        raise AnsibleError("uses omit as a part of a text, where nothing can be left out")
-    if isinstance(value, t.Mapping):
-        return {key: _without_omitted(item, placeholder) for key, item in value.items() if item != placeholder}
-    if isinstance(value, (list, tuple)):
-        return [_without_omitted(item, placeholder) for item in value if item != placeholder]
-    return value
 
 
 def _is_template(value: t.Any) -> bool:

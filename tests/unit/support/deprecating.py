@@ -39,7 +39,6 @@ MODULE = DtrModule(work, SPEC, authenticated=False)
 def main() -> None:
     """Run with the options in the standard input."""
     basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": json.load(sys.stdin)}).encode()
-    # The profile exists from ansible-core 2.19 on.
     basic._ANSIBLE_PROFILE = "legacy"
     MODULE.run()
 

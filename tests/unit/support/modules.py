@@ -11,14 +11,9 @@ import json
 import typing as t
 from unittest import mock
 
-from ansible.module_utils import basic
+from ansible.module_utils import _internal, basic
 from ansible.module_utils.ansible_release import __version__
 from ansible.module_utils.common import warnings
-
-try:
-    from ansible.module_utils import _internal
-except ImportError:  # before ansible-core 2.18
-    _internal = None
 
 # Older ones always say how the module was called.
 _ASKED_FOR_INVOCATION = tuple(map(int, __version__.split(".")[:2])) >= (2, 21)
@@ -33,13 +28,13 @@ def run_module(
     module = importlib.import_module(f"ansible_collections.dtr.cache.plugins.modules.{module_name}")
     arguments = json.dumps({"ANSIBLE_MODULE_ARGS": {**options, "_ansible_check_mode": check}}).encode()
     output = io.StringIO()
-    # The profile exists from ansible-core 2.19 on. Warnings are kept for the process, and so from run to run.
+    # Warnings are kept for the process, and so from run to run.
     with (
         mock.patch.object(basic, "_ANSIBLE_ARGS", arguments),
-        mock.patch.object(basic, "_ANSIBLE_PROFILE", "legacy", create=True),
+        mock.patch.object(basic, "_ANSIBLE_PROFILE", "legacy"),
         mock.patch.object(warnings, "_global_warnings", type(warnings._global_warnings)()),
         # Where a test has loaded what runs on the control node, warnings would go to the terminal instead.
-        mock.patch.object(_internal, "is_controller", False, create=True) if _internal else contextlib.nullcontext(),
+        mock.patch.object(_internal, "is_controller", False),
         contextlib.redirect_stdout(output),
         contextlib.suppress(SystemExit),
     ):

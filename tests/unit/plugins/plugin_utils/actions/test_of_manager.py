@@ -9,34 +9,10 @@ import typing as t
 from unittest import mock
 
 import pytest
+from ansible._internal._errors._task_timeout import TaskTimeoutError
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action.normal import ActionModule as NormalAction
 from ansible_collections.dtr.cache.plugins.plugin_utils.actions.of_manager import OnManager
-
-try:
-    from ansible._internal._errors._task_timeout import TaskTimeoutError
-
-    alarm: t.Any = TaskTimeoutError.alarm_timeout
-except ImportError:  # ansible-core before 2.19
-    import contextlib
-    import signal
-
-    from ansible.executor.task_executor import TaskTimeoutError
-
-    def times_out(*_args: t.Any) -> t.NoReturn:
-        # Without the frame, in which 2.18 looks for Ansible's own code.
-        raise TaskTimeoutError
-
-    @contextlib.contextmanager
-    def alarm(seconds: int) -> t.Iterator[None]:
-        before = signal.signal(signal.SIGALRM, times_out)
-        signal.alarm(seconds)
-        try:
-            yield
-        finally:
-            signal.alarm(0)
-            signal.signal(signal.SIGALRM, before)
-
 
 VARIABLES: dict[str, t.Any] = {"inventory_hostname": "asia"}
 
@@ -75,7 +51,7 @@ def test_a_module_that_crashes_there_is_told_with_its_last_words(monkeypatch: py
 
 def test_a_manager_that_says_nothing_is_a_failure_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
     def hangs(*_args: t.Any) -> t.NoReturn:
-        with alarm(1):
+        with TaskTimeoutError.alarm_timeout(1):
             time.sleep(20)
         raise AssertionError("the alarm comes first")
 

@@ -317,7 +317,7 @@ def test_what_is_rendered_for_review_holds_no_secret() -> None:
 
 
 class Marked(str):
-    """Text as ansible-core 2.19 and later hand it over."""
+    """Text as ansible-core hands it over."""
 
 
 def test_marked_text_becomes_plain_yaml() -> None:
