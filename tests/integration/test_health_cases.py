@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.dtr.cache.plugins.module_utils.logs.catalogue.starting import STARTING
+from ansible_collections.dtr.cache.plugins.module_utils.logs.causes import STARTING
 from ansible_collections.dtr.cache.plugins.module_utils.logs.findings import Collector
 from ansible_collections.dtr.cache.plugins.module_utils.swarm.log_stream import LogLine
 from ansible_collections.dtr.cache.plugins.module_utils.x509.certificates import fingerprint, load_certificates

@@ -14,7 +14,7 @@ from .checks import CACHE_TO_DTR, CLIENT_TO_CACHE, CLIENT_TO_DTR, Check, bad, no
 from .endpoint import ProbeAnswer
 
 if t.TYPE_CHECKING:
-    from ..logs.catalogue.cause import Cause
+    from ..logs.causes import Cause
 
 _REFUSALS = (401, 403, 404)
 

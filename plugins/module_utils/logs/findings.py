@@ -19,8 +19,7 @@ from ..swarm.log_stream import OF_THE_ENGINE, LogLine, line_of, messages, moment
 from ..swarm.model import Raw
 from ..swarm.tasks import ENDED_BADLY
 from . import causes
-from .catalogue.cause import Cause
-from .catalogue.tasks import NO_SERVICE, NODE_LOST
+from .causes import NO_SERVICE, NODE_LOST, Cause
 from .message import trouble_in
 
 _LONGEST_TEXT = 8 * 1024

@@ -21,8 +21,7 @@ from ...module_utils.health.checks import (
     Check,
     by_likelihood,
 )
-from ...module_utils.logs.catalogue.cause import START, STORAGE
-from ...module_utils.logs.causes import VAGUE
+from ...module_utils.logs.causes import START, STORAGE, VAGUE
 from .facts import HostFacts, Result
 from .observing.problems import REPLICAS, VERSION
 from .observing.regions import HEALTHY, UNHEALTHY, reported_row
