@@ -17,11 +17,6 @@ attributes:
     description: Returns details on what has changed, or would change in check mode, when in diff mode.
   idempotent:
     description: When run twice in a row outside check mode, with the same arguments, the second run reports no change.
-  action_group:
-    description: Use C(group/dtr.cache.dtr) in C(module_defaults) to set defaults for this module.
-    support: full
-    membership:
-      - dtr.cache.dtr
 """
 
     INFO_MODULE = r"""

@@ -70,6 +70,12 @@ options:
         once more, and after a time-out it is not sent again at all.
     type: int
     default: 5
+attributes:
+  action_group:
+    description: Use C(group/dtr.cache.dtr) in C(module_defaults) to set defaults for this module.
+    support: full
+    membership:
+      - dtr.cache.dtr
 notes:
   - C(~/.netrc), cookies and redirects are never used, so that credentials reach only the server in O(url).
   - A proxy is taken from the environment variables E(HTTPS_PROXY) and E(NO_PROXY).

@@ -29,6 +29,7 @@ _value:
   description: The items without the white space around them. Empty ones are left out.
   type: list
   elements: str
+  sample: [engineering/app, engineering/web]
 """
 
 import typing as t

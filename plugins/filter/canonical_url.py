@@ -29,6 +29,7 @@ RETURN = r"""
 _value:
   description: The address, such as V(https://dtr.example.org).
   type: str
+  sample: "https://dtr.example.org"
 """
 
 import typing as t

@@ -37,6 +37,7 @@ RETURN = r"""
 _value:
   description: The absolute path of what is there, or else of its place in the working directory.
   type: str
+  sample: /home/ops/caches/certs/ca.pem
 """
 
 import typing as t

@@ -41,6 +41,7 @@ RETURN = r"""
 _value:
   description: The reason.
   type: str
+  sample: "The task timed out after 300 seconds."
 """
 
 import typing as t

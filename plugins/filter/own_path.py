@@ -33,6 +33,7 @@ RETURN = r"""
 _value:
   description: The same path.
   type: str
+  sample: /tmp/dtr-cache-status.json
 """
 
 import typing as t

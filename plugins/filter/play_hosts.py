@@ -36,6 +36,7 @@ _value:
   description: Patterns for hosts.
   type: list
   elements: str
+  sample: [dtr_caches]
 """
 
 import typing as t

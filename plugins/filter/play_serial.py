@@ -29,6 +29,7 @@ _value:
   description: The sizes of the batches, numbers and shares such as V(50%).
   type: list
   elements: raw
+  sample: [1, "50%"]
 """
 
 import typing as t

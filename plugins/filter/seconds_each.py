@@ -38,6 +38,7 @@ RETURN = r"""
 _value:
   description: Seconds, at least 5.
   type: int
+  sample: 12
 """
 
 import typing as t

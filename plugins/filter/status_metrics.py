@@ -46,6 +46,7 @@ RETURN = r"""
 _value:
   description: The metrics.
   type: str
+  sample: "dtr_cache_healthy{region=\"region-asia\"} 1"
 """
 
 import typing as t

@@ -47,6 +47,7 @@ RETURN = r"""
 _value:
   description: The page.
   type: str
+  sample: "<!doctype html>…"
 """
 
 import typing as t

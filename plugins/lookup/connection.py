@@ -31,6 +31,7 @@ _raw:
   description: One dictionary of options, such as C(url), C(username), C(password) and C(validate_certs).
   type: list
   elements: dict
+  sample: [{url: "https://dtr.example.org", username: admin, validate_certs: true}]
 """
 
 import typing as t

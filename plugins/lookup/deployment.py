@@ -43,6 +43,7 @@ _raw:
     - With terms, their contents.
   type: list
   elements: raw
+  sample: [{configs: [], secrets: [], definition: {version: "3.3"}, compose: {version: "3.3"}, review: {}}]
 """
 
 import dataclasses

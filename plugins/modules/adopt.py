@@ -103,6 +103,7 @@ nodes:
   returned: success
   type: list
   elements: str
+  sample: [worker-3]
 accounts:
   description: How many accounts pull from it.
   returned: success
@@ -119,16 +120,19 @@ vaulted:
   returned: success
   type: list
   elements: str
+  sample: [vault_region_asia_s3_secretkey]
 notes:
   description: What of the cache no variable keeps, or what the user has to decide.
   returned: success
   type: list
   elements: str
+  sample: ["The label com.example.owner of the service is not kept."]
 changes:
   description: What the first deployment with the file changes, besides names and labels of configs and secrets.
   returned: success
   type: list
   elements: str
+  sample: ["The restart policy becomes any."]
 """
 
 import typing as t

@@ -109,6 +109,7 @@ objects:
     state:
       description: V(created), V(updated) or V(unchanged). In check mode, what a real run would do.
       type: str
+      sample: created
 changes:
   description: What was changed, or would be in check mode, one sentence each.
   returned: always

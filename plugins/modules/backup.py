@@ -62,6 +62,7 @@ content_caches:
   returned: success
   type: list
   elements: dict
+  sample: [{name: region-asia, host: "https://cache-asia.example.org"}]
 accounts:
   description: How many accounts are in it.
   returned: success
@@ -72,6 +73,7 @@ dangling:
   returned: success
   type: list
   elements: str
+  sample: [carol, dave]
 """
 
 import typing as t

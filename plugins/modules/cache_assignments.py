@@ -222,6 +222,7 @@ failed_accounts:
     message:
       description: The reason in words.
       type: str
+      sample: "DTR answered 500 for the settings of bob."
 left_out:
   description:
     - How many entries are missing in which of the other lists. Of a task that failed, Ansible shows the whole result,
@@ -234,11 +235,13 @@ inactive:
   returned: success, and after a partial failure
   type: list
   elements: str
+  sample: [carol, dave]
 problems:
   description: Everything that is wrong with O(assignments).
   returned: when the assignments cannot be carried out
   type: list
   elements: str
+  sample: ["cache region-asai: DTR has no such cache"]
 """
 
 import typing as t

@@ -151,11 +151,13 @@ problems:
   returned: when an account cannot have that name
   type: list
   elements: str
+  sample: ["account bbo: DTR has no such account"]
 dangling:
   description: The users whose cache no longer exists.
   returned: success, with O(names) or O(accounts)
   type: list
   elements: str
+  sample: [carol, dave]
 elsewhere:
   description:
     - How many users pull from another cache than the one to which O(assignments) gives them, by the name of that. Those
@@ -173,11 +175,13 @@ elsewhere_problem:
   description: Why RV(elsewhere) is not known, such as a team that does not exist.
   returned: success, when O(assignments) are given
   type: str
+  sample: "team engineering/backend: DTR has no such team"
 inactive:
   description: The users that are not active, and so pull from nowhere.
   returned: success, with O(names), when all users were read
   type: list
   elements: str
+  sample: [carol, dave]
 """
 
 import typing as t

@@ -203,6 +203,7 @@ healthy:
   description: Whether all caches are.
   returned: when the caches were checked
   type: bool
+  sample: false
 caches:
   description: What was found at each cache, in the order of O(caches); also when the task failed.
   returned: when the caches were checked
@@ -215,11 +216,13 @@ caches:
       description:
         - Whether no check failed. What could not be known does not count; such a check has an C(ok) of V(null).
       type: bool
+      sample: false
     serves:
       description:
         - Whether nothing was found at V(client->cache) that makes pulls fail. An early reminder that a certificate
           expires, a clock that is off, an unusual order of certificates or an older certificate do not.
       type: bool
+      sample: true
     checks:
       description: Everything that was checked. What could not be reached because of a failed check is missing.
       type: list
@@ -229,6 +232,7 @@ caches:
           description:
             - V(client->cache), V(cache->DTR), V(client->DTR) or V(DTR->cache). The client is the machine of this task.
           type: str
+          sample: client->cache
         check:
           description:
             - V(name_resolution), V(tcp), V(tls), V(chain), V(host_name), V(validity), V(clock) (only when it is wrong),
@@ -236,24 +240,29 @@ caches:
               the cache, C(/_ping) of DTR), V(upstream), V(redirect) and V(pull) (O(image)), V(registration),
               V(read_only), V(assignments) (O(check_accounts)), or V(finished) when there was no result in time.
           type: str
+          sample: validity
         ok:
           description:
             - Whether it is right, V(null) where what was observed does not show that. C(hint) says then how to find
               out.
             - V(upstream) is not known without O(image), since a cache may refuse what is not signed without asking DTR.
           type: bool
-        detail: {description: What was observed., type: str}
-        hint: {description: What to do about it., type: str}
+          sample: false
+        detail: {description: What was observed., type: str, sample: The certificate expires in 12 days.}
+        hint: {description: What to do about it., type: str, sample: Renew the certificate and run dtr.cache.rotate.}
     certificate:
       description: The cache's own certificate, V(null) when the cache showed none.
       type: dict
       contains:
-        subject: {description: RFC 4514 name., type: str}
-        issuer: {description: RFC 4514 name of its issuer., type: str}
-        not_before: {description: Beginning of its validity., type: str}
-        not_after: {description: End of its validity., type: str}
-        fingerprint: {description: SHA-256 fingerprint., type: str}
-    days_left: {description: Days until the first certificate of the chain expires., type: int}
+        subject: {description: RFC 4514 name., type: str, sample: CN=cache-asia.example.org}
+        issuer: {description: RFC 4514 name of its issuer., type: str, sample: "CN=Example CA,O=Example"}
+        not_before: {description: Beginning of its validity., type: str, sample: "2026-01-01T00:00:00Z"}
+        not_after: {description: End of its validity., type: str, sample: "2027-01-01T00:00:00Z"}
+        fingerprint:
+          description: SHA-256 fingerprint.
+          type: str
+          sample: 6b0f1d449a7e35c280115dee923b7af0c468219d57ab03e67f881cd04eb5923a
+    days_left: {description: Days until the first certificate of the chain expires., type: int, sample: 12}
     seconds:
       description:
         - How long the first answer took on each edge, connection and handshake included, as a dictionary of

@@ -92,20 +92,26 @@ findings:
         - V(cache->DTR) - the way from the cache to its upstream.
         - V(client->cache) - the way from clients to the cache.
       type: str
+      sample: cache->DTR
     summary: {description: The cause in words., type: str, sample: it does not trust the CA of DTR's certificate}
     current:
       description: Whether it may still be so. V(false) when the replica that met it was replaced by one that runs.
       type: bool
-    count: {description: How often it was seen. Several lines about one request count once., type: int}
+      sample: true
+    count: {description: How often it was seen. Several lines about one request count once., type: int, sample: 3}
     first_seen: {description: When it was first seen in that time., type: str, sample: "2026-01-31T11:58:02Z"}
     last_seen: {description: When it was last seen., type: str, sample: "2026-01-31T12:04:40Z"}
-    nodes: {description: Host names of the nodes on which it was seen., type: list, elements: str}
-    sample: {description: The newest message about it., type: str}
-    hint: {description: What to do about it., type: str}
+    nodes: {description: Host names of the nodes on which it was seen., type: list, elements: str, sample: [worker-3]}
+    sample:
+      description: The newest message about it.
+      type: str
+      sample: "x509: certificate signed by unknown authority"
+    hint: {description: What to do about it., type: str, sample: Check dtr_cache_registry_ca.}
 explanation:
   description: The likeliest cause in the log that explains O(explains), in sentences; null when nothing there does.
   returned: with O(explains)
   type: str
+  sample: "The cache does not trust the certificate of DTR."
 since:
   description: The beginning of the time that was read.
   returned: success
@@ -115,6 +121,7 @@ lines_read:
   description: How many lines were read.
   returned: success
   type: int
+  sample: 1200
 traffic:
   description:
     - What the cache has served, from the lines of its log about its answers; null without O(traffic_since).
@@ -127,11 +134,15 @@ traffic:
   type: dict
   contains:
     since: {description: The beginning that was asked for., type: str, sample: "2026-01-30T12:05:00Z"}
-    complete_since: {description: "From when on nothing is missing, as far as is known.", type: str}
+    complete_since:
+      description: "From when on nothing is missing, as far as is known."
+      type: str
+      sample: "2026-11-24T01:49:14Z"
     missing:
       description: What is missing, in words, such as the older lines of a log that was cut. Empty when nothing is.
       type: list
       elements: str
+      sample: ["the log of node worker-4, which is down"]
     pulls: {description: How many pulls there were., type: int, sample: 340}
     layers: {description: How many layers were served., type: int, sample: 2811}
     bytes: {description: How much was sent., type: int, sample: 91234567890}
@@ -144,23 +155,29 @@ traffic:
           as with C(log.level) V(warn).
       type: int
       sample: 0
-    slowest: {description: "The slowest of these: C(image), C(client), C(seconds), C(bytes), C(time).", type: dict}
+    slowest:
+      description: "The slowest of these: C(image), C(client), C(seconds), C(bytes), C(time)."
+      type: dict
+      sample: {image: engineering/app, client: 192.0.2.7, seconds: 4.2, bytes: 41957990, time: "2026-11-24T01:49:14Z"}
     image_count: {description: Of how many repositories., type: int, sample: 41}
     images:
       description: The twenty with the most bytes, each with C(image), C(pulls), C(layers), C(bytes) and C(failed).
       type: list
       elements: dict
+      sample: [{image: engineering/app, pulls: 40, layers: 120, bytes: 1258739700, failed: 0}]
     client_count: {description: To how many clients., type: int, sample: 12}
     clients:
       description: The twenty with the most bytes, each with C(client), C(pulls), C(layers), C(bytes) and C(failed).
       type: list
       elements: dict
+      sample: [{client: 192.0.2.7, pulls: 12, layers: 36, bytes: 377621910, failed: 0}]
 unread:
   description:
     - What could not be read, in words, such as the log of a node that is down. Empty when everything was read.
   returned: success
   type: list
   elements: str
+  sample: ["the log of node worker-4, which is down"]
 """
 
 from ..module_utils.logs.reader import findings_of

@@ -43,8 +43,6 @@ attributes:
     details:
       - Never reports a change. A kilobyte stays in the cache until its C(blobttl) ends, and in DTR until its garbage
         collection.
-  action_group:
-    support: full
 """
 
 EXAMPLES = r"""
@@ -66,25 +64,32 @@ proof:
   returned: success, when not in check mode
   type: dict
   contains:
-    image: {description: The image. It is gone again., type: str}
+    image: {description: The image. It is gone again., type: str, sample: "engineering/app:dtr-cache-proof-1a2b"}
     bytes: {description: Size of its blobs., type: int, sample: 1234}
     cold:
       description: The first pull, for which the cache had to go to DTR.
       type: dict
       contains:
-        seconds: {description: Time of the pull., type: float}
-        hit: {description: Whether the cache had the image. It is always V(false)., type: bool}
-        evidence: {description: How that is known., type: str}
+        seconds: {description: Time of the pull., type: float, sample: 0.8}
+        hit: {description: Whether the cache had the image. It is always V(false)., type: bool, sample: false}
+        evidence:
+          description: How that is known.
+          type: str
+          sample: "Random content that only DTR had came through the cache."
     warm:
       description: The last pull of the same image.
       type: dict
       contains:
-        seconds: {description: Time of the pull., type: float}
+        seconds: {description: Time of the pull., type: float, sample: 0.1}
         hit:
           description:
             - Whether the cache had the image. V(null) when it does not say what it has; the pull itself was right.
           type: bool
-        evidence: {description: How that is known., type: str}
+          sample: true
+        evidence:
+          description: How that is known.
+          type: str
+          sample: "The cache answered without DTR's signature, which it can do only from its own storage."
 failure:
   description: What went wrong, for programs.
   returned: failure
@@ -95,10 +100,17 @@ failure:
         - V(NOT_KEPT), V(NOT_DELETED), V(READ_ONLY), V(NAME_UNKNOWN), V(NOT_AUTHORIZED), or a code of
           M(dtr.cache.cache_pull).
       type: str
-    message: {description: The failure in a sentence., type: str}
-    http_status: {description: Status of the answer that showed it., type: int}
-    url: {description: Address of the request., type: str}
-    hint: {description: What to do next., type: str}
+      sample: NOT_KEPT
+    message:
+      description: The failure in a sentence.
+      type: str
+      sample: "The cache of region-asia does not keep what it serves."
+    http_status: {description: Status of the answer that showed it., type: int, sample: 404}
+    url:
+      description: Address of the request.
+      type: str
+      sample: "https://cache-asia.example.org/v2/engineering/app/blobs/sha256:3f1c…"
+    hint: {description: What to do next., type: str, sample: "Check the space on the volume of the cache."}
 """
 
 from ..module_utils.module.of_dtr import DtrModule

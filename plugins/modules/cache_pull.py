@@ -104,8 +104,6 @@ attributes:
       - The task reports a change when it brought a blob into the cache, and none when the cache had all of them, or
         does not say (see RV(pulls[].cached_before)). A cache drops blobs after its C(blobttl); whether a pull prolongs
         that is not documented.
-  action_group:
-    support: full
 """
 
 EXAMPLES = r"""
@@ -153,19 +151,21 @@ pulls:
   elements: dict
   contains:
     image: {description: The image as it was given., type: str, sample: "engineering/app:1.0"}
-    digest: {description: Digest of the manifest or index that the name stands for., type: str}
+    digest: {description: Digest of the manifest or index that the name stands for., type: str, sample: "sha256:9f2c…"}
     blobs: {description: How many different blobs the image has for the wanted platforms., type: int, sample: 4}
     bytes: {description: Size of these blobs together., type: int, sample: 7340032}
     foreign_layers:
       description: Layers that clients fetch from elsewhere than DTR (Windows base layers), and that were left out.
       type: int
-    seconds: {description: From the first request for the image to the end of its last blob., type: float}
+      sample: 0
+    seconds: {description: From the first request for the image to the end of its last blob., type: float, sample: 1.4}
     via_cache:
       description:
         - Whether the image came through the cache, with every digest right.
         - A configuration that DTR serves itself does not count, as long as there are layers and all of them came
           through the cache.
       type: bool
+      sample: true
     cached_before:
       description:
         - How many of the blobs the cache had before, V(null) when that is unknown.
@@ -174,12 +174,13 @@ pulls:
         - In check mode it is V(null) where the cache refuses all of them, as an empty cache does, and one that asks DTR
           before it serves what it has.
       type: int
+      sample: 3
     elsewhere:
       description: The blobs that did not come through the cache.
       type: list
       elements: dict
       contains:
-        digest: {description: The blob., type: str}
+        digest: {description: The blob., type: str, sample: "sha256:3f1c…"}
         source:
           description: V(DTR itself) where DTR serves it, or the server that DTR sends to instead of the cache.
           type: str
@@ -187,23 +188,26 @@ pulls:
     failure:
       description: Why the image failed, as in RV(failure), or V(null).
       type: dict
+      sample: {code: MANIFEST_UNKNOWN, message: "DTR has no engineering/app:9.0.", http_status: 404}
 transferred:
   description: What came from the cache in all; a blob that images share counts once.
   returned: when the images were read
   type: dict
   contains:
-    blobs: {description: Number of blobs., type: int}
-    bytes: {description: Number of bytes., type: int}
-    seconds: {description: Time for all of them., type: float}
-    wanted_bytes: {description: Size of all blobs of the images., type: int}
+    blobs: {description: Number of blobs., type: int, sample: 12}
+    bytes: {description: Number of bytes., type: int, sample: 41957990}
+    seconds: {description: Time for all of them., type: float, sample: 1.2}
+    wanted_bytes: {description: Size of all blobs of the images., type: int, sample: 83915980}
     cached_blobs:
       description: Number of blobs that the cache had before, V(null) when that is unknown.
       type: int
-    cached_bytes: {description: Number of bytes of these blobs., type: int}
+      sample: 3
+    cached_bytes: {description: Number of bytes of these blobs., type: int, sample: 10489497}
 proof:
   description: What the new image proved, in the form of RV(dtr.cache.cache_proof#module:proof).
   returned: success, with O(proof_repository) and not in check mode
   type: dict
+  sample: {image: "engineering/app:dtr-cache-proof-1a2b", cold: {seconds: 0.8, hit: false}, warm: {hit: true}}
 failure:
   description: What went wrong, for programs.
   returned: failure
@@ -217,10 +221,17 @@ failure:
           V(TIMEOUT), one that begins with C(TLS_), or DTR's own code. With O(proof_repository) those of
           M(dtr.cache.cache_proof).
       type: str
-    message: {description: The failure in a sentence., type: str}
-    http_status: {description: Status of the answer that showed it., type: int}
-    url: {description: Address of the request., type: str}
-    hint: {description: What to do next., type: str}
+      sample: NOT_THROUGH_CACHE
+    message:
+      description: The failure in a sentence.
+      type: str
+      sample: "DTR served the layers of engineering/app:1.0 itself."
+    http_status: {description: Status of the answer that showed it., type: int, sample: 200}
+    url:
+      description: Address of the request.
+      type: str
+      sample: "https://dtr.example.org/v2/engineering/app/blobs/sha256:3f1c…"
+    hint: {description: What to do next., type: str, sample: "Assign the account to the cache."}
 """
 
 import typing as t

@@ -147,6 +147,7 @@ created:
   returned: success
   type: list
   elements: dict
+  sample: [{id: 0b7e3c5a-6f0e-4a51-8f21-9a3f6a1c2d34, name: region-asia, host: "https://cache-asia.example.org"}]
 replaced:
   description: The caches whose host or name changed.
   returned: success
@@ -160,14 +161,17 @@ replaced:
     before:
       description: The old entry, in the form of RV(content_caches).
       type: dict
+      sample: {id: 0b7e3c5a-6f0e-4a51-8f21-9a3f6a1c2d34, name: region-asia, host: "https://cache-asia.example.org"}
     after:
       description: The new entry, in the form of RV(content_caches).
       type: dict
+      sample: {id: 5d1c9a27-1b7e-4c0a-9d0f-2f6f5c1e8b90, name: region-asia, host: "https://cache-asia.example.org:8443"}
 deleted:
   description: The entries that went without a successor, in the form of RV(content_caches).
   returned: success
   type: list
   elements: dict
+  sample: [{id: 0b7e3c5a-6f0e-4a51-8f21-9a3f6a1c2d34, name: region-asia, host: "https://cache-asia.example.org"}]
 reassigned:
   description: The accounts that were moved, ordered by name.
   returned: success
@@ -209,6 +213,7 @@ failed_accounts:
   returned: failure
   type: list
   elements: dict
+  sample: [{name: bob, code: INTERNAL_ERROR, message: "DTR answered 500 for the settings of bob."}]
 """
 
 import typing as t

@@ -53,6 +53,7 @@ duplicates:
   returned: success
   type: list
   elements: str
+  sample: [region-asia]
 """
 
 from ..module_utils.module.content_caches import listed

@@ -76,16 +76,23 @@ regions:
           Swarm could be observed, and V(unhealthy) otherwise.
       type: str
       sample: healthy
-    cause: {description: "What is wrong in one sentence, and most likely explains the rest.", type: str}
-    hint: {description: What to do about it., type: str}
+    cause:
+      description: "What is wrong in one sentence, and most likely explains the rest."
+      type: str
+      sample: "The certificate expires in 12 days."
+    hint: {description: What to do about it., type: str, sample: "Renew the certificate and run dtr.cache.rotate."}
     problems:
       description: All that is wrong, the likeliest cause first.
       type: list
       elements: dict
       contains:
-        cause: {description: What is wrong., type: str}
-        hint: {description: What to do about it., type: str}
-        topic: {description: "What it is about, such as the edge and the name of a check.", type: list, elements: str}
+        cause: {description: What is wrong., type: str, sample: "The certificate expires in 12 days."}
+        hint: {description: What to do about it., type: str, sample: "Renew the certificate and run dtr.cache.rotate."}
+        topic:
+          description: "What it is about, such as the edge and the name of a check."
+          type: list
+          elements: str
+          sample: ["client->cache", validity]
     image: {description: The image of the live service., type: str, sample: "docker/dtr-content-cache:2.7.6"}
     version: {description: Its tag., type: str, sample: 2.7.6}
     registry_version:
@@ -98,6 +105,7 @@ regions:
         - The certificate that the cache showed, its C(subject), C(issuer), C(not_before) and C(not_after).
         - Where it showed none, the one of C(dtr_cache_certificate). C(seen) says which of both it is.
       type: dict
+      sample: {subject: CN=cache-asia.example.org, issuer: CN=Example CA, not_after: "2027-01-01T00:00:00Z", seen: true}
     days_left: {description: Days until the first certificate of its chain expires., type: int, sample: 312}
     accounts: {description: How many accounts pull from it., type: int, sample: 120}
     elsewhere:
@@ -108,7 +116,11 @@ regions:
       description: How many accounts of this region's C(dtr_cache_assignments) have a cache that no longer exists.
       type: int
       sample: 0
-    dangling_accounts: {description: "These accounts, only with O(names).", type: list, elements: str}
+    dangling_accounts:
+      description: "These accounts, only with O(names)."
+      type: list
+      elements: str
+      sample: [carol, dave]
     registered: {description: Whether DTR sends to it., type: bool, sample: true}
     other_names:
       description:
@@ -116,10 +128,12 @@ regions:
           each with C(name), C(url), the number of its C(accounts), and whether it is a C(former) name.
       type: list
       elements: dict
+      sample: [{name: asia, url: "https://cache-asia.example.org", accounts: 3, former: true}]
     drift:
       description: What a deployment would do, as RV(dtr.cache.stack_plan#module:steps).
       type: list
       elements: dict
+      sample: [{kind: service, action: update, name: dtr-cache_cache, detail: image}]
     serves:
       description: As RV(dtr.cache.cache_health#module:caches[].serves).
       type: bool
@@ -130,14 +144,17 @@ regions:
           RV(registries) has.
       type: list
       elements: dict
+      sample: [{edge: "client->cache", check: tcp, ok: true, detail: connected, hint: ""}]
     seconds:
       description: As RV(dtr.cache.cache_health#module:caches[].seconds).
       type: dict
+      sample: {"client->cache": 0.021, "cache->DTR": 0.034, "client->DTR": 0.012}
     traffic:
       description:
         - What it has served since C(dtr_cache_traffic_since), as RV(dtr.cache.cache_logs_info#module:traffic). Null
           without that variable. Where the log could not be read, it has C(missing) alone.
       type: dict
+      sample: {missing: []}
 registries:
   description: One row for each DTR. What is not known is null.
   returned: success
@@ -157,7 +174,11 @@ registries:
         - How many accounts have a cache that no longer exists, and are named by no region in C(dtr_cache_assignments).
       type: int
       sample: 0
-    dangling_accounts: {description: "These accounts, only with O(names).", type: list, elements: str}
+    dangling_accounts:
+      description: "These accounts, only with O(names)."
+      type: list
+      elements: str
+      sample: [carol, dave]
     undeclared:
       description:
         - The caches that it has registered and that no region declares, with C(name), C(url), the number of their
@@ -165,6 +186,7 @@ registries:
           inventory.
       type: list
       elements: dict
-    cause: {description: What is wrong with it in one sentence., type: str}
-    hint: {description: What to do about it., type: str}
+      sample: [{name: region-old, url: "https://cache-old.example.org", accounts: 2, answers: true, detail: null}]
+    cause: {description: What is wrong with it in one sentence., type: str, sample: "It is read only."}
+    hint: {description: What to do about it., type: str, sample: "Switch its read-only mode off."}
 """

@@ -54,29 +54,56 @@ caches:
     stack: {description: Its stack; empty for a service of no stack., type: str, sample: dtr-cache}
     service: {description: The whole name of its service., type: str, sample: dtr-cache_cache}
     service_name: {description: The same without the stack's., type: str, sample: cache}
-    id: {description: The id of the service., type: str}
+    id: {description: The id of the service., type: str, sample: k4q1x0b7m2v9}
     image: {description: Its image as it was declared., type: str, sample: "docker/dtr-content-cache:2.7.6"}
     ports:
       description: The ports that it publishes, each with C(published), C(target), C(protocol) and C(mode).
       type: list
       elements: dict
+      sample: [{published: 443, target: 443, protocol: tcp, mode: ingress}]
     replicas: {description: How many replicas are declared; null for one on each node., type: int, sample: 2}
-    constraints: {description: Its placement constraints., type: list, elements: str}
-    nodes: {description: The nodes that meet them., type: list, elements: str}
-    running_on: {description: The nodes that run a replica now., type: list, elements: str}
-    addresses: {description: The addresses of all nodes of the Swarm., type: list, elements: str}
-    environment: {description: Its environment variables., type: dict}
-    mounts: {description: Its mounts., type: list, elements: dict}
-    limits: {description: The most that a replica may use., type: dict}
-    reservations: {description: What a replica reserves., type: dict}
-    update_config: {description: "How it is updated, with Docker's defaults.", type: dict}
-    view: {description: What M(dtr.cache.stack_plan) compares of it., type: dict}
+    constraints:
+      description: Its placement constraints.
+      type: list
+      elements: str
+      sample: ["node.labels.dtr.cache == true"]
+    nodes: {description: The nodes that meet them., type: list, elements: str, sample: [worker-3, worker-4]}
+    running_on:
+      description: The nodes that run a replica now.
+      type: list
+      elements: str
+      sample: [worker-3, worker-4]
+    addresses:
+      description: The addresses of all nodes of the Swarm.
+      type: list
+      elements: str
+      sample: [192.0.2.21, 192.0.2.22]
+    environment:
+      description: Its environment variables.
+      type: dict
+      sample: {HTTPS_PROXY: "http://proxy.example.org:3128"}
+    mounts:
+      description: Its mounts.
+      type: list
+      elements: dict
+      sample: [{kind: volume, source: dtr-cache-layers, target: /var/lib/registry}]
+    limits: {description: The most that a replica may use., type: dict, sample: {memory: 2147483648}}
+    reservations: {description: What a replica reserves., type: dict, sample: {memory: 1073741824}}
+    update_config:
+      description: "How it is updated, with Docker's defaults."
+      type: dict
+      sample: {parallelism: 1, delay: 10s}
+    view:
+      description: What M(dtr.cache.stack_plan) compares of it.
+      type: dict
+      sample: {image: "docker/dtr-content-cache:2.7.6"}
     config:
       description:
         - Its C(config.yml), with its C(kind) (C(config), C(secret) or C(unknown)), the C(name) in the Swarm, the
           C(place) in the container, its C(content), and the C(problem) where it cannot be read.
       type: dict
-    own: {description: Whether this collection has made its C(config.yml)., type: bool}
+      sample: {kind: config, name: dtr-cache_config.yml, place: /config.yml, content: "version: 0.1", problem: null}
+    own: {description: Whether this collection has made its C(config.yml)., type: bool, sample: false}
 services:
   description: How many services of the Swarm were looked at.
   returned: success
@@ -86,6 +113,7 @@ swarm:
   description: The id of the Swarm.
   returned: success
   type: str
+  sample: qf0x3v6wl2gkz1n8
 """
 
 from ..module_utils.module.live_caches import find

@@ -161,42 +161,50 @@ problems:
   returned: success
   type: list
   elements: str
+  sample: ["dtr_cache_nodes: is empty; for example: [worker-3]"]
 checked:
   description: Those of O(needs) that were judged; without V(manager) and V(swarm) where the Swarm was not asked.
   returned: success
   type: list
   elements: str
+  sample: [cache, dtr, swarm]
 judged:
   description: Those of O(needs) that were judged as far as it is done without the Swarm, and what they imply.
   returned: success
   type: list
   elements: str
+  sample: [cache, dtr]
 settings:
   description: The settings with defaults, presets and lists worked out. Without secrets.
   returned: success
   type: dict
+  sample: {name: region-asia, host: cache-asia.example.org, port: 443}
 deployment:
   description:
     - The stack as it will be deployed, its C(definition), C(compose) (the same as C(docker stack deploy) reads it), and
       the names of its C(configs) and C(secrets). Null where the variables do not describe a deployment.
   returned: success
   type: dict
+  sample: {definition: {version: "3.3"}, compose: {version: "3.3"}, configs: [], secrets: []}
 plan:
   description:
     - What a deployment would change, as M(dtr.cache.stack_plan) returns it. In check mode the task reports changed when
       there are steps, and with C(--diff) it shows them.
   returned: with O(ask_swarm=to_plan)
   type: dict
+  sample: {steps: []}
 engine:
   description: How the Engine is reached, connection options without secrets.
   returned: success
   type: dict
+  sample: {docker_host: "unix:///var/run/docker.sock"}
 dtr_ca:
   description:
     - The CA of DTR, its C(pem), its C(certificates), and what it is trusted by (C(trusted_by)), V(given), V(system),
       V(ca), V(fingerprint) or V(first_use). Null where it was not needed or could not be had.
   returned: success
   type: dict
+  sample: {pem: "-----BEGIN CERTIFICATE-----…", certificates: [], trusted_by: fingerprint}
 others:
   description:
     - Whom other regions of the inventory claim at the same DTR, each with its C(host) and its C(claims), as
@@ -204,30 +212,37 @@ others:
   returned: success
   type: list
   elements: dict
+  sample: [{host: region-europe, claims: [{accounts: [carol]}]}]
 dtr_ca_problem:
   description: Why the CA could not be had, with O(fail=false).
   returned: success
   type: str
+  sample: "https://dtr.example.org/ca refused the connection"
 connection:
   description: A mark of the connection to DTR that the variables describe. Of use in one run only.
   returned: success
   type: str
+  sample: 1f0c
 play:
   description: The play that the answer is of.
   returned: always
   type: str
+  sample: 7c2e
 host:
   description: The host that the answer is of.
   returned: always
   type: str
+  sample: region-asia
 check_mode:
   description: Whether the task runs in check mode, which C(ansible_check_mode) does not say of a keyword.
   returned: always
   type: bool
+  sample: false
 fingerprint:
   description: Changes with the variables and the files that they name. Of use in one run only.
   returned: success
   type: str
+  sample: 9ab4
 """
 
 from dataclasses import fields

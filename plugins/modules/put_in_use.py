@@ -76,18 +76,22 @@ probe:
   description: What M(dtr.cache.cache_health) returned.
   returned: when the step was done, by this task or by one before it in the play
   type: dict
+  sample: {healthy: true, caches: []}
 register:
   description: What M(dtr.cache.content_caches) returned.
   returned: when the step was done, by this task or by one before it in the play
   type: dict
+  sample: {changed: true, content_caches: []}
 assign:
   description: What M(dtr.cache.cache_assignments) returned.
   returned: when the step was done, by this task or by one before it in the play
   type: dict
+  sample: {changed: true, changed_accounts: []}
 pull:
   description: What M(dtr.cache.cache_pull) returned.
   returned: when the step was done, by this task or by one before it in the play
   type: dict
+  sample: {changed: false, pulls: []}
 step:
   description: The step that failed.
   returned: failure
@@ -107,4 +111,5 @@ play:
   description: What the batches of one play have in common.
   returned: always
   type: str
+  sample: 7c2e
 """

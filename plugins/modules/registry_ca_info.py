@@ -52,6 +52,7 @@ pem:
   description: The certificates as PEM text.
   returned: success
   type: str
+  sample: "-----BEGIN CERTIFICATE-----…"
 certificates:
   description: The same, described.
   returned: success

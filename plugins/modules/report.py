@@ -101,6 +101,7 @@ rows:
   returned: success, unless O(of=status)
   type: list
   elements: dict
+  sample: [{region: region-asia, cache: region-asia, url: "https://cache-asia.example.org:443", result: ok}]
 report:
   description:
     - The state of the fleet, C(time), C(well) (whether all regions are healthy and no DTR has a problem), C(regions) as
@@ -108,13 +109,16 @@ report:
     - A host that could not be observed has a region as well.
   returned: success, with O(of=status)
   type: dict
+  sample: {time: "2026-11-24T01:49:14Z", well: true, regions: [], registries: []}
 hosts:
   description: The hosts that this batch reports.
   returned: success
   type: list
   elements: str
+  sample: [region-asia, region-europe]
 play:
   description: What the batches of one play have in common.
   returned: success
   type: str
+  sample: 7c2e
 """

@@ -59,40 +59,48 @@ content_caches:
   returned: success
   type: list
   elements: dict
+  sample: [{id: 0b7e3c5a-6f0e-4a51-8f21-9a3f6a1c2d34, name: region-asia, host: "https://cache-asia.example.org"}]
 created:
   description: The caches that were registered, or would be in check mode.
   returned: success
   type: list
   elements: dict
+  sample: [{name: region-asia, host: "https://cache-asia.example.org"}]
 replaced:
   description: The caches that have another host now, each with C(name), C(before) and C(after).
   returned: success
   type: list
   elements: dict
+  sample: [{name: region-asia, before: "https://asia.example.org", after: "https://cache-asia.example.org"}]
 deleted:
   description: Further entries of the same names that were removed.
   returned: success
   type: list
   elements: dict
+  sample: [{id: 0b7e3c5a-6f0e-4a51-8f21-9a3f6a1c2d34, name: region-asia, host: "https://cache-asia.example.org"}]
 reassigned:
   description: The accounts that followed a cache to its new entry, as M(dtr.cache.content_caches) returns them.
   returned: success
   type: list
   elements: dict
+  sample: [{name: alice, before: local, after: region-asia}]
 changed_accounts:
   description: The accounts that got another cache, each with C(name), C(before) and C(after).
   returned: success
   type: list
   elements: dict
+  sample: [{name: alice, before: local, after: region-asia}]
 ways:
   description: As RV(dtr.cache.cache_assignments#module:ways), with the accounts that followed a cache to its new entry.
   returned: success, and after a partial failure
   type: list
   elements: dict
+  sample: [{before: local, after: region-asia, count: 122}]
 left_out:
   description: As RV(dtr.cache.cache_assignments#module:left_out).
   returned: failure with longer lists
   type: dict
+  sample: {failed_accounts: 9880}
 unchanged:
   description: How many accounts of the file had the right cache already.
   returned: success
@@ -103,11 +111,13 @@ failed_accounts:
   returned: success, and after a partial failure
   type: list
   elements: dict
+  sample: [{name: bob, code: INTERNAL_ERROR, message: "DTR answered 500 for the settings of bob."}]
 missing_accounts:
   description: The accounts of the file that DTR does not have.
   returned: success
   type: list
   elements: str
+  sample: [carol, dave]
 """
 
 import typing as t

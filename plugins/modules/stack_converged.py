@@ -95,29 +95,31 @@ tasks:
   type: list
   elements: dict
   contains:
-    node: {description: Host name of the node., type: str}
-    state: {description: State as the Engine names it., type: str}
-    error: {description: The Engine's reason., type: str}
-    exit_code: {description: Exit code of a container that has ended., type: int}
-    image: {description: The task's image., type: str}
+    node: {description: Host name of the node., type: str, sample: worker-3}
+    state: {description: State as the Engine names it., type: str, sample: failed}
+    error: {description: The Engine's reason., type: str, sample: "task: non-zero exit (1)"}
+    exit_code: {description: Exit code of a container that has ended., type: int, sample: 1}
+    image: {description: The task's image., type: str, sample: "docker/dtr-content-cache:2.7.6"}
 timeline:
   description: What was seen, each change once.
   returned: always
   type: list
   elements: dict
   contains:
-    second: {description: Seconds after the start of the wait., type: float}
-    event: {description: What was seen., type: str}
+    second: {description: Seconds after the start of the wait., type: float, sample: 2.5}
+    event: {description: What was seen., type: str, sample: "worker-3: running"}
 services:
   description: What runs, as RV(dtr.cache.stack_plan#module:services).
   returned: always
   type: list
   elements: dict
+  sample: [{name: dtr-cache_cache, running: 2, wanted: 2}]
 stalled:
   description: The services without a replica that is to run, although they should have some.
   returned: always
   type: list
   elements: str
+  sample: [dtr-cache_cache]
 stale:
   description:
     - Configs and secrets of this stack, known by their labels, that no service of the Swarm refers to, nor would after
@@ -125,11 +127,13 @@ stale:
   returned: when the Engine could be asked at the end
   type: list
   elements: str
+  sample: [dtr-cache-config-1a2b3c4d]
 log:
   description: The last lines that the container which failed last wrote to its log, with secrets blanked.
   returned: when the verdict is V(task_failed), V(stalled), V(rolled_back) or V(paused)
   type: list
   elements: str
+  sample: ["open /run/secrets/cache.key.pem: permission denied"]
 gap_seconds:
   description:
     - For how many seconds no replica took requests while replicas were exchanged, by the Engine's own times; V(0)
@@ -151,8 +155,8 @@ cut_off:
   type: list
   elements: dict
   contains:
-    node: {description: Host name of the node., type: str}
-    exit_code: {description: Exit code of the replica., type: int}
+    node: {description: Host name of the node., type: str, sample: worker-3}
+    exit_code: {description: Exit code of the replica., type: int, sample: 137}
 """
 
 from ..module_utils.module.of_engine import EngineModule

@@ -258,15 +258,18 @@ replaced_config:
       no content to read.
   returned: success
   type: dict
+  sample: {registry: "https://dtr.example.org", upstreams: ["https://dtr.example.org"]}
 left_behind:
   description: What stays at another DTR, where the cache was one of that before, and how to clean up there.
   returned: when the variables of the roles name another DTR than before
   type: str
+  sample: "At https://old.example.org region-asia stays registered."
 problems:
   description: Everything that O(preflight) found wrong, one sentence each.
   returned: when something is wrong
   type: list
   elements: str
+  sample: ["node worker-9: the Swarm has no such node"]
 steps:
   description: What is missing or differs, in the order in which it must be done. Empty when nothing differs.
   returned: success
@@ -276,24 +279,31 @@ steps:
     kind:
       description: V(node_label), V(config), V(secret), V(service) or V(network).
       type: str
+      sample: service
     action:
       description: V(set), V(create), V(update) or V(remove).
       type: str
+      sample: update
     name:
       description: The node, config, secret or service.
       type: str
+      sample: dtr-cache_cache
     detail:
       description: The label that is set, or the parts of the service that differ.
       type: str
+      sample: image
     id:
       description: The node's id in the Swarm, only for a label. More than one node may have its host name.
       type: str
+      sample: k4q1x0b7m2v9
     stack:
       description: Only for what comes last, when the new service runs. The stack that it was a part of.
       type: str
+      sample: asia-cache
     alone:
       description: V(yes) only for a service that is removed while others of its stack stay.
       type: str
+      sample: "yes"
   sample:
     - {kind: node_label, action: set, name: worker-3, detail: dtr.cache=true, id: nk3o0v5vqp5k}
 move:
@@ -306,13 +316,22 @@ move:
   returned: success
   type: dict
   contains:
-    former: {description: Full names of the former services., type: list, elements: str}
-    release: {description: What is done before the new service is deployed., type: list, elements: list}
+    former: {description: Full names of the former services., type: list, elements: str, sample: [asia-cache_cache]}
+    release:
+      description: What is done before the new service is deployed.
+      type: list
+      elements: list
+      sample: [[service, update, --detach, --publish-rm, "443", asia-cache_cache]]
     hand_over:
       description: What is done afterwards, one after the other. M(dtr.cache.stack_converged) waits in between.
       type: list
       elements: list
-    undo: {description: What brings the former services back when the new one does not run., type: list, elements: list}
+      sample: [[service, scale, --detach, asia-cache_cache=0]]
+    undo:
+      description: What brings the former services back when the new one does not run.
+      type: list
+      elements: list
+      sample: [[service, scale, --detach, asia-cache_cache=2]]
 kept_images:
   description:
     - Services of O(definition) whose image was changed past it. C(docker stack deploy) would keep that image, since the
@@ -320,6 +339,7 @@ kept_images:
   returned: success
   type: list
   elements: str
+  sample: [cache]
 service:
   description:
     - The service of the stack that is the cache, without the stack's name. Where the stack has one under another name
@@ -331,16 +351,19 @@ definition:
   description: O(definition) with RV(service) as the name of its service. That is what is to be deployed.
   returned: success
   type: dict
+  sample: {version: "3.3", services: {cache: {image: "docker/dtr-content-cache:2.7.6"}}}
 compose:
   description: RV(definition) as C(docker stack deploy) has to get it.
   returned: success
   type: dict
+  sample: {version: "3.3", services: {cache: {image: "docker/dtr-content-cache:2.7.6"}}}
 settled:
   description:
     - Whether each replica of the live stack runs what the definition declares. It may not, although nothing differs,
       after a run that was interrupted. M(dtr.cache.stack_converged) waits for it.
   returned: success
   type: bool
+  sample: true
 stalled:
   description:
     - Services whose replicas have all ended and for which Swarm makes no new one, although nothing differs. Deploying
@@ -348,6 +371,7 @@ stalled:
   returned: success
   type: list
   elements: str
+  sample: [dtr-cache_cache]
 known_tasks:
   description:
     - The tasks that the stack has now, by id, and whether each one runs. With them, M(dtr.cache.stack_converged) knows

@@ -5,7 +5,10 @@
 from __future__ import annotations
 
 import collections
+import functools
+import json
 import re
+import subprocess
 import typing as t
 from pathlib import Path
 
@@ -115,12 +118,48 @@ def test_the_example_fleet_has_three_regions_with_different_needs() -> None:
         assert (PROJECT / "inventory/example/host_vars" / f"{host}.yml").exists()
 
 
-def test_each_dtr_module_is_in_the_action_group_and_each_engine_module_in_its_own() -> None:
+PLUGINS = {
+    kind: sorted(path.stem for path in (PROJECT / "plugins" / folder).glob("*.py"))
+    for kind, folder in (("module", "modules"), ("lookup", "lookup"), ("filter", "filter"))
+}
+KINDS: dict[str, t.Any] = {"str": str, "int": int, "float": (int, float), "bool": bool, "list": list, "dict": dict}
+
+
+@functools.lru_cache
+def documented(kind: str) -> dict[str, t.Any]:
+    """Return the documentation of all plugins of a kind by their short names, as ansible-doc shows it."""
+    names = [f"dtr.cache.{name}" for name in PLUGINS[kind]]
+    finished = subprocess.run(["ansible-doc", "--json", "--type", kind, *names], capture_output=True, check=True)
+    return {name.rpartition(".")[2]: found for name, found in json.loads(finished.stdout).items()}
+
+
+@pytest.mark.parametrize("module", PLUGINS["module"])
+def test_documented_action_groups(module: str) -> None:
     groups = yaml.safe_load((PROJECT / "meta/runtime.yml").read_text())["action_groups"]
-    for module in (PROJECT / "plugins" / "modules").glob("*.py"):
-        text = module.read_text(encoding="utf-8")
-        for group, fragment in (("dtr", "dtr.cache.registry"), ("engine", "dtr.cache.engine")):
-            assert (f"- {fragment}\n" in text) == (module.stem in groups[group]), f"{module.stem} and {group}"
+    group = documented("module")[module]["doc"]["attributes"].get("action_group", {})
+    assert group.get("membership", []) == [f"dtr.cache.{name}" for name in groups if module in groups[name]]
+    assert all(f"group/{name}" in str(group["description"]) for name in group.get("membership", []))
+
+
+def test_action_groups_have_modules_only() -> None:
+    groups = yaml.safe_load((PROJECT / "meta/runtime.yml").read_text())["action_groups"]
+    assert {name for group in groups.values() for name in group} <= set(PLUGINS["module"])
+
+
+def without_sample(values: dict[str, t.Any] | None) -> t.Iterator[str]:
+    """Yield the names of return values without a sample of their type, at any depth."""
+    for name, value in (values or {}).items():
+        if "sample" in value:
+            yield from [name] * (not isinstance(value["sample"], KINDS[value["type"]]))
+        elif "contains" in value:
+            yield from (f"{name}.{each}" for each in without_sample(value["contains"]))
+        else:
+            yield name
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, names in PLUGINS.items() for name in names])
+def test_return_values_have_samples(kind: str, name: str) -> None:
+    assert list(without_sample(documented(kind)[name]["return"])) == []
 
 
 def test_every_decision_is_in_the_list_of_decisions() -> None:
