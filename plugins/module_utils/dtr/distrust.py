@@ -3,18 +3,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What to do where DTR may not trust a cache: the trust edge of which the vendor's documents say the least.
 
-They name "DTR not trusting the cache TLS certificates" first among the causes of misconfiguration, and say neither
-when DTR connects to a cache nor where it keeps the CAs that it trusts.
+They name "DTR not trusting the cache TLS certificates" first among the causes of misconfiguration, and do not say when
+DTR connects to a cache. C(reconfigure) of MSR 2.8, 2.9 and 2.10 has an option for the CAs that it trusts; that of DTR
+2.7 has none. DTR's own CA, which C(/ca) serves, is another setting.
 """
 
 from __future__ import annotations
 
 
 def distrust_hint(host: str) -> str:
-    """What to do about a cache that is well as seen from here, and that DTR may not trust or reach."""
+    """Return what to do about a cache that answers from here, and that DTR may not trust or reach."""
     return (
-        f"DTR may not trust the cache's certificate, or not reach {host} from its own nodes; its log says which. Add "
-        "the CA that signed that certificate to the CAs that DTR trusts (System, General, Domain & Proxies, TLS Root "
-        "CA; the system's CAs of its nodes), or have the certificate signed by a CA that DTR trusts already. Check "
-        f"name resolution and firewalls from DTR's nodes to {host}."
+        f"DTR may not trust the cache's certificate, or not reach {host} from its own nodes; its log says which. On "
+        "MSR 2.8 and later, add the CA that signed the certificate to those that the registry trusts: reconfigure "
+        '--custom-ca-cert-bundle "$(cat ca.pem)". DTR 2.7 and older have no documented option for it: use a '
+        "certificate of a CA that DTR trusts already. Check name resolution and firewalls from DTR's nodes to "
+        f"{host}."
     )

@@ -186,7 +186,11 @@ class TestDistrust:
             f"{registry.standin.url}/api/v0/content_caches answered 400 Bad Request: INVALID_CONTENT_CACHE: invalid "
             "content cache details"
         )
-        for part in ("DTR may not trust the cache's certificate", "Add the CA", f"from DTR's nodes to {cache.url}"):
+        for part in (
+            "DTR may not trust the cache's certificate",
+            "--custom-ca-cert-bundle",
+            f"DTR's nodes to {cache.url}",
+        ):
             assert part in result["failure"]["hint"], part
         # What the hint says helps.
         registry.control.behave(trusted_ca=strange_ca.certificate_file.read_text())
@@ -202,7 +206,7 @@ class TestDistrust:
         assert verdict(result) == {UPSTREAM: None, REDIRECT: False}
         (check,) = [check for check in result["caches"][0]["checks"] if check["check"] == "redirect"]
         assert "assigned to this cache" in check["detail"]
-        assert "Add the CA that signed that certificate to the CAs that DTR trusts" in check["hint"]
+        assert "--custom-ca-cert-bundle" in check["hint"]
         assert f"DTR->cache, redirect: {check['detail']}" in result["msg"]
         pulled = pull(registry, strange_ca)
         assert pulled["failed"]

@@ -158,7 +158,7 @@ def test_pulls_that_come_past_a_cache_that_is_well() -> None:
     assert (check.edge, check.check, check.ok) == (DTR_TO_CACHE, "redirect", False)
     assert "account alice is assigned to this cache, which answers from here, and DTR serves a layer" in check.detail
     assert "DTR may not trust the cache's certificate" in (check.hint or "")
-    assert "Add the CA that signed that certificate to the CAs that DTR trusts" in (check.hint or "")
+    assert "--custom-ca-cert-bundle" in (check.hint or "")
 
 
 def test_dtr_fails_to_send_there() -> None:
