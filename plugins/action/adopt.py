@@ -15,6 +15,7 @@ from ..module_utils.dtr.model import ContentCache
 from ..module_utils.module.of_dtr import connection_argument_spec
 from ..modules.adopt import ARGUMENT_SPEC, MODULE
 from ..plugin_utils.actions.of_dtr import DtrAction
+from ..plugin_utils.actions.paths import not_kept, vanishes_with_job
 from ..plugin_utils.actions.plays import with_play
 from ..plugin_utils.actions.shared import first_claim, made_once
 from ..plugin_utils.actions.words import speak_of_variables
@@ -115,6 +116,8 @@ class ActionModule(DtrAction):
     ) -> dict[str, t.Any]:
         beside = os.path.join(variables.get("inventory_dir") or os.getcwd(), "host_vars")
         path = place_of(options["to"] or beside, str(variables["inventory_hostname"]))
+        if vanishes_with_job(path):
+            raise not_kept("dtr_cache_adopt_to", path)
         written = write(path, adopted.text, overwrite=options["overwrite"], check_mode=bool(self._task.check_mode))
         shown = {name: value for name, value in adopted._asdict().items() if name != "text"}
         return {

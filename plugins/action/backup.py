@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from ..modules.backup import MODULE
 from ..plugin_utils.actions.of_dtr import DtrAction
+from ..plugin_utils.actions.paths import not_kept, vanishes_with_job
 
 
 class ActionModule(DtrAction):
@@ -14,3 +17,9 @@ class ActionModule(DtrAction):
 
     module = MODULE
     reports_progress = True
+
+    def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        path = str(self._task.args.get("path") or "")
+        if path and vanishes_with_job(path):
+            return {"failed": True, "changed": False, **not_kept("dtr_cache_backup_file", path).as_result()}
+        return super().run(tmp, task_vars)

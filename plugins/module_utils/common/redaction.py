@@ -18,7 +18,9 @@ SECRET_NAME = (
     r"|access[_-]?key|account[_-]?key|licen[cs]e[_-]?key|encrypt\w{0,20}key)[\w-]{0,40}"
 )
 # A value as logfmt, JSON (also quoted once more), YAML, a header or the command line have it.
-_VALUE = r"(?:\\*\"(?:\\.|[^\"\\])*(?:\\?\"|$)|'[^']*(?:'|$)|[^\s,;&\"'}\]]+)"
+_VALUE = r"(?:\\*\"(?:\\.|[^\"\\])*(?:\\?\"|$)|'[^']*(?:'|$)|[^\s,;&\"'}\]]*[^\s,;&\"'}\])])"
+# A list or a mapping: all of it is a value, and its brackets stay.
+_LIST = r"([\[({])[^\])}]*"
 _SEPARATOR = r"\\*[\"']?\s{0,4}[=:]\s{0,4}"
 _HEADER = r"(?:proxy-)?authorization|(?:set-)?cookie|x-registry-auth"
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -26,11 +28,12 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"-----BEGIN [A-Z ]*-----.*?(?:-----END [A-Z ]*-----|$)", re.DOTALL), BLANK),
     # Headers whose whole value is a secret, and what stands after a scheme of one without its name.
     (re.compile(rf"\b({_HEADER})({_SEPARATOR}).*", re.IGNORECASE), r"\1\2" + BLANK),
-    (re.compile(r"\b(basic|bearer)\s+(?!realm=)[^\s\"',\\]+", re.IGNORECASE), r"\1 " + BLANK),
+    (re.compile(r"\b(basic|bearer)\s+(?!realm=)[^\s\"',\\]*[^\s\"',\\)\]}]", re.IGNORECASE), r"\1 " + BLANK),
     # Query strings: DTR's redirects are signed there, so are those of object stores.
-    (re.compile(r"\?[^\s\"'<>\\]+"), "?" + BLANK),
+    (re.compile(r"\?[^\s\"'<>\\]*[^\s\"'<>\\)\]}]"), "?" + BLANK),
     (re.compile(r"(?<=://)[^\s@\"']+@"), BLANK + "@"),
-    (re.compile(rf"({SECRET_NAME})({_SEPARATOR}){_VALUE}", re.IGNORECASE), r"\1\2" + BLANK),
+    (re.compile(rf"({SECRET_NAME})({_SEPARATOR}){_LIST}", re.IGNORECASE), r"\1\2\3" + BLANK),
+    (re.compile(rf"({SECRET_NAME})({_SEPARATOR})(?![\[({{]){_VALUE}", re.IGNORECASE), r"\1\2" + BLANK),
     # Tokens (three parts in base64) and key ids of object stores, wherever they stand.
     (re.compile(r"\beyJ[\w-]{8,}(?:\.[\w-]*){0,2}"), BLANK),
     (re.compile(r"\b(?:A3T|AKIA|ASIA|AROA|AIDA|LTAI|GOOG1)[A-Z0-9a-z]{12,}\b"), BLANK),

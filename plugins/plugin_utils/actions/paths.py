@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import typing as t
 
+from ...module_utils.common.failure import Failure
+
 
 def control_path(path: str, *folders: str | None) -> str:
     """A path as an absolute one.
@@ -22,6 +24,38 @@ def control_path(path: str, *folders: str | None) -> str:
     given = os.path.expanduser(path)
     places = [os.path.abspath(given), *(os.path.join(folder, given) for folder in folders if folder)]
     return next((place for place in places if os.path.exists(place)), places[0])
+
+
+def vanishes_with_job(path: str, environment: t.Mapping[str, str] = os.environ) -> bool:
+    """Whether a file at a path is lost when this job of AWX or Controller ends.
+
+    That is so in the job's folder, and in a container for all that is not mounted into it.
+    """
+    if not environment.get("JOB_ID") or not environment.get("AWX_PRIVATE_DATA_DIR"):
+        return False
+    place, artifacts = os.path.realpath(path), environment.get("AWX_ISOLATED_DATA_DIR", "")
+    folders = {
+        environment["AWX_PRIVATE_DATA_DIR"],
+        *([os.path.dirname(os.path.dirname(artifacts))] if artifacts else []),
+    }
+    inside = (os.path.commonpath([place, os.path.realpath(folder)]) == os.path.realpath(folder) for folder in folders)
+    return any(inside) or (artifacts.startswith("/runner/") and _mount_of(place) == "/")
+
+
+def _mount_of(path: str) -> str:
+    while not os.path.ismount(path):
+        path = os.path.dirname(path)
+    return path
+
+
+def not_kept(variable: str, path: str) -> Failure:
+    """The failure for a file that would be lost with the job."""
+    return Failure(
+        "NOT_KEPT",
+        f"{variable}: {path} would be lost when this job ends, as AWX removes the job's own files. Nothing was written.",
+        hint=f"Set {variable} to a path below a folder that is mounted into the container of each job: in AWX, Settings, "
+        "Jobs, Paths to expose to isolated jobs; on Kubernetes, a volume in the pod specification of the container group.",
+    )
 
 
 def control_path_of_host(path: str, variables: t.Mapping[str, t.Any]) -> str:

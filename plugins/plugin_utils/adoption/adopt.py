@@ -32,6 +32,8 @@ from .service import describe_service, describe_software
 # What stands for a secret while the variables are read back.
 _SECRET = "x" * 40
 _CREDENTIALS = '{"type": "service_account"}'
+# The files that the environment names are no part of what is written, and are not read here.
+_OF_THE_ENVIRONMENT = {f"{PREFIX}registry_{name}": None for name in ("ca", "client_cert", "client_key")}
 _NAMES = tuple(f"{PREFIX}{name}: " for name in ("name", "stack_name"))
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_NAME = 128
@@ -167,7 +169,7 @@ def _read(draft: Draft, more: t.Mapping[str, t.Any] | None = None) -> tuple[Sett
     known = {name: value for name, value in values.items() if name in draft.defaults}
     settings, problems = read_settings(
         known,
-        defaults=draft.defaults,
+        defaults={**draft.defaults, **_OF_THE_ENVIRONMENT},
         needs=(CACHE, SWARM),
         control_node=ControlNode(_no_file, lambda path: path, lambda _path: MISSING, tuple, lambda _path: ""),
         now=datetime.datetime.now(datetime.timezone.utc),

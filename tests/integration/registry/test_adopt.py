@@ -50,7 +50,14 @@ def live(region: str) -> list[dict[str, t.Any]]:
     return found([service(region, config=region), *beside], [config(region, content), config("other", other)])
 
 
-def adopt(ansible: Ansible, registry: Registry, folder: Path, *options: str, **variables: t.Any) -> Run:
+def adopt(
+    ansible: Ansible,
+    registry: Registry,
+    folder: Path,
+    *options: str,
+    env: t.Mapping[str, str] | None = None,
+    **variables: t.Any,
+) -> Run:
     shared = {
         "dtr_cache_registry_url": registry.standin.url,
         "dtr_cache_registry_username": "admin",
@@ -60,7 +67,7 @@ def adopt(ansible: Ansible, registry: Registry, folder: Path, *options: str, **v
     }
     hosts = {name: {"live": live(name.partition("-")[2]), "swarm": name} for name in HOSTS}
     inventory: Json = {"dtr_caches": {"hosts": hosts, "vars": shared}}
-    return ansible.run(ADOPT, *options, inventory=inventory, folder=str(folder), **variables)
+    return ansible.run(ADOPT, *options, inventory=inventory, env=env, folder=str(folder), **variables)
 
 
 def test_two_regions_of_a_large_fleet(ansible: Ansible, large_registry: Registry, tmp_path: Path) -> None:
@@ -103,6 +110,23 @@ def test_what_stands_against_it(ansible: Ansible, registry: Registry, tmp_path: 
     assert "Service europe_cache is already the cache of" in words and "set dtr_cache_stack_name for both" in words
     assert len(list(tmp_path.iterdir())) <= 2
     assert (tmp_path / "region-asia.yml").read_text() == "ansible_host: 192.0.2.1\n"
+
+
+def test_in_a_job_of_awx(ansible: Ansible, registry: Registry, tmp_path: Path) -> None:
+    registry.set_up(CACHES, {})
+    job, mounted = tmp_path / "job", tmp_path / "mounted"
+    env = {"DTR_CA_PATH": str(registry.standin.ca), "JOB_ID": "7", "AWX_PRIVATE_DATA_DIR": str(job)}
+    run = adopt(ansible, registry, mounted, env=env, dtr_cache_registry_ca="")
+    assert run.code == 0, run.output
+    # The CA that the credential of a job names is no part of what is written, and stands against nothing.
+    assert "dtr_cache_registry_ca" not in run.output + (mounted / "region-asia.yml").read_text()
+    run = adopt(ansible, registry, job / "host_vars", env=env)
+    words = " ".join(run.output.split())
+    assert run.code == 2 and "would be lost when this job ends" in words and "Paths to expose to isolated jobs" in words
+    backup = {"path": str(job / "caches.json"), **registry.connection}
+    run = ansible.run([play_of("localhost", {"tasks": [{"dtr.cache.backup": backup}]})], env=env)
+    assert run.code == 2 and "Set dtr_cache_backup_file to a path" in " ".join(run.output.split())
+    assert not job.exists()
 
 
 def test_who_may_not_ask(ansible: Ansible, registry: Registry, tmp_path: Path) -> None:

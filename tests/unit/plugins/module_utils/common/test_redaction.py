@@ -63,6 +63,9 @@ def test_a_key_without_a_name_is_blanked(content: bytes) -> None:
     [
         ("key id AKIAIOSFODNN7EXAMPLE", "key id ***"),
         ("eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln is expired", "*** is expired"),
+        ("{'password': ['is too short'], 'url': ['b']}", "{'password': [***], 'url': ['b']}"),
+        ("tokens=[a, b] (Bearer abc) in [password=abc]", "tokens=[***] (Bearer ***) in [password=***]"),
+        ("[GET https://dtr.lab.test/v2/?sig=a] failed (x?b)", "[GET https://dtr.lab.test/v2/?***] failed (x?***)"),
         ("secret wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "secret ***"),
     ],
 )

@@ -7,7 +7,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.dtr.cache.plugins.plugin_utils.actions.paths import control_path, control_path_of_host
+from ansible_collections.dtr.cache.plugins.plugin_utils.actions.paths import (
+    control_path,
+    control_path_of_host,
+    vanishes_with_job,
+)
+
+CONTAINER = {"JOB_ID": "7", "AWX_PRIVATE_DATA_DIR": "/tmp/awx_7_x", "AWX_ISOLATED_DATA_DIR": "/runner/artifacts/7"}
 
 
 @pytest.fixture
@@ -33,3 +39,20 @@ def test_absolute_paths_and_unknown_folders(places: dict[str, Path], monkeypatch
     monkeypatch.setenv("HOME", "/home/operator")
     assert control_path("~/x.pem", None) == "/home/operator/x.pem"
     assert control_path_of_host("x.pem", {}) == str(places["work"] / "x.pem")
+
+
+@pytest.mark.parametrize(
+    ("path", "environment", "lost"),
+    [
+        ("/runner/project/caches.json", {}, False),
+        ("/runner/project/caches.json", {"JOB_ID": "7", "AWX_PRIVATE_DATA_DIR": "/runner"}, True),
+        ("/runner/../srv/caches.json", {"JOB_ID": "7", "AWX_PRIVATE_DATA_DIR": "/runner"}, False),
+        ("/runners/caches.json", {"JOB_ID": "7", "AWX_PRIVATE_DATA_DIR": "/runner"}, False),
+        # In a container, AWX's own name for the folder is that on the machine outside.
+        ("/runner/project/caches.json", CONTAINER, True),
+        ("/not-mounted/caches.json", CONTAINER, True),
+        ("/proc/caches.json", CONTAINER, False),
+    ],
+)
+def test_what_is_lost_with_a_job_of_awx(path: str, environment: dict[str, str], lost: bool) -> None:
+    assert vanishes_with_job(path, environment) is lost
