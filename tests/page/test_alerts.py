@@ -22,9 +22,9 @@ REPORT, AFTER = "1970-01-01T01:30:00Z", "2h"
 WELL: Row = {"url": DTR, "healthy": True, "read_only": False, "dangling": 0, "undeclared": [], "cause": None}
 
 
-def unhealthy(name: str = "client->cache clock", *, days: int = 200, **changes: t.Any) -> Row:
+def unhealthy(name: str = "client->cache clock", *, days: int | None = 200, **changes: t.Any) -> Row:
     """A cache at which one check fails, with what else is different."""
-    row = healthy("region-unhealthy", days=days)
+    row = {**healthy("region-unhealthy"), "days_left": days}
     edge, _blank, check_name = name.partition(" ")
     if name:
         row["checks"] = [*row["checks"], check(edge, check_name, False, "is wrong")]
@@ -47,7 +47,19 @@ CASES: dict[str, tuple[list[Row], Row, list[str]]] = {
         WELL,
         ["DtrCacheDown"],
     ),
-    "expired": ([unhealthy("client->cache validity", days=-2, serves=False)], WELL, ["DtrCacheDown"]),
+    "expired": (
+        [unhealthy("client->cache validity", days=-2, serves=False)],
+        WELL,
+        ["DtrCacheCertificateExpiresSoon", "DtrCacheDown"],
+    ),
+    "expired and silent": (
+        [
+            unhealthy("client->cache tcp", days=None, serves=False)
+            | {"certificate": {"seen": False, "not_after": "1969-12-31T00:00:00Z"}}
+        ],
+        WELL,
+        ["DtrCacheCertificateExpiresSoon", "DtrCacheDown"],
+    ),
     "expires in ten days": ([unhealthy("client->cache validity", days=10)], WELL, ["DtrCacheCertificateExpires"]),
     "expires in three days": ([unhealthy("client->cache validity", days=3)], WELL, ["DtrCacheCertificateExpiresSoon"]),
     "a clock that is off": ([unhealthy("client->cache clock")], WELL, ["DtrCacheUnhealthy"]),
@@ -120,6 +132,35 @@ def test_each_trouble_has_its_one_alert(tmp_path: Path) -> None:
     told |= {"DtrCacheReportMissing", "DtrCacheAccountsElsewhere"}
     rules = yaml.safe_load(ALERTS.read_text())["groups"][0]["rules"]
     assert told == {rule["alert"] for rule in rules}, "no rule is without its case"
+
+
+@pytest.mark.parametrize(
+    ("failed", "told"),
+    [
+        ("tcp", ""),
+        ("validity", "The certificate has expired: renew it, then run playbook dtr.cache.rotate. "),
+        (
+            "host_name",
+            "Clients refuse the certificate (check host_name): correct it, then run playbook dtr.cache.rotate. ",
+        ),
+    ],
+)
+def test_a_cache_that_is_down_names_its_certificate(tmp_path: Path, failed: str, told: str) -> None:
+    samples = series(status_metrics([unhealthy(f"client->cache {failed}", serves=False)], REPORT, [WELL]))
+    labels = {"region": "region-unhealthy", "cache": "region-unhealthy", "registry": DTR, "severity": "critical"}
+    description = f'{told}Its accounts can pull from DTR again once they are reset (account setting "local").'
+    expected = {
+        "exp_labels": labels,
+        "exp_annotations": {
+            "summary": "Pulls through the content cache of region-unhealthy fail.",
+            "description": description,
+        },
+    }
+    rule = {"eval_time": AFTER, "alertname": "DtrCacheDown", "exp_alerts": [expected]}
+    test = {"name": failed, "interval": "1m", "input_series": samples, "alert_rule_test": [rule]}
+    path = tmp_path / "down.yml"
+    path.write_text(yaml.safe_dump({"rule_files": [str(ALERTS)], "evaluation_interval": "1m", "tests": [test]}))
+    promtool("test", "rules", str(path))
 
 
 @pytest.mark.parametrize("alert", ["DtrCacheDown", "DtrCacheUnhealthy"])

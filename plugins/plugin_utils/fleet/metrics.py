@@ -48,6 +48,17 @@ def _edges_seconds(cache: CacheStatus) -> t.Iterator[Sample]:
             yield {"edge": edge.name}, edge.seconds
 
 
+def _expiry(cache: CacheStatus) -> float | None:
+    moment = cache.expires or cache.declared_until
+    return moment.timestamp() if moment else None
+
+
+def _failed_checks(cache: CacheStatus) -> t.Iterator[Sample]:
+    # A series that is there twice makes the whole file invalid.
+    for edge, check in dict.fromkeys((each.edge, each.check) for each in cache.checks if each.state == "failed"):
+        yield {"edge": edge, "check": check}, 1.0
+
+
 def _of_traffic(value: t.Callable[[Traffic], float | None]) -> t.Callable[[CacheStatus], t.Iterable[Sample]]:
     return _one(lambda cache: value(cache.traffic) if cache.traffic else None)
 
@@ -74,8 +85,8 @@ METRICS = (
     Metric("dtr_cache_replicas_running", "Replicas that run.", _one(lambda cache: cache.running)),
     Metric(
         "dtr_cache_certificate_expiry_timestamp_seconds",
-        "When the first certificate of the cache's chain expires.",
-        _one(lambda cache: cache.expires.timestamp() if cache.expires else None),
+        "When the first certificate of the cache's chain expires; of a cache that shows none, the declared one.",
+        _one(_expiry),
     ),
     Metric("dtr_cache_accounts", "Accounts that pull from the cache.", _one(lambda cache: cache.accounts)),
     Metric(
@@ -100,6 +111,7 @@ METRICS = (
         _one(lambda cache: None if cache.drift is None else len(cache.drift)),
     ),
     Metric("dtr_cache_edge_ok", "Whether all checks of a trust edge are right.", _edges_ok),
+    Metric("dtr_cache_check_failed", "The checks that fail; the value is always 1.", _failed_checks),
     Metric("dtr_cache_edge_seconds", "Time of the first answer over a trust edge.", _edges_seconds),
     Metric(
         "dtr_cache_served_since_timestamp_seconds",

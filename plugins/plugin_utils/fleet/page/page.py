@@ -97,7 +97,10 @@ class Card:
     @property
     def until(self) -> str:
         """The day on which clients begin to refuse the cache."""
-        return self.status.expires.strftime("%Y-%m-%d") if self.status.expires else ""
+        if not self.status.expires:
+            return ""
+        ended = self.status.days_left is not None and self.status.days_left < 0
+        return f"{'on' if ended else 'until'} {self.status.expires:%Y-%m-%d}"
 
     @property
     def declared_until(self) -> str:

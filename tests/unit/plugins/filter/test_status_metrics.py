@@ -83,6 +83,7 @@ def test_each_thing_that_is_known_is_a_sample() -> None:
         "dtr_cache_registered": 0,
         "dtr_cache_version_matches": 0,
         "dtr_cache_drift_steps": 1,
+        'dtr_cache_check_failed{edge="client->cache",check="tls"}': 1,
         'dtr_cache_edge_ok{edge="client->cache"}': 0,
         'dtr_cache_edge_ok{edge="client->DTR"}': 1,
         'dtr_cache_edge_seconds{edge="client->cache"}': 0.25,

@@ -155,7 +155,7 @@ def test_what_is_not_known_is_neither_right_nor_wrong() -> None:
 def test_a_certificate_that_nobody_has_seen_is_the_declared_one() -> None:
     declared = {"subject": "CN=x", "not_after": "2027-01-31T00:00:00+00:00", "seen": False}
     text = Reader(status_page([row(state="unhealthy", cause="First.", certificate=declared)], NOON)).text
-    assert "Certificate not seen declared: until 2027-01-31" in text
+    assert "Certificate not seen ; the declared one ends on 2027-01-31" in text
     # In the chart it has no bar: clients refuse what they do not see, and not by its date.
     assert text.count("2027-01-31") == 1
     assert "declared" not in Reader(status_page([row(certificate={**declared, "seen": True})], NOON)).text
