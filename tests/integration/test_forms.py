@@ -210,24 +210,38 @@ def test_the_routing_mesh_has_each_replica_on_a_node_of_its_own(volume_folder: s
     assert again.total("changed") == 0, again.changed_tasks()
 
 
+# An image whose store has the registry's CA, as that of the vendor has those of public CAs.
+STORE = "/etc/ssl/certs/ca-certificates.crt"
+TRUSTING = "docker/trusting-content-cache:2.7.6"
+MAKE_TRUSTING = f"""
+container=$(docker create docker/dtr-content-cache:2.7.6 /start.sh)
+docker cp "$container:{STORE}" /run/store.crt
+cat >> /run/store.crt
+docker cp /run/store.crt "$container:{STORE}"
+docker commit "$container" {TRUSTING}
+docker rm "$container"
+"""
+
+
 def test_a_registry_that_is_trusted_everywhere_needs_no_ca_in_the_cache(clean_lab: Lab, play: Play) -> None:
-    run = play(
-        DEPLOY,
-        *ONLY,
-        env={"SSL_CERT_FILE": clean_lab.status["registry"]["ca_path"]},
-        dtr_cache_registry_ca="system",
-        dtr_cache_registry_ca_fingerprint="",
-        dtr_cache_verify_image="",
-        dtr_cache_config_extra={"log": {"level": "debug"}},
-    )
-    # The lab's cache does not trust the registry by itself, and the health check has to say so.
+    authority = clean_lab.status["registry"]["ca_path"]
+    system: dict[str, t.Any] = {"dtr_cache_registry_ca": "system", "dtr_cache_registry_ca_fingerprint": ""}
+    run = play(DEPLOY, *ONLY, env={"SSL_CERT_FILE": authority}, **system, dtr_cache_verify_image="")
+    # The store of the lab's image does not have the CA of the lab's registry.
     assert run.code != 0
     assert run.regions()["region-asia"]["result"].startswith("failed at: Probe the cache")
     assert clean_lab.control.state() == {"content_caches": [], "settings": {}}, "nobody is sent to a cache that is ill"
-    client = clean_lab.engine("asia-1")
-    (service,) = client.services.list()
-    secrets = service.attrs["Spec"]["TaskTemplate"]["ContainerSpec"]["Secrets"]
+
+    clean_lab.inside("asia-2", "sh", "-ec", MAKE_TRUSTING, stdin=Path(authority).read_text())
+    run = play(DEPLOY, *ONLY, env={"SSL_CERT_FILE": authority}, **system, dtr_cache_image=TRUSTING)
+    assert run.code == 0, run.output
+    assert re.fullmatch(r"[\d.]+ MB in [\d.]+ s", run.regions()["region-asia"]["pulled"])
+    with contextlib.closing(clean_lab.engine("asia-1")) as client:
+        (service,) = client.services.list()
+        secrets = service.attrs["Spec"]["TaskTemplate"]["ContainerSpec"]["Secrets"]
     assert {item["File"]["Name"] for item in secrets} == {"cache.cert.pem", "cache.key.pem"}
+    clean_lab.clean()
+    clean_lab.inside("asia-2", "docker", "image", "rm", "--force", TRUSTING)
 
 
 def test_a_given_ca_is_used_and_another_one_fetched_later_is_warned_of(

@@ -56,6 +56,36 @@ def test_a_name_that_nothing_has_is_found() -> None:
     assert unknown_names("dtr.cache.deploy, dtr.cache.stack_plan, `dtr.cache.depoly`") == ["depoly"]
 
 
+@pytest.mark.parametrize(
+    ("guide", "fact", "source"),
+    [
+        ("support", "27 May 2022", "docs.mirantis.com/msr/2.8/"),
+        ("support", "24 March 2027", "docs.mirantis.com/msr/2.9/"),
+        ("support", "20 April 2024", "docs.mirantis.com/msr/3.0/"),
+        ("support", "27 September 2025", "docs.mirantis.com/msr/3.1/"),
+        ("support", "17 July 2026", "docs.mirantis.com/msr/4.0/"),
+        ("moving-to-msr4", "Docker Compose", "/msr/latest/installation/msr-docker-install"),
+        ("moving-to-msr4", "override_path = true", "containerd/blob/main/docs/hosts.md"),
+        ("trust", "--custom-ca-cert-bundle", "/msr/2.8/cli-ref/reconfigure.html"),
+        ("trust", "~/.docker/tls/dtr.example.org/ca.crt", "/ops/manage-images/sign-images.html"),
+        ("availability", "(rw,root_squash,no_wdelay)", "/caches/high-availability.html"),
+        ("availability", "the DTR's CA belongs into the list", "/caches/cache-configuration/"),
+        (
+            "certificates",
+            "secret msr-nginx-ca-cert",
+            "/deploying-msr-cache-with-kube/prepare-the-cache-",
+        ),
+        ("security", "2377/tcp", "docs.docker.com/engine/swarm/"),
+        ("security", "nothing has to be opened", "docs.docker.com/engine/network/packet-filtering-firewalls/"),
+        ("how-it-works", "faster pushes", "docs.mirantis.com/msr/2.9/ops/msr-configure/caches.html"),
+    ],
+)
+def test_a_fact_has_its_source_in_the_same_section(guide: str, fact: str, source: str) -> None:
+    text = (GUIDES[0].parent / f"{guide}.md").read_text(encoding="utf-8")
+    sections = re.split(r"^##+ ", text, flags=re.MULTILINE)
+    assert [section for section in sections if fact in section and source in section]
+
+
 def test_every_guide_is_reached_from_the_first_one() -> None:
     linked = re.findall(r"\]\(([a-z0-9-]+\.md)\)", (GUIDES[0].parent / "index.md").read_text(encoding="utf-8"))
     assert set(linked) == {path.name for path in GUIDES} - {"index.md"}
