@@ -37,6 +37,7 @@ from ..plugin_utils.deployment.definition import describe_deployment
 from ..plugin_utils.fleet.asks_swarm import AsksSwarm
 from ..plugin_utils.fleet.collisions import claims_of_others, collisions, others_of
 from ..plugin_utils.fleet.declared import regions_of
+from ..plugin_utils.fleet.plan_result import CHECKED, not_as_checked, plan_fingerprint
 from ..plugin_utils.fleet.undoing import undoing
 from ..plugin_utils.settings.dtr_image import with_image_of_dtr, with_running_image
 from ..plugin_utils.settings.hosts import given_too_late
@@ -133,6 +134,12 @@ class ActionModule(SharedByForks, AsksSwarm):
         task = {**of_task, **both, "changed": answer.get("changed", False) or of_task.get("changed", False)}
         if plan.get("failed"):
             return {**plan, **task}
+        plan["fingerprint"] = plan_fingerprint(plan, answer["settings"])
+        checked = self._templar.template(variables.get(CHECKED))
+        if checked and not self._task.check_mode:
+            problems = not_as_checked(checked, variables["inventory_hostname"], plan["fingerprint"], variables)
+            if problems:
+                return {**problems_as_result(settings.name, problems), **task}
         return {**answer, **task, "plan": plan, "checked": sorted({*answer["checked"], "manager", "swarm"})}
 
     def _play_problems(self, options: t.Mapping[str, t.Any], variables: dict[str, t.Any]) -> list[str]:

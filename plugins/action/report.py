@@ -16,6 +16,7 @@ from ..plugin_utils.actions.plays import play_of
 from ..plugin_utils.actions.progress_lines import read_by_people
 from ..plugin_utils.actions.terminal import terminal_width
 from ..plugin_utils.fleet.facts import HostFacts, Observed
+from ..plugin_utils.fleet.plan_result import CHECKED, project_revision
 from ..plugin_utils.fleet.reports.catalogue import REPORTS, Part, Report, Screen, part_of, troubles_of
 
 ARGUMENT_SPEC = {"of": {"type": "str", "required": True, "choices": list(REPORTS)}}
@@ -55,7 +56,12 @@ class ActionModule(SharedByForks, ActionBase):
         batch = variables["ansible_play_batch"]
         part = part_of(hosts, reached, batch, play)
         troubles = troubles_of(report, part, batch, is_last=len(part.all) == len(hosts))
-        return {**result, "changed": False, "play": play, "troubles": troubles, **self._reported(report, part)}
+        reported = self._reported(report, part)
+        if self._task.check_mode and options["of"] == "deployment":
+            plans = {host.host: host.plan["fingerprint"] for host in part.all if "fingerprint" in host.plan}
+            checked = {"revision": project_revision(variables), "plans": plans}
+            reported["ansible_stats"]["data"][CHECKED] = checked
+        return {**result, "changed": False, "play": play, "troubles": troubles, **reported}
 
     def _reported(self, report: Report, part: Part) -> dict[str, t.Any]:
         moment = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

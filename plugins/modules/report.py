@@ -35,6 +35,8 @@ options:
       - The statistics are C(dtr_cache_regions), C(dtr_cache_regions), C(dtr_cache_verified), C(dtr_cache_assigned),
         C(dtr_cache_warmed), C(dtr_cache_backups), C(dtr_cache_restored), C(dtr_cache_adopted),
         C(dtr_cache_status) and C(dtr_cache_verdicts).
+      - In check mode, V(deployment) also leaves C(dtr_cache_checked), the revision of the project of AWX or Controller
+        and a fingerprint of each host's plan. A deployment that gets it as a variable refuses any other.
     type: str
     choices: [deployment, removal, verification, assignment, warming, backup, restore, adoption, status, diagnosis]
     required: true

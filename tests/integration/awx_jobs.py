@@ -104,13 +104,16 @@ class Awx:
         *,
         limit: str = "",
         check: bool = False,
+        diff: bool = False,
         key: str = "",
+        revision: str = "0a1b2c",
         files: t.Mapping[str, bytes] | None = None,
     ) -> Job:
         """Run the job of a template to its end.
 
         Args:
             variables: The answers of the survey and, in a workflow, the artifacts of the jobs before.
+            revision: That of the project.
             key: The SSH key of the credential of type Machine, which an agent has.
             files: What the project has beside the skeleton's files.
         """
@@ -127,6 +130,7 @@ class Awx:
             (data / "env" / "ssh_key").write_text(key)
         seen = Path("/runner") if self._container else data
         arguments = ["-u", "root", *(["--check"] if check else []), *(["-l", limit] if limit else [])]
+        arguments += ["--diff"] if diff else []
         environment: dict[str, str] = {
             "ANSIBLE_FORCE_COLOR": "True",
             "ANSIBLE_HOST_KEY_CHECKING": "False",
@@ -140,7 +144,11 @@ class Awx:
             arguments += _inject(
                 content()["credential_types"][kind], fields, environment, data / "env", seen / "env", kind
             )
-        meta = {f"{product}_job_id": number for product in ("awx", "tower")}
+        meta = {
+            f"{product}_{name}": value
+            for product in ("awx", "tower")
+            for name, value in (("job_id", number), ("project_revision", revision))
+        }
         (data / "env" / "extravars").write_text(yaml.dump(unsafe({**variables, **meta}), Dumper=_Dumper))
         (data / "env" / "envvars").write_text(json.dumps(environment))
         (data / "env" / "cmdline").write_text(shlex.join(arguments))

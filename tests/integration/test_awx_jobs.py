@@ -59,12 +59,28 @@ def answers(template: str, **given: t.Any) -> Json:
     return {f"dtr_cache_{name}": given.get(name, answer_by_default(name)) for name in asked}
 
 
+def refuses_what_was_not_checked(awx: Awx, lab: Lab, artifacts: Json) -> None:
+    """A revision that came in between, and a Swarm that changed meanwhile."""
+
+    def refused(**options: t.Any) -> str:
+        job = awx.start("deploy", {**artifacts, **answers("deploy")}, limit=REGION, **options)
+        output = " ".join(ANSI.sub("", job.output).split())
+        assert job.code != 0 and "start the workflow anew" in output, output
+        return output
+
+    assert "the check had revision 0a1b2c of the project and this job has revision 3d4e5f" in refused(revision="3d4e5f")
+    label = ["docker", "node", "update", "--label-add", "dtr.cache=true", "asia-2"]
+    lab.inside("asia-1", *label)
+    assert "the plan is another one than the check had" in refused()
+    lab.inside("asia-1", *label[:3], "--label-rm", "dtr.cache", "asia-2")
+
+
 def test_every_template(awx: Awx, lab: Lab, tmp_path: Path) -> None:
     jobs: list[Job] = []
     artifacts: Json = {}
 
-    def run(template: str, *, check: bool = False, **given: t.Any) -> Job:
-        job = awx.start(template, {**artifacts, **answers(template, **given)}, limit=REGION, check=check)
+    def run(template: str, *, check: bool = False, diff: bool = False, **given: t.Any) -> Job:
+        job = awx.start(template, {**artifacts, **answers(template, **given)}, limit=REGION, check=check, diff=diff)
         output = ANSI.sub("", job.output)
         assert job.code == 0, output
         assert "WARNING" not in output, output
@@ -77,7 +93,11 @@ def test_every_template(awx: Awx, lab: Lab, tmp_path: Path) -> None:
     workflow = content()["workflow"]["nodes"]
     for node in workflow:
         if node.get("job_type") == "check":
-            assert "would change" in run(node["job_template"], check=True, serial="1, 100%").output
+            shown = ANSI.sub("", run(node["job_template"], check=True, diff=node["diff_mode"], serial="1, 100%").output)
+            # Whoever approves sees the content.
+            assert "would change" in shown and "+  addr: 0.0.0.0:443" in shown
+            assert lab.snapshot() == before
+            refuses_what_was_not_checked(awx, lab, artifacts)
             assert lab.snapshot() == before
         elif "job_template" in node:
             run(node["job_template"], serial="1, 100%")

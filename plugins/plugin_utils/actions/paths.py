@@ -34,12 +34,11 @@ def vanishes_with_job(path: str, environment: t.Mapping[str, str] = os.environ) 
     if not environment.get("JOB_ID") or not environment.get("AWX_PRIVATE_DATA_DIR"):
         return False
     place, artifacts = os.path.realpath(path), environment.get("AWX_ISOLATED_DATA_DIR", "")
-    folders = {
-        environment["AWX_PRIVATE_DATA_DIR"],
-        *([os.path.dirname(os.path.dirname(artifacts))] if artifacts else []),
-    }
-    inside = (os.path.commonpath([place, os.path.realpath(folder)]) == os.path.realpath(folder) for folder in folders)
-    return any(inside) or (artifacts.startswith("/runner/") and _mount_of(place) == "/")
+    folders = [environment["AWX_PRIVATE_DATA_DIR"], os.path.dirname(os.path.dirname(artifacts))]
+    inside = [
+        folder for folder in map(os.path.realpath, filter(None, folders)) if place.startswith(f"{folder}{os.sep}")
+    ]
+    return bool(inside) or (artifacts.startswith("/runner/") and _mount_of(place) == "/")
 
 
 def _mount_of(path: str) -> str:
@@ -52,9 +51,11 @@ def not_kept(variable: str, path: str) -> Failure:
     """The failure for a file that would be lost with the job."""
     return Failure(
         "NOT_KEPT",
-        f"{variable}: {path} would be lost when this job ends, as AWX removes the job's own files. Nothing was written.",
-        hint=f"Set {variable} to a path below a folder that is mounted into the container of each job: in AWX, Settings, "
-        "Jobs, Paths to expose to isolated jobs; on Kubernetes, a volume in the pod specification of the container group.",
+        f"{variable}: {path} would be lost when this job ends, as AWX removes the job's own files. Nothing was "
+        "written.",
+        hint=f"Set {variable} to a path below a folder that is mounted into the container of each job: in AWX, "
+        "Settings, Jobs, Paths to expose to isolated jobs; on Kubernetes, a volume in the pod specification of the "
+        "container group.",
     )
 
 

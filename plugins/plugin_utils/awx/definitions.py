@@ -218,7 +218,7 @@ def _node(settings: Settings, workflow: str, node: Json) -> tuple[Definition, De
         **shared,
         "unified_job_template": template,
         "lookup_organization": settings["organization"],
-        **_given(job_type=node.get("job_type")),
+        **_given(job_type=node.get("job_type"), diff_mode=node.get("diff_mode")),
         **link,
     }
     return Definition(*key, options, (of_workflow, ("job_template", template), *follows)), None

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import typing as t
 
 from ...module_utils.swarm.objects import is_named_by_content
@@ -18,6 +20,49 @@ from .collisions import one_stack
 from .left_behind import left_behind
 
 Result = t.Mapping[str, t.Any]
+
+# What check mode leaves for the deployment that somebody approves.
+CHECKED = "dtr_cache_checked"
+_ANEW = "start the workflow anew, so that what is deployed is checked and approved first"
+# What a deployment does in DTR.
+_IN_USE = ("name", "url", "former_names", "registry_url", "assignments", "assignments_exclusive")
+
+
+def plan_fingerprint(plan: Result, settings: Result) -> str:
+    """A mark of all that a deployment is going to change. Names of configs and secrets stand for their contents."""
+    in_use = {name: settings[name] for name in _IN_USE}
+    parts = {"steps": plan.get("steps"), "definition": plan.get("definition"), **in_use}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def project_revision(variables: Result) -> str:
+    """The revision of the project that a job of AWX or Controller runs; empty elsewhere."""
+    return str(variables.get("awx_project_revision") or variables.get("tower_project_revision") or "")
+
+
+def not_as_checked(checked: t.Any, host: str, fingerprint: str, variables: Result) -> list[str]:
+    """Why a plan is none that somebody has approved.
+
+    Args:
+        checked: What the check has left (C(dtr_cache_checked)).
+        host: The host in the inventory.
+        fingerprint: The mark of its plan.
+        variables: All variables of the host.
+    """
+    known = checked if isinstance(checked, dict) else {}
+    plans, revision = known.get("plans"), project_revision(variables)
+    if not isinstance(plans, dict) or not isinstance(known.get("revision"), str):
+        return [f"{CHECKED}: is not what dtr.cache.deploy leaves in check mode; leave it out, or {_ANEW}"]
+    if known["revision"] != revision:
+        names = [f"revision {name}" if name else "no revision" for name in (known["revision"], revision)]
+        return [f"{CHECKED}: the check had {names[0]} of the project and this job has {names[1]}; {_ANEW}"]
+    if missing := sorted(set(plans) - set(variables.get("ansible_play_hosts_all") or plans)):
+        return [f"{CHECKED}: the check also planned {', '.join(missing)}, which this job leaves out; {_ANEW}"]
+    if host not in plans:
+        return [f"{CHECKED}: the check did not plan {host}; {_ANEW}"]
+    if plans[host] != fingerprint:
+        return [f"{CHECKED}: the plan is another one than the check had, as the Swarm or a setting changed; {_ANEW}"]
+    return []
 
 
 class AskedPlan(t.NamedTuple):

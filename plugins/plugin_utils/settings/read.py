@@ -23,7 +23,18 @@ from .service_extra import read_service_extra
 # What the playbooks export as statistics, and a workflow gives to its next job as extra variables.
 STATISTICS = frozenset(
     PREFIX + name
-    for name in ("regions", "status", "assigned", "verified", "warmed", "verdicts", "backups", "restored", "adopted")
+    for name in (
+        "regions",
+        "status",
+        "assigned",
+        "verified",
+        "warmed",
+        "verdicts",
+        "backups",
+        "restored",
+        "adopted",
+        "checked",
+    )
 )
 IGNORED = f"{PREFIX}ignore_variables"
 

@@ -819,6 +819,26 @@ class TestPlan:
         with mock.patch.dict(self.PLANNED, {"changed": True}):
             assert self.check(host(registry_ca="system"), check_mode=True)["changed"]
 
+    def test_only_what_was_checked_is_deployed(self, plan: mock.Mock) -> None:
+        variables = {**host(registry_ca="system"), "awx_project_revision": "0a1b2c"}
+        plans = {"asia": self.check(variables, check_mode=True)["plan"]["fingerprint"]}
+        checked = {"revision": "0a1b2c", "plans": plans}
+
+        def refused(checked: t.Any = checked, **changes: t.Any) -> str:
+            return only_problem(self.check({**variables, "dtr_cache_checked": checked, **changes}))
+
+        assert not self.check({**variables, "dtr_cache_checked": checked}).get("failed")
+        assert "this job has revision 3d4e5f" in refused(awx_project_revision="3d4e5f")
+        assert "this job has no revision" in refused(awx_project_revision="")
+        assert "also planned europe" in refused(
+            {**checked, "plans": {**plans, "europe": "x"}}, ansible_play_hosts_all=["asia"]
+        )
+        assert "did not plan asia" in refused({**checked, "plans": {}})
+        assert "another one" in refused(dtr_cache_assignments={"accounts": ["bob"]})
+        assert "is not what" in refused("yes")
+        plan.side_effect = lambda **_question: {**self.PLANNED, "steps": []}
+        assert "another one" in refused()
+
     def test_contents_are_sent_for_a_diff_only(self, plan: mock.Mock) -> None:
         action = make_action("preflight", {"needs": self.NEEDS, "ask_swarm": "to_plan"})
         action._task.diff = True
