@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Check the plugins' files: none is longer than 400 lines, and imports inside the collection are relative.
+"""Check the plugins' files: none is longer than 700 lines, and imports inside the collection are relative.
 
 The documentation of a plugin does not count as lines.
 """
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
-MOST_LINES = 400
+MOST_LINES = 700
 DOCUMENTATION = ("DOCUMENTATION", "EXAMPLES", "RETURN")
 COLLECTION = "ansible_collections.dtr.cache"
 
