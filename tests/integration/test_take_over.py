@@ -320,6 +320,7 @@ def test_a_service_on_each_labelled_node_is_refused(lab: Lab, play: Play) -> Non
     assert "dtr-cache_cache is the cache of https://cache-europe.lab.test" in refusal.output
     assert (refusal.code != 0, lab.snapshot()) == (True, before)
     lab.inside("europe-1", "docker", "service", "rm", "dtr-cache_cache")
+    lab.wait_until_idle("europe-1")
     deploy(play, "europe")
     lab.clean()
     lab.wait_until_gone("dtr-cache", "europe-1", ["europe-1"])
