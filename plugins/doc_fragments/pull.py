@@ -38,22 +38,35 @@ options:
     type: dict
     suboptions:
       accounts:
-        description: Names of accounts.
-        type: list
-        elements: str
+        description: Names of accounts, as a list or as text with commas. Numbers are refused.
+        type: raw
         default: []
       teams:
         description: Teams, as C(organisation/team).
-        type: list
-        elements: str
+        type: raw
         default: []
       orgs:
         description: Organisations.
-        type: list
-        elements: str
+        type: raw
         default: []
       everyone:
         description: All accounts, so that O(username) itself can pull.
         type: bool
         default: false
+      except:
+        description: Whom teams, organisations and C(everyone) leave out.
+        type: dict
+        suboptions:
+          accounts:
+            description: Names of accounts.
+            type: raw
+            default: []
+          teams:
+            description: Teams, as C(organisation/team).
+            type: raw
+            default: []
+          orgs:
+            description: Organisations.
+            type: raw
+            default: []
 """

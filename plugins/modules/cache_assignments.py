@@ -26,25 +26,24 @@ options:
     type: list
     elements: dict
     required: true
-    suboptions:
+    suboptions: &assignment
       cache:
         description: Name of a registered cache, or V(local) for none.
-        type: str
+        type: raw
         required: true
       accounts:
-        description: Names of users. An element may hold several names separated by commas or line breaks.
-        type: list
-        elements: str
+        description:
+          - Names of users, as a list or as text. An element may hold several names separated by commas or line breaks.
+          - A name that YAML would read as a number, such as V("004711"), needs quotes; a number is refused.
+        type: raw
         default: []
       teams:
-        description: Teams as C(org/team). An element may hold several like in O(assignments[].accounts).
-        type: list
-        elements: str
+        description: Teams as C(org/team), in the form of O(assignments[].accounts).
+        type: raw
         default: []
       orgs:
-        description: Names of organisations. An element may hold several like in O(assignments[].accounts).
-        type: list
-        elements: str
+        description: Names of organisations, in the form of O(assignments[].accounts).
+        type: raw
         default: []
       everyone:
         description:
@@ -52,38 +51,34 @@ options:
             may have it.
         type: bool
         default: false
+      except:
+        description:
+          - Users whom O(assignments[].teams), O(assignments[].orgs) and O(assignments[].everyone) leave out. Who is
+            named in O(assignments[].accounts) as well is an error.
+        type: dict
+        suboptions:
+          accounts:
+            description: Names of users, in the form of O(assignments[].accounts).
+            type: raw
+            default: []
+          teams:
+            description: Teams whose members are left out.
+            type: raw
+            default: []
+          orgs:
+            description: Organisations whose members are left out.
+            type: raw
+            default: []
   others:
     description:
       - Assignments that somebody else makes, such as those of other regions. Nobody is set for them. The users whom
         they claim are left out of C(everyone) and of O(exclusive), and one who would have to be set although they claim
-        that user for another cache is reported in the failure. Names that DTR does not have count for nothing here.
+        that user for another cache is reported in the failure. Names that DTR does not have count for nothing here, and
+        C(everyone) claims nobody.
     type: list
     elements: dict
     default: []
-    suboptions:
-      cache:
-        description: Name of a cache, or V(local) for none.
-        type: str
-        required: true
-      accounts:
-        description: As O(assignments[].accounts).
-        type: list
-        elements: str
-        default: []
-      teams:
-        description: As O(assignments[].teams).
-        type: list
-        elements: str
-        default: []
-      orgs:
-        description: As O(assignments[].orgs).
-        type: list
-        elements: str
-        default: []
-      everyone:
-        description: As O(assignments[].everyone). It claims nobody.
-        type: bool
-        default: false
+    suboptions: *assignment
   exclusive:
     description: Whether active users whom no assignment covers are reset to no cache.
     type: bool
@@ -143,6 +138,8 @@ EXAMPLES = r"""
         accounts: [alice, bob]
       - cache: region-europe
         orgs: [research]
+        except:
+          accounts: [bob]
 
 - name: These users and nobody else
   dtr.cache.cache_assignments:
@@ -248,27 +245,14 @@ import typing as t
 
 from ..module_utils.module.assignments import assign
 from ..module_utils.module.of_dtr import DtrModule, concurrency_argument_spec
-
-_NAMES: dict[str, t.Any] = {"type": "list", "elements": "str", "default": []}
-
-_ASSIGNMENTS: dict[str, t.Any] = {
-    "type": "list",
-    "elements": "dict",
-    "options": {
-        "cache": {"type": "str", "required": True},
-        "accounts": _NAMES,
-        "teams": _NAMES,
-        "orgs": _NAMES,
-        "everyone": {"type": "bool", "default": False},
-    },
-}
+from ..module_utils.module.options import ASSIGNMENTS
 
 ARGUMENT_SPEC: dict[str, t.Any] = {
-    "assignments": {**_ASSIGNMENTS, "required": True},
-    "others": {**_ASSIGNMENTS, "default": []},
+    "assignments": {**ASSIGNMENTS, "required": True},
+    "others": {**ASSIGNMENTS, "default": []},
     "exclusive": {"type": "bool", "default": False},
     "max_resets": {"type": "int"},
-    "planned_caches": _NAMES,
+    "planned_caches": {"type": "list", "elements": "str", "default": []},
     "planned_moves": {"type": "dict", "default": {}},
     "progress_path": {"type": "path"},
     **concurrency_argument_spec(),

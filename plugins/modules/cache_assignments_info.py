@@ -15,9 +15,8 @@ description:
   - With O(names), or where O(accounts) names some, the users themselves are in the result as well.
 options:
   accounts:
-    description: Only these users, instead of all.
-    type: list
-    elements: str
+    description: Only these users, instead of all; a list, or text with commas. Numbers are refused.
+    type: raw
   names:
     description: Whether the result has the names of the users, of whom there may be many thousands.
     type: bool
@@ -32,27 +31,46 @@ options:
     suboptions: &assignment
       cache:
         description: Name of the cache, V(local) for none.
-        type: str
+        type: raw
         required: true
       accounts:
-        description: Users.
-        type: list
-        elements: str
+        description:
+          - Names of users, as a list or as text. An element may hold several names separated by commas or line breaks.
+          - A name that YAML would read as a number, such as V("004711"), needs quotes; a number is refused.
+        type: raw
         default: []
       teams:
-        description: Teams, written V(organisation/team).
-        type: list
-        elements: str
+        description: Teams as C(org/team), in the form of O(assignments[].accounts).
+        type: raw
         default: []
       orgs:
-        description: Organisations.
-        type: list
-        elements: str
+        description: Names of organisations, in the form of O(assignments[].accounts).
+        type: raw
         default: []
       everyone:
-        description: All active users whom nothing else claims.
+        description:
+          - Whether the active users whom no other assignment claims pull from this cache. Assignments of one cache only
+            may have it.
         type: bool
         default: false
+      except:
+        description:
+          - Users whom O(assignments[].teams), O(assignments[].orgs) and O(assignments[].everyone) leave out. Who is
+            named in O(assignments[].accounts) as well is an error.
+        type: dict
+        suboptions:
+          accounts:
+            description: Names of users, in the form of O(assignments[].accounts).
+            type: raw
+            default: []
+          teams:
+            description: Teams whose members are left out.
+            type: raw
+            default: []
+          orgs:
+            description: Organisations whose members are left out.
+            type: raw
+            default: []
   others:
     description: What somebody else assigns; O(assignments[].everyone) leaves these users out.
     type: list
@@ -188,26 +206,13 @@ import typing as t
 
 from ..module_utils.module.assignments import assigned
 from ..module_utils.module.of_dtr import DtrModule, concurrency_argument_spec
-
-_NAMES: dict[str, t.Any] = {"type": "list", "elements": "str", "default": []}
-_CLAIMS: dict[str, t.Any] = {
-    "type": "list",
-    "elements": "dict",
-    "default": [],
-    "options": {
-        "cache": {"type": "str", "required": True},
-        "accounts": _NAMES,
-        "teams": _NAMES,
-        "orgs": _NAMES,
-        "everyone": {"type": "bool", "default": False},
-    },
-}
+from ..module_utils.module.options import ASSIGNMENTS
 
 ARGUMENT_SPEC: dict[str, t.Any] = {
-    "accounts": {"type": "list", "elements": "str"},
+    "accounts": {"type": "raw"},
     "names": {"type": "bool", "default": False},
-    "assignments": _CLAIMS,
-    "others": _CLAIMS,
+    "assignments": {**ASSIGNMENTS, "default": []},
+    "others": {**ASSIGNMENTS, "default": []},
     **concurrency_argument_spec(),
 }
 

@@ -86,30 +86,44 @@ options:
         type: str
       account_of:
         description:
-          - The accounts that should pull from this cache, with C(accounts), C(teams) (C(org/team)), C(orgs) and
-            C(everyone), as O(dtr.cache.cache_pull#module:account_of). O(image) is pulled as the first active one.
+          - The accounts that should pull from this cache, with C(accounts), C(teams) (C(org/team)), C(orgs),
+            C(everyone) and C(except), as O(dtr.cache.cache_pull#module:account_of).
+          - O(image) is pulled as the first active one.
           - With O(check_accounts), only these are checked for this cache.
         type: dict
         suboptions:
           accounts:
-            description: Accounts.
-            type: list
-            elements: str
+            description: Names of accounts, as a list or as text with commas. Numbers are refused.
+            type: raw
             default: []
           teams:
-            description: Teams, written C(org/team).
-            type: list
-            elements: str
+            description: Teams, as C(organisation/team).
+            type: raw
             default: []
           orgs:
             description: Organisations.
-            type: list
-            elements: str
+            type: raw
             default: []
           everyone:
             description: Whether every account should.
             type: bool
             default: false
+          except:
+            description: Whom teams, organisations and C(everyone) leave out.
+            type: dict
+            suboptions:
+              accounts:
+                description: Names of accounts.
+                type: raw
+                default: []
+              teams:
+                description: Teams, as C(organisation/team).
+                type: raw
+                default: []
+              orgs:
+                description: Organisations.
+                type: raw
+                default: []
   url:
     description:
       - Address of the DTR, such as V(https://dtr.example.org).

@@ -28,8 +28,10 @@ options:
     default: []
     suboptions:
       name:
-        description: The cache's name. V(local) is refused, since it means no cache.
-        type: str
+        description:
+          - The cache's name. V(local) is refused, since it means no cache.
+          - A name that YAML would read as a number, such as V("0010"), needs quotes; a number is refused.
+        type: raw
         required: true
       host:
         description: The URL at which clients reach the cache, such as V(https://cache-asia.example.org:443).
@@ -43,9 +45,8 @@ options:
         description:
           - Names under which the cache was registered before. The accounts of such an entry are moved to the cache, or
             reset to no cache where it is to be absent, and only then the entry is deleted, as where the host differs.
-          - A name that is also declared as a cache is refused.
-        type: list
-        elements: str
+          - A list, or text with commas. A name that is also declared as a cache is refused.
+        type: raw
         default: []
   purge:
     description: Whether to remove all caches that O(caches) does not name.
@@ -227,10 +228,10 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
         "elements": "dict",
         "default": [],
         "options": {
-            "name": {"type": "str", "required": True},
+            "name": {"type": "raw", "required": True},
             "host": {"type": "str"},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "former_names": {"type": "list", "elements": "str", "default": []},
+            "former_names": {"type": "raw", "default": []},
         },
     },
     "purge": {"type": "bool", "default": False},

@@ -18,9 +18,9 @@ _LISTS = (
 )
 
 
-def named(names: t.Collection[str]) -> str:
+def named(names: t.Collection[str], shown: int = NAMED) -> str:
     """Such as C(alice, bob and 9,880 more)."""
-    first = list(names)[:NAMED]
+    first = list(names)[:shown]
     more = len(names) - len(first)
     return ", ".join(first) + (f" and {more:,} more" if more else "")
 

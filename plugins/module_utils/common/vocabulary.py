@@ -37,6 +37,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "proof": ("dtr.cache.cache_proof", "dtr_cache_verify_repository"),
     "pin": ("fingerprint", "dtr_cache_registry_ca_fingerprint"),
     "accounts": ("account_of", "dtr_cache_assignments"),
+    "except": ("assignments.except", "dtr_cache_assignments.except"),
     "account": ("account", "dtr_cache_verify_account"),
     "register": ("dtr.cache.content_caches", "dtr.cache.deploy"),
     "assign": ("dtr.cache.cache_assignments", "dtr.cache.assign"),

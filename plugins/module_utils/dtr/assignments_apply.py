@@ -12,7 +12,7 @@ from ..common.concurrency import fan_out
 from ..common.failure import Failure
 from ..common.progress import UNREPORTED, Progress
 from .api import DtrApi
-from .assignments_plan import Assignment, Change, Directory, claimed_by
+from .assignments_plan import Assignment, Change, Directory, claimed_by, named_in, unlisted
 from .model import Account
 
 # Up to so many named accounts are read one by one; beyond that, reading the list of all accounts is cheaper.
@@ -35,7 +35,7 @@ def look_up(
     Raises:
         Failure: When anything of it cannot be read.
     """
-    named = {name for assignment in assignments for name in assignment.accounts}
+    named = named_in(assignments, "accounts")
     complete = exclusive or len(named) > _READ_ONE_BY_ONE or any(assignment.everyone for assignment in assignments)
     accounts: dict[str, Account] = {}
     if complete:
@@ -54,12 +54,10 @@ def look_up(
 
     found = looked_up(dtr.account, missing, "accounts")
     accounts.update((name, account) for name, account in found.items() if account)
-    orgs = {org for assignment in assignments for org in assignment.orgs}
-    teams = {team for assignment in assignments for team in assignment.teams}
     return Directory(
         accounts,
-        looked_up(dtr.org_members, orgs, "organisations"),
-        looked_up(members_of_team, teams, "teams"),
+        looked_up(dtr.org_members, named_in(assignments, "orgs"), "organisations"),
+        looked_up(members_of_team, named_in(assignments, "teams"), "teams"),
         complete,
     )
 
@@ -68,7 +66,7 @@ def claimed_elsewhere(
     dtr: DtrApi, others: t.Sequence[Assignment], known: Directory, concurrency: int
 ) -> dict[str, str]:
     """The accounts that other assignments claim, with the caches that do. Names of accounts are not looked up again."""
-    unnamed = [assignment._replace(accounts=(), everyone=False) for assignment in others]
+    unnamed = [unlisted(each) for each in others]
     found = look_up(dtr, unnamed, False, concurrency)
     return claimed_by(others, dataclasses.replace(found, accounts=known.accounts))
 

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import re
 import typing as t
 from types import MappingProxyType
 
+from ..common.amounts import named
 from ..common.concurrency import failed_accounts
 from ..common.failure import Failure
+from ..common.names import names_in, shown_with_why
 from ..common.vocabulary import word
 from .model import LOCAL, Account, ContentCache, is_local, is_vanished
 from .shown_changes import Way, accounts_diff, numbers
@@ -24,14 +25,23 @@ from .shown_changes import Way, accounts_diff, numbers
 _SHOWN_PROBLEMS = 50
 
 
+class Users(t.NamedTuple):
+    """Users by their names, and as the members of teams and organisations."""
+
+    accounts: tuple[str, ...] = ()
+    teams: tuple[str, ...] = ()
+    orgs: tuple[str, ...] = ()
+
+
 class Assignment(t.NamedTuple):
-    """Who is to pull from one cache; the name C(local) means none."""
+    """Who is to pull from one cache; the name C(local) means none. An exception wins over all but a named account."""
 
     cache: str
     accounts: tuple[str, ...] = ()
     teams: tuple[str, ...] = ()
     orgs: tuple[str, ...] = ()
     everyone: bool = False
+    exceptions: Users = Users()
 
 
 @dataclasses.dataclass
@@ -64,48 +74,91 @@ class Change(t.NamedTuple):
     after: str | None
 
 
-def parse_assignments(options: t.Iterable[t.Mapping[str, t.Any]]) -> list[Assignment]:
+def parse_assignments(options: t.Iterable[t.Mapping[str, t.Any]], option: str = "assignments") -> list[Assignment]:
     """The declared assignments.
 
     Args:
-        options: C({cache, accounts, teams, orgs, everyone}) as the module takes them. A list element may hold several
-            names, separated by commas or line breaks, as a survey hands them over.
+        options: C({cache, accounts, teams, orgs, everyone, except}) as the module takes them. A list element may hold
+            several names, separated by commas or line breaks, as a survey hands them over.
+        option: What the user calls them.
 
     Raises:
         Failure: C(INVALID_INPUT) with all problems at once.
     """
-    assignments = [_assignment(option) for option in options]
-    problems = []
-    for assignment in assignments:
-        if not assignment.cache:
-            problems.append("an assignment names no cache")
-        problems += [f"'{team}' is not a team: write org/team" for team in assignment.teams if not _can_be_a_team(team)]
-        problems += name_problems((*assignment.accounts, *assignment.orgs))
+    options = list(options)
+    problems = [problem for each in options for problem in problems_of(each)]
     if problems:
-        raise problems_failure("INVALID_INPUT", problems)
-    return assignments
+        raise problems_failure("INVALID_INPUT", problems, option)
+    return [_assignment(each) for each in options]
+
+
+def problems_of(option: t.Mapping[str, t.Any]) -> list[str]:
+    """Everything that is wrong with one assignment by itself, as sentences."""
+    problems = _wrong_values(option)
+    if problems:
+        return problems
+    assignment = _assignment(option)
+    if not assignment.cache:
+        problems.append("an assignment names no cache")
+    for users in (assignment, assignment.exceptions):
+        problems += [f"'{team}' is not a team: write org/team" for team in users.teams if not _can_be_a_team(team)]
+        problems += name_problems((*users.accounts, *users.orgs))
+    return problems + _exception_problems(assignment)
 
 
 def parse_others(options: t.Iterable[t.Mapping[str, t.Any]]) -> list[Assignment]:
     """The assignments that somebody else declares. What cannot be a name there claims nobody."""
     return [
-        assignment._replace(
-            accounts=tuple(filter(_can_be_a_name, assignment.accounts)),
-            teams=tuple(filter(_can_be_a_team, assignment.teams)),
-            orgs=tuple(filter(_can_be_a_name, assignment.orgs)),
-        )
-        for assignment in map(_assignment, options)
+        each._replace(**_possible(each)._asdict(), exceptions=_possible(each.exceptions))
+        for each in map(_assignment, options)
     ]
+
+
+def _exception_problems(assignment: Assignment) -> list[str]:
+    """Exceptions that contradict what they are exceptions of, as sentences."""
+    if not any(assignment.exceptions):
+        return []
+    both = [name for name in assignment.accounts if name in assignment.exceptions.accounts]
+    if both:
+        return [f"{named(both)}: named under accounts and under except; take {_them(both)} out of one of both"]
+    if not (assignment.teams or assignment.orgs or assignment.everyone):
+        return ["except needs teams, orgs or everyone beside it, of which it leaves somebody out"]
+    return []
+
+
+def _possible(users: Users | Assignment) -> Users:
+    return Users(
+        tuple(filter(_can_be_a_name, users.accounts)),
+        tuple(filter(_can_be_a_team, users.teams)),
+        tuple(filter(_can_be_a_name, users.orgs)),
+    )
 
 
 def _assignment(option: t.Mapping[str, t.Any]) -> Assignment:
     return Assignment(
-        (option["cache"] or "").strip(),
-        _names(option.get("accounts")),
-        _names(option.get("teams")),
-        _names(option.get("orgs")),
-        bool(option.get("everyone")),
+        str(option["cache"] or "").strip(),
+        *_users(option),
+        everyone=bool(option.get("everyone")),
+        exceptions=_users(option.get("except") or {}),
     )
+
+
+def _users(option: t.Mapping[str, t.Any]) -> Users:
+    return Users(*(names_in(option.get(kind)) for kind in Users._fields))
+
+
+def _wrong_values(option: t.Mapping[str, t.Any]) -> list[str]:
+    """Values of an assignment that are no text, as sentences."""
+    given = {"cache": option["cache"], **{kind: option.get(kind) for kind in Users._fields}}
+    exceptions = option.get("except") or {}
+    given.update({f"except.{kind}": exceptions.get(kind) for kind in Users._fields})
+    return [
+        f"{kind}: {why}"
+        for kind, value in given.items()
+        for why in filter(
+            None, map(shown_with_why, value if isinstance(value, list) else ["" if value is None else value])
+        )
+    ]
 
 
 def name_problems(names: t.Iterable[str]) -> list[str]:
@@ -122,18 +175,13 @@ def _can_be_a_team(team: str) -> bool:
     return team.count("/") == 1 and all(map(_can_be_a_name, team.split("/")))
 
 
-def _names(values: t.Iterable[t.Any] | None) -> tuple[str, ...]:
-    parts = (part.strip() for value in values or () for part in re.split(r"[,\n]", str(value)))
-    return tuple(dict.fromkeys(part for part in parts if part))
-
-
-def problems_failure(code: str, problems: t.Sequence[str]) -> Failure:
+def problems_failure(code: str, problems: t.Sequence[str], option: str = "assignments") -> Failure:
     """One failure that lists everything that is wrong with the assignments."""
     shown = "; ".join(problems[:_SHOWN_PROBLEMS])
     more = len(problems) - _SHOWN_PROBLEMS
     return Failure(
         code,
-        f"assignments: {shown}{f'; and {more:,} more' if more > 0 else ''}.",
+        f"{option}: {shown}{f'; and {more:,} more' if more > 0 else ''}.",
         hint="Nothing was changed.",
         problems=list(problems),
     )
@@ -148,8 +196,8 @@ def resolve(
 ) -> Claims:
     """The wanted cache of each account.
 
-    Inactive accounts and organisations are left out. C(everyone) is whom no other assignment claims. With C(exclusive)
-    every active user whom nobody claims is reset.
+    Inactive accounts and organisations are left out. C(everyone) is whom no other assignment claims, but for its own
+    exceptions. With C(exclusive) every active user whom nobody claims is reset.
 
     Args:
         elsewhere: Accounts that assignments made by somebody else claim, with the caches that claim them.
@@ -163,17 +211,18 @@ def resolve(
     inactive: set[str] = set()
     for assignment in assignments:
         # Named in other capitals or by an id, an account is known by that as well as by its own name.
-        named = [directory.accounts[name] for name in assignment.accounts if name in directory.accounts]
-        inactive.update(account.name for account in named if not account.is_active and not account.is_org)
-        for account in (*named, *_members(assignment, directory)):
+        listed = [directory.accounts[name] for name in assignment.accounts if name in directory.accounts]
+        inactive.update(account.name for account in listed if not account.is_active and not account.is_org)
+        for account in (*listed, *_members(assignment, directory)):
             if _is_user(account):
                 claims.setdefault(account.name, set()).add(_cache_key(assignment.cache))
     for name in elsewhere.keys() & claims.keys():
         claims[name].add(_cache_key(elsewhere[name]))
-    problems += [_contested(name, names) for name, names in sorted(claims.items()) if len(names) > 1]
-    defaults = sorted({_cache_key(assignment.cache) for assignment in assignments if assignment.everyone})
+    problems += _contested(claims)
+    by_default = [assignment for assignment in assignments if assignment.everyone]
+    defaults = sorted({_cache_key(assignment.cache) for assignment in by_default})
     if len(defaults) > 1:
-        problems.append(_contested("everyone", defaults))
+        problems.append(f"everyone is claimed by {' and '.join(defaults)}; leave it in one of them")
     if problems:
         raise problems_failure("INVALID_ASSIGNMENTS", problems)
     ids: dict[str, str | None] = {cache.name: cache.id for cache in caches}
@@ -181,11 +230,13 @@ def resolve(
     wanted = {account: ids[name] for account, names in claims.items() for name in names}
     unclaimed: frozenset[str] = frozenset()
     if exclusive or defaults:
-        default = ids[defaults[0]] if defaults else None
         users = {account.name for account in filter(_is_user, directory.accounts.values())}
         others = users - elsewhere.keys() - wanted.keys()
-        wanted.update(dict.fromkeys(others, default))
-        unclaimed = frozenset() if defaults else frozenset(others)
+        left_out = [_exceptions(assignment, directory) for assignment in by_default]
+        unclaimed = frozenset(others & set.intersection(*left_out) if left_out else others)
+        wanted.update(dict.fromkeys(others - unclaimed, ids[defaults[0]] if defaults else None))
+        unclaimed = unclaimed if exclusive else frozenset()
+        wanted.update(dict.fromkeys(unclaimed))
     return Claims(wanted, sorted(inactive), unclaimed)
 
 
@@ -196,8 +247,8 @@ def claimed_by(assignments: t.Iterable[Assignment], directory: Directory) -> dic
     """
     claimed: dict[str, str] = {}
     for assignment in assignments:
-        named = (directory.accounts.get(name) or Account(name) for name in assignment.accounts)
-        for account in (*named, *_members(assignment, directory)):
+        listed = (directory.accounts.get(name) or Account(name) for name in assignment.accounts)
+        for account in (*listed, *_members(assignment, directory)):
             if not account.is_org:
                 claimed[account.name] = assignment.cache
     return claimed
@@ -209,15 +260,30 @@ def contested(
     """The changes that an assignment made by somebody else would undo, as sentences."""
     names = {cache.id: cache.name for cache in caches}
     wanted = {change.account: cache_label(change.after, names) for change in changes}
+    return _contested(
+        {account: {cache, _cache_key(elsewhere[account])} for account, cache in wanted.items() if account in elsewhere}
+    )
+
+
+def _contested(claims: t.Mapping[str, set[str]]) -> list[str]:
+    """One sentence for all accounts that the same caches claim."""
+    contested: dict[tuple[str, ...], list[str]] = {}
+    for name, caches in sorted(claims.items()):
+        if len(caches) > 1:
+            contested.setdefault(tuple(sorted(caches)), []).append(name)
     return [
-        _contested(account, {cache, _cache_key(elsewhere[account])})
-        for account, cache in wanted.items()
-        if account in elsewhere and _cache_key(elsewhere[account]) != cache
+        f"{_counted(names)} claimed by {' and '.join(caches)}; leave {_them(names)} out of one of them, members of a "
+        f"team by {word('except')} (accounts, teams, orgs)"
+        for caches, names in contested.items()
     ]
 
 
-def _contested(what: str, caches: t.Iterable[str]) -> str:
-    return f"{what} is claimed by {' and '.join(sorted(caches))}"
+def _counted(names: t.Sequence[str]) -> str:
+    return f"{names[0]} is" if len(names) == 1 else f"{len(names):,} accounts ({named(names, 3)}) are"
+
+
+def _them(names: t.Sized) -> str:
+    return "it" if len(names) == 1 else "them"
 
 
 def _is_user(account: Account) -> bool:
@@ -242,8 +308,7 @@ def _unknown_caches(assignments: t.Iterable[Assignment], caches: t.Iterable[Cont
 def _unknown_accounts(assignments: t.Iterable[Assignment], directory: Directory) -> list[str]:
     """Accounts, organisations and teams that DTR does not have, as sentences."""
     problems = []
-    accounts = {name for assignment in assignments for name in assignment.accounts}
-    for name in sorted(accounts):
+    for name in sorted(named_in(assignments, "accounts")):
         account = directory.accounts.get(name)
         if account is None:
             problems.append(f"there is no account {name}")
@@ -256,11 +321,43 @@ def _unknown_accounts(assignments: t.Iterable[Assignment], directory: Directory)
     return problems
 
 
+def named_in(assignments: t.Iterable[Assignment], kind: str) -> set[str]:
+    """The accounts, teams or organisations (C(kind)) that assignments and their exceptions name."""
+    return {
+        name
+        for each in assignments
+        for users in (each, each.exceptions)
+        for name in t.cast("set[str]", getattr(users, kind))
+    }
+
+
+def unlisted(assignment: Assignment, known: t.Container[str] | None = None) -> Assignment:
+    """An assignment as far as something has still to be asked for it: without everyone, and known accounts or all."""
+    names, exceptions = (
+        tuple(name for name in users.accounts if known is not None and name not in known)
+        for users in (assignment, assignment.exceptions)
+    )
+    return assignment._replace(
+        accounts=names, everyone=False, exceptions=assignment.exceptions._replace(accounts=exceptions)
+    )
+
+
 def _members(assignment: Assignment, directory: Directory) -> t.Iterator[Account]:
-    """The members of an assignment's teams and organisations."""
-    for team in assignment.teams:
+    """The members of an assignment's teams and organisations, but for its exceptions."""
+    exceptions = _exceptions(assignment, directory)
+    return (account for account in _all_members(assignment, directory) if account.name not in exceptions)
+
+
+def _exceptions(assignment: Assignment, directory: Directory) -> set[str]:
+    users = assignment.exceptions
+    listed = (directory.accounts.get(name) or Account(name) for name in users.accounts)
+    return {account.name for account in (*listed, *_all_members(users, directory))}
+
+
+def _all_members(users: Users | Assignment, directory: Directory) -> t.Iterator[Account]:
+    for team in users.teams:
         yield from directory.teams.get(team) or ()
-    for org in assignment.orgs:
+    for org in users.orgs:
         yield from directory.orgs.get(org) or ()
 
 

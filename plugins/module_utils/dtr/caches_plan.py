@@ -15,6 +15,7 @@ import typing as t
 from urllib.parse import urlsplit
 
 from ..common.failure import Failure
+from ..common.names import names_in, shown_with_why
 from ..common.urls import DEFAULT_PORTS, canonical_host
 from .model import LOCAL, ContentCache, is_local
 from .shown_changes import Way, accounts_diff, caches_diff
@@ -64,6 +65,12 @@ def parse_caches(options: t.Iterable[t.Mapping[str, t.Any]]) -> list[WantedCache
     wanted = []
     problems = []
     for option in options:
+        former = option.get("former_names")
+        former = former if isinstance(former, list) else list(names_in(former))
+        not_text = list(filter(None, map(shown_with_why, (option["name"] or "", *former))))
+        if not_text:
+            problems += [f"a name: {each}" for each in not_text]
+            continue
         name = (option["name"] or "").strip()
         host = (option.get("host") or "").strip()
         present = option.get("state") != "absent"
@@ -75,8 +82,8 @@ def parse_caches(options: t.Iterable[t.Mapping[str, t.Any]]) -> list[WantedCache
             problems.append(f"{name} needs a host")
         elif present and (problem := host_problem(host)):
             problems.append(f"{name}: the host {problem}")
-        former = tuple(dict.fromkeys(each.strip() for each in option.get("former_names") or ()))
-        wanted.append(WantedCache(name, host if present else None, former))
+        former_names = tuple(dict.fromkeys(each.strip() for each in former))
+        wanted.append(WantedCache(name, host if present else None, former_names))
     counts = collections.Counter(cache.name for cache in wanted if cache.name)
     problems += [f"{name} is declared {count} times" for name, count in counts.items() if count > 1]
     problems += _former_name_problems(wanted)

@@ -9,7 +9,7 @@ import typing as t
 
 from .api import DtrApi
 from .assignments_apply import claimed_elsewhere, look_up
-from .assignments_plan import Assignment, Directory, resolve
+from .assignments_plan import Assignment, Directory, resolve, unlisted
 from .model import LOCAL, Account, ContentCache, is_local
 
 
@@ -37,7 +37,7 @@ def accounts_elsewhere(
         Failure: The assignments cannot be understood, or their teams and organisations not be read.
     """
     known = {user.name: user for user in users}
-    directory = _directory(dtr, assignments, known, concurrency)
+    directory = directory_of(dtr, assignments, known, concurrency)
     by_default = any(assignment.everyone for assignment in assignments)
     claimed = claimed_elsewhere(dtr, others, directory, concurrency) if by_default else {}
     # Under which id a cache is registered, if at all, is no matter of its accounts: each stands for its own name.
@@ -52,16 +52,9 @@ def accounts_elsewhere(
     return found
 
 
-def _directory(
+def directory_of(
     dtr: DtrApi, assignments: t.Sequence[Assignment], known: dict[str, Account], concurrency: int
 ) -> Directory:
     """What DTR says of those whom the assignments name, where its users are known already."""
-    unknown = [
-        assignment._replace(
-            accounts=tuple(name for name in assignment.accounts if name not in known),
-            everyone=False,
-        )
-        for assignment in assignments
-    ]
-    found = look_up(dtr, unknown, False, concurrency)
+    found = look_up(dtr, [unlisted(each, known) for each in assignments], False, concurrency)
     return Directory({**known, **found.accounts}, found.orgs, found.teams, True)

@@ -10,6 +10,7 @@ import typing as t
 from ..common.amounts import named
 from ..common.concurrency import failed_accounts
 from ..common.failure import Failure
+from ..common.names import names_in, shown_with_why
 from ..common.progress import Progress
 from ..dtr.account_reads import read_account_settings
 from ..dtr.api import DtrApi
@@ -111,7 +112,7 @@ def _after_planned_moves(
 
 def assigned(module: Module) -> dict[str, t.Any]:
     """Read all settings."""
-    named = module.params["accounts"]
+    named = _accounts(module.params["accounts"])
     problems = name_problems(named or ())
     if problems:
         raise Failure("INVALID_INPUT", f"accounts: {'; '.join(problems)}.", problems=problems)
@@ -134,6 +135,16 @@ def assigned(module: Module) -> dict[str, t.Any]:
     if failed:
         raise partial_failure(failed, "read", {**result, "failed_accounts": failed_accounts(failed)})
     return result
+
+
+def _accounts(given: t.Any) -> list[str] | None:
+    if given is None:
+        return None
+    names = given if isinstance(given, list) else list(names_in(given))
+    problems = list(filter(None, map(shown_with_why, names)))
+    if problems:
+        raise Failure("INVALID_INPUT", f"accounts: {'; '.join(problems)}.", problems=problems)
+    return names
 
 
 def _elsewhere(

@@ -15,22 +15,12 @@ from ..pulling.accounts import an_account
 from ..pulling.distribution import Distribution
 from .base import Module
 from .of_dtr import secret_forms
+from .options import USERS
 
 _TRUST = ("ca_path", "ca_certificate", "validate_certs")
 _REQUESTS = ("timeout", "retries", "concurrency")
 _CREDENTIALS = ("username", "password", "client_cert", "client_key", "client_certificate")
-_NAMES = {"type": "list", "elements": "str", "default": []}
-
-
-ACCOUNT_OF: dict[str, t.Any] = {
-    "type": "dict",
-    "options": {
-        "accounts": _NAMES,
-        "teams": _NAMES,
-        "orgs": _NAMES,
-        "everyone": {"type": "bool", "default": False},
-    },
-}
+ACCOUNT_OF: dict[str, t.Any] = {"type": "dict", "options": USERS}
 """An option that declares accounts, as C(dtr_cache_assignments) does."""
 
 

@@ -68,6 +68,19 @@ PREFLIGHT_ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     **ENGINE_ARGUMENT_SPEC,
 }
 
+_USERS: dict[str, dict[str, t.Any]] = {kind: {"type": "raw", "default": []} for kind in ("accounts", "teams", "orgs")}
+USERS: dict[str, dict[str, t.Any]] = {
+    **_USERS,
+    "everyone": {"type": "bool", "default": False},
+    "except": {"type": "dict", "options": _USERS},
+}
+"""Options that declare users, as C(dtr_cache_assignments) does. As another type a number would become a name."""
+ASSIGNMENTS: dict[str, t.Any] = {
+    "type": "list",
+    "elements": "dict",
+    "options": {"cache": {"type": "raw", "required": True}, **USERS},
+}
+
 AWX_ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "organization": {"type": "str", "required": True},
     "prefix": {"type": "str", "required": True},

@@ -11,9 +11,9 @@ from ..pulling.prerequisites import CONCURRENCY, Wanted, registry_findings
 from .base import Module
 from .of_dtr import DtrModule, DtrSession
 from .of_pulls import ACCOUNT_OF
+from .options import ASSIGNMENTS
 
 _TEXT = {"type": "str", "default": ""}
-_CLAIMS = {**ACCOUNT_OF["options"], "cache": {"type": "str", "required": True}}
 
 
 def find(module: Module) -> dict[str, t.Any]:
@@ -50,7 +50,7 @@ PREREQUISITES = DtrModule(
         "removes": {"type": "bool", "default": False},
         "former_names": {"type": "list", "elements": "str", "default": []},
         "assignments": ACCOUNT_OF,
-        "others": {"type": "list", "elements": "dict", "default": [], "options": _CLAIMS},
+        "others": {**ASSIGNMENTS, "default": []},
         "pulls_of": ACCOUNT_OF,
         "warms": {"type": "bool", "default": False},
         **dict.fromkeys(("cache", "cache_url", "pull_account", "image", "repository", "cache_image"), _TEXT),

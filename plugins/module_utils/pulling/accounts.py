@@ -10,24 +10,30 @@ import typing as t
 from ..common.failure import Failure
 from ..common.vocabulary import word
 from ..dtr.api import DtrApi
-from ..dtr.model import Account
+from ..dtr.assignments_plan import Assignment, Users, parse_assignments
+from ..dtr.model import LOCAL, Account
 
 
 def an_account(dtr: DtrApi, declared: t.Mapping[str, t.Any]) -> str | None:
-    """The first active account that a declaration covers, or C(None) where it covers everyone or nobody."""
-    named = [str(name) for name in declared.get("accounts") or []]
-    teams, orgs = declared.get("teams") or [], declared.get("orgs") or []
-    for name in named:
+    """The first active account that a declaration covers, or C(None) where it covers nobody or each of them.
+
+    Raises:
+        Failure: C(INVALID_INPUT) where it cannot be understood; C(NO_SUCH_USER) where no account of it is active.
+    """
+    wanted = _parsed(declared)
+    for name in wanted.accounts:
         known = dtr.account(name)
         if known and _may_log_in(known):
             return name
-    if declared.get("everyone") or not (named or teams or orgs):
+    groups = (*wanted.accounts, *wanted.teams, *wanted.orgs)
+    if not (any(wanted.exceptions) if wanted.everyone else groups):
         return None
-    member = next(filter(_may_log_in, _members(dtr, declared)), None)
+    exceptions = _exceptions(dtr, wanted.exceptions)
+    member = next((each for each in _covered(dtr, wanted) if _may_log_in(each) and each.name not in exceptions), None)
     if member is None:
         raise Failure(
             "NO_SUCH_USER",
-            f"{word('accounts')}: {', '.join((*named, *teams, *orgs))} has no active account.",
+            f"{word('accounts')}: {', '.join(groups) or 'everyone'} has no active account.",
             hint=f"Name an account to pull as ({word('account')}).",
         )
     return member.name
@@ -35,20 +41,30 @@ def an_account(dtr: DtrApi, declared: t.Mapping[str, t.Any]) -> str | None:
 
 def declared_accounts(dtr: DtrApi, declared: t.Mapping[str, t.Any]) -> list[Account]:
     """All users that a declaration covers; one that is named need not exist."""
-    if declared.get("everyone"):
-        return list(dtr.users())
-    named = [Account(str(name)) for name in declared.get("accounts") or []]
-    members = [each for each in _members(dtr, declared) if not each.is_org]
-    return list({each.name: each for each in (*named, *members)}.values())
+    wanted = _parsed(declared)
+    exceptions = _exceptions(dtr, wanted.exceptions)
+    members = [each for each in _covered(dtr, wanted) if not each.is_org and each.name not in exceptions]
+    return list({each.name: each for each in (*map(Account, wanted.accounts), *members)}.values())
+
+
+def _parsed(declared: t.Mapping[str, t.Any]) -> Assignment:
+    return parse_assignments([{**declared, "cache": LOCAL}], word("accounts"))[0]
 
 
 def _may_log_in(account: Account) -> bool:
     return account.is_active and not account.is_org
 
 
-def _members(dtr: DtrApi, declared: t.Mapping[str, t.Any]) -> t.Iterator[Account]:
-    for team in declared.get("teams") or []:
-        if "/" in team:
-            yield from dtr.team_members(*team.split("/", 1)) or ()
-    for org in declared.get("orgs") or []:
+def _covered(dtr: DtrApi, wanted: Assignment) -> t.Iterator[Account]:
+    return dtr.users() if wanted.everyone else _members(dtr, wanted)
+
+
+def _exceptions(dtr: DtrApi, users: Users) -> set[str]:
+    return {*users.accounts, *(each.name for each in _members(dtr, users))}
+
+
+def _members(dtr: DtrApi, users: Users | Assignment) -> t.Iterator[Account]:
+    for team in users.teams:
+        yield from dtr.team_members(*team.split("/", 1)) or ()
+    for org in users.orgs:
         yield from dtr.org_members(org) or ()

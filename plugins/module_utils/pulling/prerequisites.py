@@ -16,10 +16,18 @@ from ..common.side_by_side import side_by_side
 from ..common.urls import canonical_host, without_secrets
 from ..dtr import versions
 from ..dtr.api import DtrApi
-from ..dtr.assignments_apply import claimed_elsewhere, look_up
-from ..dtr.assignments_plan import parse_assignments, parse_others, resolve
+from ..dtr.assignments_apply import claimed_elsewhere
+from ..dtr.assignments_plan import (
+    Assignment,
+    named_in,
+    parse_assignments,
+    parse_others,
+    problems_failure,
+    resolve,
+)
 from ..dtr.images import parse_name
-from ..dtr.model import ContentCache
+from ..dtr.membership import directory_of
+from ..dtr.model import Account, ContentCache
 from ..dtr.resources import Json
 from ..http.transport import Transport
 from .accounts import an_account
@@ -186,12 +194,12 @@ class _Answers:
     def _about_assignments(self) -> list[str]:
         wanted = self._wanted
         try:
-            own = [each._replace(everyone=False) for each in parse_assignments([_claims(wanted)])]
-            directory = look_up(self._dtr, own, False, CONCURRENCY)
+            own = parse_assignments([_claims(wanted)])
+            directory = directory_of(self._dtr, own, self._listed(own), CONCURRENCY)
             others = parse_others(wanted.others)
-            groups = sum(len(each.teams) + len(each.orgs) for each in others)
+            groups = len(named_in(others, "teams")) + len(named_in(others, "orgs"))
             # Where there are more, they are read when somebody is to be set whom they may claim.
-            known = others if groups <= MOST_GROUPS else [each._replace(teams=(), orgs=()) for each in others]
+            known = others if groups <= MOST_GROUPS else [Assignment(each.cache, each.accounts) for each in others]
             elsewhere = claimed_elsewhere(self._dtr, known, directory, CONCURRENCY)
             # Whether the cache is registered is the run's own business.
             resolve(own, [ContentCache("", own[0].cache, "")], directory, False, elsewhere)
@@ -202,6 +210,21 @@ class _Answers:
             more = f"; and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
             return [f"dtr_cache_assignments: {'; '.join(wrong[:_SHOWN])}{more}"]
         return []
+
+    def _listed(self, own: t.Sequence[Assignment]) -> dict[str, Account]:
+        """All users by name, where C(everyone) needs them."""
+        if not any(each.everyone for each in own):
+            return {}
+        try:
+            return {user.name: user for user in self._dtr.users()}
+        except Failure as failure:
+            if _is_out_of_reach(failure):
+                raise
+            sentence = (
+                f"everyone needs the list of all accounts, which DTR does not give: {failure.message} "
+                f"{failure.hint or ''} Name accounts, teams or orgs instead"
+            )
+            raise problems_failure("INVALID_ASSIGNMENTS", [sentence]) from failure
 
     def _about_image(self) -> list[str]:
         name = parse_name(self._wanted.image)

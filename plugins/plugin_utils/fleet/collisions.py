@@ -164,9 +164,11 @@ def _place_of_both_ports(own: Region, other: Region) -> str:
 
 
 def _contested(own: Region, other: Region) -> list[str]:
+    # Who is left of a team or an organisation with exceptions, only DTR knows.
+    kinds = ["accounts"] if "except" in {**own.assignments, **other.assignments} else list(_KINDS)
     both = [
-        f"{word} {name}"
-        for kind, word in _KINDS.items()
+        f"{_KINDS[kind]} {name}"
+        for kind in kinds
         for name in own.assignments.get(kind) or []
         if name in (other.assignments.get(kind) or [])
     ]
@@ -177,7 +179,7 @@ def _contested(own: Region, other: Region) -> list[str]:
     more = f" and {len(both) - _SHOWN} more" if len(both) > _SHOWN else ""
     return [
         f"dtr_cache_assignments: hosts {own.host} and {other.host} both claim {', '.join(both[:_SHOWN])}{more}; an "
-        "account pulls from one cache only"
+        "account pulls from one cache only: take it out of one of them, or name members in dtr_cache_assignments.except"
     ]
 
 
@@ -185,9 +187,9 @@ def claims_outside(regions: t.Iterable[Region], dtr: str, hosts: t.Collection[st
     """Whom the regions of a DTR claim by name, team or organisation, but for those of some hosts."""
     found = []
     for region in regions:
-        claims = {kind: list(region.assignments.get(kind) or []) for kind in _KINDS}
-        if region.host not in hosts and region.name and _same(region.dtr, dtr) and any(claims.values()):
-            found.append({**claims, "cache": region.name})
+        claims = _claims(region, _KINDS)
+        if region.host not in hosts and _same(region.dtr, dtr) and claims:
+            found.append(claims)
     return found
 
 
@@ -200,10 +202,17 @@ def claims_of_others(own: Region, others: t.Iterable[Region]) -> list[dict[str, 
     by_group = any(own.assignments.get(kind) for kind in ("teams", "orgs", "everyone"))
     found = []
     for region in others:
-        if not _same(own.dtr, region.dtr) or not region.name:
-            continue
         kinds = [kind for kind in _KINDS if kind != "accounts" or by_group or not region.in_play]
-        claims = {kind: list(region.assignments.get(kind) or []) for kind in kinds}
-        if any(claims.values()):
-            found.append({"host": region.host, "claims": {**claims, "cache": region.name}})
+        claims = _claims(region, kinds)
+        if _same(own.dtr, region.dtr) and claims:
+            found.append({"host": region.host, "claims": claims})
     return found
+
+
+def _claims(region: Region, kinds: t.Iterable[str]) -> dict[str, t.Any]:
+    """Whom a region claims, as an assignment to its cache; empty where that is nobody, or its name is not known."""
+    claims = {kind: list(region.assignments.get(kind) or []) for kind in kinds}
+    if not region.name or not any(claims.values()):
+        return {}
+    exceptions = {"except": region.assignments["except"]} if "except" in region.assignments else {}
+    return {**claims, **exceptions, "cache": region.name}

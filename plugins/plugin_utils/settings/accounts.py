@@ -5,22 +5,17 @@
 
 from __future__ import annotations
 
-import re
 import typing as t
 
 from ...module_utils.common.failure import Failure
 from ...module_utils.dtr import images
+from ...module_utils.dtr.assignments_plan import Users, problems_of
+from ...module_utils.dtr.model import LOCAL
 from . import values
 from .reader import Reader
 from .structures import entries
 
-_TEAM = re.compile(r"[^/]+/[^/]+")
-_KINDS: dict[str, values.Kind] = {
-    "accounts": values.items,
-    "teams": values.items,
-    "orgs": values.items,
-    "everyone": values.switch,
-}
+_USERS: dict[str, values.Kind] = dict.fromkeys(Users._fields, values.items)
 
 
 def read_accounts(reader: Reader) -> dict[str, t.Any]:
@@ -45,12 +40,18 @@ def read_warming(reader: Reader) -> dict[str, t.Any]:
 
 
 def read_assignments(reader: Reader) -> dict[str, t.Any]:
-    read = reader.known("assignments", reader.mapping("assignments"), _KINDS)
-    wanted: dict[str, t.Any] = {kind: read.get(kind, []) for kind in ("accounts", "teams", "orgs")}
-    for team in wanted["teams"]:
-        if not _TEAM.fullmatch(team):
-            reader.problem("assignments", f"team {values.quoted(team)} must be written organisation/team")
-    return {**wanted, "everyone": read.get("everyone", False)}
+    exceptions = reader.part("assignments", "except.", _USERS)
+    kinds = {**_USERS, "everyone": values.switch, "except": exceptions}
+    before = len(reader.problems)
+    read = reader.known("assignments", reader.mapping("assignments"), kinds)
+    left_out = {kind: names for kind, names in (read.pop("except", None) or {}).items() if names}
+    wanted = {**{kind: [] for kind in Users._fields}, "everyone": False, **read}
+    if left_out:
+        wanted["except"] = {**{kind: [] for kind in Users._fields}, **left_out}
+    if len(reader.problems) == before:
+        for problem in problems_of({**wanted, "cache": LOCAL}):
+            reader.problem("assignments", problem)
+    return wanted
 
 
 def _repository(value: t.Any) -> str:

@@ -129,7 +129,7 @@ def _read_host(reader: Reader, required: bool) -> str:
 
 
 def _blob_ttl(value: t.Any) -> str:
-    ttl = values.line(value)
+    ttl = values.scalar(value)
     if re.fullmatch(r"[0-9]{1,18}", ttl):
         raise values.invalid(f"{ttl} has no unit and would mean nanoseconds; write {ttl}h, {ttl}m or {ttl}s")
     if not _DURATION.fullmatch(ttl):

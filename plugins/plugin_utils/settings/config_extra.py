@@ -12,9 +12,10 @@ import difflib
 import typing as t
 
 from ...module_utils.common.failure import Failure
+from ...module_utils.common.names import why_no_name
 from . import values
 from .storage import BACKENDS, OPTIONS
-from .structures import MAY_HAVE_LOST_A_ZERO, as_text, parsed
+from .structures import as_text, parsed
 
 Path = tuple[str, ...]
 
@@ -117,7 +118,7 @@ def config_problems(
     fields = _at(extra, ("log", "fields"))
     for name, value in fields.items() if isinstance(fields, dict) else ():
         if isinstance(value, float):
-            yield f"log.fields.{values.shown(name)} {MAY_HAVE_LOST_A_ZERO}"
+            yield f"log.fields.{values.shown(name)} {why_no_name(1.1)}"
     for key in sorted(set(extra) - set(_SECTIONS)):
         similar = difflib.get_close_matches(key.lower(), _SECTIONS, n=1, cutoff=0.75)
         if similar:
@@ -196,7 +197,7 @@ def _http_problems(extra: t.Mapping[str, t.Any], port: int | None) -> t.Iterator
         if not isinstance(lines, list):
             yield f"http.headers.{values.shown(name)} must be a list of texts"
         elif any(isinstance(line, float) for line in lines):
-            yield f"http.headers.{values.shown(name)}: an entry {MAY_HAVE_LOST_A_ZERO}"
+            yield f"http.headers.{values.shown(name)}: an entry {why_no_name(1.1)}"
 
 
 def _has(extra: t.Mapping[str, t.Any], path: Path) -> bool:

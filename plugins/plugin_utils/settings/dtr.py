@@ -17,7 +17,6 @@ from .addresses import https_url
 from .certificate import check_authority, read_pem
 from .model import ADDRESS, DTR, REGISTRY
 from .reader import Reader
-from .structures import as_text
 
 # What is read without everything else, to reach the DTR.
 CONNECTION = (
@@ -113,7 +112,7 @@ def _username(value: t.Any) -> str:
 def _password(value: t.Any) -> str:
     """Blanks at its ends may belong to it."""
     values.line(value)
-    return as_text(value)
+    return str(value)
 
 
 def _read_fingerprint(reader: Reader, authority: str, bundle: t.Sequence[t.Any]) -> str | None:

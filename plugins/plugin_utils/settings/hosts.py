@@ -16,6 +16,7 @@ from ansible.inventory.manager import split_host_pattern
 
 from . import values
 from .reader import PREFIX, Reader
+from .structures import entries
 
 GROUP = "dtr_caches"
 HOSTS = f"{PREFIX}hosts"
@@ -49,7 +50,7 @@ def read_hosts(reader: Reader, groups: t.Mapping[str, t.Sequence[str]] | None = 
 
 def read_serial(reader: Reader) -> list[int | str]:
     """The sizes of the batches, of which the last one is that of all further ones."""
-    sizes = reader.items("serial")
+    sizes = [size for size in reader.value("serial", entries, []) if values.is_set(size)]
     if not sizes and not reader.is_reported("serial"):
         reader.problem("serial", "an empty list: write for example 1, 100%")
     return [reader.checked("serial", _batch, size, "100%") for size in sizes]

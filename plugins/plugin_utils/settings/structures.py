@@ -14,13 +14,13 @@ import typing as t
 import yaml
 
 from ...module_utils.common.failure import Failure
+from ...module_utils.common.names import shown_with_why
 
 _CLoader: t.Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # An IPv6 address in brackets is no list.
 _ADDRESS = re.compile(r"\[[0-9A-Fa-f]*:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*(%[^\]]*)?\]")
 # What every reader takes for the same number; YAML 1.1 has 010 for 8 and 1:30 for 90.
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
-MAY_HAVE_LOST_A_ZERO = "is a number, which may have lost a zero at its end; put it in quotes"
 # Besides true and false, which read the same everywhere.
 _WORDS_FOR_SWITCHES = ("yes", "no", "on", "off")
 _NOT_TEXT = re.compile("[\0\ud800-\udfff]")
@@ -50,7 +50,8 @@ def plain(value: t.Any) -> t.Any:
     for kind in (int, float):
         if isinstance(value, kind):
             return kind(value)
-    raise _invalid(f"holds a value of the kind {type(value).__name__}; put it in quotes to make it text")
+    kind = type(value).__name__.removeprefix("_AnsibleTagged").lower()
+    raise _invalid(f"holds a value of the kind {kind}; put it in quotes to make it text")
 
 
 def is_structure(text: str) -> bool:
@@ -104,7 +105,7 @@ def as_items(value: t.Any) -> list[str]:
     Raises:
         Failure: C(INVALID_INPUT) for anything else.
     """
-    return [_item(item) for item in entries(value) if item is not None and as_text(item).strip()]
+    return [text for text in map(_item, entries(value)) if text]
 
 
 def entries(value: t.Any) -> list[t.Any]:
@@ -125,11 +126,9 @@ def entries(value: t.Any) -> list[t.Any]:
 def _item(value: t.Any) -> str:
     if isinstance(value, (dict, list)):
         raise _invalid("must be a list of texts")
-    if isinstance(value, bool):
-        raise _invalid(f"must be a list of texts; put {as_text(value)}, yes or no in quotes where that is a name")
-    if isinstance(value, float):
-        raise _invalid(f"an entry {MAY_HAVE_LOST_A_ZERO}")
-    return as_text(value).strip()
+    if problem := shown_with_why(value):
+        raise _invalid(problem)
+    return str(value).strip()
 
 
 def _key(key: t.Any) -> str:

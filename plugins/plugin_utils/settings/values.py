@@ -14,10 +14,11 @@ import typing as t
 from decimal import Decimal
 
 from ...module_utils.common.failure import Failure
+from ...module_utils.common.names import why_no_name
 from ...module_utils.swarm.compose import byte_size, duration
 from .credentials import may_be_shown
 from .go_yaml import is_misread
-from .structures import MAY_HAVE_LOST_A_ZERO, as_items, as_text
+from .structures import as_items, as_text
 
 Kind = t.Callable[[t.Any], t.Any]
 
@@ -61,11 +62,9 @@ def scalar(value: t.Any) -> str:
 
 def block(value: t.Any) -> str:
     """Text of any number of lines."""
-    if isinstance(value, bool):
-        raise invalid(f"must be text; put {as_text(value)}, yes, no, on or off in quotes where that is meant")
-    if isinstance(value, float):
-        raise invalid(MAY_HAVE_LOST_A_ZERO)
-    return scalar(value)
+    if problem := why_no_name(value):
+        raise invalid(problem)
+    return str(value).strip()
 
 
 def line(value: t.Any) -> str:
@@ -193,7 +192,7 @@ def texts(value: t.Any) -> dict[str, str]:
     """A mapping of keys to texts; a key without a value is left out."""
     found = {key: item for key, item in mapping(value).items() if item is not None}
     problems = [f"{shown(key)} must be text" for key, item in found.items() if isinstance(item, (dict, list))]
-    problems += [f"{shown(key)} {MAY_HAVE_LOST_A_ZERO}" for key, item in found.items() if isinstance(item, float)]
+    problems += [f"{shown(key)} {why_no_name(item)}" for key, item in found.items() if isinstance(item, float)]
     if problems:
         raise invalid("; ".join(problems))
     return {key: as_text(item) for key, item in found.items()}

@@ -132,6 +132,26 @@ OWN: list[tuple[str, Json, str]] = [
         assigned({"cache": "local", "accounts": ["bob"]}, {"cache": "region-europe", "teams": ["engineering/backend"]}),
         "bob is claimed by local and region-europe",
     ),
+    ("cache_assignments", assigned({"cache": "local", "accounts": [0o4711]}), "accounts: 2505 is a number to YAML"),
+    ("cache_assignments", assigned({"cache": 5, "accounts": ["bob"]}), "cache: 5 is a number to YAML"),
+    (
+        "cache_assignments",
+        assigned({"cache": "local", "everyone": True, "except": {"accounts": [True]}}),
+        "except.accounts: true is a truth value to YAML",
+    ),
+    (
+        "cache_assignments",
+        assigned({"cache": "local", "everyone": True, "except": {"accounts": ["nobody"]}}),
+        "there is no account nobody",
+    ),
+    (
+        "cache_assignments",
+        assigned({"cache": "local", "accounts": ["bob"], "everyone": True, "except": {"accounts": ["bob"]}}),
+        "bob: named under accounts and under except",
+    ),
+    ("content_caches", declared({"name": 5, "host": A}), "a name: 5 is a number to YAML"),
+    ("content_caches", declared({"name": "a", "host": A, "former_names": [1.5]}), "a name: 1.5 is a number to YAML"),
+    ("cache_assignments_info", {"accounts": [0o4711]}, "accounts: 2505 is a number to YAML"),
     ("cache_assignments", assigned({"cache": "twins", "accounts": ["bob"]}), "there are 2 caches named twins"),
     ("cache_assignments", assigned({"cache": "local", "everyone": "some"}), "argument 'everyone' is of type"),
     ("cache_assignments", {"concurrency": 1000}, "concurrency: 1000 is not a number from 1 to 128."),
@@ -200,7 +220,8 @@ def test_all_mistakes_in_assignments_are_told_together(populated: Registry) -> N
         "there is no account nobody",
         "there is no organisation nowhere",
         "there is no team research/x",
-        "alice is claimed by region-europe and region-oz",
+        "alice is claimed by region-europe and region-oz; leave it out of one of them, members of a team by "
+        "assignments.except (accounts, teams, orgs)",
     ]
     assert populated.writes() == 0
 
@@ -255,3 +276,16 @@ def test_half_of_a_pair_is_text_that_can_be_shown(registry: Registry, module: st
     result = run_here(declaration, Task(f"dtr.cache.{module}", given, invocation=True))
     assert (result.get("failure") or {}).get("code") != "INTERNAL", result
     assert json.dumps(result, ensure_ascii=False).encode()
+
+
+def test_an_exception_wins_over_everyone_and_over_a_team(populated: Registry) -> None:
+    exceptions = {"except": {"accounts": ["alice"], "teams": ["engineering/backend"]}}
+    populated.run("cache_assignments", **assigned({"cache": "local", "everyone": True}))
+    result = populated.run("cache_assignments", **assigned({"cache": "region-europe", "everyone": True, **exceptions}))
+    assert not result.get("failed"), result
+    moved = {change["name"] for change in result["changed_accounts"]}
+    assert "dave" in moved and not moved & {"alice", "bob"}
+    of_team = {"cache": "region-europe", "teams": ["engineering/backend"], "except": {"accounts": "bob"}}
+    result = populated.run("cache_assignments", **assigned(of_team, {"cache": "local", "accounts": ["bob"]}))
+    assert not result.get("failed"), result
+    assert "bob" not in {change["name"] for change in result["changed_accounts"]}

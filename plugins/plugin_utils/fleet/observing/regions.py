@@ -129,5 +129,5 @@ def _claimed(settings: Result, dangling: t.Sequence[str]) -> list[str]:
     """The accounts without a cache that should pull from this one, as far as the settings name them."""
     assignments = settings.get("assignments") or {}
     if assignments.get("everyone"):
-        return sorted(dangling)
+        return sorted(set(dangling) - set((assignments.get("except") or {}).get("accounts") or []))
     return sorted(set(assignments.get("accounts") or []) & set(dangling))

@@ -265,7 +265,7 @@ class TestRegistry:
     DEPLOY: t.ClassVar = [*DEPLOYMENT, "registration", "assignment", "pull"]
 
     def test_it_is_asked_about_what_the_step_does(self, registry: mock.Mock) -> None:
-        claims = {"accounts": ["alice"], "teams": [], "orgs": [], "everyone": False}
+        claims = {"accounts": ["alice"], "teams": [], "orgs": [], "everyone": False, "except": None}
         variables = host(registry_ca=CA.pem, assignments=claims, verify_image="a/b:1", verify_account="carol")
         result = check(variables, self.DEPLOY)
         (asked,) = (call.args[0] for call in registry.call_args_list)

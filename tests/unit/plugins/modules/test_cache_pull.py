@@ -212,6 +212,7 @@ def test_nothing_to_pull(dtr: FakeDtr) -> None:
         ({"accounts": ["alice", "bob"], "teams": ["engineering/backend"]}, "alice"),
         ({"teams": ["engineering/gone", "engineering/backend"]}, "alice"),
         ({"everyone": True}, "admin"),
+        ({"accounts": "alice, bob", "teams": "engineering/gone, engineering/backend"}, "alice"),
         ({}, "admin"),
     ],
 )
@@ -222,6 +223,12 @@ def test_as_one_of_the_assigned_accounts(dtr: FakeDtr, declared: dict[str, t.Any
 
 def test_a_declaration_without_an_active_account(dtr: FakeDtr) -> None:
     assert run(dtr, account_of={"teams": ["engineering/gone"]})["failure"]["code"] == "NO_SUCH_USER"
+    left_out = {"teams": ["engineering/backend"], "except": {"teams": ["engineering/backend"]}}
+    assert run(dtr, account_of=left_out)["failure"]["code"] == "NO_SUCH_USER"
+
+
+def test_a_number_is_no_account(dtr: FakeDtr) -> None:
+    assert run(dtr, account_of={"accounts": [2505]})["msg"].startswith("account_of: accounts: 2505 is a number to YAML")
 
 
 def test_tokens_of_killed_runs_go_with_the_next_run(dtr: FakeDtr) -> None:

@@ -12,6 +12,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.dtr.assignments_plan imp
     Assignment,
     Change,
     Directory,
+    Users,
     by_cache,
     claimed_by,
     contested,
@@ -26,7 +27,11 @@ from ansible_collections.dtr.cache.plugins.module_utils.dtr.model import Account
 from hypothesis import given
 from hypothesis import strategies as st
 
+# How an account is left out.
+WAY_OUT = "; leave it out of one of them, members of a team by assignments.except (accounts, teams, orgs)"
 CACHES = [ContentCache("1", "asia", "https://asia"), ContentCache("2", "europe", "https://europe")]
+NUMBER = "2505 is a number to YAML, which changes some (0010 becomes 8)"
+ALL: dict[str, str | None] = {"alice": "1", "bob": "1", "carol": "1"}
 IDS = st.sampled_from([None, "1", "2", "gone"])
 USERS = st.sampled_from([f"user{number}" for number in range(8)])
 
@@ -100,7 +105,7 @@ def test_everyone_can_pull_from_one_cache_only() -> None:
     assert resolve(twice, CACHES, directory(), False).wanted == {"alice": "2", "bob": "2", "carol": "2"}
     with pytest.raises(Failure) as raised:
         resolve([*twice, Assignment("asia", everyone=True)], CACHES, directory(), False)
-    assert raised.value.result["problems"] == ["everyone is claimed by asia and europe"]
+    assert raised.value.result["problems"] == ["everyone is claimed by asia and europe; leave it in one of them"]
 
 
 class TestOthers:
@@ -135,16 +140,79 @@ class TestOthers:
         own = [Assignment("europe", accounts=("bob",), everyone=True)]
         with pytest.raises(Failure) as raised:
             resolve(own, CACHES, directory(), False, self.elsewhere())
-        assert raised.value.result["problems"] == ["bob is claimed by asia and europe"]
+        assert raised.value.result["problems"] == [f"bob is claimed by asia and europe{WAY_OUT}"]
 
     def test_a_change_that_they_would_undo(self) -> None:
         changes = [Change("alice", None, "2"), Change("bob", "2", None), Change("carol", None, "2")]
         assert contested(changes, self.elsewhere(), CACHES) == [
-            "alice is claimed by asia and europe",
-            "bob is claimed by asia and local",
+            f"alice is claimed by asia and europe{WAY_OUT}",
+            f"bob is claimed by asia and local{WAY_OUT}",
         ]
         assert contested([Change("alice", None, "1")], self.elsewhere(), CACHES) == []
         assert contested([Change("alice", "1", None)], {"alice": "Local"}, CACHES) == []
+
+
+@pytest.mark.parametrize(
+    ("assignments", "exclusive", "wanted"),
+    [
+        # Of a team, of an organisation, of everyone; by a name, a team, an organisation.
+        ([Assignment("asia", teams=("e/t",), exceptions=Users(("bob",)))], False, {"alice": "1"}),
+        ([Assignment("asia", teams=("e/t",), exceptions=Users(teams=("e/u",)))], False, {"alice": "1"}),
+        ([Assignment("asia", orgs=("e",), exceptions=Users(orgs=("e",)))], False, {}),
+        ([Assignment("asia", everyone=True, exceptions=Users(("bob", "carol")))], False, {"alice": "1"}),
+        ([Assignment("asia", everyone=True, exceptions=Users(teams=("e/t",)))], False, {"carol": "1"}),
+        # Not of a name; and somebody else may claim them.
+        ([Assignment("asia", ("bob",), ("e/t",), exceptions=Users(teams=("e/u",)))], False, {"alice": "1", "bob": "1"}),
+        (
+            [Assignment("asia", teams=("e/t",), exceptions=Users(("bob",))), Assignment("europe", teams=("e/u",))],
+            False,
+            {"alice": "1", "bob": "2"},
+        ),
+        (
+            [Assignment("asia", everyone=True, exceptions=Users(("bob",))), Assignment("europe", ("bob",))],
+            False,
+            {"alice": "1", "bob": "2", "carol": "1"},
+        ),
+        # Who is left out and claimed by nobody else is reset, where that is wanted.
+        (
+            [Assignment("asia", everyone=True, exceptions=Users(("bob",)))],
+            True,
+            {"alice": "1", "bob": None, "carol": "1"},
+        ),
+        (
+            [Assignment("asia", everyone=True), Assignment("asia", everyone=True, exceptions=Users(("bob",)))],
+            False,
+            ALL,
+        ),
+    ],
+)
+def test_an_exception_wins(assignments: list[Assignment], exclusive: bool, wanted: dict[str, str | None]) -> None:
+    accounts = {name: Account(name) for name in ("alice", "bob", "carol")}
+    team = [accounts["alice"], accounts["bob"]]
+    known = Directory(accounts, {"e": team}, {"e/t": team, "e/u": [accounts["bob"]]}, True)
+    assert resolve(assignments, CACHES, known, exclusive).wanted == wanted
+
+
+def test_an_exception_has_to_exist_and_the_others_are_no_claim_of_theirs() -> None:
+    own = [Assignment("asia", teams=("engineering/core",), exceptions=Users(("zoe",), ("engineering/none",)))]
+    known = directory(core=["alice", "bob"])
+    known.teams["engineering/none"] = None
+    with pytest.raises(Failure) as raised:
+        resolve(own, CACHES, known, False)
+    assert raised.value.result["problems"] == ["there is no account zoe", "there is no team engineering/none"]
+    others = [Assignment("asia", teams=("engineering/core",), exceptions=Users(("bob",)))]
+    assert claimed_by(others, known) == {"alice": "asia"}
+
+
+def test_the_collision_of_two_teams_is_one_sentence() -> None:
+    members = [Account(f"user{number:03}") for number in range(121)]
+    known = Directory({}, {}, {"a/b": list(members), "c/d": list(members)}, False)
+    with pytest.raises(Failure) as raised:
+        resolve([Assignment("asia", teams=("a/b",)), Assignment("europe", teams=("c/d",))], CACHES, known, False)
+    assert raised.value.result["problems"] == [
+        "121 accounts (user000, user001, user002 and 118 more) are claimed by asia and europe; leave them out of "
+        "one of them, members of a team by assignments.except (accounts, teams, orgs)"
+    ]
 
 
 def test_exclusive_resets_the_others() -> None:
@@ -192,7 +260,7 @@ def test_every_problem_is_listed_before_anything_happens() -> None:
         "there is no account zoe",
         "there is no organisation sales",
         "there is no team engineering/none",
-        "alice is claimed by asia and europe",
+        f"alice is claimed by asia and europe{WAY_OUT}",
     ]
 
 
@@ -219,6 +287,34 @@ def test_names_may_come_as_text_from_a_survey() -> None:
         ({"cache": "asia", "teams": ["../core"]}, "'../core' is not a team: write org/team"),
         ({"cache": "asia", "teams": ["a/."]}, "'a/.' is not a team: write org/team"),
         ({"cache": "asia", "orgs": ["a/b"]}, "'a/b' cannot be an account's name"),
+        ({"cache": "asia", "teams": ["a/b"], "except": {"teams": ["c"]}}, "'c' is not a team: write org/team"),
+        (
+            {"cache": "asia", "accounts": ["bob"], "teams": ["a/b"], "except": {"accounts": "bob"}},
+            "bob: named under accounts and under except; take it out of one of both",
+        ),
+        (
+            {"cache": "asia", "accounts": ["bob"], "except": {"accounts": ["alice"]}},
+            "except needs teams, orgs or everyone beside it, of which it leaves somebody out",
+        ),
+        *(
+            ({"cache": "asia", "teams": ["a/b"], **given}, f"{place}: {NUMBER}; put it in quotes to make it text")
+            for given, place in (
+                ({"accounts": [2505]}, "accounts"),
+                ({"accounts": 2505}, "accounts"),
+                ({"orgs": ["a", 2505]}, "orgs"),
+                ({"except": {"accounts": [2505]}}, "except.accounts"),
+                ({"cache": 2505}, "cache"),
+            )
+        ),
+        (
+            {"cache": "asia", "accounts": [False]},
+            "accounts: false is a truth value to YAML; put yes, no, on, off, true or false in "
+            "quotes where that is meant",
+        ),
+        (
+            {"cache": "asia", "accounts": [None]},
+            "accounts: null is nothing to YAML; take it out, or put it in quotes where it is a name",
+        ),
     ],
 )
 def test_bad_input(option: dict[str, t.Any], problem: str) -> None:

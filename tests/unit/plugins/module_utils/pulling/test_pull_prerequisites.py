@@ -18,6 +18,7 @@ from ansible_collections.dtr.cache.tests.unit.support.web import Reply, Request,
 APP = "engineering/app:1.0"
 PROOF = "engineering/proof"
 CREATE = f"dtr_cache_verify_repository: DTR has no repository {PROOF}, and makes none at a push; create it in DTR"
+WAY_OUT = "; leave it out of one of them, members of a team by assignments.except (accounts, teams, orgs)"
 FORMS = {"readOnlyRegistry": False, "createRepositoryOnPush": False}
 
 
@@ -159,7 +160,14 @@ def test_everything_that_is_missing_is_listed_at_once(dtr: Registry) -> None:
         "dtr_cache_verify_image: DTR has no image engineering/app:9. Check repository and tag; the image may not have "
         "been pushed yet, or have been pruned.",
     ]
-    assert dtr.site.count("GET", "/enzi/v0/accounts") == 0, "everyone need not be listed"
+
+
+def test_everyone_takes_a_dtr_that_lists_its_accounts(dtr: Registry) -> None:
+    dtr.fault = lambda request, _act: error(403, "NOT_AUTHORIZED") if request.path == "/enzi/v0/accounts" else None
+    (problem,) = problems(dtr, assignments={"everyone": True})
+    assert problem.startswith("dtr_cache_assignments: everyone needs the list of all accounts, which DTR does not give")
+    assert problem.endswith(" Name accounts, teams or orgs instead")
+    assert problems(dtr, assignments={"accounts": ["alice"]}) == []
 
 
 class TestOthers:
@@ -177,7 +185,7 @@ class TestOthers:
     def test_whom_another_region_claims_by_a_group(
         self, dtr: Registry, others: list[dict[str, t.Any]], contested: str | None
     ) -> None:
-        expected = [f"dtr_cache_assignments: {contested} is claimed by region-asia and region-europe"]
+        expected = [f"dtr_cache_assignments: {contested} is claimed by region-asia and region-europe{WAY_OUT}"]
         assert problems(dtr, **self.OWN, others=others) == (expected if contested else [])
 
     def test_a_large_fleet_is_not_read_for_each_region(self, dtr: Registry) -> None:
@@ -186,7 +194,7 @@ class TestOthers:
         assert len(dtr.site.requests) == 3
         many.append({"cache": "last", "accounts": ["bob"]})
         assert problems(dtr, **self.OWN, others=many) == [
-            "dtr_cache_assignments: bob is claimed by last and region-asia"
+            f"dtr_cache_assignments: bob is claimed by last and region-asia{WAY_OUT}"
         ]
 
 

@@ -149,6 +149,15 @@ def test_a_former_name_is_no_other_regions(former: list[str], theirs: list[str],
     assert collisions(own, [other._replace(dtr="https://other.example.org")], DEPLOY) == []
 
 
+def test_whom_exceptions_of_a_team_leave_to_another_region_only_dtr_knows() -> None:
+    team = ["engineering/core"]
+    own = ASIA._replace(assignments={"teams": team, "except": {"accounts": ["bob"]}})
+    other = EUROPE._replace(assignments={"teams": team, "accounts": ["bob"]})
+    assert not [problem for problem in collisions(own, [other], ["assignment"]) if "assignments" in problem]
+    (claims,) = claims_of_others(other, [own])
+    assert claims["claims"]["except"] == {"accounts": ["bob"]}
+
+
 def test_everyone_can_stand_in_one_region_only() -> None:
     twice = ASIA._replace(assignments={"everyone": True})
     (problem,) = collisions(twice, [EUROPE], DEPLOY)

@@ -15,7 +15,7 @@ from ansible_collections.dtr.cache.tests.unit.support.settings import (
 # One mistake each, and what the operator reads.
 MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ({"assignments": {"users": ["alice"]}}, "dtr_cache_assignments: users is unknown"),
-    ({"assignments": {"teams": ["backend"]}}, "team 'backend' must be written organisation/team"),
+    ({"assignments": {"teams": ["backend"]}}, "'backend' is not a team: write org/team"),
     (
         {"assignments_exclusive": "some"},
         "dtr_cache_assignments_exclusive: 'some' is neither true nor false",
@@ -42,18 +42,18 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ({"assignments": "alice"}, "dtr_cache_assignments: must be a mapping of keys to values"),
     ({"assignments": '{"accounts": ["alice"'}, "dtr_cache_assignments: is neither JSON nor YAML that can be read: "),
     ({"assignments": {"accounts": {"alice": 1}}}, "dtr_cache_assignments: accounts: must be a list of texts"),
-    ({"assignments": {"accounts": [False]}}, "accounts: must be a list of texts; put false, yes or no in quotes"),
+    ({"assignments": {"accounts": [False]}}, "accounts: false is a truth value to YAML; put yes, no, on"),
     ({"assignments_exclusive": "true, please"}, "dtr_cache_assignments_exclusive: 'true, please' is neither true nor"),
     (
         {"assignments": {"accounts": [1.10]}},
-        "dtr_cache_assignments: accounts: an entry is a number, which may have lost",
+        "dtr_cache_assignments: accounts: 1.1 is a number to YAML, which changes some (1.10 becomes 1.1); put it",
     ),
     (
         {"warm_images": [{"repository": "a/b", "tags": 2.10}]},
-        "dtr_cache_warm_images: tags: an entry is a number, which",
+        "dtr_cache_warm_images: tags: 2.1 is a number to YAML",
     ),
     ({"environment": "A: 010"}, "dtr_cache_environment: line 1, column 4 is a number in a form that YAML changes"),
-    ({"nodes": [1.10]}, "dtr_cache_nodes: an entry is a number, which may have lost a zero"),
+    ({"nodes": [1.10]}, "dtr_cache_nodes: 1.1 is a number to YAML"),
     ({"verify_account": ["alice"]}, "dtr_cache_verify_account: must be text"),
     ({"warm_images": '[{"repository": "a/b"'}, "dtr_cache_warm_images: is neither JSON nor YAML that can be read: "),
     ({"warm_images": [["a/b:1"]]}, "dtr_cache_warm_images: must be text"),

@@ -71,7 +71,7 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
         {"config_extra": {"http": {"draintimeout": "soon"}}},
         "dtr_cache_config_extra: http.draintimeout: 'soon' is not a",
     ),
-    ({"name": True}, "dtr_cache_name: must be text; put true, yes, no, on or off in quotes"),
+    ({"name": True}, "dtr_cache_name: is a truth value to YAML; put yes, no, on, off, true or false in quotes"),
     ({"name": "region\0asia"}, "dtr_cache_name: holds a byte that is not text"),
     ({"name": "region\nasia"}, "dtr_cache_name: must be one line of text without control characters"),
     ({"host": "cache.exam\x00ple.org"}, "dtr_cache_host: holds a byte that is not text"),
@@ -82,13 +82,16 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ({"port": [443]}, "dtr_cache_port: must be text"),
     (
         {"config_extra": "log: {fields: {release: 2.10}}"},
-        "dtr_cache_config_extra: log.fields.release is a number, which",
+        "dtr_cache_config_extra: log.fields.release is a number to YAML",
     ),
     (
         {"config_extra": "http: {headers: {X-R: [2.10]}}"},
         "dtr_cache_config_extra: http.headers.X-R: an entry is a number",
     ),
-    ({"version": 2.1}, "dtr_cache_version: is a number, which may have lost a zero at its end; put it in quotes"),
+    (
+        {"version": 2.1},
+        "dtr_cache_version: is a number to YAML, which changes some (1.10 becomes 1.1); put it in quotes",
+    ),
     ({"version": "2.7.6 beta"}, "dtr_cache_version: '2.7.6 beta' is not a version such as 2.7.6"),
     ({"version": "2.9"}, "dtr_cache_version: 2.9 is of msr2 (2.8 to 2.9), and dtr_cache_product is dtr; set dtr_cache"),
     (

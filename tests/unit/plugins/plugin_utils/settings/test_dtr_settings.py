@@ -42,11 +42,14 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
         for text in ("null", " ~\n", "NULL")
     ),
     ({"registry_username": ["admin"]}, "dtr_cache_registry_username: must be text"),
-    ({"registry_password": True}, "dtr_cache_registry_password: must be text; put true, yes, no, on or off in quotes"),
+    (
+        {"registry_password": True},
+        "dtr_cache_registry_password: is a truth value to YAML; put yes, no, on, off, true or false in quotes",
+    ),
     ({"registry_password": "hush\nhush"}, "dtr_cache_registry_password: must be one line of text"),
     (
         {"registry_password": 8675309.25},
-        "dtr_cache_registry_password: is a number, which may have lost a zero at its end; put it in quotes",
+        "dtr_cache_registry_password: is a number to YAML, which changes some (1.10 becomes 1.1); put it in quotes",
     ),
     ({"registry_username": "admin:hush"}, "dtr_cache_registry_username: must not hold a colon"),
     ({"registry_ca": {"pem": CA.pem}}, "dtr_cache_registry_ca: must be text"),

@@ -23,7 +23,7 @@ def images(*names: str) -> list[tuple[dict[str, t.Any], dict[str, t.Any]]]:
 
 # What is given, and what of the settings it makes.
 ODD: list[tuple[dict[str, t.Any], dict[str, t.Any]]] = [
-    ({"name": 5}, {"name": "5"}),
+    ({"name": "5"}, {"name": "5"}),
     ({"name": "R2.asia_1-b"}, {"name": "R2.asia_1-b"}),
     ({"name": "n" * 128}, {"name": "n" * 128}),
     ({"host": "CACHE.example.org"}, {"host": "CACHE.example.org"}),
@@ -36,7 +36,7 @@ ODD: list[tuple[dict[str, t.Any], dict[str, t.Any]]] = [
     ({"registry_username": "DOMAIN\\admin@example.org"}, {"registry_username": "DOMAIN\\admin@example.org"}),
     ({"registry_password": " {{ no template }} "}, {"registry_password": " {{ no template }} "}),
     ({"registry_password": "no"}, {"registry_password": "no"}),
-    ({"registry_password": 0}, {"registry_password": "0"}),
+    ({"registry_password": "0"}, {"registry_password": "0"}),
     ({"registry_ca": "system"}, {"registry_ca": "system"}),
     ({"upstreams": []}, {"upstreams": ()}),
     ({"upstreams": "https://a.example.org,\n\nhttps://b"}, {"upstreams": ("https://a.example.org", "https://b")}),
@@ -48,7 +48,7 @@ ODD: list[tuple[dict[str, t.Any], dict[str, t.Any]]] = [
     *images("[2001:db8::1]:5000/a", "Registry.Example.org/a", "a/b__c", "a/b--c", "a/b---c.d_e", f"a/b@{DIGEST}"),
     *images(f"a/b:1@{DIGEST}", "a:" + "t" * 128, "a:_1.-x", "a:LATEST", "xn--bcher-kva.example/a", "a.b-c/d"),
     ({"version": "2.7.6-rc1_x", "product": "dtr"}, {"image": "docker/dtr-content-cache:2.7.6-rc1_x"}),
-    ({"version": 2}, {"image": "docker/dtr-content-cache:2"}),
+    ({"version": "2"}, {"image": "docker/dtr-content-cache:2"}),
     # Times and amounts.
     ({"blob_ttl": "90m"}, {"blob_ttl": "90m"}),
     ({"blob_ttl": "2562047h"}, {"blob_ttl": "2562047h"}),
@@ -70,7 +70,7 @@ ODD: list[tuple[dict[str, t.Any], dict[str, t.Any]]] = [
     ({"replicas": 3}, {"replicas": 3}),
     # The service.
     ({"nodes": " worker-1 ,,worker_2\n"}, {"nodes": ("worker-1", "worker_2")}),
-    ({"nodes": [1, "10.0.0.1"]}, {"nodes": ("1", "10.0.0.1")}),
+    ({"nodes": ["1", "10.0.0.1"]}, {"nodes": ("1", "10.0.0.1")}),
     ({"stack_name": "A-1_b"}, {"stack_name": "A-1_b"}),
     ({"node_label": "A-1_b.c"}, {"node_label": "A-1_b.c"}),
     ({"former_stack_names": " old.cache ,old.cache,\n2"}, {"former_stack_names": ("old.cache", "2")}),
@@ -87,7 +87,7 @@ ODD: list[tuple[dict[str, t.Any], dict[str, t.Any]]] = [
         {"environment": {"REGISTRY_STORAGE_DELETE_ENABLED": "true", "REGISTRY_HTTP_DEBUG_ADDR": ":5001"}},
         {"environment": {"REGISTRY_STORAGE_DELETE_ENABLED": "true", "REGISTRY_HTTP_DEBUG_ADDR": ":5001"}},
     ),
-    ({"volume": 5}, {"volume": "5"}),
+    ({"volume": "5"}, {"volume": "5"}),
     ({"volume": "/srv/../data/"}, {"volume": "/srv/../data/"}),
     (
         {"volume": {"driver": "rexray", "driver_opts": {"size": 10}}},

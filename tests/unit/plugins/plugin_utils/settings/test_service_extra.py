@@ -90,10 +90,13 @@ MISTAKES: list[tuple[t.Any, str]] = [
         {"logging": {"driver": "x", "options": ["1e3=x"]}},
         "logging.options: '1e3' as a name would be a number or a truth",
     ),
-    ("labels: {release: 2.10}", "labels: release is a number, which may have lost a zero at its end; put it in quotes"),
+    (
+        "labels: {release: 2.10}",
+        "labels: release is a number to YAML, which changes some (1.10 becomes 1.1); put it in quotes",
+    ),
     (
         {"sysctls": {"net.a": 1.5}},
-        "sysctls: net.a is a number, which may have lost a zero at its end; put it in quotes",
+        "sysctls: net.a is a number to YAML, which changes some (1.10 becomes 1.1); put it in quotes",
     ),
     ({"extra_hosts": {"a b": "192.0.2.1"}}, "extra_hosts: 'a b' is not a host name"),
     ({"extra_hosts": {"a": "b"}}, "extra_hosts: 'b' is not an IP address"),

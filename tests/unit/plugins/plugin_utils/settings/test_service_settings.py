@@ -28,10 +28,10 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
         "override; set it in dtr_cache_config_extra instead",
     ),
     ({"environment": {"REGISTRY_HTTP": "{draintimeout: 5m}"}}, "set it in dtr_cache_config_extra instead"),
-    ({"environment": "RELEASE: 2.10"}, "dtr_cache_environment: RELEASE is a number, which may have lost a zero at its"),
+    ({"environment": "RELEASE: 2.10"}, "dtr_cache_environment: RELEASE is a number to YAML"),
     (
         {"environment": {"A": 2.1, "B": 3.5}},
-        "A is a number, which may have lost a zero at its end; put it in quotes; B",
+        "A is a number to YAML, which changes some (1.10 becomes 1.1); put it in quotes to make it text; B",
     ),
     ({"environment": "A: no"}, "dtr_cache_environment: has no without quotes, which YAML changes to true or false"),
     (
@@ -107,7 +107,7 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ({"timeout": "5m"}, "dtr_cache_timeout: '5m' is not a whole number"),
     ({"nodes": "worker-1 worker-2"}, "dtr_cache_nodes: 'worker-1 worker-2' is not a node's host name; part several by"),
     ({"nodes": [["worker-1"]]}, "dtr_cache_nodes: must be a list of texts"),
-    ({"nodes": ["worker-1", True]}, "dtr_cache_nodes: must be a list of texts; put true, yes or no in quotes"),
+    ({"nodes": ["worker-1", True]}, "dtr_cache_nodes: true is a truth value to YAML; put yes"),
     ({"nodes": "[worker-1"}, "dtr_cache_nodes: is neither JSON nor YAML that can be read: something is missing"),
     ({"replicas": -1}, "dtr_cache_replicas: '-1' is not a whole number from 1 to 1000"),
     ({"with_registry_auth": "perhaps"}, "dtr_cache_with_registry_auth: 'perhaps' is neither true nor false"),

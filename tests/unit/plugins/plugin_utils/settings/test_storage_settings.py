@@ -51,7 +51,7 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ),
     (
         {"storage": {"s3": {"region": "r", "bucket": "b", "loglevel": False}}},
-        "dtr_cache_storage: s3.loglevel: must be text; put false, yes, no, on or off in quotes",
+        "dtr_cache_storage: s3.loglevel: is a truth value to YAML; put yes, no, on, off, true or false in quotes",
     ),
     ({"storage": {"delete": {"enabled": "perhaps"}}}, "dtr_cache_storage: delete.enabled: 'perhaps' is neither true"),
     (

@@ -260,7 +260,7 @@ def test_what_is_wrong_with_the_connection_is_listed() -> None:
 
 @pytest.mark.parametrize(
     ("password", "read_as"),
-    [("hush\n", "hush"), (" hush ", " hush "), (12345, "12345"), ("pass: {word}", "pass: {word}")],
+    [("hush\n", "hush"), (" hush ", " hush "), ("12345", "12345"), ("pass: {word}", "pass: {word}")],
 )
 def test_a_password_is_what_was_given(password: t.Any, read_as: str) -> None:
     assert reading(registry_password=password).settings.registry_password == read_as
