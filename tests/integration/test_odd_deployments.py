@@ -11,12 +11,14 @@ from __future__ import annotations
 import collections
 import itertools
 import os
+import re
 import typing as t
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from ansible_collections.dtr.cache.tests.unit.plugins.plugin_utils.settings.test_odd_inputs import ODD
+from ansible_collections.dtr.cache.tests.unit.plugins.plugin_utils.settings.test_pem_forms import READ
 
 from .conftest import Lab, Play, Run
 
@@ -127,3 +129,41 @@ def test_what_is_accepted_serves(form: dict[str, t.Any], deployed: Lab, play: Pl
         pytest.fail(f"refused although it was accepted: {form} {run.output}")
     # A pull through the cache has proved it.
     assert "Put the cache in use" in run.output and " 9.0 MB in " in run.output, run.output
+
+
+# By form of the table in C(test_pem_forms.py), each put into another variable.
+PEM_FORMS = (
+    "blanks in the place of line breaks",
+    "backslash and n",
+    "X509 CERTIFICATE",
+    "all on one line with comments",
+    "one line",
+    "tabs in the place of line breaks",
+    "TRUSTED CERTIFICATE",
+)
+
+
+def test_pem_in_any_form_serves(deployed: Lab, play: Play) -> None:
+    certificates = Path(deployed.status["registry"]["ca_path"]).parent
+    files = {
+        "certificate": certificates / "cache-europe.lab.test.cert.pem",
+        "private_key": certificates / "cache-europe.lab.test.key.pem",
+        "ca_certificate": Path(deployed.status["certificates"]["ca"]),
+        "registry_ca": Path(deployed.status["registry"]["ca_path"]),
+    }
+    texts = {name: path.read_text() for name, path in files.items()}
+    deployed.clean()
+    for number, _form in enumerate(PEM_FORMS):
+        # More than one block has no form of one block.
+        chosen = {name: READ[PEM_FORMS[(number + place) % len(PEM_FORMS)]] for place, name in enumerate(texts)}
+        given: dict[str, t.Any] = {
+            name: "".join(
+                chosen[name](block) for block in re.findall(r"-----BEGIN.*?-----END [A-Z ]+-----\n", text, re.DOTALL)
+            )
+            for name, text in texts.items()
+        }
+        run = play(DEPLOY, *ONLY, **{f"dtr_cache_{name}": value for name, value in given.items()})
+        assert run.code == 0, run.output
+        assert " 9.0 MB in " in run.output, run.output
+        # The first deployment has put the certificate in use, and each other form is the same.
+        assert ("changed=0" in run.output) is (number > 0), run.output

@@ -49,6 +49,7 @@ def untrusted_check(
         return bad(edge, "chain", detail, "Have the certificate issued anew.")
     last = chains.last_sent(chain)
     issuer = last.issuer.rfc4514_string()
+    namesake = next((anchor for anchor in endpoint.anchors if anchor.subject == last.issuer), None)
     trusted = ", ".join(dict.fromkeys(map(certificates.name_of, endpoint.anchors)))
     if last.issuer == last.subject and len(chain) == 1:
         detail = "the certificate is self-signed and not trusted"
@@ -56,9 +57,9 @@ def untrusted_check(
     elif last.issuer == last.subject:
         detail = f"the chain ends at the CA {certificates.name_of(last)}, which is not trusted"
         hint = f"If this is the right server, trust that CA {advice.trust}."
-    elif any(anchor.subject == last.issuer for anchor in endpoint.anchors):
-        detail = f"{certificates.name_of(last)} is signed by another CA of the name {issuer} than the trusted one"
-        hint = f"The CA was made anew: trust the one that signed the certificate, {advice.trust}."
+    elif namesake:
+        detail, _semicolon, todo = certificates.other_issuer(last, namesake).partition("; ")
+        hint = f"{todo[0].upper()}{todo[1:]}. CAs are trusted {advice.trust}."
     elif not whole:
         detail = "the certificate does not lead to a trusted CA"
         hint = (

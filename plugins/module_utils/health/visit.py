@@ -20,10 +20,11 @@ from ..common.failure import Failure
 from ..common.urls import Origin
 from ..http import tls
 from ..x509 import certificates
+from ..x509.chains import sent_chain, verified_chain
 from .certificate_checks import name_check, trusted_check, untrusted_check, validity_check, wanted_check
 from .checks import Check, bad
 from .endpoint import Endpoint, EndpointReport, ProbeAnswer
-from .wire import TIME_OUTS, Wire, sent_chain, verified_chain
+from .wire import TIME_OUTS, Wire
 
 if t.TYPE_CHECKING:
     from cryptography import x509

@@ -18,7 +18,6 @@ from .endpoint import ProbeAnswer, Question
 # Two classes before Python 3.10, one from then on.
 TIME_OUTS = (socket.timeout, TimeoutError)
 _LONGEST_BODY = 64 * 1024
-_DER = 2
 
 
 class Wire:
@@ -84,21 +83,3 @@ class Wire:
             return ProbeAnswer(response.status, received, response.read(_LONGEST_BODY))
         finally:
             connection.close()
-
-
-def sent_chain(connection: ssl.SSLSocket) -> list[bytes]:
-    """The certificates that the server sent, in DER; none before Python 3.10."""
-    return _chain_by(connection, "get_unverified_chain")
-
-
-def verified_chain(connection: ssl.SSLSocket) -> list[bytes]:
-    """The certificates from the server's own to the trusted CA, in DER; none before Python 3.10."""
-    return _chain_by(connection, "get_verified_chain")
-
-
-def _chain_by(connection: ssl.SSLSocket, method: str) -> list[bytes]:
-    # Public from Python 3.13 on; the same method of the inner object gives certificate objects from 3.10 on.
-    if hasattr(connection, method):
-        return list(getattr(connection, method)())
-    inner = getattr(getattr(connection, "_sslobj", None), method, None)
-    return [each.public_bytes(_DER) for each in (inner() or ())] if inner else []

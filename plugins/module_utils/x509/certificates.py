@@ -16,6 +16,7 @@ import typing as t
 
 from ..common.failure import Failure
 from ..common.redaction import printable
+from . import pem
 
 CRYPTOGRAPHY_IMPORT_ERROR: str | None = None
 try:
@@ -25,8 +26,6 @@ try:
 except ImportError:
     CRYPTOGRAPHY_IMPORT_ERROR = traceback.format_exc()
 
-_PEM_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
-_CERTIFICATE_LABELS = (b"CERTIFICATE", b"X509 CERTIFICATE")
 _FINGERPRINT_PREFIX = re.compile(r"^(?:sha-?256)?(?:\s+fingerprint)?\s*[:=]?\s*", re.IGNORECASE)
 
 
@@ -40,39 +39,32 @@ class Description(t.TypedDict):
     fingerprint: str
 
 
-def load_certificates(pem: str | bytes) -> list[x509.Certificate]:
-    """All certificates of a PEM bundle, in the bundle's order.
+def load_certificates(content: str | bytes) -> list[x509.Certificate]:
+    """Load all certificates of a PEM bundle, in the bundle's order.
 
-    Text around the blocks is allowed, as C(openssl s_client) and many vendors' bundles have it. Names and validity of
-    each can be read; whether its extensions and its public key can, turns out where they are needed.
+    Names and validity of each can be read; whether its extensions and its public key can, turns out where they are
+    needed.
 
     Raises:
         Failure: C(INVALID_CERTIFICATE) when there is nothing, something else than certificates, or a broken one.
     """
-    data = pem.encode("utf-8", "replace") if isinstance(pem, str) else pem
+    data = content.encode("utf-8", "replace") if isinstance(content, str) else content
     if not data.strip():
         raise Failure("INVALID_CERTIFICATE", "The certificate is empty.")
     if data.lstrip()[:15].lower().startswith((b"<!doctype", b"<html")):
         raise Failure("INVALID_CERTIFICATE", "An HTML page was found where a PEM certificate was expected.")
-    blocks = list(_PEM_BLOCK.finditer(data))
-    if not blocks:
-        if b"-----BEGIN" in data:
-            raise Failure("INVALID_CERTIFICATE", "The PEM certificate is cut off: its END line is missing.")
-        raise Failure("INVALID_CERTIFICATE", "The text is not a PEM certificate: it has no BEGIN CERTIFICATE line.")
-    if b"-----BEGIN" in data[blocks[-1].end() :]:
-        raise Failure(
-            "INVALID_CERTIFICATE", f"The PEM bundle is cut off after block {len(blocks)}: an END line is missing."
-        )
-    for number, block in enumerate(blocks, start=1):
-        if block.group(1) not in _CERTIFICATE_LABELS:
-            label = block.group(1).decode("ascii")
-            raise Failure("INVALID_CERTIFICATE", f"Block {number} of the PEM text is a {label}, not a CERTIFICATE.")
-    return [_load_one(block.group(0), number) for number, block in enumerate(blocks, start=1)]
-
-
-def _load_one(block: bytes, number: int) -> x509.Certificate:
     try:
-        certificate = x509.load_pem_x509_certificate(block)
+        found = pem.certificate_blocks(content)
+    except Failure as failure:
+        raise Failure("INVALID_CERTIFICATE", failure.message) from None
+    if not found:
+        raise Failure("INVALID_CERTIFICATE", "The text is not a PEM certificate: it has no BEGIN CERTIFICATE line.")
+    return [_load_one(der, number) for number, der in enumerate(found, start=1)]
+
+
+def _load_one(der: bytes, number: int) -> x509.Certificate:
+    try:
+        certificate = x509.load_der_x509_certificate(der)
         # The library reads them only now.
         describe(certificate)
     except unreadable() as error:
@@ -141,6 +133,12 @@ def public_key_of(certificate: x509.Certificate) -> bytes:
         return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     except unreadable() as error:
         raise _malformed(certificate, "a public key", error) from None
+
+
+def public_key_of_private(key_pem: str) -> bytes:
+    """Return the public key of a private key in DER."""
+    key = serialization.load_pem_private_key(key_pem.encode(), password=None)
+    return key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 def name_of(certificate: x509.Certificate) -> str:
@@ -225,6 +223,62 @@ def check_authorities(bundle: t.Iterable[x509.Certificate], now: datetime.dateti
                 f"The CA {name} is valid only from {_iso(not_before(certificate))} on.",
                 hint="Check the clock of this machine.",
             )
+
+
+def authority_fault(certificate: x509.Certificate, now: datetime.datetime) -> str | None:
+    """Say why clients would not accept anything by trusting this certificate, or return None.
+
+    One that is signed by itself is the server's own: Docker accepts it there, whether it is a CA's or not.
+    """
+    try:
+        check_authorities([certificate], now)
+        public_key_of(certificate)
+    except Failure as failure:
+        if not (failure.code == "NOT_A_CA" and certificate.subject == certificate.issuer):
+            return failure.message
+    return next(validity_faults(certificate, now), None)
+
+
+def probable_path(
+    chain: t.Sequence[x509.Certificate], authorities: t.Sequence[x509.Certificate]
+) -> list[x509.Certificate]:
+    """Go from a server's certificate to the issuer of each, for messages about a chain that is refused."""
+    path = [chain[0]]
+    while path[-1] not in authorities:
+        rest = (each for each in (*authorities, *chain) if each not in path)
+        issuer = next((each for each in rest if _is_known_to_be_issued_by(path[-1], each)), None)
+        if issuer is None:
+            break
+        path.append(issuer)
+    return path
+
+
+def other_issuer(certificate: x509.Certificate, namesake: x509.Certificate) -> str:
+    """Say why a CA with the name of a certificate's issuer is not accepted as it, and what to do."""
+    name, issuer = name_of(certificate), name_of(namesake)
+    if not _is_known_to_be_issued_by(certificate, namesake):
+        return f"{name} is signed by another CA of the name {issuer} than the trusted one; use the CA that signed it"
+    if names_another_key(certificate, namesake):
+        return (
+            f"{name} is signed by {issuer}, but its authority key identifier names another key, so clients do not find "
+            "the CA; have it issued anew"
+        )
+    return f"{name} is signed by {issuer}, and clients do not accept that as its CA; have both issued anew"
+
+
+def names_another_key(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Tell whether the authority key identifier of a certificate does not fit the CA that signed it."""
+    try:
+        named = extensions_of(certificate).get_extension_for_class(x509.AuthorityKeyIdentifier).value
+    except x509.ExtensionNotFound:
+        return False
+    if named.authority_cert_serial_number not in (None, issuer.serial_number):
+        return True
+    try:
+        own = extensions_of(issuer).get_extension_for_class(x509.SubjectKeyIdentifier).value
+    except x509.ExtensionNotFound:
+        return False
+    return named.key_identifier not in (None, own.digest)
 
 
 def check_pin(bundle: t.Sequence[x509.Certificate], expected: str) -> None:

@@ -171,7 +171,7 @@ def _read(draft: Draft, more: t.Mapping[str, t.Any] | None = None) -> tuple[Sett
         known,
         defaults={**draft.defaults, **_OF_THE_ENVIRONMENT},
         needs=(CACHE, SWARM),
-        control_node=ControlNode(_no_file, lambda path: path, lambda _path: MISSING, tuple, lambda _path: ""),
+        control_node=ControlNode(_no_file, lambda path: path, lambda _path: MISSING, lambda _path: ""),
         now=datetime.datetime.now(datetime.timezone.utc),
     )
     asked = tuple(f"{PREFIX}{name}: is required" for name in draft.asked)

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the cache presents to its clients, and the CAs of others, judged as far as that is possible without them."""
+"""Read the certificate, the key and the CAs. OpenSSL judges whether clients accept them; here are the words for it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import datetime
 import typing as t
 
 from ...module_utils.common.failure import Failure
-from ...module_utils.x509 import certificates, chains, keys, paths, usage
+from ...module_utils.x509 import certificates, chains, judge
+from ...module_utils.x509.pem import has_pem, key_text, private_key
 from . import values
 from .model import ADDRESS, CERTIFICATE
 from .reader import Reader
@@ -17,52 +18,76 @@ from .structures import entries, is_structure
 
 Certificates = t.Sequence[t.Any]  # x509.Certificate
 
+# OpenSSL's codes for a chain that ends before a trusted CA, or at another one of the same name.
+_UNKNOWN_ISSUER = (2, 7, 18, 19, 20, 21)
+_ADVICE = {
+    0: "its key must not be used for TLS (key usage without digitalSignature)",
+    25: "a CA allows fewer intermediates below it (path length)",
+    26: "it, or a CA in it, must not be used for servers (extended key usage, key usage)",
+    34: "it, or a CA in it, has a critical extension that clients do not know",
+    47: "a CA in it must not sign certificates for these host names (name constraints)",
+    48: "a CA in it must not sign certificates for these host names (name constraints)",
+}
+
 
 def read_certificate(reader: Reader, host: str, needs: t.Collection[str], now: datetime.datetime) -> dict[str, t.Any]:
-    """The chain, the key and the CA that signed them.
+    """Read the chain, the key and the CA that signed them, and judge those that are to be deployed.
 
-    What is to be rolled out must be accepted by all clients and last. An observation judges what a server shows.
+    An observation judges the certificate that a server sends, and not these.
     """
     required = CERTIFICATE in needs
-    certificate = read_pem(reader, "certificate", "the cache's certificate, PEM text or a path" if required else "")
-    key_meaning = "the private key of the certificate, PEM text or a path"
-    private_key = read_pem(reader, "private_key", key_meaning if required else "")
-    authority = read_pem(reader, "ca_certificate")
-    chain = tuple(reader.certificates("certificate", certificate))
-    key_problem = keys.key_problem(private_key) if private_key else None
-    if key_problem:
-        reader.problem("private_key", key_problem)
-    authorities = reader.certificates("ca_certificate", authority)
-    min_days = reader.whole("min_days", 0, 3650)
-    if chain:
-        sound_key = private_key if private_key and not key_problem else None
-        is_given = bool(authorities) or reader.is_reported("ca_certificate")
-        anchors = reader.control_node.trusted() if required and not is_given else authorities
-        place = _place(chain, sound_key)
-        own = chain[place or 0]
-        path = paths.find_path([own, *(each for each in chain if each != own)], anchors, now)
-        needed = [each for each in chain if each in path.certificates]
-        readable = _check(reader, "certificate", lambda: chains.chain_problems(chain, host, sound_key, now, needed))
-        judged = readable and place is not None
-        if required and judged:
-            _check_path(reader, path, chain, now)
-            _check_days(reader, needed, min_days, now)
-        if (required or authorities) and judged and not path.closed and not reader.is_reported("ca_certificate"):
-            _check_end(reader, path, authorities, now)
+    meaning = "the cache's certificate, PEM text or a path" if required else ""
+    key_meaning = "the private key of the certificate, PEM text or a path" if required else ""
+    presented = _Presented(
+        chain=read_certificates(reader, "certificate", meaning),
+        key=_read_key(reader, key_meaning),
+        authorities=read_certificates(reader, "ca_certificate"),
+        host=host.rstrip("."),
+        now=now,
+        min_days=reader.whole("min_days", 0, 3650) or 0,
+    )
+    if required and presented.chain and presented.key:
+        try:
+            _check(reader, presented)
+        except Failure as failure:
+            reader.problem("certificate", f"{failure.message} {failure.hint}".rstrip())
     return {
-        "chain": chain,
-        "certificate": certificate,
-        "private_key": private_key,
-        # What was refused may hold a key, and this is shown.
-        "ca_certificate": authority if authorities else "",
-        "min_days": min_days,
+        "chain": presented.chain,
+        "certificate": certificates.to_pem(presented.chain),
+        "private_key": presented.key,
+        "ca_certificate": certificates.to_pem(presented.authorities),
+        "min_days": presented.min_days,
     }
 
 
-def read_pem(reader: Reader, name: str, required: str = "") -> str:
-    """A PEM text, given itself or as a path."""
-    value = reader.value(name, values.block, "", required)
-    return reader.pem(name, value) if value else ""
+class _Presented(t.NamedTuple):
+    """What a cache is to present, what its clients trust, and how long it has to last."""
+
+    chain: tuple[t.Any, ...]
+    key: str
+    authorities: tuple[t.Any, ...]
+    host: str
+    now: datetime.datetime
+    min_days: int
+
+
+def read_certificates(reader: Reader, name: str, required: str = "") -> tuple[t.Any, ...]:
+    """Read the certificates of a variable, given as PEM text or as a path."""
+    return tuple(reader.certificates(name, reader.value(name, values.block, "", required)))
+
+
+def _read_key(reader: Reader, required: str) -> str:
+    """Read the private key of the certificate, written anew; empty where it is missing or wrong."""
+    value = reader.value("private_key", values.block, "", required)
+    content = reader.pem("private_key", value) if value else None
+    key = reader.checked("private_key", private_key, content, None) if content else None
+    if key is None or content is None:
+        return ""
+    problem = judge.private_key_problem(key)
+    if problem:
+        reader.problem("private_key", problem)
+        return ""
+    return key_text(key, content)
 
 
 def read_authorities(
@@ -77,15 +102,14 @@ def read_authorities(
         reader.problem(name, "must be a list of PEM texts or paths")
         return ()
     # A PEM text has line breaks of its own, so it is no list.
-    is_one = isinstance(given, str) and "-----BEGIN" in given and not is_structure(given)
+    is_one = isinstance(given, str) and has_pem(given) and not is_structure(given)
     authorities = [given] if is_one else reader.checked(name, entries, given, [])
     pems = []
     for authority in authorities:
         if values.is_set(authority):
             text = reader.checked(name, values.block, authority, "")
-            pem = reader.pem(name, text) if text else ""
-            bundle = reader.certificates(name, pem)
-            pems.append(pem if bundle else "")
+            bundle = reader.certificates(name, text)
+            pems.append(certificates.to_pem(bundle))
             check_authority(reader, name, bundle, needs, now, ahead=ahead)
     return tuple(pems)
 
@@ -103,7 +127,7 @@ def check_authority(
     if not {CERTIFICATE, ADDRESS} & set(needs):
         return
     faults = [
-        paths.authority_fault(certificate, max(now, certificates.not_before(certificate)) if ahead else now)
+        certificates.authority_fault(certificate, max(now, certificates.not_before(certificate)) if ahead else now)
         for certificate in bundle
     ]
     if faults and all(faults):
@@ -111,49 +135,109 @@ def check_authority(
             reader.problem(name, str(fault).rstrip("."))
 
 
-def _place(chain: Certificates, private_key: str | None) -> int | None:
-    """Where the certificate of the key stands, as far as that can be read."""
-    try:
-        return chains.place_of_key(chain, private_key)
-    except Failure:  # reported with the chain
-        return None
+def _check(reader: Reader, presented: _Presented) -> None:
+    """Report all that keeps clients from accepting the certificate, or makes it end too soon."""
+    chain, key, host = presented.chain, presented.key, presented.host
+    public = certificates.public_key_of_private(key)
+    places = [place for place, each in enumerate(chain) if certificates.public_key_of(each) == public]
+    if not places:
+        reader.problem(
+            "certificate", "the private key belongs to another certificate; give the two that were made together"
+        )
+    elif places[0]:
+        reader.problem(
+            "certificate",
+            f"is out of order: the certificate of the private key is at place {places[0] + 1}; "
+            "put it first, then the intermediates, each followed by its issuer",
+        )
+    elif not reader.is_reported("ca_certificate"):
+        verdict = judge.judge(chain, key, host, presented.authorities or None)
+        if verdict.path:
+            _check_path(reader, presented, verdict.path)
+        else:
+            _explain(reader, presented, verdict)
 
 
-def _check_path(reader: Reader, path: paths.Path, chain: Certificates, now: datetime.datetime) -> None:
-    """Make sure that clients accept each certificate for what it is there for."""
-    leaf = path.certificates[0]
-    name = certificates.name_of(leaf)
-    _check(reader, "certificate", lambda: (f"{name} {fault}" for fault in usage.server_problems(leaf)))
-    for certificate, fault in paths.signature_faults(path):
-        reader.problem("certificate", f"{certificates.name_of(certificate)} {fault}")
-    for issuer in paths.shadowed(path, chain, now) if path.closed else ():
-        issued = f"{certificates.name_of(issuer)} issued by {certificates.issuer_of(issuer)}"
-        reader.problem("certificate", f"{issued} must stand before the other of its name: OpenSSL takes the first one")
-    for below, issuer in enumerate(path.certificates[1:]):
-        in_chain = issuer in chain
-        # How long the chain itself is valid is judged with its order.
-        validity = () if in_chain else certificates.validity_faults(issuer, now)
-        for fault in (*paths.usage_faults(issuer, below, leaf), *validity):
-            variable = "certificate" if in_chain else "ca_certificate"
-            reader.problem(variable, f"{certificates.name_of(issuer)} {fault}")
+def _check_path(reader: Reader, presented: _Presented, path: Certificates) -> None:
+    """Report what Docker refuses in a path that OpenSSL accepts, a wrong order, and what ends too soon."""
+    chain, now, min_days = presented.chain, presented.now, presented.min_days
+    if [each for each in chain if each in path] != [each for each in path if each in chain]:
+        reader.problem("certificate", "is out of order: each certificate must be followed by the one that issued it")
+    for certificate, fault in judge.go_faults(path):
+        reader.problem(_variable(presented, certificate), f"{certificates.name_of(certificate)} {fault}")
+    first = min(path, key=certificates.not_after)
+    days = chains.days_left(first, now)
+    if days < min_days:
+        reader.problem(
+            _variable(presented, first),
+            f"{certificates.name_of(first)} expires in {days} day(s), on {certificates.not_after(first):%Y-%m-%d}, and "
+            f"dtr_cache_min_days asks for {min_days}; have it renewed, or set dtr_cache_min_days lower",
+        )
 
 
-def _check_end(reader: Reader, path: paths.Path, authorities: Certificates, now: datetime.datetime) -> None:
-    """Say what is missing between the last certificate of a chain and a CA that is trusted."""
-    refused = [certificate for certificate, _fault in paths.signature_faults(path)]
-    if path.last not in refused:
-        given = _wrong_authority(path, authorities, now) if authorities else _missing_authority(path)
-        reader.problem("ca_certificate", given)
+def _explain(reader: Reader, presented: _Presented, refused: judge.Verdict) -> None:
+    """Ask again with the name and the time left out, so that one mistake hides no other."""
+    chain, key, authorities, host, now, _min_days = presented
+    leaf, found = chain[0], len(reader.problems)
+    if host and judge.judge(chain[:1], key, host, chain[:1], check_time=False).is_about_the_name:
+        names = ", ".join(chains.host_names(leaf))
+        reader.problem(
+            "certificate", f"does not cover {host}{_nearly(leaf, host)}; it names {names or 'no host at all'}"
+        )
+    timeless = judge.judge(chain, key, "", authorities or None, check_time=False)
+    path = timeless.path or certificates.probable_path(chain, authorities)
+    for certificate in path:
+        for fault in certificates.validity_faults(certificate, now):
+            reader.problem(_variable(presented, certificate), f"{certificates.name_of(certificate)} {fault}")
+    if timeless.error:
+        _explain_chain(reader, presented, timeless, path)
+    if len(reader.problems) == found:
+        reader.problem("certificate", f"is refused by clients: {refused.reason}")
 
 
-def _missing_authority(path: paths.Path) -> str:
-    name, issuer = certificates.name_of(path.last), certificates.issuer_of(path.last)
-    if path.last.subject != path.last.issuer:
+def _explain_chain(reader: Reader, presented: _Presented, verdict: judge.Verdict, path: Certificates) -> None:
+    """Say why OpenSSL finds no path to a trusted CA."""
+    faults = list(judge.go_faults(path))
+    for certificate, fault in faults:
+        reader.problem(_variable(presented, certificate), f"{certificates.name_of(certificate)} {fault}")
+    if faults:
+        return
+    if verdict.code not in _UNKNOWN_ISSUER:
+        advice = f": {_ADVICE[verdict.code]}" if verdict.code in _ADVICE else ""
+        reader.problem("certificate", f"is refused by clients ({verdict.reason}){advice}; have it issued anew")
+    elif path[-1] in presented.authorities and len(path) > 1:
+        links = list(zip(path, path[1:]))
+        link = next((each for each in links if certificates.names_another_key(*each)), links[-1])
+        reader.problem("certificate", certificates.other_issuer(*link))
+    elif presented.authorities:
+        reader.problem(*_wrong_authority(presented, path[-1]))
+    else:
+        reader.problem("ca_certificate", _missing_authority(path[-1], is_alone=len(path) == 1))
+
+
+def _variable(presented: _Presented, certificate: t.Any) -> str:
+    """Return the variable that holds a certificate of the path."""
+    is_declared = certificate in presented.authorities and certificate not in presented.chain
+    return "ca_certificate" if is_declared else "certificate"
+
+
+def _nearly(leaf: t.Any, host: str) -> str:
+    """Say why a name does not count that looks as if it did."""
+    names = [name.lower() for name in chains.host_names(leaf)]
+    if host.lower() in names:
+        return ", which is there as a DNS name; an address must be an IP entry"
+    is_wildcard = f"*.{host.lower().partition('.')[2]}" in names
+    return ", as OpenSSL takes no wildcard for a whole domain" if is_wildcard else ""
+
+
+def _missing_authority(last: t.Any, *, is_alone: bool) -> str:
+    name, issuer = certificates.name_of(last), certificates.issuer_of(last)
+    if last.subject != last.issuer:
         return (
             f"is needed: {issuer}, which issued {name}, is no CA that this control node trusts; give the CA here. If "
             f"{issuer} is an intermediate of a CA that is trusted, append it to dtr_cache_certificate instead"
         )
-    if len(path.certificates) == 1:
+    if is_alone:
         return (
             "is needed: the cache's certificate is signed by itself, and this control node does not trust it; give the "
             "certificate here as well, for clients to trust"
@@ -161,40 +245,22 @@ def _missing_authority(path: paths.Path) -> str:
     return f"is needed: the chain ends at {name}, which this control node does not trust; give that CA here"
 
 
-def _wrong_authority(path: paths.Path, authorities: Certificates, now: datetime.datetime) -> str:
-    name, issuer = certificates.name_of(path.last), certificates.issuer_of(path.last)
-    namesakes = [authority for authority in authorities if authority.subject == path.last.issuer]
-    faults = [paths.authority_fault(authority, now) for authority in namesakes or authorities]
-    if faults[0] and all(faults):
-        return faults[0].rstrip(".")
-    if path.last.subject == path.last.issuer:
-        return f"did not sign the cache's certificate: its chain ends at {name}; give that CA here"
-    if namesakes:
-        return f"did not sign {name}: another CA of the same name did. Give the one that signed it"
-    return (
-        f"did not sign {name}: {issuer} did. If that is an intermediate, append its certificate to "
-        "dtr_cache_certificate; if it is the CA itself, give it here"
-    )
-
-
-def _check_days(reader: Reader, needed: Certificates, min_days: int | None, now: datetime.datetime) -> None:
-    """Who rolls out a certificate wants it to last; what has expired is reported as that."""
-    first = min(needed, key=certificates.not_after)
-    days = chains.days_left(first, now)
-    if min_days and 0 <= days < min_days:
-        reader.problem(
-            "certificate",
-            f"{certificates.name_of(first)} expires in {days} day(s), on {certificates.not_after(first):%Y-%m-%d}, and "
-            f"dtr_cache_min_days asks for {min_days}; have it renewed, or set dtr_cache_min_days lower",
+def _wrong_authority(presented: _Presented, last: t.Any) -> tuple[str, str]:
+    """Return the variable that is wrong, and why."""
+    name, issuer = certificates.name_of(last), certificates.issuer_of(last)
+    namesakes = [each for each in (*presented.authorities, *presented.chain) if each.subject == last.issuer]
+    faults = [certificates.authority_fault(each, presented.now) for each in presented.authorities]
+    if all(faults):
+        return "ca_certificate", str(faults[0]).rstrip(".")
+    if last.subject == last.issuer:
+        return (
+            "ca_certificate",
+            f"did not sign the cache's certificate: its chain ends at {name}; give that CA here",
         )
-
-
-def _check(reader: Reader, name: str, problems: t.Callable[[], t.Iterable[str]]) -> bool:
-    """Whether all could be judged; what could not is a problem, too."""
-    try:
-        for problem in problems():
-            reader.problem(name, problem)
-    except Failure as failure:
-        reader.problem(name, f"{failure.message} {failure.hint}")
-        return False
-    return True
+    if namesakes:
+        return "ca_certificate", certificates.other_issuer(last, namesakes[0])
+    return (
+        "ca_certificate",
+        f"did not sign {name}: {issuer} did. If that is an intermediate, append its certificate to "
+        "dtr_cache_certificate; if it is the CA itself, give it here",
+    )

@@ -6,15 +6,14 @@
 from __future__ import annotations
 
 import datetime
-import re
 import typing as t
 
 from ...module_utils.common.failure import Failure
 from ...module_utils.http import tls
-from ...module_utils.x509 import certificates
+from ...module_utils.x509 import certificates, pem
 from . import values
 from .addresses import https_url
-from .certificate import check_authority, read_pem
+from .certificate import check_authority
 from .model import ADDRESS, DTR, REGISTRY
 from .reader import Reader
 
@@ -23,9 +22,6 @@ CONNECTION = (
     *("registry_url", "registry_username", "registry_password", "registry_client_cert", "registry_client_key"),
     "registry_validate_certs",
 )
-
-
-_KEY_BLOCK = re.compile(r"-----BEGIN ([A-Z ]*PRIVATE KEY|EC PARAMETERS)-----.*?-----END \1-----\n?", re.DOTALL)
 
 
 def read_connection(reader: Reader, needs: t.Collection[str], now: datetime.datetime) -> dict[str, t.Any]:
@@ -55,17 +51,18 @@ def read_connection(reader: Reader, needs: t.Collection[str], now: datetime.date
 
 def _read_client_certificate(reader: Reader, now: datetime.datetime) -> str:
     """The certificate by which an administrator is known, with its key; empty where there is none, or it is wrong."""
-    certificate = read_pem(reader, "registry_client_cert")
-    key = read_pem(reader, "registry_client_key")
-    if key and not certificate and not reader.is_reported("registry_client_cert"):
+    given = {name: reader.value(f"registry_{name}", values.block, "") for name in ("client_cert", "client_key")}
+    if given["client_key"] and not given["client_cert"] and not reader.is_reported("registry_client_cert"):
         reader.problem("registry_client_key", "is set without dtr_cache_registry_client_cert, whose key it is")
-    # Its key may stand beside it.
-    bundle = reader.certificates("registry_client_cert", _KEY_BLOCK.sub("", certificate))
+    bundle = reader.certificates("registry_client_cert", given["client_cert"])
     if not bundle:
         return ""
     for fault in certificates.validity_faults(bundle[0], now):
         reader.problem("registry_client_cert", f"{certificates.name_of(bundle[0])} {fault}")
-    if "PRIVATE KEY-----" not in certificate + key:
+    # Its key may stand beside it.
+    source = "client_key" if given["client_key"] else "client_cert"
+    content = reader.pem(f"registry_{source}", given[source])
+    if source == "client_cert" and content and not pem.has_key(content):
         if not reader.is_reported("registry_client_key"):
             reader.problem(
                 "registry_client_key",
@@ -73,13 +70,16 @@ def _read_client_certificate(reader: Reader, now: datetime.datetime) -> str:
                 "environment's DTR_CLIENT_KEY)",
             )
         return ""
-    try:
-        tls.client_context(client_certificate=certificate + key, validate_certs=False)
-    except Failure as failure:
-        place = "registry_client_key" if key else "registry_client_cert"
-        reader.problem(place, failure.message.partition(": ")[2].rstrip("."))
+    key = reader.checked(f"registry_{source}", pem.private_key, content, None) if content else None
+    if key is None or content is None:
         return ""
-    return certificate + key
+    text = certificates.to_pem(bundle) + pem.key_text(key, content)
+    try:
+        tls.client_context(client_certificate=text, validate_certs=False)
+    except Failure as failure:
+        reader.problem(f"registry_{source}", failure.message.partition(": ")[2].rstrip("."))
+        return ""
+    return text
 
 
 def read_url(reader: Reader, *, required: bool = False) -> str:
@@ -93,8 +93,8 @@ def read_authority(reader: Reader, needs: t.Collection[str], now: datetime.datet
     authority = reader.value("registry_ca", values.block, "fetch")
     bundle = []
     if authority not in ("fetch", "system"):
-        authority = read_pem(reader, "registry_ca")
         bundle = reader.certificates("registry_ca", authority)
+        authority = certificates.to_pem(bundle)
         check_authority(reader, "registry_ca", bundle, needs, now)
     return {
         "registry_ca": authority,

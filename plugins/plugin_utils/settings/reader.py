@@ -6,11 +6,10 @@
 from __future__ import annotations
 
 import difflib
-import re
 import typing as t
 
 from ...module_utils.common.failure import Failure
-from ...module_utils.x509 import certificates
+from ...module_utils.x509 import certificates, pem
 from . import values
 from .credentials import may_be_shown
 from .structures import is_structure, parsed, plain
@@ -27,9 +26,6 @@ _NULLS = ("null", "Null", "NULL", "~")
 # What a path of the control node leads to.
 FILE, FOLDER, MISSING, OTHER = "file", "folder", "missing", "other"
 
-_BEGIN = "-----BEGIN"
-_PEM_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
-
 
 class ControlNode(t.NamedTuple):
     """What the reading asks of the machine that it runs on."""
@@ -37,7 +33,6 @@ class ControlNode(t.NamedTuple):
     read: t.Callable[[str], bytes]  # the content of a file; raises Failure whose message says why that failed
     locate: t.Callable[[str], str]  # the absolute path of one that the user wrote
     kind: t.Callable[[str], str]  # FILE, FOLDER, MISSING or OTHER
-    trusted: t.Callable[[], t.Sequence[t.Any]]  # the certificates (x509.Certificate) that it trusts
     foreign: t.Callable[[str], str]  # why another user decides what a path leads to, in words; empty where none does
 
 
@@ -159,51 +154,38 @@ class Reader:
         """The kind of a mapping inside of a variable's, whose problems are collected as those of the variable."""
         return lambda given: self.known(name, parsed(given) if isinstance(given, str) else given, kinds, prefix)
 
-    def pem(self, name: str, value: str) -> str:
-        """The blocks of a PEM text, given itself or as a path on the control node, without what is around them.
+    def pem(self, name: str, value: str) -> str | bytes | None:
+        """A PEM text, given itself or as a path on the control node; whoever parses it says what is wrong with it."""
+        if pem.has_pem(value):
+            return value
+        if "$" in value:
+            self.problem(name, "has a $, and environment variables are not expanded; write the path itself")
+            return None
+        try:
+            content = self.control_node.read(values.line(value))
+        except Failure as failure:
+            self.problem(name, self._unread(name, value, failure.message))
+            return None
+        text = content.replace(b"\0", b"").decode("latin-1")  # of UTF-16 as well
+        if not pem.has_pem(text):
+            self.problem(name, pem.not_pem(content, is_key=name.endswith("_key")))
+            return None
+        return content
 
-        A text that is cut off stays as it is, so that who loads it can say so.
-        """
-        if _BEGIN not in value:
-            if "$" in value:
-                self.problem(name, "has a $, and environment variables are not expanded; write the path itself")
-                return ""
-            try:
-                content = self.control_node.read(values.line(value))
-            except Failure as failure:
-                # What is no path may be the key itself in another notation, such as base64.
-                is_file = value.isprintable() and self.control_node.kind(self.control_node.locate(value)) == FILE
-                if not is_file and (name in _KEYS or not value.isprintable() or not may_be_shown(value)):
-                    self.problem(name, "is neither PEM text nor a file of the control node that can be read")
-                else:
-                    self.problem(name, f"{value} cannot be read on the control node: {failure.message}")
-                return ""
-            value = content.decode("latin-1")
-            if _BEGIN not in value:
-                self.problem(name, _foreign(content, name.endswith("_key")))
-                return ""
-        blocks = list(_PEM_BLOCK.finditer(value))
-        if blocks and _BEGIN not in value[blocks[-1].end() :]:
-            value = "\n".join(block[0] for block in blocks)
-        return "\n".join(line.strip() for line in value.strip().splitlines()) + "\n"
+    def _unread(self, name: str, value: str, reason: str) -> str:
+        if pem.is_base64(value):
+            return "is base64 without BEGIN and END lines; give the whole PEM text, or a path"
+        # What is no path may be the key itself in another notation.
+        is_file = value.isprintable() and self.control_node.kind(self.control_node.locate(value)) == FILE
+        if not is_file and (name in _KEYS or not value.isprintable() or not may_be_shown(value)):
+            return "is neither PEM text nor a file of the control node that can be read"
+        return f"{value} cannot be read on the control node: {reason}"
 
-    def certificates(self, name: str, pem: str) -> list[t.Any]:
-        """The certificates of a PEM text, none where there is no text or it is wrong."""
-        return list(self.checked(name, certificates.load_certificates, pem, [])) if pem else []
+    def certificates(self, name: str, value: str) -> list[t.Any]:
+        """The certificates of a PEM text or a file, none where it is wrong."""
+        content = self.pem(name, value) if value else None
+        return list(self.checked(name, certificates.load_certificates, content, [])) if content else []
 
     def is_reported(self, name: str) -> bool:
         """Whether a problem of the variable is known already."""
         return any(sentence.startswith(f"{PREFIX}{name}: ") for _place, sentence in self._problems)
-
-
-def _foreign(content: bytes, is_key: bool) -> str:
-    """What is wrong with a file that holds no PEM block."""
-    if content.strip() == b"":
-        return "the file is empty"
-    if content[:1] == b"\x30" and not content.isascii():
-        what = "pkey -inform DER -in FILE -out FILE.pem" if is_key else "x509 -inform DER -in FILE -out FILE.pem"
-        return (
-            f"is not PEM; it looks like DER or PKCS#12: openssl {what} converts the former, openssl pkcs12 -in FILE "
-            f"{'-nocerts -nodes' if is_key else '-nokeys'} -out FILE.pem the latter"
-        )
-    return "is not PEM: the file has no line that begins with -----BEGIN"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ...module_utils.common.urls import ascii_name, canonical_server
+from ...module_utils.x509.certificates import to_pem
 from . import accounts, cache, certificate, dtr, service
 from .addresses import read_engine
 from .model import Settings
@@ -115,7 +116,7 @@ def read_region(reader: Reader, host: str, machine: Machine | None, unknown: t.C
     assignments = accounts.read_assignments(reader)
     former_names = cache.read_former_names(reader, address["name"])
     former_stacks = service.read_former_stacks(reader, stack_name)
-    authority = certificate.read_pem(reader, "ca_certificate")
+    authority = to_pem(certificate.read_certificates(reader, "ca_certificate"))
     upstreams = cache.read_upstreams(reader)
     wrong = {sentence.partition(":")[0] for sentence in reader.problems} | set(unknown)
     if not (address["name"] or address["host"] or {f"{PREFIX}name", f"{PREFIX}host"} & wrong):

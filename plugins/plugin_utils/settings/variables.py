@@ -21,7 +21,6 @@ from ansible.template import trust_as_template
 
 from ...module_utils.common.failure import Failure
 from ...module_utils.common.foreign import foreign_words
-from ...module_utils.x509.trust_store import trusted_certificates
 from ..actions.paths import control_path_of_host
 from .dtr import CONNECTION
 from .model import CACHE, DTR, Settings
@@ -185,7 +184,6 @@ class _Host:
             read=self._read,
             locate=lambda path: control_path_of_host(path, variables),
             kind=_kind,
-            trusted=trusted_certificates,
             foreign=foreign_words,
         )
 
@@ -314,7 +312,7 @@ def _no_file(path: str) -> t.NoReturn:
     raise Failure("UNREADABLE_FILE", f"{path} is not read here")
 
 
-_NO_FILES = ControlNode(read=_no_file, locate=_no_file, kind=_no_file, trusted=tuple, foreign=_no_file)
+_NO_FILES = ControlNode(read=_no_file, locate=_no_file, kind=_no_file, foreign=_no_file)
 
 
 def _kind(path: str) -> str:

@@ -13,7 +13,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Fa
 from ansible_collections.dtr.cache.plugins.plugin_utils.settings.model import NEEDS, Settings
 from ansible_collections.dtr.cache.plugins.plugin_utils.settings.read import read_settings
 from ansible_collections.dtr.cache.plugins.plugin_utils.settings.reader import MISSING, ControlNode
-from ansible_collections.dtr.cache.tests.unit.support.web import Identity, make_identity
+from ansible_collections.dtr.cache.tests.unit.support.web import make_identity
 
 ROLE = Path(__file__).parents[3] / "roles" / "settings"
 OPTIONS: dict[str, t.Any] = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"][
@@ -40,10 +40,9 @@ GOOD: dict[str, t.Any] = {
 def control_node(
     files: t.Mapping[str, bytes] | None = None,
     kinds: t.Mapping[str, str] | None = None,
-    trusted: t.Sequence[Identity] = (),
     others: t.Sequence[str] = (),
 ) -> ControlNode:
-    """One with these files, whose working directory is C(/work), which trusts these CAs.
+    """One with these files, whose working directory is C(/work).
 
     Args:
         others: Paths that belong to another user.
@@ -64,7 +63,7 @@ def control_node(
     def foreign(path: str) -> str:
         return next((f"{part} belongs to user mallory" for part in others if path.startswith(part)), "")
 
-    return ControlNode(read, locate, kind, lambda: [each.certificate for each in trusted], foreign)
+    return ControlNode(read, locate, kind, foreign)
 
 
 def read_with(

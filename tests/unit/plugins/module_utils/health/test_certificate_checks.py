@@ -22,6 +22,7 @@ from ansible_collections.dtr.cache.tests.unit.support.endpoints import (
     probe_server,
 )
 from ansible_collections.dtr.cache.tests.unit.support.web import make_identity, serve
+from cryptography import x509
 
 
 class TestCertificates:
@@ -45,7 +46,16 @@ class TestCertificates:
         context = make_identity("server", make_identity("root", ca=True)).server_context(authority.folder)
         detail, hint = only_failure(probe_server(context, authority.root), "chain")
         assert detail == "CN=server is signed by another CA of the name CN=root than the trusted one."
-        assert "made anew" in hint
+        assert hint.startswith("Use the CA that signed it. CAs are trusted by ca_path")
+
+    def test_wrong_authority_key_identifier(self, authority: Authority) -> None:
+        """Found by no name or signature, and not cured by another CA."""
+        key = x509.AuthorityKeyIdentifier(b"another key", None, None)
+        root = make_identity("root", ca=True, more=[x509.SubjectKeyIdentifier(b"its own key")])
+        leaf = make_identity("server", root, more=[key])
+        detail, hint = only_failure(probe_server(leaf.server_context(authority.folder), root), "chain")
+        assert "its authority key identifier names another key" in detail
+        assert hint.startswith("Have it issued anew.")
 
     def test_self_signed(self, authority: Authority) -> None:
         detail, _hint = only_failure(

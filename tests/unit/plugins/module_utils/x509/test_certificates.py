@@ -51,9 +51,8 @@ def test_a_bundle_in_order_with_text_around() -> None:
         ("<!DOCTYPE html><html>", "An HTML page"),
         ("<html>", "An HTML page"),
         (ROOT.pem[:-30], "END line is missing"),
-        (ROOT.pem + LEAF.pem[:200], "cut off after block 1"),
-        (ROOT.key_pem, "is a PRIVATE KEY, not a CERTIFICATE"),
-        (ROOT.pem + ROOT.key_pem, "Block 2 of the PEM text is a PRIVATE KEY"),
+        (ROOT.pem + LEAF.pem[:200], "cut off or damaged after block 1"),
+        (ROOT.key_pem, "holds a PRIVATE KEY and no CERTIFICATE"),
         (
             "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----",
             "Certificate 1 of the PEM text cannot be read",

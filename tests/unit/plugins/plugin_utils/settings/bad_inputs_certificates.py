@@ -81,8 +81,6 @@ FILES: dict[str, bytes] = {
     "all.p12": pkcs12.serialize_key_and_certificates(
         b"cache", CACHE.key, CACHE.certificate, None, serialization.NoEncryption()
     ),
-    "utf16.pem": CACHE.pem.encode("utf-16"),
-    "key-utf16.pem": CACHE.key_pem.encode("utf-16"),
     "page.html": b"<!DOCTYPE html><html>not found</html>",
     "cert.pem": CACHE.pem.encode(),
     "key.pem": CACHE.key_pem.encode(),
@@ -100,10 +98,9 @@ _NO_PEM = [
     *("folder/", "pipe", "../none.pem", "none/../../etc/none"),
 ]
 _NO_CERTIFICATE = [
-    *(f"{{files}}/{name}" for name in (*_NO_PEM, "cert.der", "utf16.pem", "half.pem", "request.pem", "public.pem")),
+    *(f"{{files}}/{name}" for name in (*_NO_PEM, "cert.der", "half.pem", "request.pem", "public.pem")),
     "{files}/key.pem",
     CACHE.key_pem,
-    CACHE.pem + CACHE.key_pem,
     CACHE.pem[:-30],
     CACHE.pem.replace("M", "*", 5),
     CACHE.pem.replace("-----BEGIN", "----BEGIN"),
@@ -124,7 +121,7 @@ TABLE: dict[str, list[t.Any]] = {
     "private_key": [
         None,
         " ",
-        *(f"{{files}}/{name}" for name in (*_NO_PEM, "key.der", "cert.pem", "key-utf16.pem", "half-key.pem")),
+        *(f"{{files}}/{name}" for name in (*_NO_PEM, "key.der", "cert.pem", "half-key.pem")),
         *("{files}/public.pem", "{files}/request.pem", CACHE.pem, CACHE.key_pem[:100], CACHE.key_pem * 2),
         CACHE.encrypted_key_pem(SECRET),
         CACHE.key_pem.replace("-----BEGIN", "----BEGIN"),
@@ -181,7 +178,7 @@ TOGETHER: list[tuple[str, dict[str, t.Any]]] = [
             _leaf(days=(-20, 13)),
         )
     ),
-    ("certificate", _together(_leaf(days=(-20, 89)), min_days=90)),
+    ("ca_certificate", _together(_leaf(days=(-20, 200)), min_days=90)),
     ("certificate", _together(_leaf(ENDING), ENDING)),
     ("certificate", _together(_leaf(NO_CA), NO_CA)),
     ("certificate", _together(_leaf(CRL_SIGNER), CRL_SIGNER)),

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import typing as t
 
 import pytest
@@ -68,8 +69,8 @@ SHORT_ENDS = SHORT.certificate.not_valid_after_utc
         (
             [BELOW, INTERMEDIATE],
             {"ca_certificate": make_identity("ca", ca=True).pem},
-            "dtr_cache_ca_certificate: did not sign CN=intermediate: another CA of the same name did. Give the one "
-            "that signed it",
+            "dtr_cache_ca_certificate: CN=intermediate is signed by another CA of the name CN=ca than the trusted one; "
+            "use the CA that signed it",
         ),
         (
             [BELOW, INTERMEDIATE],
@@ -124,7 +125,7 @@ BUNDLE = pkcs12.serialize_key_and_certificates(b"cache", KEY, CERTIFICATE, None,
         ("certificate", BUNDLE, "openssl pkcs12 -in FILE -nokeys -out FILE.pem"),
         ("certificate", b"", "the file is empty"),
         ("private_key", b"hello", "is not PEM: the file has no line that begins with -----BEGIN"),
-        ("private_key", CACHE.key_pem.encode("utf-16"), "is not PEM: the file has no line that begins with -----BEGIN"),
+        ("private_key", base64.b64encode(CACHE.key_pem.encode()), "is not PEM but base64; decode it first (base64 -d)"),
     ],
 )
 def test_a_file_in_another_format_is_named_with_the_command_that_converts_it(

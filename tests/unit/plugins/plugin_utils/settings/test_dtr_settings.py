@@ -61,7 +61,7 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ),
     (
         {"registry_client_cert": ADMIN.pem, "registry_client_key": ADMIN.encrypted_key_pem("pass")},
-        "dtr_cache_registry_client_key: the key in the PEM text is encrypted with a passphrase",
+        "dtr_cache_registry_client_key: is encrypted",
     ),
     (
         {"registry_client_cert": OLD.pem + OLD.key_pem},

@@ -33,10 +33,10 @@ def test_no_secret_is_public() -> None:
     assert CACHE.key_pem.splitlines()[1] not in shown
 
 
-def test_a_key_beside_a_certificate_is_refused_and_not_shown() -> None:
+def test_a_key_beside_a_certificate_is_not_shown() -> None:
     combined = CA.pem + CACHE.key_pem
     shown = public(ca_certificate=combined, client_cas=[combined])
-    assert shown["ca_certificate"] == ""
+    assert shown["ca_certificate"] == CA.pem
     assert "PRIVATE KEY" not in json.dumps(shown)
 
 
