@@ -191,14 +191,15 @@ def make_identity(
     key: t.Any = None,
     path_length: int | None = None,
     more: t.Sequence[x509.ExtensionType] = (),
+    critical: t.Sequence[x509.ExtensionType] = (),
     algorithm: t.Any = hashes.SHA256,
     padding: t.Any = None,
 ) -> Identity:
     """A certificate, self-signed unless an issuer is given.
 
     C(days) are its validity counted from now, C(names) stands in the place of the encoded list of its addresses.
-    C(more) are more extensions, C(algorithm) and C(padding) what it is signed with. One with the key of another and its
-    name is the same CA, signed by somebody else.
+    C(more) and C(critical) are more extensions, C(algorithm) and C(padding) what it is signed with. One with the key of
+    another and its name is the same CA, signed by somebody else.
     """
     now = datetime.datetime.now(datetime.timezone.utc)
     key = key or ec.generate_private_key(ec.SECP256R1())
@@ -220,6 +221,8 @@ def make_identity(
         builder = builder.add_extension(listed, critical=False)
     for extension in more:
         builder = builder.add_extension(extension, critical=False)
+    for extension in critical:
+        builder = builder.add_extension(extension, critical=True)
     signer = issuer.key if issuer else key
     how = {"rsa_padding": padding} if padding else {}  # which cryptography knows from 41 on
     return Identity(builder.sign(signer, algorithm and algorithm(), **how), key)

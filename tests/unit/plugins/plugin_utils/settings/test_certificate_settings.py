@@ -12,6 +12,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.x509 import certificates
 from ansible_collections.dtr.cache.tests.unit.support import web
 from ansible_collections.dtr.cache.tests.unit.support.settings import CA, CACHE, control_node, only_problem, read
 from ansible_collections.dtr.cache.tests.unit.support.web import make_identity
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import pkcs12
@@ -49,6 +50,50 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ),
     ({"upstream_cas": ["missing.pem"]}, "dtr_cache_upstream_cas: missing.pem cannot be read"),
 ]
+
+
+HOST = ["cache.example.org"]
+FOLDERS = x509.NameConstraints([x509.DirectoryName(CA.certificate.subject)], None)
+OF_FOLDERS = make_identity("ca", ca=True, critical=[FOLDERS])
+OF_POLICIES = make_identity("ca", ca=True, critical=[x509.PolicyConstraints(None, 0)])
+KEYED = make_identity("keyed", ca=True, more=[x509.SubjectKeyIdentifier(b"its own key")])
+ENDING = make_identity("ending", ca=True, days=(-20, 4))
+ENDING_ENDS = ENDING.certificate.not_valid_after_utc
+# The certificate, the CA, and the one problem: OpenSSL, Docker or the days that are asked for refuse it.
+REFUSED: list[tuple[web.Identity, web.Identity, str]] = [
+    (
+        make_identity("ca", OF_FOLDERS, addresses=HOST),
+        OF_FOLDERS,
+        "dtr_cache_ca_certificate: CN=ca constrains names of the kind DirectoryName, which Docker does not know",
+    ),
+    (
+        make_identity("cache", OF_POLICIES, addresses=HOST),
+        OF_POLICIES,
+        "dtr_cache_ca_certificate: CN=ca has the critical extension policyConstraints, which Docker does not know",
+    ),
+    (
+        make_identity("cache", KEYED, addresses=HOST, more=[x509.AuthorityKeyIdentifier(b"another key", None, None)]),
+        KEYED,
+        "dtr_cache_certificate: CN=cache is signed by CN=keyed, but its authority key identifier names another key, so "
+        "clients do not find the CA; have it issued anew",
+    ),
+    (
+        make_identity("cache", CA, addresses=HOST, critical=[x509.PrecertPoison()]),
+        CA,
+        "dtr_cache_certificate: CN=cache has the critical extension ctPoison, which Docker does not know",
+    ),
+    (
+        make_identity("cache", ENDING, addresses=HOST),
+        ENDING,
+        f"dtr_cache_ca_certificate: CN=ending expires in 3 day(s), on {ENDING_ENDS:%Y-%m-%d}, and dtr_cache_min_days",
+    ),
+]
+
+
+@pytest.mark.parametrize(("certificate", "authority", "sentence"), REFUSED, ids=[row[2][:70] for row in REFUSED])
+def test_what_breaks_clients_is_refused(certificate: web.Identity, authority: web.Identity, sentence: str) -> None:
+    given = {"certificate": certificate.pem, "private_key": certificate.key_pem, "ca_certificate": authority.pem}
+    assert only_problem(**given).startswith(sentence)
 
 
 INTERMEDIATE = make_identity("intermediate", CA, ca=True)
