@@ -263,7 +263,10 @@ def other_issuer(certificate: x509.Certificate, namesake: x509.Certificate) -> s
             f"{name} is signed by {issuer}, but its authority key identifier names another key, so clients do not find "
             "the CA; have it issued anew"
         )
-    return f"{name} is signed by {issuer}, and clients do not accept that as its CA; have both issued anew"
+    return (
+        f"{name} is signed by {issuer}, and clients find another certificate of that name first; put the "
+        "right one first, or have both issued anew"
+    )
 
 
 def names_another_key(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:

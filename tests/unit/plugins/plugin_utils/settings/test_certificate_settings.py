@@ -33,6 +33,10 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ({"host": "other.example.org"}, "dtr_cache_certificate: does not cover other.example.org"),
     ({"ca_certificate": make_identity("x", ca=True).pem}, "dtr_cache_ca_certificate: did not sign"),
     (
+        {"ca_certificate": make_identity("ca", ca=True).pem + CA.pem},
+        "dtr_cache_certificate: CN=cache is signed by CN=ca, and clients find another certificate of that name first",
+    ),
+    (
         {"certificate": ODD.pem, "private_key": ODD.key_pem},
         "dtr_cache_certificate: CN=odd has extensions that cannot be read: ",
     ),
