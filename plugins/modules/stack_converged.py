@@ -53,6 +53,12 @@ options:
     description: Whether the verdict V(stalled) is a failure as well. Who starts the replicas then needs none.
     type: bool
     default: true
+  trial:
+    description:
+      - Whether the stack is the trial of a deployment (RV(dtr.cache.stack_plan#module:trial)), which is told in the
+        failure. That no node has room for it is only a warning then.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - dtr.cache.engine
   - dtr.cache.attributes
@@ -163,7 +169,7 @@ from ..module_utils.module.of_engine import EngineModule
 from ..module_utils.swarm.convergence import settle
 
 MODULE = EngineModule(
-    lambda engine, module: settle(engine, module.params),
+    lambda engine, module: settle(engine, module.params, module.warn),
     {
         "name": {"type": "str", "required": True},
         "timeout": {"type": "int", "default": 300},
@@ -171,6 +177,7 @@ MODULE = EngineModule(
         "definition": {"type": "dict", "default": {}},
         "known_tasks": {"type": "dict"},
         "fail_when_stalled": {"type": "bool", "default": True},
+        "trial": {"type": "bool", "default": False},
     },
 )
 

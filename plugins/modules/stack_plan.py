@@ -332,6 +332,50 @@ move:
       type: list
       elements: list
       sample: [[service, scale, --detach, asia-cache_cache=2]]
+trial:
+  description:
+    - The stack by which a deployment is tried before it exchanges a replica that runs.
+  returned: success
+  type: dict
+  contains:
+    stack: {description: Its name., type: str, sample: dtr-cache-trial}
+    is_left_over: {description: Whether an interrupted run has left one., type: bool, sample: false}
+    definition:
+      description: Its definition. Empty where no replica that runs is exchanged.
+      type: dict
+      sample: {version: "3.3", services: {cache: {image: "docker/dtr-content-cache:2.7.6"}}}
+    compose:
+      description: The same as C(docker stack deploy) has to get it.
+      type: dict
+      sample: {version: "3.3", services: {cache: {image: "docker/dtr-content-cache:2.7.6"}}}
+empties_cache:
+  description: Whether a replica is exchanged for one that has no volume and no folder in common with it.
+  returned: success
+  type: bool
+  sample: false
+left_volumes:
+  description: The volumes of services that go, with the nodes on which they stay, since Swarm removes none.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{name: dtr-cache_cache-data, nodes: [worker-3]}]
+volumes_to_remove:
+  description: Of a removal with C(dtr_cache_remove_volume), each volume with its node.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{name: dtr-cache_cache-data, node: worker-3}]
+lost_or_left:
+  description: What becomes of the layers that the cache has, where they are lost or stay behind, as sentences.
+  returned: success
+  type: list
+  elements: str
+  sample: ["Volume dtr-cache_cache-data stays on worker-3 with the layers in it."]
+manager:
+  description: The host name of the node that was asked.
+  returned: success
+  type: str
+  sample: manager-1
 kept_images:
   description:
     - Services of O(definition) whose image was changed past it. C(docker stack deploy) would keep that image, since the

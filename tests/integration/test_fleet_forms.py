@@ -27,7 +27,6 @@ MSR3_IMAGE = "registry.mirantis.com/msr/msr-content-cache:3.0.7"
 REGISTRY = "dtr.lab.test"
 PRIVATE_IMAGE = f"{REGISTRY}/engineering/content-cache:1"
 # The Engine pauses where it would roll back by default; the rest of the policy is the collection's.
-PAUSES = {"parallelism": 1, "failure_action": "pause", "monitor": "3s"}
 MSR2: dict[str, t.Any] = {"dtr_cache_product": "msr2"}
 MSR2_VERSION, MSR3_VERSION = "2.8.2", "3.0.7"
 
@@ -174,7 +173,7 @@ def test_a_manager_that_does_not_lead_deploys_the_second_product(fleet: Lab, pla
     fleet.inside(MANAGER, "docker", "node", "demote", SECOND)
 
 
-def test_an_update_that_paused_without_the_registrys_credentials_goes_on_with_them(fleet: Lab, play: Play) -> None:
+def test_an_image_that_the_node_may_not_pull_is_refused_until_it_may(fleet: Lab, play: Play) -> None:
     password = fleet.passwords["alice"]
     asked: dict[str, t.Any]
     fleet.inside(OTHER, "docker", "login", "-u", "admin", "--password-stdin", REGISTRY, stdin=fleet.passwords["admin"])
@@ -192,17 +191,16 @@ def test_an_update_that_paused_without_the_registrys_credentials_goes_on_with_th
     assert re.search(r"gets no \S+:1\.9 from its registry, which says: .*manifest unknown", run.output)
     run = play(DEPLOY, *ONLY, "--check", **asked)
     assert (run.code, "from its registry" in run.output) == (0, False), run.output
-    variables: dict[str, t.Any] = {"dtr_cache_image": PRIVATE_IMAGE, "dtr_cache_update_config": PAUSES}
-    paused = play(DEPLOY, *ONLY, **variables)
-    assert paused.code != 0
-    assert "paused" in paused.regions()["region-asia"]["result"] or "is paused" in paused.output, paused.output
-    assert PRIVATE_IMAGE not in running_images(fleet, "dtr-cache_cache")
+    before = running_images(fleet, "dtr-cache_cache")
+    refused = play(DEPLOY, *ONLY, dtr_cache_image=PRIVATE_IMAGE)
+    assert refused.code != 0
+    assert "The cache was not changed, as a trial replica" in refused.output, refused.output
+    assert running_images(fleet, "dtr-cache_cache") == before
 
-    # Nothing of the definition differs: what is left to do is to go on.
-    resumed = play(DEPLOY, *ONLY, dtr_cache_with_registry_auth=True, **variables)
-    assert resumed.code == 0, resumed.output
+    run = play(DEPLOY, *ONLY, dtr_cache_with_registry_auth=True, dtr_cache_image=PRIVATE_IMAGE)
+    assert run.code == 0, run.output
     assert running_images(fleet, "dtr-cache_cache") == [PRIVATE_IMAGE]
-    assert password not in resumed.output
+    assert password not in run.output
 
 
 def test_the_third_product_has_names_of_its_own(fleet: Lab, play: Play) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import socket
 import ssl
 import typing as t
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives import hashes
 
 from .authority import Authority
 from .conftest import Lab, Play
+from .nodes import add_hosts
 
 HOST = "cache-europe.lab.test"
 ONLY = ("--limit", "region-europe")
@@ -151,3 +153,31 @@ def test_a_removal_takes_everything_and_only_that(deployed: dict[str, t.Any], la
         assert again.code == 0, again.output
         assert again.total("changed") == 0, again.changed_tasks()
     lab.clean()
+
+
+def test_a_volume_stays_or_goes_with_the_removal(lab: Lab, play: Play, tmp_path: Path) -> None:
+    volume, nodes, limit = "dtr-cache_cache-data", ["asia-1", "asia-2"], ("--limit", "region-asia")
+    lab.clean()
+    run = play("dtr.cache.deploy", *limit, dtr_cache_nodes=nodes, dtr_cache_volume="cache-data")
+    assert run.code == 0, run.output
+    confirmed: dict[str, t.Any] = {"dtr_cache_confirm_removal": "region-asia", "dtr_cache_nodes": nodes}
+    left = play("dtr.cache.remove", *limit, "--check", **confirmed)
+    assert f"Volume {volume} stays on asia-1, asia-2 with the layers in it" in left.output
+
+    # Only the Engine of a node removes its volume.
+    before, confirmed["dtr_cache_remove_volume"] = lab.snapshot(), "true"
+    refused = play("dtr.cache.remove", *limit, **confirmed)
+    assert refused.code != 0
+    assert "dtr_cache_remove_volume: the inventory has no host asia-2" in refused.output
+    assert lab.snapshot() == before
+
+    reached = add_hosts(lab, tmp_path, "cache_nodes", ["asia-2"])
+    announced = play("dtr.cache.remove", *limit, *reached, "--check", **confirmed)
+    assert [volume in lab.inside(node, "docker", "volume", "ls", "-q") for node in nodes] == [True, True]
+    run = play("dtr.cache.remove", *limit, *reached, **confirmed)
+    assert run.code == 0, run.output
+    assert [volume in lab.inside(node, "docker", "volume", "ls", "-q") for node in nodes] == [False, False]
+    assert "2 volumes removed" in run.regions()["region-asia"]["changed"]
+    assert announced.regions()["region-asia"]["changed"] == run.regions()["region-asia"]["changed"]
+    assert "stays on" not in run.output
+    assert play("dtr.cache.remove", *limit, *reached, **confirmed).total("changed") == 0

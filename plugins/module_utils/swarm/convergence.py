@@ -26,6 +26,7 @@ from .tasks import ENDED_BADLY, running_services, runs, stalled_services, task_r
 from .verdict import (
     CONVERGED,
     NO_NODE,
+    NOT_AGAIN,
     PAUSED,
     REMOVED,
     REPLACED,
@@ -56,6 +57,12 @@ _HINTS = {
     TIMED_OUT: f"The timeline in this result shows how far it came; a longer {word('wait')} may be needed.",
 }
 
+# Swarm's words for a node whose resources are reserved.
+_NO_ROOM = "insufficient resources"
+_UNTRIED = "What is planned was not tried before the cache is changed, as its nodes have no room for one more replica"
+_REFUSED = "The cache was not changed, as a trial replica with what is planned does not run"
+_HINT_OF_TRIAL = "What ran before still runs. Correct the variable that the reason points to, and run it again."
+
 
 @dataclasses.dataclass
 class Outcome:
@@ -67,8 +74,15 @@ class Outcome:
     timeline: list[dict[str, t.Any]]
 
 
-def settle(engine: Engine, options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+def settle(
+    engine: Engine, options: t.Mapping[str, t.Any], warn: t.Callable[[str], None] = lambda _sentence: None
+) -> dict[str, t.Any]:
     """Wait for the verdict on the stack that the options name, and return what was observed.
+
+    Args:
+        engine: The manager's Engine.
+        options: The module's options.
+        warn: Takes a sentence about a trial for which there is no room.
 
     Raises:
         Failure: The verdict is one that the task fails with; the failure carries everything that was observed.
@@ -115,7 +129,12 @@ def settle(engine: Engine, options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     if verdict == CONVERGED or (verdict == STALLED and not options["fail_when_stalled"]):
         return {"changed": False, **result}
     message = f"Stack {stack} did not settle: {outcome.reason}."
-    if verdict not in (REMOVED, REPLACED) and not any(runs(task, outcome.moment) for task in outcome.moment.tasks):
+    if options["trial"]:
+        if verdict == NO_NODE and _NO_ROOM in outcome.reason:
+            warn(f"{_UNTRIED} ({outcome.reason}).")
+            return {"changed": False, **result}
+        message = f"{_REFUSED}: {outcome.reason.rpartition(NOT_AGAIN)[2].strip()}."
+    elif verdict not in (REMOVED, REPLACED) and not any(runs(task, outcome.moment) for task in outcome.moment.tasks):
         message += " No replica of it runs."
     if verdict in (TASK_FAILED, STALLED, ROLLED_BACK, PAUSED):
         log = log_of_failure(engine.task_log, outcome.moment, _LOG_LINES, _SECONDS_AFTERWARDS)
@@ -124,7 +143,8 @@ def settle(engine: Engine, options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
             message += f" The container's log ends with: {result['log'][-1]}"
         elif log.unread:
             message += f" The container's log could not be read: {log.unread[0]}."
-    raise Failure(verdict.upper(), message, hint=_HINTS[verdict], **result)
+    hint = _HINT_OF_TRIAL if options["trial"] else _HINTS[verdict]
+    raise Failure(verdict.upper(), message, hint=hint, **result)
 
 
 def wait(

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from ..common.urls import canonical_server
 from .compose import Port, config_place, repository
 from .compose import image as shown_image
-from .model import NAMESPACE_LABEL, Raw
+from .model import NAMESPACE_LABEL, Raw, is_trial
 from .views import live_ports
 
 try:
@@ -107,6 +107,8 @@ def live_caches(services: t.Iterable[Raw], configs: t.Mapping[str, Raw], image: 
 
 def is_content_cache(service: Raw, configs: t.Mapping[str, Raw], image: str = "") -> bool:
     """Whether a service is a content cache."""
+    if is_trial(service):
+        return False
     container = _container(service)
     name = repository(container.get("Image") or "")
     if name.rpartition("/")[2] in IMAGE_NAMES or (image and name == repository(image)):

@@ -9,6 +9,8 @@ import dataclasses
 import typing as t
 
 NAMESPACE_LABEL = "com.docker.stack.namespace"
+# Of a service that only tries a deployment; its value is the stack of the cache.
+TRIAL_LABEL = "dtr.cache.trial"
 NOT_A_MANAGER = "NOT_A_MANAGER"
 # The Engine's socket is not there, or nobody may use it or listens to it.
 NO_ENGINE = "NO_ENGINE"
@@ -46,6 +48,11 @@ class Moment:
     tasks: t.Sequence[Raw]
     nodes: t.Mapping[str, Raw]  # by id
     former: t.Sequence[tuple[Raw, t.Sequence[Raw]]] = ()  # services that this stack replaces, each with its tasks
+
+
+def is_trial(service: Raw) -> bool:
+    """Whether a service only tries a deployment, and is no cache."""
+    return TRIAL_LABEL in (service["Spec"].get("Labels") or {})
 
 
 def by_host_name(nodes: t.Iterable[dict[str, t.Any]]) -> dict[str, dict[str, t.Any]]:

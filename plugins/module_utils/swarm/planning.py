@@ -21,7 +21,17 @@ from .plan import Plan, WantedStack, plan, plan_removal
 from .prerequisites import WantedService, preflight_problems
 from .replaced_config import replaced_config
 from .tasks import published_ports, running_services, runs, stalled_services
-from .verdict import CONVERGED, judge
+from .trial import (
+    apart_from_trial,
+    empties_cache,
+    exchanges_replica,
+    is_taken,
+    removal_steps,
+    sources_of,
+    trial_definition,
+    trial_stack,
+)
+from .verdict import CONVERGED, judge, nodes_that_meet
 
 OBJECTS = ("config", "secret")
 # What the option C(stacks) leaves out.
@@ -77,7 +87,8 @@ def planned(
     make_plan = plan if options["state"] == "present" else plan_removal
     stack = options["name"]
     moment = engine.observe(stack)
-    swarm = dataclasses.replace(engine.read_swarm(stack, options["former_stacks"]), tasks=moment.tasks)
+    read = engine.read_swarm(stack, [*options["former_stacks"], trial_stack(stack)])
+    swarm, left_trial = apart_from_trial(dataclasses.replace(read, tasks=moment.tasks), stack)
     wanted = _wanted(options, swarm)
     live = {
         "service": wanted.service,
@@ -90,13 +101,27 @@ def planned(
     except Failure as failure:
         failure.result.update(live)
         raise
-    for sentence in (*_notes(made, moment, wanted), *_left_volumes(made, swarm, wanted)):
+    declared = wanted.definition.get("services") or {}
+    exchanges = wanted.service in declared and exchanges_replica(made, swarm, moment, wanted)
+    made.steps.extend(removal_steps(left_trial, stack))
+    tried = exchanges and not is_taken(read, stack)
+    if exchanges and not tried:
+        warn(f"What is planned is not tried first, as stack {trial_stack(stack)} is another one.")
+    for sentence in _notes(made, moment, wanted):
         warn(sentence)
     judgement = judge(moment, definition=wanted.definition)
     return {
         "changed": check_mode and bool(made.steps),
         "steps": made.steps,
         "definition": wanted.definition,
+        "trial": {
+            "stack": trial_stack(stack),
+            "is_left_over": bool(left_trial.services),
+            "definition": trial_definition(made, swarm, wanted) if tried else {},
+        },
+        "empties_cache": exchanges and empties_cache(swarm, wanted),
+        "left_volumes": _left_volumes(made, swarm, wanted),
+        "manager": str(info.get("Name") or ""),
         "move": _moved(swarm, wanted) if options["state"] == "present" else {},
         "kept_images": made.kept_images,
         "settled": judgement.verdict == CONVERGED,
@@ -169,25 +194,21 @@ def _notes(made: Plan, moment: Moment, wanted: WantedStack) -> t.Iterator[str]:
         )
 
 
-def _left_volumes(made: Plan, swarm: Swarm, wanted: WantedStack) -> t.Iterator[str]:
+def _left_volumes(made: Plan, swarm: Swarm, wanted: WantedStack) -> list[dict[str, t.Any]]:
     """Where the layers of services that go stay: Swarm removes no volume of a node."""
     removed = {step["name"] for step in made.steps if (step["kind"], step["action"]) == ("service", "remove")}
     services = [*swarm.services.values(), *(each for old in swarm.former.values() for each in old.services.values())]
-    left = {
-        mount["Source"]
-        for service in services
-        if service["Spec"]["Name"] in removed
-        for mount in service["Spec"]["TaskTemplate"]["ContainerSpec"].get("Mounts") or ()
-        if mount.get("Type") == "volume" and mount.get("Source")
-    }
+    left: dict[str, set[str]] = {}
+    for task in (each["Spec"]["TaskTemplate"] for each in services if each["Spec"]["Name"] in removed):
+        nodes = nodes_that_meet((task.get("Placement") or {}).get("Constraints") or [], swarm.nodes.values())
+        for mount in task["ContainerSpec"].get("Mounts") or ():
+            if mount.get("Type") == "volume" and mount.get("Source"):
+                left.setdefault(mount["Source"], set()).update(each["Description"]["Hostname"] for each in nodes)
     declared = (wanted.definition.get("services") or {}).values()
     kept = {mount.source for service in declared for mount in mounts(wanted.name, service, wanted.definition)}
-    for volume in sorted(left - kept):
-        begins = "; the new stack begins without them" if declared else ""
-        yield (
-            f"Volume {volume} stays on its nodes with the layers in it{begins}. To free the room, run there when the "
-            f"replicas have ended: docker volume rm {volume}"
-        )
+    # One that another service has as well is not left.
+    kept |= sources_of(swarm.other_services)
+    return [{"name": name, "nodes": sorted(nodes)} for name, nodes in sorted(left.items()) if name not in kept]
 
 
 def _node_addresses(moment: Moment) -> list[str]:

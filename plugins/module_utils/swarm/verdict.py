@@ -35,6 +35,7 @@ NO_NODE = "no_node"
 REMOVED = "removed"
 REPLACED = "replaced"
 TIMED_OUT = "timed_out"
+NOT_AGAIN = "it is not started again"
 # A task whose restart did not help twice will not be helped by a fourth start.
 FAILURES_TO_GIVE_UP = 3
 # Swarm's scheduler says so at once, and takes it back within seconds when a label has just been set.
@@ -227,7 +228,7 @@ def _without_successor(name: str, current: t.Sequence[Raw], moment: Moment) -> J
     if last["Status"]["State"] == "complete":
         reason = f"its container on {node_name(last, moment)} ended by itself"
     else:
-        reason = f"it is not started again {_cause([last], moment)}"
+        reason = f"{NOT_AGAIN} {_cause([last], moment)}"
     return Judgement(TASK_FAILED, f"service {name}: {reason}", SECONDS_WITHOUT_SUCCESSOR)
 
 

@@ -26,7 +26,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "registration": ("dtr.cache.put_in_use",),
     "removal": (
         *(*_FIREWALL, *_STACKS, "ansible.builtin.lineinfile", "ansible.builtin.ping"),
-        *("dtr.cache.content_caches", "dtr.cache.stack_plan"),
+        *("community.docker.docker_volume", "dtr.cache.content_caches", "dtr.cache.stack_plan"),
     ),
     "settings": (),
     "stack": (

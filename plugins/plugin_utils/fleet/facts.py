@@ -11,6 +11,8 @@ fact                       registered by                             content
 __dtr_cache                the first task of each role and playbook  result of M(dtr.cache.preflight)
 __dtr_cache_plan           node_label, removal, observation          result of M(dtr.cache.stack_plan)
 __dtr_cache_steps          set by stack and removal                  C(steps) that were done, or would be in check mode
+__dtr_cache_trial          stack                                     result of the task that starts the trial
+__dtr_cache_tried          stack                                     result of M(dtr.cache.stack_converged) for it
 __dtr_cache_converged      stack                                     result of M(dtr.cache.stack_converged)
 __dtr_cache_planned        set by stack and registration             names of caches that check mode only announces
 __dtr_cache_in_use         registration, assignments, verification   result of M(dtr.cache.put_in_use)
@@ -194,7 +196,11 @@ class HostFacts:
         """The steps that a run was to do in the Swarm that failed before it had done all of them."""
         if self.failure is None or self._result("__dtr_cache_steps"):
             return []
-        return self.plan.get("steps") or []
+        steps = self.plan.get("steps") or []
+        if self._result("__dtr_cache_tried").get("failed") or self._result("__dtr_cache_trial").get("failed"):
+            # Before the trial only labels were set: what was created for it is removed.
+            return [step for step in steps if (step["kind"], step["action"]) == ("node_label", "set")]
+        return steps
 
     @property
     def running_services(self) -> t.Sequence[Result]:

@@ -21,6 +21,11 @@ from .left_behind import left_behind
 
 Result = t.Mapping[str, t.Any]
 
+EMPTIED = (
+    "The cache is empty when its replica is exchanged, as the new one does not have the volume of the old one. Each "
+    "layer is fetched from DTR again. Set dtr_cache_volume to keep the layers from then on, and fill the cache with "
+    "dtr.cache.warm."
+)
 # What check mode leaves for the deployment that somebody approves.
 CHECKED = "dtr_cache_checked"
 _ANEW = "start the workflow anew, so that what is deployed is checked and approved first"
@@ -99,6 +104,12 @@ class AskedPlan(t.NamedTuple):
         result = dict(answer)
         if "definition" in result:
             result["compose"] = for_docker(result["definition"])
+            trial = result.get("trial") or {}
+            result["trial"] = {**trial, "compose": for_docker(trial.get("definition") or {})}
+            result["lost_or_left"] = list(self._lost_or_left(result))
+            result["volumes_to_remove"] = self._volumes_to_remove(result)
+        for sentence in result.get("lost_or_left") or ():
+            display.warning(f"{self.host}: {sentence}")
         behind = left_behind(result.get("replaced_config"), self._settings)
         if behind:
             result["left_behind"] = behind
@@ -113,6 +124,31 @@ class AskedPlan(t.NamedTuple):
     @property
     def _stack(self) -> str:
         return str(self.options.get("name") or "")
+
+    def _lost_or_left(self, result: Result) -> t.Iterator[str]:
+        """What becomes of the layers that the cache has now."""
+        if result.get("empties_cache") and self._settings.get("stores_on_node"):
+            yield EMPTIED
+        is_removal = self.options.get("state") == "absent"
+        if is_removal and self._settings.get("remove_volume"):
+            return
+        way = ", or let dtr_cache_remove_volume: true do it" if is_removal else ""
+        begins = "" if is_removal else "; the new stack begins without them"
+        for volume in result.get("left_volumes") or ():
+            yield (
+                f"Volume {volume['name']} stays on {', '.join(volume['nodes']) or 'its nodes'} with the layers in it"
+                f"{begins}. To free the room, run there when the replicas have ended: docker volume rm "
+                f"{volume['name']}{way}"
+            )
+
+    def _volumes_to_remove(self, result: Result) -> list[dict[str, str]]:
+        """The volumes that a removal takes along; that of the settings may be left of an interrupted one."""
+        if self.options.get("state") != "absent" or not self._settings.get("remove_volume"):
+            return []
+        declared = {"name": self._settings["volume"], "nodes": list(self._settings["node_labels"])}
+        volumes = [*(result.get("left_volumes") or ()), *([declared] if declared["name"] else [])]
+        pairs = dict.fromkeys((volume["name"], node) for volume in volumes for node in volume["nodes"])
+        return [{"name": name, "node": node} for name, node in pairs]
 
     def _taken_stack(self, answer: Result) -> list[str]:
         """That another region of this run has the same stack in the same Swarm, whatever its manager is called."""

@@ -110,6 +110,7 @@ class Settings:
     logs_since: str
     traffic_since: str
     confirm_removal: str
+    remove_volume: bool
     # What AWX or Controller is to have
     awx: dict[str, t.Any]
 

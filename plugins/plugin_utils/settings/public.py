@@ -12,6 +12,7 @@ import typing as t
 from ...module_utils.common.urls import canonical_server
 from ...module_utils.x509 import certificates, chains
 from .model import Settings
+from .storage import volume_in_swarm
 
 # What is as public as it is useful, under the same name.
 _AS_THEY_ARE = (
@@ -22,7 +23,8 @@ _AS_THEY_ARE = (
     *("registry_ca_fingerprint", "validate_certs", "ca_certificate", "assignments", "assignments_exclusive"),
     "max_resets",
     *("verify_image", "verify_repository", "verify_account", "min_days", "client_registries", "client_runtimes"),
-    *("client_trust_state", "confirm_removal", "install_requirements", "requirements", "timeout", "keep_versions"),
+    *("client_trust_state", "confirm_removal", "remove_volume", "install_requirements", "requirements", "timeout"),
+    "keep_versions",
     *("resolve_image", "with_registry_auth", "render_to", "status_to", "backup_file", "logs_since", "source_files"),
     *("traffic_since", "metrics_port"),
     *("adopt_to", "adopt_overwrite"),
@@ -43,6 +45,8 @@ def public_settings(settings: Settings, now: datetime.datetime) -> dict[str, t.A
         **given,
         "product": settings.product.name,
         "node_labels": settings.node_labels,
+        "volume": volume_in_swarm(settings.stack_name, settings.volume),
+        "stores_on_node": "filesystem" in settings.storage,
         "dtr": canonical_server(settings.registry_url) if settings.registry_url else "",
         "registry_ca": settings.registry_ca if settings.registry_ca in ("fetch", "system") else "given",
         "certificate": certificate,

@@ -33,6 +33,7 @@ def read_run(reader: Reader) -> dict[str, t.Any]:
         "logs_since": reader.value("logs_since", _since, ""),
         "traffic_since": reader.value("traffic_since", _since, ""),
         "confirm_removal": reader.text("confirm_removal"),
+        "remove_volume": reader.switch("remove_volume"),
     }
 
 

@@ -132,6 +132,12 @@ def read_volume(reader: Reader, storage: t.Mapping[str, t.Any]) -> str | dict[st
     return read
 
 
+def volume_in_swarm(stack: str, volume: str | t.Mapping[str, t.Any] | None) -> str:
+    """The name of the volume on the nodes; empty where there is none, or a folder of the nodes."""
+    name = volume.get("name", DEFAULT_VOLUME) if isinstance(volume, t.Mapping) else volume or ""
+    return f"{stack}_{name}" if name and not name.startswith("/") else ""
+
+
 def _volume_name(value: t.Any) -> str:
     """Swarm's short form of a mount knows both, parted from what follows by a colon."""
     text = values.line(value)

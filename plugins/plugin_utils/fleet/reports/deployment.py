@@ -53,8 +53,22 @@ def table(hosts: t.Sequence[HostFacts], check_mode: bool) -> Table:
         for host in hosts
     ]
     headings = {"changed": "would change"} if check_mode else {}
-    notes = [[*reason, *_left_behind(host), *_elsewhere(host)] for host, reason in zip(hosts, reasons(hosts))]
+    notes = [
+        [*reason, *_tried(host, check_mode), *_left_behind(host), *_lost_or_left(host), *_elsewhere(host)]
+        for host, reason in zip(hosts, reasons(hosts))
+    ]
     return Table(shown, notes, headings=headings)
+
+
+def _tried(host: HostFacts, check_mode: bool) -> list[str]:
+    if not check_mode or not (host.plan.get("trial") or {}).get("definition"):
+        return []
+    return [f"A trial replica of it (stack {host.plan['trial']['stack']}) would run first, on a node of the cache."]
+
+
+def _lost_or_left(host: HostFacts) -> list[str]:
+    """What becomes of the layers; where the run failed, that may not have happened."""
+    return [] if host.failure else list(host.plan.get("lost_or_left") or [])
 
 
 def _left_behind(host: HostFacts) -> list[str]:

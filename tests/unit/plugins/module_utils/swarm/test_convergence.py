@@ -231,7 +231,7 @@ def test_who_deploys_a_stalled_stack_again_is_told_so_without_a_failure(monkeypa
     engine.task_log.return_value = []
     engine.read_swarm.side_effect = Failure("ENGINE_ERROR", "x")
     monkeypatch.setattr(verdict, "SECONDS_STALLED", 0)
-    options = {"name": "s", "timeout": 5, "definition": {}, "former": [], "known_tasks": None}
+    options = {"name": "s", "timeout": 5, "definition": {}, "former": [], "known_tasks": None, "trial": False}
     result = convergence.settle(engine, {**options, "fail_when_stalled": False})
     assert (result["verdict"], result["changed"]) == ("stalled", False)
     with pytest.raises(Failure, match=r"makes no new one until it is deployed again.* No replica of it runs"):

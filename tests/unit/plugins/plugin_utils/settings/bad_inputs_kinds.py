@@ -25,7 +25,7 @@ NUMBERS = (
 )
 SWITCHES = (
     *("registry_validate_certs", "with_registry_auth", "install_requirements", "assignments_exclusive"),
-    *("adopt_overwrite", "awx_certificate", "awx_schedules"),
+    *("remove_volume", "adopt_overwrite", "awx_certificate", "awx_schedules"),
 )
 LISTS = (
     *("nodes", "upstreams", "upstream_cas", "requirements", "warm_images", "warm_platforms", "source_files"),

@@ -57,7 +57,7 @@ NUMBERS = {
 }
 SWITCH_NAMES = [
     *("registry_validate_certs", "with_registry_auth", "assignments_exclusive", "install_requirements"),
-    "adopt_overwrite",
+    *("adopt_overwrite", "remove_volume"),
 ]
 LISTS: dict[str, list[list[str]]] = {
     "nodes": [["worker-1", "worker-2"], ["worker-1", "worker-2", "worker-3"]],
