@@ -103,7 +103,7 @@ def test_a_rotation_is_tried_and_check_mode_says_so(deployed: Lab, play: Play) -
 
 
 def test_a_killed_trial_goes_with_the_next_run(deployed: Lab, play: Play) -> None:
-    change = {"dtr_cache_blob_ttl": "30h"}
+    change: dict[str, t.Any] = {"dtr_cache_blob_ttl": "30h"}
     moment = ("TASK [dtr.cache.stack : See whether", 1.0)
     for playbook in ("dtr.cache.rotate", "dtr.cache.deploy"):
         killed(play, playbook, moment, "-e", json.dumps(change))
