@@ -10,6 +10,7 @@ the registry are written in Go, which judges some things differently; C(go_fault
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import ssl
@@ -179,7 +180,7 @@ def go_faults(path: t.Sequence[x509.Certificate]) -> t.Iterator[tuple[x509.Certi
     """
     for place, certificate in enumerate(path):
         judges: list[t.Callable[[x509.Certificate], str | None]] = [_serial_fault, _critical_fault, _purpose_fault]
-        judges += [_names_fault, _server_key_fault if place == 0 else _key_fault]
+        judges += [_names_fault, functools.partial(_certified_key_fault, of_server=place == 0)]
         if place:
             judges.append(_issuer_fault)
         # Nobody verifies the signature of what is trusted.
@@ -208,7 +209,7 @@ def _critical_fault(certificate: x509.Certificate) -> str | None:
     )
     for extension in extensions_of(certificate):
         if extension.critical and extension.oid not in known:
-            name = name_of_oid(extension.oid)
+            name = _name_of_oid(extension.oid)
             return f"has the critical extension {name}, which Docker does not know; have it issued without"
         if extension.critical and isinstance(extension.value, x509.NameConstraints):
             subtrees = [*(extension.value.permitted_subtrees or ()), *(extension.value.excluded_subtrees or ())]
@@ -224,7 +225,8 @@ def _purpose_fault(certificate: x509.Certificate) -> str | None:
     usage = _extension(certificate, x509.ExtendedKeyUsage)
     if usage is None or ExtendedKeyUsageOID.SERVER_AUTH in usage:
         return None
-    return f"has the extended key usage {purposes(certificate)} and not serverAuth; have one issued with serverAuth"
+    others = ", ".join(map(_name_of_oid, usage))
+    return f"has the extended key usage {others} and not serverAuth; have one issued with serverAuth"
 
 
 def _names_fault(certificate: x509.Certificate) -> str | None:
@@ -237,14 +239,6 @@ def _names_fault(certificate: x509.Certificate) -> str | None:
                 f"has a subject alternative name that Docker does not read, {printable(name.value)}; {_NEW_CERTIFICATE}"
             )
     return None
-
-
-def _server_key_fault(certificate: x509.Certificate) -> str | None:
-    return _certified_key_fault(certificate, of_server=True)
-
-
-def _key_fault(certificate: x509.Certificate) -> str | None:
-    return _certified_key_fault(certificate, of_server=False)
 
 
 def _certified_key_fault(certificate: x509.Certificate, *, of_server: bool) -> str | None:
@@ -285,16 +279,10 @@ def _signature_fault(certificate: x509.Certificate) -> str | None:
         return None if fits else f"has an RSA-PSS signature in a form that Docker refuses; {_NEW_CERTIFICATE}"
     if oid in known:
         return None
-    return f"is signed with {name_of_oid(oid)}, which clients refuse; {_NEW_CERTIFICATE} with SHA-256"
+    return f"is signed with {_name_of_oid(oid)}, which clients refuse; {_NEW_CERTIFICATE} with SHA-256"
 
 
-def purposes(certificate: x509.Certificate) -> str:
-    """Name what a certificate may be used for; empty without a limit."""
-    usage = _extension(certificate, x509.ExtendedKeyUsage)
-    return ", ".join(map(name_of_oid, usage)) if usage else ""
-
-
-def name_of_oid(oid: x509.ObjectIdentifier) -> str:
+def _name_of_oid(oid: x509.ObjectIdentifier) -> str:
     """Name an object identifier as OpenSSL does, or by its numbers."""
     if oid == ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE:
         return "anyExtendedKeyUsage"

@@ -79,8 +79,10 @@ def has_key(content: str | bytes) -> bool:
     return any(each.label.endswith("PRIVATE KEY") for each in blocks(content))
 
 
-def private_key(content: str | bytes) -> t.Any:
-    """Return the one private key of a PEM text, whatever is beside it.
+def private_key(content: str | bytes) -> tuple[t.Any, str]:
+    """Return the one private key of a PEM text, and the text of it as C(openssl) writes it, whatever is beside it.
+
+    It keeps its form, PKCS#8 or that of its kind, so that the text of one that C(openssl) wrote does not change.
 
     Raises:
         Failure: C(INVALID_PEM), with a clause that goes on after the key's name.
@@ -100,18 +102,14 @@ def private_key(content: str | bytes) -> t.Any:
             "is encrypted, and nothing can ask for its passphrase. Decrypt it: openssl pkey -in KEY -out KEY.plain "
             "(and name that file in dtr_cache_source_files, so that it is removed at the end)"
         )
-    try:
-        return serialization.load_der_private_key(_der(body), password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise _invalid("is not a private key in PEM: it is cut off, changed, or of an unknown kind") from None
-
-
-def key_text(key: t.Any, content: str | bytes) -> str:
-    """Write a private key as C(openssl) does, in the form in which it was given: PKCS#8 or that of its kind."""
-    label = next(each.label for each in blocks(content) if each.label.endswith("PRIVATE KEY"))
     form = serialization.PrivateFormat
     chosen = form.TraditionalOpenSSL if label in ("RSA PRIVATE KEY", "EC PRIVATE KEY") else form.PKCS8
-    return str(key.private_bytes(serialization.Encoding.PEM, chosen, serialization.NoEncryption()).decode("ascii"))
+    try:
+        key = serialization.load_der_private_key(_der(body), password=None)
+        text = key.private_bytes(serialization.Encoding.PEM, chosen, serialization.NoEncryption())
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise _invalid("is not a private key in PEM: it is cut off, changed, or of an unknown kind") from None
+    return key, str(text.decode("ascii"))
 
 
 def not_pem(content: bytes, *, is_key: bool) -> str:

@@ -10,7 +10,7 @@ import typing as t
 
 from ...module_utils.common.failure import Failure
 from ...module_utils.x509 import certificates, chains, judge
-from ...module_utils.x509.pem import has_pem, key_text, private_key
+from ...module_utils.x509.pem import has_pem, private_key
 from . import values
 from .model import ADDRESS, CERTIFICATE
 from .reader import Reader
@@ -80,14 +80,11 @@ def _read_key(reader: Reader, required: str) -> str:
     """Read the private key of the certificate, written anew; empty where it is missing or wrong."""
     value = reader.value("private_key", values.block, "", required)
     content = reader.pem("private_key", value) if value else None
-    key = reader.checked("private_key", private_key, content, None) if content else None
-    if key is None or content is None:
-        return ""
-    problem = judge.private_key_problem(key)
+    key, text = reader.checked("private_key", private_key, content, (None, "")) if content else (None, "")
+    problem = judge.private_key_problem(key) if text else None
     if problem:
         reader.problem("private_key", problem)
-        return ""
-    return key_text(key, content)
+    return "" if problem else str(text)
 
 
 def read_authorities(

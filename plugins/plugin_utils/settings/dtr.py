@@ -70,10 +70,10 @@ def _read_client_certificate(reader: Reader, now: datetime.datetime) -> str:
                 "environment's DTR_CLIENT_KEY)",
             )
         return ""
-    key = reader.checked(f"registry_{source}", pem.private_key, content, None) if content else None
-    if key is None or content is None:
+    _key, text = reader.checked(f"registry_{source}", pem.private_key, content, (None, "")) if content else (None, "")
+    if not text:
         return ""
-    text = certificates.to_pem(bundle) + pem.key_text(key, content)
+    text = certificates.to_pem(bundle) + text
     try:
         tls.client_context(client_certificate=text, validate_certs=False)
     except Failure as failure:

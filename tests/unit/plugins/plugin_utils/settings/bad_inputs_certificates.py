@@ -135,6 +135,7 @@ TABLE: dict[str, list[t.Any]] = {
         _pem(rsa.generate_private_key(65537, 1024)),
         _pem(dsa.generate_private_key(1024)),
         _pem(ed25519.Ed25519PrivateKey.generate()),
+        _pem(ed25519.Ed25519PrivateKey.generate()).replace("PRIVATE", "EC PRIVATE"),
         _pem(ed448.Ed448PrivateKey.generate()),
         _pem(ec.generate_private_key(ec.SECP224R1())),
         _pem(ec.generate_private_key(ec.BrainpoolP384R1())),
