@@ -14,6 +14,7 @@ from ...module_utils.common.urls import canonical_server
 from ...module_utils.swarm.compose import duration
 from ...module_utils.swarm.described_caches import SECRET
 from ...module_utils.swarm.live_cache import MIDDLEWARE, downstream_options
+from ..settings.cache import NEVER
 from ..settings.config_extra import OF_METRICS, config_problems
 from ..settings.presets import PRODUCTS
 from .draft import Draft, Live, Vaulted
@@ -149,7 +150,7 @@ def _ask_for_all(draft: Draft, file: t.Mapping[str, t.Any]) -> None:
 
 def _describe_ttl(draft: Draft, given: t.Any) -> None:
     if given is None:
-        draft.set("blob_ttl", draft.defaults["dtr_cache_blob_ttl"], "config.yml has none. This is dtr.cache's default.")
+        draft.set("blob_ttl", NEVER, "config.yml has no blobttl: layers never expire.")
         return
     try:
         nanoseconds = duration(given if isinstance(given, str) and not given.isdecimal() else int(given))

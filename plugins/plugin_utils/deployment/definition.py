@@ -29,6 +29,7 @@ from ...module_utils.swarm.objects import (
     STACK_LABEL,
 )
 from ...module_utils.x509 import certificates
+from ..settings.cache import NEVER
 from ..settings.config_extra import DRAIN_TIMEOUT
 from ..settings.credentials import carries_credentials
 from ..settings.go_yaml import is_misread
@@ -66,8 +67,8 @@ class SwarmObject:
 def registry_config(settings: Settings) -> dict[str, t.Any]:
     """The cache's C(config.yml) as data."""
     options: dict[str, t.Any] = {
-        "blobttl": settings.blob_ttl,
-        "upstreams": list(settings.upstreams) or [_with_port(settings.registry_url)],
+        **({} if settings.blob_ttl == NEVER else {"blobttl": settings.blob_ttl}),
+        "upstreams": [_with_port(each) for each in settings.upstreams or (settings.registry_url,)],
     }
     authorities = [f"{SECRETS_FOLDER}/{file}" for file in _authority_files(settings)]
     if authorities:
@@ -158,7 +159,7 @@ def swarm_objects(settings: Settings, registry_ca: str | None) -> list[SwarmObje
     config = config_text(settings)
     config_kind = SECRET if carries_credentials(registry_config(settings)) else CONFIG
     contents = [(config_kind, CONFIG_FILE, config)]
-    authorities = settings.upstream_cas or ((registry_ca,) if registry_ca else ())
+    authorities = (*settings.upstream_cas, *((registry_ca,) if registry_ca else ()))
     contents += [(SECRET, file, pem) for file, pem in zip(_authority_files(settings), authorities)]
     contents += [(SECRET, CERTIFICATE_FILE, settings.certificate), (SECRET, KEY_FILE, settings.private_key)]
     return [
@@ -292,9 +293,9 @@ def merged(base: t.Mapping[str, t.Any], extra: t.Mapping[str, t.Any]) -> dict[st
 
 
 def _authority_files(settings: Settings) -> list[str]:
-    if settings.upstream_cas:
-        return [f"upstream.{index}.cert.pem" for index in range(1, len(settings.upstream_cas) + 1)]
-    return [] if settings.registry_ca == "system" else [settings.product.ca_secret]
+    """DTR's own CA is in the list beside those of other upstreams, as the vendor's page on configuration wants it."""
+    others = [f"upstream.{index}.cert.pem" for index in range(1, len(settings.upstream_cas) + 1)]
+    return others if settings.registry_ca == "system" else [*others, settings.product.ca_secret]
 
 
 def _with_port(url: str) -> str:

@@ -13,7 +13,7 @@ import re
 import typing as t
 from urllib.parse import SplitResult, urlsplit
 
-from ...module_utils.common.urls import ascii_name
+from ...module_utils.common.urls import ascii_name, canonical_host
 from . import values
 from .reader import Reader
 
@@ -41,7 +41,11 @@ def https_url(value: t.Any) -> str:
         raise values.invalid(f"{values.quoted(text)} is not an address of the form https://host[:port]")
     if parts.path not in ("", "/") or "?" in text or "#" in text:
         raise values.invalid(f"{values.quoted(text)} must end after the host and its port")
-    return f"https://{parts.netloc}"
+    # Case, a dot at the end and how a port is written make no other address; whether it is written does to clients.
+    host = canonical_host(
+        f"https://{parts.hostname}" if ":" not in (parts.hostname or "") else f"https://[{parts.hostname}]"
+    )
+    return host if parts.port is None else f"{host}:{parts.port}"
 
 
 def read_engine(reader: Reader) -> dict[str, t.Any]:

@@ -12,7 +12,7 @@ import re
 import typing as t
 
 from ...module_utils.common.failure import Failure
-from ...module_utils.common.urls import canonical_server
+from ...module_utils.common.urls import ascii_name, canonical_server
 from ...module_utils.dtr.model import is_local
 from . import values
 from .addresses import https_url, is_host
@@ -24,6 +24,8 @@ from .presets import PRODUCTS, Product, image_of_version
 from .reader import Reader
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+# Layers that stay for ever: config.yml has no blobttl.
+NEVER = "never"
 _DURATION = re.compile(r"[1-9][0-9]*(ns|us|ms|s|m|h)")
 
 
@@ -117,6 +119,7 @@ def _read_host(reader: Reader, required: bool) -> str:
     host = reader.text("host", "the cache's public host name, such as cache-asia.example.org" if required else "")
     if host.startswith("[") and host.endswith("]") and ":" in host:  # an IPv6 address as an URL has it
         host = host[1:-1]
+    host = _one_form(host)
     if not host or is_host(host):
         # With a dot at its end OpenSSL finds no name in a certificate.
         return host.removesuffix(".")
@@ -128,12 +131,25 @@ def _read_host(reader: Reader, required: bool) -> str:
     return ""
 
 
+def _one_form(host: str) -> str:
+    """A name as DNS has it, in small letters. One with letters that nobody sees stays as it is, and is refused."""
+    try:
+        visible = all(letter.isalnum() or letter in "-." for letter in host)
+        return (ascii_name(host) if visible else host).lower()
+    except ValueError:
+        return host
+
+
 def _blob_ttl(value: t.Any) -> str:
     ttl = values.scalar(value)
+    if ttl == NEVER:
+        return NEVER
     if re.fullmatch(r"[0-9]{1,18}", ttl):
         raise values.invalid(f"{ttl} has no unit and would mean nanoseconds; write {ttl}h, {ttl}m or {ttl}s")
     if not _DURATION.fullmatch(ttl):
-        raise values.invalid(f"{values.quoted(ttl)} is not a positive whole number with a unit (ns, us, ms, s, m, h)")
+        raise values.invalid(
+            f"{values.quoted(ttl)} is not a positive whole number with a unit (ns, us, ms, s, m, h), nor never"
+        )
     return values.time(ttl)
 
 

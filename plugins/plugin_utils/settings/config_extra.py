@@ -14,6 +14,7 @@ import typing as t
 from ...module_utils.common.failure import Failure
 from ...module_utils.common.names import why_no_name
 from . import values
+from .folders import folder_problem
 from .storage import BACKENDS, OPTIONS
 from .structures import as_text, parsed
 
@@ -58,25 +59,12 @@ _WORDS: dict[Path, tuple[str, ...]] = {
     ("loglevel",): _LEVELS,
     ("log", "formatter"): ("text", "json", "logstash"),
 }
-# With another one the registry does not start; see http.tls in the documentation of its configuration.
-_TLS_VERSIONS = ("tls1.0", "tls1.1", "tls1.2", "tls1.3")
-_CIPHER_SUITES = tuple(
-    f"TLS_{name}"
-    for name in (
-        *(
-            f"ECDHE_{key}_WITH_{cipher}"
-            for key in ("ECDSA", "RSA")
-            for cipher in (
-                *("AES_128_GCM_SHA256", "AES_256_GCM_SHA384", "CHACHA20_POLY1305_SHA256", "AES_128_CBC_SHA256"),
-                *("AES_128_CBC_SHA", "AES_256_CBC_SHA", "RC4_128_SHA"),
-            )
-        ),
-        *("ECDHE_RSA_WITH_3DES_EDE_CBC_SHA", "RSA_WITH_3DES_EDE_CBC_SHA", "RSA_WITH_RC4_128_SHA"),
-        *("RSA_WITH_AES_128_CBC_SHA256", "RSA_WITH_AES_128_CBC_SHA", "RSA_WITH_AES_256_CBC_SHA"),
-        *("RSA_WITH_AES_128_GCM_SHA256", "RSA_WITH_AES_256_GCM_SHA384"),
-        *("AES_128_GCM_SHA256", "AES_256_GCM_SHA384", "CHACHA20_POLY1305_SHA256"),
-    )
+# What the registry reads as a time, in any section of it. A number there would be nanoseconds.
+_TIMES = (
+    *("draintimeout", "age", "interval", "timeout", "backoff", "ttl", "duration", "updatefrequency"),
+    *("dialtimeout", "readtimeout", "writetimeout", "idletimeout", "pooltimeout", "conn_max_idle_time"),
 )
+_FREE: tuple[Path, ...] = (("log", "fields"), ("http", "headers"))
 _PREFIX = "REGISTRY_"
 
 
@@ -114,6 +102,10 @@ def config_problems(
         if _has(extra, path) and as_text(_at(extra, path)).lower() not in words:
             yield f"{'.'.join(path)}: {values.quoted(_at(extra, path))} is none of {', '.join(words)}"
     yield from _storage_problems(extra.get("storage", {}), storage)
+    yield from _time_problems(extra)
+    folder = _at(extra, ("storage", "filesystem", "rootdirectory"))
+    if folder is not None and (problem := folder_problem(folder)):
+        yield f"storage.filesystem.rootdirectory: {problem}"
     yield from _http_problems(extra.get("http", {}), port)
     fields = _at(extra, ("log", "fields"))
     for name, value in fields.items() if isinstance(fields, dict) else ():
@@ -125,18 +117,26 @@ def config_problems(
             yield f"{values.shown(key)} is no section of the registry's configuration; did you mean {similar[0]}?"
 
 
+def of_environment(name: str, value: str) -> dict[str, t.Any] | None:
+    """The part of C(config.yml) that a variable of the environment sets; C(None) where it sets none."""
+    if not name.upper().startswith(_PREFIX):
+        return None
+    try:
+        found = parsed(value)
+    except Failure:
+        found = value
+    for key in reversed(name[len(_PREFIX) :].lower().split("_")):
+        found = {key: found}
+    return t.cast("dict[str, t.Any]", found)
+
+
 def environment_problems(
     name: str, value: str, storage: t.Mapping[str, t.Any], port: int | None, metrics_port: int | None = None
 ) -> t.Iterator[str]:
     """The same for an environment variable that the registry reads as a part of its configuration."""
-    if not name.upper().startswith(_PREFIX):
+    extra = of_environment(name, value)
+    if extra is None:
         return
-    try:
-        extra = parsed(value)
-    except Failure:
-        extra = value
-    for key in reversed(name[len(_PREFIX) :].lower().split("_")):
-        extra = {key: extra}
     followed = dict(_FOLLOWED)
     followed.update({("storage", backend): "set dtr_cache_storage" for backend in storage if backend in BACKENDS})
     problems = [
@@ -144,7 +144,7 @@ def environment_problems(
         for path, instead in followed.items()
         if _has(extra, path)
     ]
-    for problem in (*problems, *config_problems(extra, storage, port, metrics_port)):
+    for problem in problems or config_problems(extra, storage, port, metrics_port):
         yield f"{name}: {problem}"
 
 
@@ -155,6 +155,23 @@ def _misplaced(extra: t.Mapping[str, t.Any]) -> t.Iterator[str]:
             is_empty = section is None and path in _OTHERS
             if not is_empty and not isinstance(section, dict):
                 yield f"{'.'.join(path)} must be a mapping of keys to values"
+
+
+def _time_problems(value: t.Any, path: Path = ()) -> t.Iterator[str]:
+    """Times without a unit, or in none that the registry takes, wherever they are."""
+    if path in _FREE or value is None:
+        return
+    if path and path[-1].lower() in _TIMES:
+        try:
+            values.time(value)
+        except Failure as failure:
+            yield f"{'.'.join(map(values.shown, path))}: {failure.message.rstrip('.')}"
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _time_problems(item, (*path, key))
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _time_problems(item, (*path, str(number)))
 
 
 def _storage_problems(extra: t.Mapping[str, t.Any], storage: t.Mapping[str, t.Any]) -> t.Iterator[str]:
@@ -172,27 +189,9 @@ def _storage_problems(extra: t.Mapping[str, t.Any], storage: t.Mapping[str, t.An
 
 
 def _http_problems(extra: t.Mapping[str, t.Any], port: int | None) -> t.Iterator[str]:
-    drain = extra.get("draintimeout")
-    if drain is not None and (isinstance(drain, bool) or not (isinstance(drain, int) and drain >= 0)):
-        try:
-            values.time(drain)
-        except Failure as failure:
-            yield f"http.draintimeout: {failure.message.rstrip('.')}"
     address = as_text((extra.get("debug") or {}).get("addr", ""))
     if port and address.rpartition(":")[2] == str(port):
         yield f"http.debug.addr must have another port than dtr_cache_port, {port}"
-    tls = extra.get("tls") or {}
-    lowest = tls.get("minimumtls")
-    if lowest is not None and lowest not in _TLS_VERSIONS:
-        yield f"http.tls.minimumtls: {values.quoted(lowest)} is none of {', '.join(_TLS_VERSIONS)}"
-    suites = tls.get("ciphersuites")
-    unknown = [suite for suite in suites if suite not in _CIPHER_SUITES] if isinstance(suites, list) else []
-    if suites is not None and (unknown or not isinstance(suites, list)):
-        shown = ", ".join(map(values.quoted, unknown)) or "what is given"
-        yield (
-            f"http.tls.ciphersuites: {shown} is no cipher suite that the registry knows, such as "
-            f"{_CIPHER_SUITES[0]}; write a list of them"
-        )
     for name, lines in (extra.get("headers") or {}).items():
         if not isinstance(lines, list):
             yield f"http.headers.{values.shown(name)} must be a list of texts"

@@ -12,7 +12,7 @@ from decimal import Decimal
 from ...module_utils.swarm.compose import byte_size
 from . import credentials, values
 from .addresses import read_engine
-from .config_extra import environment_problems
+from .config_extra import environment_problems, of_environment
 from .model import SWARM
 from .presets import Product
 from .reader import Reader
@@ -155,7 +155,11 @@ def _read_environment(reader: Reader, layers: t.Mapping[str, t.Any], address: t.
             what = "a name of a variable must not be empty, nor have a = in it, a blank or a letter beyond ASCII"
             reader.problem("environment", what)
         names_a_file = key.endswith("_FILE") or value.startswith("/run/secrets/")
-        if credentials.holds_credential(("" if names_a_file else key,), value):
+        reader.checked("environment", values.without_template, value, "", f"{values.shown(key)}: ")
+        of_config = {} if names_a_file else of_environment(key, value) or {}
+        if credentials.holds_credential(("" if names_a_file else key,), value) or credentials.carries_credentials(
+            of_config
+        ):
             reader.problem(
                 "environment",
                 f"{values.shown(key)} holds a credential, which everybody who may inspect the service would read; "

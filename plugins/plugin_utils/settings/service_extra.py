@@ -18,6 +18,7 @@ from ...module_utils.swarm.compose import NANOSECONDS, duration
 from ...module_utils.swarm.masking import carries_secret
 from . import values
 from .addresses import is_host
+from .folders import normal
 from .reader import Reader
 from .structures import entries, is_structure, parsed
 
@@ -45,7 +46,7 @@ _IGNORED = (
 )
 _LABEL = re.compile(r"[!-<>-~]{1,253}")
 _DOMAIN = re.compile(r"\.|[A-Za-z0-9_]([A-Za-z0-9._-]{0,251}[A-Za-z0-9_.])?")
-_HOST_NAME = r"[A-Za-z0-9{][A-Za-z0-9._{}-]{0,252}"
+_WRITTEN_HOST_NAME = values.matching(r"[A-Za-z0-9{][A-Za-z0-9._{}-]{0,252}", "a host name")
 _CAPABILITY = re.compile(r"(CAP_)?[A-Z][A-Z_]{1,30}")
 # What a container may have for itself (validateSysctls of docker/cli, and the Engine).
 _SYSCTL = re.compile(r"net\.[a-z0-9_./-]+|fs\.mqueue\.[a-z0-9_]+|kernel\.(msgmax|msgmnb|msgmni|sem|shm[a-z_]+)")
@@ -92,7 +93,7 @@ def read_service_extra(reader: Reader, drain: t.Any, layers_in_volume: str) -> d
                 "disable": values.switch,
             },
         ),
-        "hostname": values.matching(_HOST_NAME, "a host name"),
+        "hostname": _host_name,
         "sysctls": _sysctls,
         "ulimits": _ulimits,
         "cap_add": _capabilities,
@@ -210,6 +211,10 @@ def _domains(value: t.Any) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def _host_name(value: t.Any) -> str:
+    return values.without_template(str(_WRITTEN_HOST_NAME(value)))
+
+
 def _test(value: t.Any) -> list[str]:
     """A list; a text is a line for a shell."""
     value = _given(value)
@@ -282,8 +287,8 @@ def _capabilities(value: t.Any) -> list[str]:
 def _folders(value: t.Any) -> list[str]:
     found = values.items(value)
     for item in found:
-        if not item.startswith("/") or item == "/" or ":" in item or "/../" in f"{item}/":
+        if not item.startswith("/") or normal(item) == "/" or ":" in item:
             raise values.invalid(f"{values.quoted(item)} is not a folder in the container, from the root on")
-        if any(f"{item.rstrip('/')}/".startswith(f"{taken}/") for taken in _TAKEN):
+        if any(f"{normal(item)}/".startswith(f"{taken}/") for taken in _TAKEN):
             raise values.invalid(f"{values.quoted(item)} is not free in the container")
-    return sorted({item.rstrip("/") for item in found})
+    return sorted({normal(item) for item in found})

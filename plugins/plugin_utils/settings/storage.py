@@ -9,6 +9,7 @@ import re
 import typing as t
 
 from . import credentials, values
+from .folders import folder_problem, normal
 from .reader import Reader
 from .structures import parsed
 
@@ -44,8 +45,15 @@ def _given(value: t.Any) -> t.Any:
     return values.mapping(parsed(value) if isinstance(value, str) else value)
 
 
+def _folder(value: t.Any) -> str:
+    text = values.line(value)
+    if problem := folder_problem(text):
+        raise values.invalid(problem)
+    return normal(text)
+
+
 BACKENDS = {
-    "filesystem": Backend(_keys(text="rootdirectory", number="maxthreads")),
+    "filesystem": Backend({"rootdirectory": _folder, **_keys(number="maxthreads")}),
     "s3": Backend(
         _keys(
             text="region bucket accesskey secretkey regionendpoint sessiontoken rootdirectory keyid storageclass "
@@ -141,7 +149,11 @@ def volume_in_swarm(stack: str, volume: str | t.Mapping[str, t.Any] | None) -> s
 def _volume_name(value: t.Any) -> str:
     """Swarm's short form of a mount knows both, parted from what follows by a colon."""
     text = values.line(value)
-    if _VOLUME.fullmatch(text) or (text.startswith("/") and ":" not in text and text.strip("/")):
+    if text.startswith("/") and ":" not in text:
+        if problem := folder_problem(text):
+            raise values.invalid(problem)
+        return normal(text)
+    if _VOLUME.fullmatch(text):
         return values.key_of_docker(text)
     raise values.invalid(f"{values.quoted(text)} is neither a volume's name nor an absolute path on the nodes")
 
@@ -161,12 +173,16 @@ def _local_problems(options: t.Mapping[str, str]) -> t.Iterator[str]:
         missing = [other for other in others if not options.get(other)] if options.get(name) else []
         if missing:
             yield f"{name} needs {' and '.join(missing)} beside it"
+    kinds = set(str(options.get("o", "")).split(","))
+    if kinds & {"bind", "rbind"} and (problem := folder_problem(options.get("device"))):
+        yield f"device: {problem}"
 
 
 def _driver_options(value: t.Any) -> dict[str, str]:
     options = values.texts(value)
-    for key in options:
+    for key, text in options.items():
         values.key_of_docker(key)
+        values.without_template(text)
     if credentials.options_carry_credentials(options):
         raise values.invalid(
             "hold a credential, which everybody who may inspect the volume or the service would read; mount the "

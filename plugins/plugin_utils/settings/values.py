@@ -30,6 +30,7 @@ _LARGEST = 2**63 - 1
 _LONGEST_NUMBER = 40
 _WHOLE = re.compile(r"0|[1-9][0-9]{0,17}")
 _PROCESSORS = re.compile(r"[0-9]+(\.[0-9]+)?|\.[0-9]+")
+_PLACEHOLDER = re.compile(r"\{\{\s*\.(Node\.(Hostname|ID)|Service\.(Name|ID)|Task\.(Name|ID|Slot))\s*\}\}")
 _RATIO = re.compile(r"0?\.[0-9]+|[01](\.0+)?")
 
 
@@ -185,6 +186,16 @@ def key_of_docker(text: str) -> str:
     """The name of a key in C(docker-stack.yml)."""
     if is_misread(text):
         raise invalid(f"{quoted(text)} as a name would be a number or a truth value to Docker; choose another one")
+    return text
+
+
+def without_template(text: str) -> str:
+    """A text that Swarm does not take for a template that it cannot fill in, which it would refuse half-way."""
+    if "{{" in _PLACEHOLDER.sub("", text):
+        raise invalid(
+            "has {{, which begins a template of Swarm's; of those, .Node.Hostname, .Node.ID, .Service.Name, "
+            ".Service.ID, .Task.Name, .Task.ID and .Task.Slot may be used"
+        )
     return text
 
 

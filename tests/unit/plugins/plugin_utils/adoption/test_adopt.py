@@ -86,7 +86,7 @@ def test_the_file_is_in_the_order_of_the_vocabulary_and_names_what_only_the_user
         {"volume": "/srv/layers", "storage": {"filesystem": {"rootdirectory": "/layers", "maxthreads": 50}}},
         {"volume": {"name": "layers", "driver_opts": {"type": "nfs", "o": "addr=192.0.2.1", "device": ":/a"}}},
         {"volume": {"driver": "local", "driver_opts": {"type": "nfs", "o": "addr=192.0.2.1", "device": ":/a"}}},
-        {"environment": {"GOGC": "50", "ODD": "a {{ b }}"}, "stack_name": "pulls"},
+        {"environment": {"GOGC": "50", "ODD": "a {{ .Node.Hostname }}"}, "stack_name": "pulls"},
         {"config_extra": {"log": {"level": "debug"}, "http": {"headers": {"X-Note": ["{% raw %}"]}}}},
         {"metrics_port": 5001},
         {
@@ -205,7 +205,7 @@ def test_a_config_yml_that_nobody_can_read() -> None:
     [
         ([(f"{DOWNSTREAM}.blobttl", 3600 * 10**9)], "blob_ttl", "1h"),
         ([(f"{DOWNSTREAM}.blobttl", "1h30m")], "blob_ttl", "90m"),
-        ([(f"{DOWNSTREAM}.blobttl", None)], "blob_ttl", "24h"),
+        ([(f"{DOWNSTREAM}.blobttl", None)], "blob_ttl", "never"),
         ([(f"{DOWNSTREAM}.cas", None)], "registry_ca", "system"),
         ([(f"{DOWNSTREAM}.upstreams", ["https://a.example.org:443"])], "upstreams", ["https://a.example.org:443"]),
         ([("log.fields", {"zone": "asia"})], "config_extra", {"log": {"fields": {"zone": "asia"}}}),

@@ -127,7 +127,7 @@ def test_a_label_of_its_own_places_the_cache() -> None:
 
 @pytest.mark.parametrize(
     ("http", "grace"),
-    [({"draintimeout": "2m"}, "130s"), ({"draintimeout": 10**9}, "11s"), ({"draintimeout": 0}, "10s")],
+    [({"draintimeout": "2m"}, "130s"), ({"draintimeout": "1s"}, "11s"), ({"draintimeout": "0s"}, "10s")],
 )
 def test_a_replica_has_longer_to_end_than_for_its_last_requests(http: dict[str, t.Any], grace: str) -> None:
     assert deployed(config_extra={"http": http})["services"]["cache"]["stop_grace_period"] == grace
@@ -169,15 +169,40 @@ def test_a_trusted_dtr_needs_no_ca() -> None:
     }
 
 
-def test_a_chained_cache_trusts_the_next_hop_only() -> None:
+def test_a_chained_cache_trusts_the_next_hop_and_dtr() -> None:
     other = make_identity("other", ca=True)
     settings = settings_with(upstreams=["https://asia.example.org"], upstream_cas=[other.pem])
     options = deployment.registry_config(settings)["middleware"]["registry"][0]["options"]
-    assert options["upstreams"] == ["https://asia.example.org"]
-    assert options["cas"] == ["/run/secrets/upstream.1.cert.pem"]
+    assert options["upstreams"] == ["https://asia.example.org:443"]
+    assert options["cas"] == ["/run/secrets/upstream.1.cert.pem", "/run/secrets/dtr.cert.pem"]
     objects = {item.file: item.data for item in deployment.swarm_objects(settings, CA.pem)}
     assert objects["upstream.1.cert.pem"] == other.pem
-    assert "dtr.cert.pem" not in objects
+    assert objects["dtr.cert.pem"] == CA.pem
+    settings = settings_with(upstreams=["https://asia.example.org"], upstream_cas=[other.pem], registry_ca="system")
+    options = deployment.registry_config(settings)["middleware"]["registry"][0]["options"]
+    assert options["cas"] == ["/run/secrets/upstream.1.cert.pem"]
+
+
+def test_layers_may_stay_for_ever() -> None:
+    options = deployment.registry_config(settings_with(blob_ttl="never"))["middleware"]["registry"][0]["options"]
+    assert "blobttl" not in options
+
+
+@pytest.mark.parametrize(
+    ("given", "same"),
+    [
+        ({"host": "CACHE.Example.org."}, {}),
+        ({"registry_url": "https://DTR.example.org./"}, {}),
+        ({"registry_url": "HTTPS://dtr.example.org:443"}, {}),
+        ({"upstreams": ["https://ASIA.example.org:443/"]}, {"upstreams": ["https://asia.example.org"]}),
+    ],
+)
+def test_another_spelling_of_an_address_is_the_same_deployment(given: dict[str, t.Any], same: dict[str, t.Any]) -> None:
+    def everything(**changes: t.Any) -> t.Any:
+        settings = settings_with(**changes)
+        return deployment.config_text(settings), deployment.swarm_objects(settings, CA.pem), settings.url
+
+    assert everything(**given) == everything(**same)
 
 
 def test_a_config_with_credentials_is_a_secret_and_the_entrypoint_follows_it() -> None:

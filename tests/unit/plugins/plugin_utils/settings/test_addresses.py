@@ -99,7 +99,7 @@ def test_control_characters_are_no_part_of_an_address(address: str) -> None:
         ("HTTPS://dtr.example.org:4443/", "https://dtr.example.org:4443"),
         ("https://[2001:db8::1]:8443", "https://[2001:db8::1]:8443"),
         ("https://dtr_1", "https://dtr_1"),
-        ("https://bücher.example", "https://bücher.example"),
+        ("https://bücher.example", "https://xn--bcher-kva.example"),
     ],
 )
 def test_addresses_of_a_dtr(url: str, read_as: str) -> None:
