@@ -65,14 +65,13 @@ def exchanges_replica(made: Plan, swarm: Swarm, moment: Moment, wanted: WantedSt
         return True
     live = moment.services.get(wanted.service)
     nodes = [task.get("NodeID") for task in tasks_of(live, moment) if runs(task, moment)] if live else []
-    losing = [step["id"] for step in made.steps if (step["kind"], step["action"]) == ("node_label", "remove")]
     parts = [
         part
         for step in made.steps
         if (step["kind"], step["action"], step["name"]) == ("service", "update", wanted.full_name)
         for part in step["detail"].split(", ")
     ]
-    return bool(nodes) and (not set(parts) <= _KEEPS_REPLICAS or bool(set(nodes) & set(losing)))
+    return bool(nodes) and (not set(parts) <= _KEEPS_REPLICAS or bool(set(nodes) & _leaving(made, wanted)))
 
 
 def trial_definition(made: Plan, swarm: Swarm, wanted: WantedStack) -> dict[str, t.Any]:
@@ -80,20 +79,27 @@ def trial_definition(made: Plan, swarm: Swarm, wanted: WantedStack) -> dict[str,
     declared = wanted.definition["services"][wanted.service]
     deploy = declared.get("deploy") or {}
     constraints = (deploy.get("placement") or {}).get("constraints") or []
-    leaving = [step["id"] for step in made.steps if (step["kind"], step["action"]) == ("node_label", "remove")]
     service = {
         **{key: value for key, value in declared.items() if key not in _LEFT_OUT},
         "volumes": _volumes(declared, swarm, wanted),
         "deploy": {
             **({"resources": deploy["resources"]} if deploy.get("resources") else {}),
             "replicas": 1,
-            "placement": {"constraints": [*constraints, *(f"node.id != {node}" for node in leaving)]},
+            "placement": {
+                "constraints": [*constraints, *(f"node.id != {node}" for node in sorted(_leaving(made, wanted)))]
+            },
             "restart_policy": {"condition": "none"},
             "labels": {TRIAL_LABEL: wanted.name},
         },
     }
     kept = {key: wanted.definition[key] for key in ("version", "configs", "secrets") if key in wanted.definition}
     return {**kept, "services": {SERVICE: service}}
+
+
+def _leaving(made: Plan, wanted: WantedStack) -> set[str]:
+    """The nodes that are none of the cache any more. One that only loses an outdated label stays."""
+    removed = [step for step in made.steps if (step["kind"], step["action"]) == ("node_label", "remove")]
+    return {step["id"] for step in removed if step["name"] not in wanted.node_labels}
 
 
 def empties_cache(swarm: Swarm, wanted: WantedStack) -> bool:

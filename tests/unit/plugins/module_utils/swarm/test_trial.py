@@ -17,7 +17,9 @@ from ansible_collections.dtr.cache.tests.unit.support.plans import DEFINITION, L
 READY = {"n": {"ID": "n", "Status": {"State": "ready"}}}
 TASK = {"ServiceID": "s", "NodeID": "n", "Status": {"State": "running"}, "DesiredState": "running"}
 RUNS = Moment({"cache": {"ID": "s", "Spec": LIVE_SPEC}}, [TASK], READY)
-LABEL = {"kind": "node_label", "action": "remove", "name": "worker-1", "detail": "dtr.cache", "id": "n"}
+LABEL = {"kind": "node_label", "action": "remove", "name": "worker-2", "detail": "dtr.cache", "id": "n"}
+# Of a node that stays.
+OUTDATED = {**LABEL, "name": "worker-1", "detail": "msr.cache", "id": "m"}
 
 
 def changed(**service: t.Any) -> dict[str, t.Any]:
@@ -59,7 +61,7 @@ def test_the_trial_is_the_service_without_what_others_find_it_by() -> None:
         "hostname": "cache",
         "volumes": ["layers:/var/lib/registry", "/srv/new:/srv", {"type": "tmpfs", "target": "/tmp"}],
     }
-    made = trial.trial_definition(Plan(steps=[LABEL]), swarm(LIVE_SPEC), wanted(definition=changed(**given)))
+    made = trial.trial_definition(Plan(steps=[LABEL, OUTDATED]), swarm(LIVE_SPEC), wanted(definition=changed(**given)))
     service = made["services"]["cache"]
     assert not {"ports", "labels", "networks"} & set(service)
     assert (service["hostname"], service["image"]) == ("cache", DEFINITION["services"]["cache"]["image"])
