@@ -69,7 +69,7 @@ def test_a_name_that_nothing_has_is_found() -> None:
         ("trust", "--custom-ca-cert-bundle", "/msr/2.8/cli-ref/reconfigure.html"),
         ("trust", "~/.docker/tls/dtr.example.org/ca.crt", "/ops/manage-images/sign-images.html"),
         ("availability", "(rw,root_squash,no_wdelay)", "/caches/high-availability.html"),
-        ("availability", "the DTR's CA belongs into the list", "/caches/cache-configuration/"),
+        ("availability", "The DTR's own CA is added", "/caches/cache-configuration/"),
         (
             "certificates",
             "secret msr-nginx-ca-cert",

@@ -233,7 +233,7 @@ def resolve(
         users = {account.name for account in filter(_is_user, directory.accounts.values())}
         others = users - elsewhere.keys() - wanted.keys()
         left_out = [_exceptions(assignment, directory) for assignment in by_default]
-        unclaimed = frozenset(others & set.intersection(*left_out) if left_out else others)
+        unclaimed = frozenset(others.intersection(*left_out))
         wanted.update(dict.fromkeys(others - unclaimed, ids[defaults[0]] if defaults else None))
         unclaimed = unclaimed if exclusive else frozenset()
         wanted.update(dict.fromkeys(unclaimed))

@@ -50,8 +50,8 @@ def plain(value: t.Any) -> t.Any:
     for kind in (int, float):
         if isinstance(value, kind):
             return kind(value)
-    kind = type(value).__name__.removeprefix("_AnsibleTagged").lower()
-    raise _invalid(f"holds a value of the kind {kind}; put it in quotes to make it text")
+    name = type(value).__name__.removeprefix("_AnsibleTagged").lower()
+    raise _invalid(f"holds a value of the kind {name}; put it in quotes to make it text")
 
 
 def is_structure(text: str) -> bool:
