@@ -90,15 +90,15 @@ def test_two_replicas_are_rotated_three_times_and_no_pull_fails(two_replicas: No
 
 def test_what_does_not_start_is_refused_and_no_pull_fails(two_replicas: None, lab: Lab, play: Play) -> None:
     before = lab.snapshot()["asia-1"]
-    # Sound for the preflight, since only the registry knows what it takes there.
-    unknown = {"health": {"storagedriver": {"interval": "often"}}}
+    # Sound for the preflight: only the registry knows its own middleware.
+    unknown = {"middleware": {"storage": [{"name": "none"}]}}
     load = Load(lab, "alice", HOST, [*authorities(lab), ROTATED.root])
     with engine_trusts(lab, ROTATED.root), load.running():
         run = play("dtr.cache.rotate", *ONLY, **rotated(lab), dtr_cache_config_extra=unknown)
     print(summary(load))
     assert run.code != 0
     assert "The cache was not changed, as a trial replica with what is planned does not run: on asia-" in run.output
-    assert "cannot unmarshal !!str `often` into time.Duration" in run.output
+    assert "no storage middleware registered" in run.output
     assert load.failed == []
     assert load.count("pull") > 5
     assert lab.snapshot()["asia-1"] == before

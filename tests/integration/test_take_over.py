@@ -145,7 +145,7 @@ def test_one_replica_goes_to_another_stack_though_the_run_is_killed(lab: Lab, pl
     refused(play, lab, sentence, **RENAMED)
 
     # What only the registry finds wrong: the former stack serves all the time.
-    wrong: dict[str, t.Any] = {"dtr_cache_config_extra": {"health": {"storagedriver": {"interval": "often"}}}}
+    wrong: dict[str, t.Any] = {"dtr_cache_config_extra": {"middleware": {"storage": [{"name": "none"}]}}}
     failed = play("dtr.cache.deploy", "--limit", "region-europe", **MOVED_STACK, **wrong)
     assert failed.code != 0
     assert "The cache was not changed, as a trial replica" in " ".join(failed.output.split())
@@ -285,7 +285,8 @@ def test_a_port_of_the_mesh_goes_from_stack_to_stack(lab: Lab, play: Play) -> No
     playbook = [{"hosts": "region-europe", "gather_facts": False, "roles": roles}]
     moved: dict[str, t.Any] = {"dtr_cache_publish_mode": "ingress", "dtr_cache_stack_name": "europe"}
     moved["dtr_cache_former_stack_names"] = "dtr-cache"
-    wrong: dict[str, t.Any] = {"dtr_cache_config_extra": {"health": {"storagedriver": {"interval": "often"}}}}
+    # A trial has an empty volume: only the cache itself meets one that cannot be mounted.
+    wrong: dict[str, t.Any] = {"dtr_cache_volume": {"driver_opts": {"type": "ext4", "device": "/dev/none"}}}
 
     def ports() -> dict[str, list[int]]:
         """The services with the ports that they publish."""
