@@ -130,11 +130,13 @@ def test_the_playbooks(lab: Lab, installed: Installed, tmp_path: Path) -> None:
     hosts = [*add_hosts(lab, tmp_path, "managers", MANAGERS), *by_managers(tmp_path)]
     command = ["ansible-playbook", "-i", "inventory", *hosts, *CHANGED, *examples]
     before = lab.snapshot()
+    # The lab's caches keep their layers in the container.
+    emptied = "[WARNING]: region-europe: The cache is empty when its replica is exchanged"
     check = installed.run(*command, "--check", "--diff")
-    assert_quiet(check)
+    assert_quiet(check, told=emptied)
     assert lab.snapshot() == before
     run = installed.run(*command)
-    assert_quiet(run)
+    assert_quiet(run, told=emptied)
     done = lab.snapshot()
     assert done["asia-1"] == before["asia-1"], "a region that was left out"
     assert done["europe-1"]["services"] != before["europe-1"]["services"]
@@ -152,8 +154,9 @@ def by_managers(folder: Path) -> list[str]:
     return ["-i", str(path)]
 
 
-def assert_quiet(*runs: Run) -> None:
-    """They succeeded, and Ansible has nothing to warn of."""
+def assert_quiet(*runs: Run, told: str = "") -> None:
+    """They succeeded, and Ansible has nothing to warn of but what has to be told."""
     for run in runs:
         assert run.code == 0, run.output
-        assert not re.search(r"WARNING|DEPRECAT", run.output), run.output
+        warnings = re.findall(r".*(?:WARNING|DEPRECAT).*", run.output)
+        assert [each for each in warnings if not told or told not in each] == [], run.output

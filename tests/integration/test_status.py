@@ -229,7 +229,7 @@ def test_a_dtr_that_does_not_trust_the_caches(look: t.Callable[..., Report], dep
         row = report.row(region)
         assert row["cause"].startswith("DTR->cache, redirect: account "), row["cause"]
         assert "is assigned to this cache, which answers from here, and DTR serves a layer" in row["cause"]
-        assert "Add the CA that signed that certificate to the CAs that DTR trusts" in row["hint"]
+        assert "add the CA that signed the certificate to those that the registry trusts" in row["hint"]
     assert report.page.count("DTR to cache: fails, redirect") == len(REGIONS)
 
 
