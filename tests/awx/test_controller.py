@@ -47,6 +47,10 @@ def test_a_second_run_changes_nothing(awx: Awx) -> None:
     dtr = controller.named("credential_types", "dtr-cache DTR")
     assert dtr["injectors"]["env"]["DTR_PASSWORD"] == "{{ password }}"
     assert "inputs" not in controller.named("credentials", "dtr-cache DTR")
+    assert controller.named("projects", "dtr-cache project")["scm_update_cache_timeout"] == 60
+    assert controller.named("inventory_sources", "dtr-cache inventory source")["update_cache_timeout"] == 60
+    backup = controller.named("job_templates", "dtr-cache backup")
+    assert controller.surveys[backup["id"]]["spec"][0]["min"] == 1
     deploy = controller.named("job_templates", "dtr-cache deploy")
     assert {
         controller.objects["credentials"][number]["name"]

@@ -45,7 +45,9 @@ def question(name: str) -> Json:
     default = answer_by_default(name)
     # A default is an answer, also where nobody looked at it; so there is none where the variable has none.
     shown = {} if default is None else {"default": "\n".join(default) if isinstance(default, list) else default}
-    limits = {"min": None, "max": None, "choices": ""}
+    # AWX takes an empty text as an answer, unless it has a shortest length.
+    shortest = 1 if written["required"] and written["type"] in ("text", "textarea") else None
+    limits = {"min": shortest, "max": None, "choices": ""}
     meaning = _meanings()[PREFIX + name]
     return {**limits, **written, **shown, "question_description": meaning, "variable": PREFIX + name}
 

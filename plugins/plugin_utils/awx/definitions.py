@@ -12,6 +12,8 @@ from .content import PREFIX, Json, answer_by_default, content, purpose, survey
 Settings = t.Mapping[str, t.Any]
 Key = tuple[str, str]
 
+# The jobs of a minute share one synchronisation of the project and of the inventory.
+_CACHED_SECONDS = 60
 _NODE = "workflow_job_template_node"
 
 
@@ -114,6 +116,7 @@ def _project(settings: Settings) -> Definition:
         "scm_url": settings["project_url"],
         "scm_branch": settings["project_branch"],
         "scm_update_on_launch": True,
+        "scm_update_cache_timeout": _CACHED_SECONDS,
         # Templates name playbooks, which AWX knows when it has fetched them.
         "wait": True,
         **_given(credential=settings["project_credential"]),
@@ -140,6 +143,7 @@ def _inventory(settings: Settings) -> list[Definition]:
         "source_project": project,
         "source_path": settings["inventory"],
         "update_on_launch": True,
+        "update_cache_timeout": _CACHED_SECONDS,
         "overwrite": True,
         "overwrite_vars": True,
     }

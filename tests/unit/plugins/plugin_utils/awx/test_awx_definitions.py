@@ -87,6 +87,7 @@ def test_a_question_is_one_that_awx_takes(name: str) -> None:
         assert asked["type"] == "multiselect" or len(chosen) < 2
     # An empty answer wins over the inventory, so nothing may be left empty.
     assert asked["required"]
+    assert asked["min"] or asked["type"] not in ("text", "textarea")
     assert any(name in asks for asks in [*content()["job_templates"].values(), content()["workflow"]["asks"]])
 
 
