@@ -23,6 +23,13 @@ _NOT_ONE = re.compile(
 )
 
 
+_TYPE_REFUSED = re.compile(r"PATCH to \S*/credential_types/\S* \(HTTP 403\)")
+_TYPE_HINT = (
+    "Only a system administrator changes a credential type, and AWX refuses to change the inputs of one that a "
+    "credential uses. Set dtr_cache_awx_prefix to another value to make new objects beside the old ones."
+)
+
+
 class Plan(t.NamedTuple):
     """What each definition comes to, in their order, and one sentence for each that cannot be.
 
@@ -64,7 +71,7 @@ def reason_of(answer: t.Mapping[str, t.Any]) -> str:
     text = str(answer.get("msg") or "no reason was given")
     match = _NOT_ONE.search(text)
     if match is None:
-        return redacted(text)
+        return f"{redacted(text)} {_TYPE_HINT}" if _TYPE_REFUSED.search(text) else redacted(text)
     name = urllib.parse.parse_qs(match["query"]).get("name", ["that is meant"])[0]
     kind = match["kinds"].removesuffix("s").replace("_", " ")
     return redacted(

@@ -89,3 +89,10 @@ def test_the_collection_that_is_installed_is_taken() -> None:
 def test_what_is_missing_is_named_together() -> None:
     missing = list(missing_for_awx({"project_url": "", "collection": "ansible.controller"}))
     assert [each.partition(":")[0] for each in missing] == ["dtr_cache_awx_project_url", "dtr_cache_awx_collection"]
+
+
+def test_a_credential_type_that_awx_keeps_is_explained() -> None:
+    refused = "You don't have permission to PATCH to /api/v2/credential_types/3/ (HTTP 403)."
+    assert "dtr_cache_awx_prefix" in reason_of({"failed": True, "msg": refused})
+    other = refused.replace("credential_types", "teams")
+    assert "dtr_cache_awx_prefix" not in reason_of({"failed": True, "msg": other})
