@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import typing as t
 
 from ..modules.backup import MODULE
@@ -20,6 +21,6 @@ class ActionModule(DtrAction):
 
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         path = str(self._task.args.get("path") or "")
-        if path and vanishes_with_job(path):
+        if path and vanishes_with_job(path, os.environ):
             return {"failed": True, "changed": False, **not_kept("dtr_cache_backup_file", path).as_result()}
         return super().run(tmp, task_vars)

@@ -152,6 +152,10 @@ def written_folder(tmp_path: Path) -> Path:
         (tmp_path / entry.name).symlink_to(entry)
     (smallest,) = (text for text in fenced(README, "yaml") if text.startswith("dtr_caches:"))
     (tmp_path / "inventory.yml").write_text(smallest)
+    (variables,) = (
+        text for text in fenced(PROJECT / "docs" / "guides" / "awx.md", "yaml") if text.startswith("# awx.yml")
+    )
+    (tmp_path / "awx.yml").write_text(variables)
     return tmp_path
 
 

@@ -26,7 +26,7 @@ def control_path(path: str, *folders: str | None) -> str:
     return next((place for place in places if os.path.exists(place)), places[0])
 
 
-def vanishes_with_job(path: str, environment: t.Mapping[str, str] = os.environ) -> bool:
+def vanishes_with_job(path: str, environment: t.Mapping[str, str]) -> bool:
     """Whether a file at a path is lost when this job of AWX or Controller ends.
 
     That is so in the job's folder, and in a container for all that is not mounted into it.

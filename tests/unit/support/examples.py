@@ -180,10 +180,14 @@ def parsed_command(program: str, arguments: t.Sequence[str]) -> t.Any:
         raise ValueError(said.getvalue()) from error
 
 
-def extra_variables(options: t.Any) -> dict[str, t.Any]:
-    """What C(-e) gives, as Ansible reads it."""
+def extra_variables(options: t.Any, folder: Path) -> dict[str, t.Any]:
+    """Return the variables that C(-e) gives, as Ansible reads them, also from a file below the folder."""
     found: dict[str, t.Any] = {}
     for text in options.extra_vars:
+        if text.startswith("@"):
+            # Ansible has made it a path below the working directory of the tests.
+            found |= yaml.safe_load((folder / Path(text[1:]).name).read_text(encoding="utf-8"))
+            continue
         found |= json.loads(text if text.startswith("{") else json.dumps(parse_kv(text)))
     return found
 
@@ -198,7 +202,7 @@ def problems_of_playbook_command(arguments: t.Sequence[str], folder: Path) -> li
         options = parsed_command("ansible-playbook", arguments)
     except ValueError as error:
         return [str(error)]
-    extra = extra_variables(options)
+    extra = extra_variables(options, folder)
     problems = [f"there is no {path}" for path in options.inventory or () if not (folder / path).exists()]
     if options.subset and not problems:
         sources = [str(folder / path) for path in options.inventory]

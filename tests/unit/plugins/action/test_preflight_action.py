@@ -824,8 +824,8 @@ class TestPlan:
         plans = {"asia": self.check(variables, check_mode=True)["plan"]["fingerprint"]}
         checked = {"revision": "0a1b2c", "plans": plans}
 
-        def refused(checked: t.Any = checked, **changes: t.Any) -> str:
-            return only_problem(self.check({**variables, "dtr_cache_checked": checked, **changes}))
+        def refused(given: t.Any = None, **changes: t.Any) -> str:
+            return only_problem(self.check({**variables, "dtr_cache_checked": given or checked, **changes}))
 
         assert not self.check({**variables, "dtr_cache_checked": checked}).get("failed")
         assert "this job has revision 3d4e5f" in refused(awx_project_revision="3d4e5f")
