@@ -37,15 +37,15 @@ options:
         M(dtr.cache.cache_assignments), the first active one. Of use only without O(account).
     type: dict
     suboptions:
-      accounts:
+      accounts: &accounts
         description: Names of accounts, as a list or as text with commas. Numbers are refused.
         type: raw
         default: []
-      teams:
+      teams: &teams
         description: Teams, as C(organisation/team).
         type: raw
         default: []
-      orgs:
+      orgs: &orgs
         description: Organisations.
         type: raw
         default: []
@@ -57,16 +57,7 @@ options:
         description: Whom teams, organisations and C(everyone) leave out.
         type: dict
         suboptions:
-          accounts:
-            description: Names of accounts.
-            type: raw
-            default: []
-          teams:
-            description: Teams, as C(organisation/team).
-            type: raw
-            default: []
-          orgs:
-            description: Organisations.
-            type: raw
-            default: []
+          accounts: *accounts
+          teams: *teams
+          orgs: *orgs
 """

@@ -33,17 +33,17 @@ options:
         description: Name of the cache, V(local) for none.
         type: raw
         required: true
-      accounts:
+      accounts: &accounts
         description:
           - Names of users, as a list or as text. An element may hold several names separated by commas or line breaks.
           - A name that YAML would read as a number, such as V("004711"), needs quotes; a number is refused.
         type: raw
         default: []
-      teams:
+      teams: &teams
         description: Teams as C(org/team), in the form of O(assignments[].accounts).
         type: raw
         default: []
-      orgs:
+      orgs: &orgs
         description: Names of organisations, in the form of O(assignments[].accounts).
         type: raw
         default: []
@@ -59,18 +59,9 @@ options:
             named in O(assignments[].accounts) as well is an error.
         type: dict
         suboptions:
-          accounts:
-            description: Names of users, in the form of O(assignments[].accounts).
-            type: raw
-            default: []
-          teams:
-            description: Teams whose members are left out.
-            type: raw
-            default: []
-          orgs:
-            description: Organisations whose members are left out.
-            type: raw
-            default: []
+          accounts: *accounts
+          teams: *teams
+          orgs: *orgs
   others:
     description: What somebody else assigns; O(assignments[].everyone) leaves these users out.
     type: list

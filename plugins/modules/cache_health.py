@@ -92,15 +92,15 @@ options:
           - With O(check_accounts), only these are checked for this cache.
         type: dict
         suboptions:
-          accounts:
+          accounts: &accounts
             description: Names of accounts, as a list or as text with commas. Numbers are refused.
             type: raw
             default: []
-          teams:
+          teams: &teams
             description: Teams, as C(organisation/team).
             type: raw
             default: []
-          orgs:
+          orgs: &orgs
             description: Organisations.
             type: raw
             default: []
@@ -112,18 +112,9 @@ options:
             description: Whom teams, organisations and C(everyone) leave out.
             type: dict
             suboptions:
-              accounts:
-                description: Names of accounts.
-                type: raw
-                default: []
-              teams:
-                description: Teams, as C(organisation/team).
-                type: raw
-                default: []
-              orgs:
-                description: Organisations.
-                type: raw
-                default: []
+              accounts: *accounts
+              teams: *teams
+              orgs: *orgs
   url:
     description:
       - Address of the DTR, such as V(https://dtr.example.org).
