@@ -38,6 +38,7 @@ from ..plugin_utils.fleet.asks_swarm import AsksSwarm
 from ..plugin_utils.fleet.collisions import claims_of_others, collisions, others_of
 from ..plugin_utils.fleet.declared import regions_of
 from ..plugin_utils.fleet.plan_result import CHECKED, not_as_checked, plan_fingerprint
+from ..plugin_utils.fleet.source_files import files_with_users
 from ..plugin_utils.fleet.undoing import undoing
 from ..plugin_utils.settings.dtr_image import with_image_of_dtr, with_running_image
 from ..plugin_utils.settings.hosts import given_too_late
@@ -71,6 +72,7 @@ ANSWER = (
     "dtr_ca_problem",
     "others",
     "undo",
+    "source_files",
     "connection",
     "problems",
     "checked",
@@ -167,7 +169,7 @@ class ActionModule(SharedByForks, AsksSwarm):
         answer["dtr_ca"], trouble = self._authority(reading, needs, answer)
         # An observation reports it beside what else DTR says.
         answer["dtr_ca_problem"] = trouble
-        answer.update(others=[], undo={})
+        answer.update(others=[], undo={}, source_files=self._source_files(settings, options, variables))
         without_image: list[str] = []
         if options["fail"]:
             problems += self._collisions(reading, needs, answer, variables)
@@ -299,6 +301,13 @@ class ActionModule(SharedByForks, AsksSwarm):
         answer["undo"] = undo.fact()
         answer["warnings"].extend(undo.warnings)
         return undo.problems
+
+    def _source_files(
+        self, settings: Settings, options: t.Mapping[str, t.Any], variables: t.Mapping[str, t.Any]
+    ) -> dict[str, list[str]]:
+        """Return the files to remove in the end, each with the other hosts that need it."""
+        regions = regions_of(variables, self._templar, self._loader, self._task) if options["together"] else []
+        return files_with_users(variables["inventory_hostname"], settings.source_files, regions)
 
     def _engine(self, settings: Settings, variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         """How modules reach the Engine: by the client bundle, or as the variables say."""

@@ -98,7 +98,7 @@ def lose_the_manager(
     return Run(process.returncode, "".join(seen))
 
 
-def test_a_manager_that_is_lost_on_the_way_is_told_and_cleaned_up_after(
+def test_a_manager_that_is_lost_on_the_way_is_told_and_its_files_stay(
     clean_lab: Lab, play: Play, sensitive: list[str]
 ) -> None:
     files = ("-e", f"dtr_cache_source_files={','.join(sensitive)}")
@@ -106,23 +106,24 @@ def test_a_manager_that_is_lost_on_the_way_is_told_and_cleaned_up_after(
         play, clean_lab, DEPLOY, "TASK [dtr.cache.config_secrets : Create the Docker secrets", *files
     )
     assert run.code != 0
-    assert not any(Path(path).exists() for path in sensitive)
+    assert all(Path(path).exists() for path in sensitive)
+    assert "Not removed, for another run of this region:" in run.output
     assert run.regions()["region-europe"]["result"] == "failed at: Wait until the stack has settled"
     assert "The manager region-europe cannot be reached any more" in run.output
     assert clean_lab.control.state() == {"content_caches": [], "settings": {}}
     before = play(DEPLOY, "--limit", "region-europe")
     assert before.code == 0, before.output
 
-    Path(sensitive[0]).write_text("sensitive")
     confirmed = ("-e", "dtr_cache_confirm_removal=region-europe")
     run = lose_the_manager(
         play, clean_lab, "dtr.cache.remove", "TASK [dtr.cache.removal : Reset the accounts", *files, *confirmed
     )
     assert run.code != 0
-    assert not Path(sensitive[0]).exists()
+    assert all(Path(path).exists() for path in sensitive)
     assert run.regions()["region-europe"]["result"].startswith("failed at: Go on only with a manager")
-    finished = play("dtr.cache.remove", "--limit", "region-europe", *confirmed)
+    finished = play("dtr.cache.remove", "--limit", "region-europe", *files, *confirmed)
     assert finished.code == 0, finished.output
+    assert not any(Path(path).exists() for path in sensitive)
     assert clean_lab.snapshot()["europe-1"]["services"] == {}
 
 
@@ -161,7 +162,7 @@ def test_a_manager_that_says_nothing_any_more_does_not_hold_the_run(
     assert run.code != 0
     assert run.regions()["region-europe"]["result"] == f"failed at: {line}"
     assert words in run.output
-    assert not any(Path(path).exists() for path in sensitive)
+    assert all(Path(path).exists() for path in sensitive)
     assert clean_lab.control.state() == {"content_caches": [], "settings": {}}
 
 
@@ -214,6 +215,29 @@ def test_one_bad_region_does_not_keep_the_other_from_its_cache(clean_lab: Lab, p
     assert regions["region-asia"]["result"] == "failed at: Check the settings and the Swarm"
     assert regions["region-europe"]["result"] == "ok"
     assert clean_lab.snapshot()["europe-1"]["services"]
+
+
+def test_a_file_goes_when_no_region_needs_it_any_more(clean_lab: Lab, play: Play, tmp_path: Path) -> None:
+    """Of two regions one after the other, the second has its key in the file that both name."""
+    certificates = Path(clean_lab.status["certificates"]["ca"]).parent
+    key = tmp_path / "shared.key"
+    key.write_text((certificates / "cache-europe.lab.test.key.pem").read_text())
+    of_asia = certificates / "cache-asia.lab.test.key.pem"
+    variables: dict[str, t.Any] = {
+        "dtr_cache_source_files": [str(key)],
+        "dtr_cache_private_key": f"{{{{ '{key}' if inventory_hostname == 'region-europe' else '{of_asia}' }}}}",
+        "dtr_cache_serial": 1,
+    }
+    wrong = "{{ ['asia-2'] if inventory_hostname == 'region-asia' else ['not-there'] }}"
+    failed = play(DEPLOY, **variables, dtr_cache_nodes=wrong)
+    assert (failed.recap["region-asia"]["failed"], failed.recap["region-europe"]["failed"]) == (0, 1)
+    assert f"Not removed, for region-europe, which failed or is still to be run: {key}." in " ".join(
+        failed.output.split()
+    )
+    assert key.exists()
+    done = play(DEPLOY, **variables)
+    assert done.code == 0, done.output
+    assert not key.exists()
 
 
 ONLY = ("--limit", "region-europe")

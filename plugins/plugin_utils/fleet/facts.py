@@ -24,6 +24,7 @@ __dtr_cache_restore        assignments                               result of M
 __dtr_cache_adopted        playbook dtr.cache.adopt                  result of M(dtr.cache.adopt)
 __dtr_cache_logs           observation                               result of M(dtr.cache.cache_logs_info)
 __dtr_cache_observed       observation                               result of M(dtr.cache.fleet_info)
+__dtr_cache_cleaned        cleanup                                   result of the task that removes source files
 __dtr_cache_failure        set by the rescue of a playbook           C(task) that failed, and the C(reason)
 __dtr_cache_report         the last task of a playbook               result of M(dtr.cache.report)
 ========================== ========================================= ==================================================
@@ -143,6 +144,16 @@ class HostFacts:
     def dtr_ca(self) -> str:
         """The CA of DTR in PEM; empty where the system's CAs are trusted, or where there is none."""
         return str((self._result("__dtr_cache").get("dtr_ca") or {}).get("pem") or "")
+
+    @property
+    def source_files(self) -> t.Mapping[str, t.Sequence[str]]:
+        """The files to remove, each with the other hosts that name or use it."""
+        return self._result("__dtr_cache").get("source_files") or {}
+
+    @property
+    def removed_files(self) -> t.Sequence[str]:
+        """The source files that this host removed."""
+        return [each["__dtr_cache_file"] for each in self._result("__dtr_cache_cleaned").get("results") or []]
 
     @property
     def connection(self) -> str | None:

@@ -9,7 +9,7 @@ import typing as t
 
 from ...module_utils.common.urls import ascii_name, canonical_server
 from ...module_utils.x509.certificates import to_pem
-from . import accounts, cache, certificate, dtr, service
+from . import accounts, cache, certificate, dtr, run, service
 from .addresses import read_engine
 from .model import Settings
 from .presets import PRODUCTS
@@ -35,6 +35,8 @@ class Region(t.NamedTuple):
         port: The port that the stack publishes.
         metrics_port: That of its metrics; C(None) without.
         upstreams: What it pulls from in the place of the DTR, in the one form in which equal ones are equal.
+        source_files: The files to remove at the end, as absolute paths.
+        files: Those of its certificate and private key, as absolute paths.
         nodes: The nodes that are dedicated to it.
         publish_mode: C(ingress), by which every node of the Swarm has the port, or C(host).
         assignments: C(accounts), C(teams), C(orgs) and C(everyone).
@@ -59,6 +61,8 @@ class Region(t.NamedTuple):
     former_stack_names: t.Sequence[str] = ()
     authority: str | None = ""
     upstreams: t.Sequence[str] = ()
+    source_files: t.Sequence[str] = ()
+    files: t.Sequence[str] = ()
 
 
 class Machine(t.NamedTuple):
@@ -77,6 +81,7 @@ VARIABLES = tuple(
         *("name", "host", "port", "public_port", "product", "stack_name", "registry_url", "docker_host"),
         *("client_bundle", "nodes", "publish_mode", "assignments", "metrics_port"),
         *("former_names", "former_stack_names", "ca_certificate", "upstreams"),
+        *("source_files", "certificate", "private_key"),
     )
 )
 """The variables that are read for it."""
@@ -95,6 +100,7 @@ _MADE_OF = {
     "former_names": ("former_names",),
     "former_stack_names": ("former_stack_names",),
     "upstreams": ("upstreams",),
+    "source_files": ("source_files",),
 }
 
 
@@ -118,6 +124,7 @@ def read_region(reader: Reader, host: str, machine: Machine | None, unknown: t.C
     former_stacks = service.read_former_stacks(reader, stack_name)
     authority = to_pem(certificate.read_certificates(reader, "ca_certificate"))
     upstreams = cache.read_upstreams(reader)
+    source_files = run.read_source_files(reader)
     wrong = {sentence.partition(":")[0] for sentence in reader.problems} | set(unknown)
     if not (address["name"] or address["host"] or {f"{PREFIX}name", f"{PREFIX}host"} & wrong):
         # What roles do there is said where they are used, and the defaults are nobody's.
@@ -137,9 +144,18 @@ def read_region(reader: Reader, host: str, machine: Machine | None, unknown: t.C
         former_names=former_names,
         former_stack_names=former_stacks,
         upstreams=[canonical_server(each) for each in upstreams if each],
+        source_files=source_files,
+        files=[file for name in ("certificate", "private_key") for file in _file(reader, name)],
         authority=None if f"{PREFIX}ca_certificate" in wrong else authority_file(authority) if authority else "",
     )
     return _understood(region, wrong)
+
+
+def _file(reader: Reader, name: str) -> list[str]:
+    """Return the path of a variable that may be PEM text as well; nothing where it is that."""
+    value = reader.raw(name)
+    is_path = isinstance(value, str) and "-----" not in value and "\n" not in value
+    return [reader.control_node.locate(value)] if is_path else []
 
 
 def region_as_read(settings: Settings, problems: t.Iterable[str], host: str, machine: Machine | None) -> Region:

@@ -24,7 +24,7 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9+/=]{64,}")
 
 def read_run(reader: Reader) -> dict[str, t.Any]:
     return {
-        "source_files": _read_source_files(reader),
+        "source_files": read_source_files(reader),
         "render_to": _read_folder(reader, "render_to"),
         "status_to": _read_folder(reader, "status_to"),
         "backup_file": _read_backup_file(reader),
@@ -68,7 +68,7 @@ def _read_backup_file(reader: Reader) -> str:
     return place
 
 
-def _read_source_files(reader: Reader) -> tuple[str, ...]:
+def read_source_files(reader: Reader) -> tuple[str, ...]:
     """Files to remove, which nobody gets back: only what is named, one by one."""
     given = reader.raw("source_files")
     listed = given if isinstance(given, list) else [given]

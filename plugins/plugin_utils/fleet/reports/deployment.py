@@ -54,10 +54,28 @@ def table(hosts: t.Sequence[HostFacts], check_mode: bool) -> Table:
     ]
     headings = {"changed": "would change"} if check_mode else {}
     notes = [
-        [*reason, *_tried(host, check_mode), *_left_behind(host), *_lost_or_left(host), *_elsewhere(host)]
+        [
+            *reason,
+            *_kept_files(host, hosts),
+            *_tried(host, check_mode),
+            *_left_behind(host),
+            *_lost_or_left(host),
+            *_elsewhere(host),
+        ]
         for host, reason in zip(hosts, reasons(hosts))
     ]
     return Table(shown, notes, headings=headings)
+
+
+def _kept_files(host: HostFacts, hosts: t.Sequence[HostFacts]) -> list[str]:
+    """The source files that stay, and for whom."""
+    removed = {file for each in hosts for file in each.removed_files}
+    kept = [file for file in host.source_files if file not in removed]
+    if not kept:
+        return []
+    users = sorted({user for file in kept for user in host.source_files[file]})
+    whom = "another run of this region" if host.failure else f"{', '.join(users)}, which failed or is still to be run"
+    return [f"Not removed, for {whom}: {', '.join(kept)}."]
 
 
 def _tried(host: HostFacts, check_mode: bool) -> list[str]:
