@@ -78,6 +78,20 @@ options:
             Where it answers, a load balancer may stand there.
         type: list
         elements: str
+      replicas:
+        description:
+          - How many replicas the cache has. Without it, every address of its name has to answer.
+          - Where its name has fewer addresses, each address is probed over new connections twice as often as there are
+            replicas, and at most eight times.
+        type: int
+      replica_addresses:
+        description:
+          - Where each replica takes connections itself, as V(ADDRESS:PORT), where O(caches[].publish_mode=host).
+          - They are probed and asked for the O(image) beside the addresses of the cache's name. An address of the name
+            that is none of them may refuse connections.
+        type: list
+        elements: str
+        default: []
       account:
         description:
           - An account that is assigned to this cache, to pull O(image) with. The administrator O(username) makes an
@@ -224,10 +238,17 @@ caches:
       sample: false
     serves:
       description:
-        - Whether nothing was found at V(client->cache) that makes pulls fail. An early reminder that a certificate
-          expires, a clock that is off, an unusual order of certificates or an older certificate do not.
+        - Whether nothing was found at V(client->cache) that makes pulls fail at all addresses. An early reminder that
+          a certificate expires, a clock that is off, an unusual order of certificates or an older certificate do not.
       type: bool
       sample: true
+    addresses:
+      description:
+        - What was found at each address that was probed, those of the name and O(caches[].replica_addresses). C(ok) is
+          V(null) where this machine could not find out anything.
+      type: list
+      elements: dict
+      sample: [{"address": "192.0.2.22", "ok": false, "detail": "port 443 refuses connections."}]
     checks:
       description: Everything that was checked. What could not be reached because of a failed check is missing.
       type: list
@@ -240,10 +261,11 @@ caches:
           sample: client->cache
         check:
           description:
-            - V(name_resolution), V(tcp), V(tls), V(chain), V(host_name), V(validity), V(clock) (only when it is wrong),
-              V(certificate) (O(caches[].certificate)), V(deployment) (O(caches[].published_ports)), V(api) (C(/v2/) of
-              the cache, C(/_ping) of DTR), V(upstream), V(redirect) and V(pull) (O(image)), V(registration),
-              V(read_only), V(assignments) (O(check_accounts)), or V(finished) when there was no result in time.
+            - V(name_resolution), V(tcp), V(addresses), V(tls), V(chain), V(host_name), V(validity), V(clock) (only
+              when it is wrong), V(certificate) (O(caches[].certificate)), V(deployment)
+              (O(caches[].published_ports)), V(api) (C(/v2/) of the cache, C(/_ping) of DTR), V(upstream), V(redirect)
+              and V(pull) (O(image)), V(registration), V(read_only), V(assignments) (O(check_accounts)), V(answers)
+              when DTR did not say what is registered or assigned, or V(finished) when there was no result in time.
           type: str
           sample: validity
         ok:
@@ -303,6 +325,8 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
             "published_ports": {"type": "list", "elements": "int"},
             "publish_mode": {"type": "str", "choices": ["ingress", "host"]},
             "node_addresses": {"type": "list", "elements": "str"},
+            "replicas": {"type": "int"},
+            "replica_addresses": {"type": "list", "elements": "str", "default": []},
             "account": {"type": "str"},
             "account_of": ACCOUNT_OF,
         },

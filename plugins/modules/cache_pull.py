@@ -68,6 +68,14 @@ options:
       - RV(transferred) is the sum of all these pulls, RV(pulls) is about the first one.
     type: int
     default: 1
+  addresses:
+    description:
+      - The addresses of the cache's replicas, such as those of RV(dtr.cache.cache_health#module:caches[].addresses),
+        with a port where it is another one than the cache's.
+      - The images are pulled by each of them, and each has to serve. Without it, they are pulled by the cache's name.
+    type: list
+    elements: str
+    default: []
   concurrency:
     description: The most blobs to pull at a time, V(1) to V(128).
     type: int
@@ -255,6 +263,7 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
     "platforms": {"type": "list", "elements": "str", "default": ["linux/amd64"]},
     "skip_cached": {"type": "bool", "default": False},
     "replicas": {"type": "int", "default": 1},
+    "addresses": {"type": "list", "elements": "str", "default": []},
     "concurrency": {"type": "int", "default": 4},
     "proof_repository": {"type": "str"},
     "progress_path": {"type": "path"},

@@ -35,8 +35,8 @@ options:
     required: true
   swarm:
     description:
-      - What the Swarm says of the cache, as in the result of M(dtr.cache.stack_plan). Of it C(node_addresses) and
-        C(published_ports) are used.
+      - What the Swarm says of the cache, as in the result of M(dtr.cache.stack_plan). Of it C(node_addresses),
+        C(published_ports) and C(services) are used.
     type: dict
     default: {}
   wait:

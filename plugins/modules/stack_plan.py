@@ -472,13 +472,11 @@ published_ports:
   sample: [443]
 node_addresses:
   description:
-    - The addresses of the Swarm's nodes, as these know each other; also when the task failed because no plan could be
-      made.
-    - Give them to O(dtr.cache.cache_health#module:caches[].node_addresses).
+    - The addresses of the Swarm's nodes by the nodes' host names, as the nodes know each other; also when the task
+      failed because no plan could be made.
   returned: when the Swarm was read
-  type: list
-  elements: str
-  sample: ["192.0.2.21", "192.0.2.22"]
+  type: dict
+  sample: {"manager-1": ["192.0.2.21"], "worker-3": ["192.0.2.22"]}
 """
 
 from ..module_utils.module.of_engine import EngineModule

@@ -75,6 +75,23 @@ def test_what_one_replica_fetched_the_other_has(shared_folder: str, lab: Lab, pl
     assert fetched["asia-2"] | fetched["asia-3"] == wanted
 
 
+@pytest.mark.parametrize("playbook", ["verify", "status", "deploy"])
+def test_one_replica_of_two_that_refuses_connections(lab: Lab, play: Play, playbook: str) -> None:
+    """Each replica has a layer storage and an address of its own; the other one answers all the while."""
+    two = {"dtr_cache_nodes": list(REPLICAS)}
+    well = play("dtr.cache.deploy", "--limit", "region-asia", **two)
+    assert well.code == 0, well.output
+    closed = ("-p", "tcp", "--dport", "443", "-j", "REDIRECT", "--to-ports", "1")
+    lab.inside("asia-3", "iptables", "-w", "-t", "nat", "-I", "PREROUTING", *closed)
+    try:
+        run = play(f"dtr.cache.{playbook}", "--limit", "region-asia", **two)
+    finally:
+        lab.inside("asia-3", "iptables", "-w", "-t", "nat", "-D", "PREROUTING", *closed)
+    assert run.code == 2, run.output
+    assert f"client->cache, addresses: {REPLICAS['asia-3']}: port 443 refuses connections." in run.output
+    lab.clean()
+
+
 def test_a_cache_whose_upstream_is_another_cache(lab: Lab, play: Play) -> None:
     lab.clean()
     asia = play("dtr.cache.deploy", "--limit", "region-asia", dtr_cache_verify_image="")

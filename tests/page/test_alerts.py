@@ -67,6 +67,14 @@ CASES: dict[str, tuple[list[Row], Row, list[str]]] = {
     "another certificate": ([unhealthy("client->cache certificate")], WELL, ["DtrCacheUnhealthy"]),
     "CA not trusted": ([unhealthy(UPSTREAM)], WELL, ["DtrCacheUpstreamBroken"]),
     "disk full": ([unhealthy("cache->DTR pull")], WELL, ["DtrCacheUpstreamBroken"]),
+    "one address of two": (
+        [
+            unhealthy("client->cache addresses")
+            | {"addresses": [{"address": "192.0.2.7", "ok": True}, {"address": "192.0.2.8", "ok": False}]}
+        ],
+        WELL,
+        ["DtrCacheAddressBroken"],
+    ),
     "one of two": ([unhealthy("", replicas={"wanted": 2, "running": 1})], WELL, ["DtrCacheReplicaMissing"]),
     "not registered": ([unhealthy("client->DTR registration", registered=False)], WELL, ["DtrCacheNotRegistered"]),
     "drift": ([unhealthy("", drift=DRIFT)], WELL, ["DtrCacheDrift"]),

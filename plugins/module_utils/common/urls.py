@@ -87,6 +87,14 @@ def origin_of(url: str) -> Origin:
     return origin._replace(port=origin.port or DEFAULT_PORTS.get(origin.scheme))
 
 
+def address_and_port(place: str, port: int | None) -> tuple[str, int | None]:
+    """An address, and the port that may be beside it as in a URL or else is C(port)."""
+    if place.startswith("[") or place.count(":") == 1:
+        origin = origin_of(f"tcp://{place}")
+        return origin.host, origin.port or port
+    return place, port
+
+
 def without_secrets(url: str) -> str:
     """The URL without user information, query and fragment: any of them may carry a credential or a signature.
 

@@ -11,7 +11,7 @@ from ..common.failure import Failure
 from ..common.urls import origin_of, without_secrets
 from ..common.vocabulary import word
 from ..dtr.model import ContentCache
-from .checks import CLIENT_TO_CACHE, CLIENT_TO_DTR, Check, bad
+from .checks import CLIENT_TO_CACHE, CLIENT_TO_DTR, Check, bad, not_known
 from .model import Cache
 
 # Accounts that a message names.
@@ -31,8 +31,7 @@ def assignment_checks(dangling: list[str] | Failure | None) -> list[Check]:
     if dangling is None:
         return []
     if isinstance(dangling, Failure):
-        message = f"the accounts' settings cannot be read: {dangling.message.rstrip('.')}"
-        return [bad(CLIENT_TO_DTR, "assignments", message, dangling.hint)]
+        return _unread("assignments", f"the accounts' settings cannot be read: {dangling.message}", dangling.hint)
     if not dangling:
         return [Check(CLIENT_TO_DTR, "assignments", True, "no account is assigned to a cache that is gone")]
     named = ", ".join(dangling[:_NAMED]) + (f" and {len(dangling) - _NAMED} more" if len(dangling) > _NAMED else "")
@@ -79,11 +78,20 @@ def deployment_check(cache: Cache, published: t.Sequence[int]) -> Check:
     )
 
 
-def registration_check(cache: Cache, registered: list[ContentCache] | Failure) -> Check:
+def _unread(check: str, message: str, hint: str | None) -> list[Check]:
+    """That DTR did not say what was asked: that is wrong, and the answer is not known."""
+    unknown = not_known(CLIENT_TO_DTR, check, message, hint or "Check again when DTR answers.")
+    return [unknown, bad(CLIENT_TO_DTR, "answers", message, hint)]
+
+
+def registration_checks(cache: Cache, registered: list[ContentCache] | Failure) -> list[Check]:
     """Whether DTR sends the cache's accounts to the address that was probed."""
     if isinstance(registered, Failure):
-        message = f"the registered caches cannot be read: {registered.message.rstrip('.')}"
-        return bad(CLIENT_TO_DTR, "registration", message, registered.hint)
+        return _unread("registration", f"the registered caches cannot be read: {registered.message}", registered.hint)
+    return [_registration_check(cache, registered)]
+
+
+def _registration_check(cache: Cache, registered: list[ContentCache]) -> Check:
     hosts = [without_secrets(each.host) for each in registered if each.name == cache.name]
     if not hosts:
         return bad(

@@ -16,6 +16,8 @@ CHECKS: dict[str, str] = {
     "deployment": "The Swarm has a stack that publishes the port that clients use for the cache.",
     "name_resolution": "The host name has an address; where no cache answers, not DTR's, and one of the Swarm.",
     "tcp": "The port takes connections.",
+    "addresses": "Each replica takes connections at its address; where this machine cannot reach one, that is not "
+    "known.",
     "tls": "The server speaks TLS 1.2 or newer, and does not require a client certificate.",
     "clock": "The server's clock is off by more than five minutes; only reported when it is.",
     "validity": "No certificate of the chain has expired, expires soon, or is not valid yet.",
@@ -28,12 +30,13 @@ CHECKS: dict[str, str] = {
     "redirect": "DTR sends an account that is assigned to the cache there for a layer.",
     "pull": "Asked for a layer with DTR's signature, the cache serves it.",
     "finished": "There was no result in time; only reported when it is so.",
+    "answers": "DTR answers what it is asked of caches and accounts; only reported when it does not.",
     "registration": "DTR has exactly one cache of this name, at this URL.",
     "read_only": "DTR takes pushes; only administrators can see that.",
     "assignments": "No account is assigned to a cache that is gone.",
 }
 # They have no effect on the other checks.
-_BESIDES = ("certificate", "registration", "read_only", "assignments")
+_BESIDES = ("certificate", "answers", "registration", "read_only", "assignments")
 
 _AT_THE_SERVER = ("tcp", "tls", "clock", "validity", "chain", "host_name", "certificate", "api")
 _NAME_FIRST = "The name leads elsewhere: correct that first, and check again."

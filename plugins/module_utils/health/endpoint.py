@@ -60,6 +60,9 @@ class Endpoint(t.NamedTuple):
         min_days: Fewer days of validity than that are not enough.
         client_context: Makes a context that verifies nothing, with a client certificate where there is one.
         certificate: The SHA-256 fingerprint of the certificate that the server should have, when it is known.
+        replicas: How many servers there are; C(None) when that is not known.
+        places: Where each of them takes connections, as C(ADDRESS:PORT), when that is known.
+        routed: Whether each of them is behind every address of the name.
     """
 
     edge: str
@@ -71,6 +74,17 @@ class Endpoint(t.NamedTuple):
     min_days: int
     client_context: t.Callable[[], ssl.SSLContext]
     certificate: str | None = None
+    replicas: int | None = 1
+    places: t.Sequence[str] = ()
+    routed: bool = False
+
+
+class Place(t.NamedTuple):
+    """An address, with its port where that is not the URL's; C(ok) is C(None) where nothing was found out there."""
+
+    address: str
+    ok: bool | None
+    detail: str
 
 
 class Question(t.NamedTuple):
@@ -84,7 +98,8 @@ class Question(t.NamedTuple):
 class EndpointReport(t.NamedTuple):
     """What was found at an endpoint, whose name leads to the C(addresses).
 
-    C(seconds) is the time to the first answer over HTTP, C(times) that by path.
+    C(seconds) is the time to the first answer over HTTP, C(times) that by path. C(refused) says whether it was a
+    refusal that ended an attempt to connect. C(places) are all addresses that were probed.
     """
 
     checks: list[Check]
@@ -94,3 +109,5 @@ class EndpointReport(t.NamedTuple):
     times: t.Mapping[str, float] = {}
     addresses: t.Sequence[str] = ()
     port: int | None = None
+    refused: bool = False
+    places: t.Sequence[Place] = ()

@@ -98,6 +98,9 @@ def cache_endpoint(cache: Cache, min_days: int, seconds: float) -> Endpoint:
         min_days if cache.min_days is None else cache.min_days,
         unverified,
         cache.certificate,
+        cache.replicas,
+        cache.replica_addresses,
+        cache.routed,
     )
 
 

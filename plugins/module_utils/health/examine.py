@@ -18,12 +18,12 @@ from ..common.failure import Failure
 from ..common.side_by_side import side_by_side
 from ..common.vocabulary import word
 from .addresses import with_addresses, with_mesh
-from .agreement import assignment_checks, deployment_check, read_only_checks, registration_check
+from .agreement import assignment_checks, deployment_check, read_only_checks, registration_checks
 from .checks import CACHE_TO_DTR, CLIENT_TO_CACHE, CLIENT_TO_DTR, Check, bad, without_follow_ups
 from .endpoint import EndpointReport
 from .endpoints import cache_endpoint, dtr_endpoint, step_of
 from .model import Cache, Condition, Dtr, PullReport
-from .probes import probe
+from .probes import MOST_VISITS, probe
 
 # Between two rounds while waiting.
 _PAUSE_SECONDS = 2.0
@@ -118,11 +118,13 @@ def _examine_once(
             checks += read_only_checks(results.get("read_only"))
             checks += assignment_checks(results.get(f"dangling {cache.name}", results.get("dangling")))
         if answers and results.get("registrations") is not None:
-            checks.append(registration_check(cache, results["registrations"]))
+            checks += registration_checks(cache, results["registrations"])
         conditions[cache.name] = Condition(cache, checks, probed, results.get("DTR"))
     for name, found in _pulls(conditions, late, end, step, logins).items():
         completed = _completed(conditions[name].checks, found.checks)
-        conditions[name] = conditions[name]._replace(checks=completed, upstream_seconds=found.upstream_seconds)
+        conditions[name] = conditions[name]._replace(
+            checks=completed, upstream_seconds=found.upstream_seconds, failed_pulls=found.failed
+        )
     return {name: each._replace(checks=without_follow_ups(each.checks)) for name, each in conditions.items()}
 
 
@@ -154,11 +156,20 @@ def _pulls(
         if failure is not None:
             found[name] = PullReport([bad(CLIENT_TO_DTR, "pull", failure.message.rstrip("."), failure.hint)])
     checks = {
-        name: functools.partial(pull.check, conditions[name].cache.url)
+        name: functools.partial(pull.check, conditions[name].cache.url, _to_pull_at(conditions[name]))
         for name, pull in asked.items()
         if logins[name] is None
     }
     return {**found, **side_by_side(checks, max(0.0, end - time.monotonic()))}
+
+
+def _to_pull_at(condition: Condition) -> list[str]:
+    """The addresses at which the cache answers, several times one that has several replicas; none means its name."""
+    addresses = [place.address for place in condition.probed.places if place.ok] if condition.probed else []
+    replicas = condition.cache.replicas or 1
+    if len(addresses) < 2 and replicas < 2:
+        return []
+    return addresses * (min(2 * replicas, MOST_VISITS) if replicas > len(addresses) else 1)
 
 
 def _completed(checks: t.Sequence[Check], found: t.Sequence[Check]) -> list[Check]:

@@ -14,6 +14,7 @@ from ..dtr.api import DtrApi
 from ..dtr.tokens import temporary_token
 from ..http.transport import Transport, basic_credentials
 from ..pulling.accounts import an_account
+from ..pulling.cache_transport import transport_to
 from ..pulling.distribution import Distribution
 from ..pulling.likely_cause import misassigned
 from . import pull_check
@@ -56,7 +57,7 @@ def pulling_of(session: Session, entry: t.Mapping[str, t.Any], *, check_mode: bo
         image,
         lambda: login.account,
         lambda: login.distribution,
-        lambda url: Transport(url, validate_certs=True, **trust, **requests),
+        lambda url, address: transport_to(url, address, validate_certs=True, **trust, **requests),
         lambda: misassigned(session.dtr, login.name, [origin_of(entry["url"])]),
     )
     return Pulling(login.log_in, functools.partial(pull_check.check_pull, ask))

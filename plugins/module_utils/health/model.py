@@ -33,6 +33,8 @@ class Cache(t.NamedTuple):
         port: The port that its stack has to publish, where a load balancer or the like before it has another one.
         published: The ports that its stack publishes: none when there is no such stack, C(None) when that is not known.
         nodes: The addresses of the nodes of its Swarm, as far as they are known.
+        replicas: How many it has, when that is known.
+        replica_addresses: Where each takes connections itself, as C(ADDRESS:PORT).
         routed: Whether its stack publishes the port by the routing mesh, as far as that is known.
         pull: How it is asked for a blob as an assigned account does.
         dangling: Lists those of its own accounts whose cache is gone; without it those of the whole DTR count.
@@ -47,16 +49,22 @@ class Cache(t.NamedTuple):
     port: int | None = None
     published: t.Sequence[int] | None = None
     nodes: t.Sequence[str] = ()
+    replicas: int | None = None
+    replica_addresses: t.Sequence[str] = ()
     routed: bool = False
     pull: Pulling | None = None
     dangling: t.Callable[[], list[str]] | None = None
 
 
 class PullReport(t.NamedTuple):
-    """What asking with DTR's signature showed, and the seconds of an answer for which the cache had to ask DTR."""
+    """What asking with DTR's signature showed.
+
+    C(upstream_seconds) are those of an answer for which the cache had to ask DTR, C(failed) is what failed by address.
+    """
 
     checks: t.Sequence[Check]
     upstream_seconds: float | None = None
+    failed: t.Mapping[str, str] = {}
 
 
 class Pulling(t.NamedTuple):
@@ -65,11 +73,11 @@ class Pulling(t.NamedTuple):
     Args:
         log_in: What has to be made for that, in DTR as well, by requests that each end after a step. It is called until
             it succeeds once, and never left behind, since what was made has to be removed.
-        check: Asks at the URL that it is given. It leaves nothing behind.
+        check: Asks at the URL that it is given, at each of these addresses. It leaves nothing behind.
     """
 
     log_in: t.Callable[[], None]
-    check: t.Callable[[str], PullReport]
+    check: t.Callable[[str, t.Sequence[str]], PullReport]
 
 
 class Dtr(t.NamedTuple):
@@ -97,6 +105,7 @@ class Condition(t.NamedTuple):
     probed_dtr: EndpointReport | None = None
     # Of an answer without a signature it is not known whether the cache asked anybody.
     upstream_seconds: float | None = None
+    failed_pulls: t.Mapping[str, str] = {}
 
     @property
     def healthy(self) -> bool:
@@ -105,8 +114,18 @@ class Condition(t.NamedTuple):
 
     @property
     def serves(self) -> bool:
-        """Whether nothing keeps a client of the cache from getting an answer; what the cache gets of DTR is no part."""
-        return not any(check.prevents_pulls for check in self.checks if check.edge == CLIENT_TO_CACHE)
+        """Whether a client of the cache gets an answer at one of its addresses at least.
+
+        What the cache gets of DTR is no part of that.
+        """
+        failed = any(check.prevents_pulls for check in self.checks if check.edge == CLIENT_TO_CACHE)
+        return not failed or any(each.ok for each in (self.probed.places if self.probed else ()))
+
+    def addresses(self) -> list[dict[str, t.Any]]:
+        """What was found at each address."""
+        places = self.probed.places if self.probed else ()
+        pulled = {name: {"ok": False, "detail": detail} for name, detail in self.failed_pulls.items()}
+        return [{**each._asdict(), **pulled.get(each.address, {})} for each in places]
 
     def row(self) -> dict[str, t.Any]:
         """The cache's part of the module's result."""
@@ -117,6 +136,7 @@ class Condition(t.NamedTuple):
             "healthy": self.healthy,
             "serves": self.serves,
             "checks": [check.row() for check in self.checks],
+            "addresses": self.addresses(),
             "certificate": probed.certificate if probed else None,
             "days_left": probed.days_left if probed else None,
             "seconds": {

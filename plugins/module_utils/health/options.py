@@ -76,6 +76,8 @@ def cache_of(params: t.Mapping[str, t.Any], entry: t.Mapping[str, t.Any]) -> Cac
         port=entry["port"],
         published=entry["published_ports"],
         nodes=entry["node_addresses"] or (),
+        replicas=entry["replicas"],
+        replica_addresses=entry["replica_addresses"],
         routed=entry["publish_mode"] == "ingress",
     )
 

@@ -16,19 +16,29 @@ import time
 import typing as t
 from urllib.parse import urlsplit
 
+from ..common.concurrency import fan_out
 from ..common.failure import Failure
+from ..common.progress import Transfer
 from ..common.urls import Origin, origin_of
+from ..common.vocabulary import word
 from ..dtr import images
 from ..dtr.distrust import distrust_hint
 from ..http.responses import status_text
 from ..http.transport import Transport
+from ..pulling.blob_transfer import BlobTransfer
+from ..pulling.cache_client import CacheClient, SentBack
 from ..pulling.distribution import Distribution
-from .checks import CACHE_TO_DTR, CLIENT_TO_DTR, DTR_TO_CACHE, Check, bad
+from ..pulling.puller import SENT_BACK_HINT
+from ..pulling.report import Wanted
+from .checks import CACHE_TO_DTR, CLIENT_TO_DTR, DTR_TO_CACHE, Check, bad, not_known
 from .endpoint import ProbeAnswer
 from .judges import judge_signed_upstream, log_hint
 from .model import PullReport
 
 _MOST_NESTED = 3
+# A larger layer is not read for a check.
+_MOST_BYTES = 64 * 1024 * 1024
+_SECONDS_TO_KEEP = 1.0
 # What any of them means is for the judge to say.
 _ANY = range(200, 600)
 
@@ -40,24 +50,25 @@ class Ask(t.NamedTuple):
         image: An image in DTR that the account may pull.
         account: Gives the account's name for messages, once it is logged in.
         distribution: Gives DTR's C(/v2) as that account.
-        connect: Makes a transport without credentials for an address of the cache.
+        connect: Makes a transport without credentials for a URL of the cache, to the address where one is given.
         misassigned: Why DTR should not send the account to the cache, as a sentence, or C(None) where it should.
     """
 
     image: str
     account: t.Callable[[], str]
     distribution: t.Callable[[], Distribution]
-    connect: t.Callable[[str], Transport]
+    connect: t.Callable[[str, str | None], Transport]
     misassigned: t.Callable[[], str | None]
 
 
-def check_pull(ask: Ask, url: str) -> PullReport:
-    """Ask for a blob that exists nowhere, and for the smallest layer of the image, by way of the cache at C(url)."""
+def check_pull(ask: Ask, url: str, addresses: t.Sequence[str] = ()) -> PullReport:
+    """Ask for a blob that exists nowhere, and for the smallest layer of the image, at each address of the cache."""
     try:
         distribution = ask.distribution()
         repository, blob = _smallest_layer(distribution, ask.image)
     except Failure as failure:
         return PullReport([_bad(CLIENT_TO_DTR, failure.message, failure.hint)])
+    wanted = Wanted(blob, repository)
     try:
         location = distribution.blob_location(repository, blob.digest)
     except Failure as failure:
@@ -66,19 +77,105 @@ def check_pull(ask: Ask, url: str) -> PullReport:
     if location is None or place is None or place != origin_of(url):
         return PullReport([_sent_elsewhere(ask, place, url)])
     sent = Check(DTR_TO_CACHE, "redirect", True, f"DTR sends account {ask.account()} to {place}")
-    transport = ask.connect(str(place))
     nothing = _location_of_nothing(distribution, repository)
+    if nothing is not None and origin_of(nothing) != place:
+        nothing = None
+    caches = {key: _client_at(ask, place, key[1], distribution.origin) for key in enumerate(addresses or [None])}
+    found = fan_out(
+        lambda key: _at_address(ask, caches[key], wanted, location, nothing),
+        caches,
+        len(caches),
+        lambda _failure: False,
+    ).done
+    kept = {key: each.keeps(wanted, location) for key, each in caches.items() if found[key].serves}
+    if True in kept.values():
+        # A replica that was asked in the moment in which it keeps the layer is asked again.
+        kept = {key: has or _has_soon(caches[key], wanted, location) for key, has in kept.items()}
+        for key in (key for key, has in kept.items() if not has):
+            found[key] = found[key]._replace(pulled=_keeps_nothing(ask.image))
+    return _together(sent, {key: found[key] for key in caches})
+
+
+def _client_at(ask: Ask, place: Origin, address: str | None, dtr: Origin) -> CacheClient:
+    def connect(url: str, is_cache: bool) -> Transport:
+        return ask.connect(url, address if is_cache else None)
+
+    return CacheClient(str(place), [place], connect, dtr)
+
+
+class _AtAddress(t.NamedTuple):
+    """What one address of the cache did."""
+
+    upstream: Check | None
+    pulled: Check | None
+    seconds: float | None
+
+    @property
+    def checks(self) -> list[Check]:
+        return [each for each in (self.upstream, self.pulled) if each]
+
+    @property
+    def serves(self) -> bool:
+        return self.pulled is not None and self.pulled.ok is True
+
+
+def _at_address(ask: Ask, cache: CacheClient, wanted: Wanted, location: str, nothing: str | None) -> _AtAddress:
+    transport = cache.transport(origin_of(location))
     began = time.monotonic()
-    upstream = _of_upstream(transport, nothing, place)
+    upstream = None if nothing is None else _of_upstream(transport, nothing)
     seconds = round(time.monotonic() - began, 4)
     if upstream and upstream.failed:
-        return PullReport([sent, upstream])
+        return _AtAddress(upstream, None, None)
     reached = upstream is not None and upstream.ok is True
+    return _AtAddress(upstream, _of_layer(ask, cache, wanted, location, reached=reached), seconds if reached else None)
+
+
+def _of_layer(ask: Ask, cache: CacheClient, wanted: Wanted, location: str, *, reached: bool) -> Check:
+    """Read a layer to its end: its digest shows that it is the one which was asked for."""
+    answer = f"asked for a layer of {ask.image} as DTR signed it, the cache answers"
     try:
-        pulled = judge(_answer(transport, location).status, ask.image, reached=reached)
+        if wanted.blob.size > _MOST_BYTES:
+            cache.open(location, wanted, 0).close()
+            hint = f"Set {word('image')} to one with a small layer, or pull it with {word('proof')}."
+            return not_known(CACHE_TO_DTR, "pull", f"{answer}; a layer of {wanted.blob.size} bytes is not read", hint)
+        BlobTransfer(cache, wanted, Transfer(lambda *_counts, **_sizes: None), lambda: None).read(location)
+    except SentBack:
+        return _bad(CACHE_TO_DTR, f"{answer} with a redirect back to DTR", SENT_BACK_HINT)
     except Failure as failure:
-        pulled = _bad(CACHE_TO_DTR, failure.message, failure.hint)
-    return PullReport([sent, *([upstream] if upstream else []), pulled], seconds if reached else None)
+        status = failure.http_status or 0
+        if status < 400:
+            return _bad(CACHE_TO_DTR, failure.message, failure.hint)
+        return judge(status, ask.image, reached=reached)
+    return Check(CACHE_TO_DTR, "pull", True, f"{answer} with the content that its digest names")
+
+
+def _has_soon(cache: CacheClient, wanted: Wanted, location: str) -> bool:
+    time.sleep(_SECONDS_TO_KEEP)
+    return cache.keeps(wanted, location)
+
+
+def _keeps_nothing(image: str) -> Check:
+    return _bad(
+        CACHE_TO_DTR,
+        f"it does not keep a layer of {image} that it has just served, and another replica does",
+        f"Check its storage (full, or read-only?) and its configuration. {log_hint()}",
+    )
+
+
+def _together(sent: Check, found: t.Mapping[tuple[int, str | None], _AtAddress]) -> PullReport:
+    """What all addresses did: of each check the worst, with the address where there are several."""
+    worst: dict[str, Check] = {}
+    failed: dict[str, str] = {}
+    for (_number, address), each in found.items():
+        for check in each.checks:
+            told = check._replace(detail=f"{address}: {check.detail}") if address and len(found) > 1 else check
+            known = worst.get(check.check)
+            if known is None or (check.failed and not known.failed) or (known.ok and check.ok is None):
+                worst[check.check] = told
+            if check.failed and address:
+                failed.setdefault(address, check.detail)
+    seconds = [each.seconds for each in found.values() if each.seconds is not None]
+    return PullReport([sent, *worst.values()], max(seconds, default=None), failed)
 
 
 def _location_of_nothing(distribution: Distribution, repository: str) -> str | None:
@@ -89,9 +186,7 @@ def _location_of_nothing(distribution: Distribution, repository: str) -> str | N
         return None
 
 
-def _of_upstream(transport: Transport, location: str | None, place: Origin) -> Check | None:
-    if location is None or origin_of(location) != place:
-        return None
+def _of_upstream(transport: Transport, location: str) -> Check:
     try:
         answer: ProbeAnswer | str = _answer(transport, location)
     except Failure as failure:
@@ -136,8 +231,6 @@ def _sent_elsewhere(ask: Ask, place: Origin | None, url: str) -> Check:
 def judge(status: int, image: str, *, reached: bool) -> Check:
     """What the cache's answer to a signed request means. C(reached) says whether it is known to reach its upstream."""
     answer = f"asked for a layer of {image} as DTR signed it, the cache answers {status_text(status)}"
-    if status < 400:
-        return Check(CACHE_TO_DTR, "pull", True, answer)
     if status in (401, 403):
         return _bad(
             CACHE_TO_DTR,

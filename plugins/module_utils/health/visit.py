@@ -63,6 +63,8 @@ class Visit:
         # Before Python 3.10 only the server's own certificate is known.
         self._whole = True
         self._days_left: int | None = None
+        self._port = address[1][1]
+        self._refused = False
         self._seconds: float | None = None
         self._times: dict[str, float] = {}
 
@@ -85,7 +87,8 @@ class Visit:
             self._checks.append(wanted)
         if any(check.check == "clock" for check in self._checks):
             self._checks = [_after_clocks(check) for check in self._checks]
-        return EndpointReport(self._checks, self._described(), self._days_left, self._seconds, self._times)
+        found = EndpointReport(self._checks, self._described(), self._days_left, self._seconds, self._times)
+        return found._replace(refused=self._refused)
 
     def _described(self) -> certificates.Description | None:
         try:
@@ -99,18 +102,17 @@ class Visit:
         except TIME_OUTS:
             raise self._blocked(
                 "tcp",
-                f"no connection to port {self._origin.port} within {self._step:g} seconds",
-                f"Let firewalls on the way pass TCP port {self._origin.port}, and check the address and that the "
+                f"no connection to port {self._port} within {self._step:g} seconds",
+                f"Let firewalls on the way pass TCP port {self._port}, and check the address and that the "
                 "machine is up.",
             ) from None
         except ConnectionRefusedError:
-            raise self._blocked(
-                "tcp", f"port {self._origin.port} refuses connections", self._advice.not_running
-            ) from None
+            self._refused = True
+            raise self._blocked("tcp", f"port {self._port} refuses connections", self._advice.not_running) from None
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise self._blocked(
-                "tcp", f"no connection to port {self._origin.port} ({reason})", "Check the address and the route to it."
+                "tcp", f"no connection to port {self._port} ({reason})", "Check the address and the route to it."
             ) from None
         self._good("tcp", "connected")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
+import functools
 import typing as t
 
 from ..common.concurrency import fan_out
@@ -58,7 +59,7 @@ def pull_images(module: Module) -> dict[str, t.Any]:
 def prove(module: Module) -> dict[str, t.Any]:
     """Push a new image, pull it twice through the cache, and delete it."""
     params = module.params
-    params["concurrency"] = 1
+    params.update(concurrency=1, addresses=[], replicas=1)
     repository = images.parse_repository(params["repository"], "repository")
     cache_connector(params)
     session = DtrSession(module)
@@ -85,7 +86,8 @@ class _Through(t.NamedTuple):
         """What pulls over new connections; retries become warnings of the module."""
         params = self.module.params
         connect = cache_connector({**params, "concurrency": concurrency}, address)
-        cache = CacheClient(params["cache"], self.origins, connect, self.account.distribution.origin)
+        name = f"{params['cache']} at {address}" if address else params["cache"]
+        cache = CacheClient(name, self.origins, connect, self.account.distribution.origin)
         try:
             yield Puller(
                 self.account.distribution,
@@ -128,10 +130,11 @@ def _pulled(through: _Through, progress: Progress, replicas: int) -> Report:
         ) as puller:
             return (puller.preview if module.check_mode else puller.pull)(names, unknown)
 
-    addresses = addresses_of(min(through.origins)) if replicas > 1 else []
+    known = params["addresses"]
+    addresses = known or (addresses_of(min(through.origins)) if replicas > 1 else [])
     # A preview brings nothing, so a second one would give the same.
     passes = 1 if module.check_mode else replicas
-    report, warnings = by_all_addresses(pull_by, params["cache"], addresses, replicas, passes)
+    report, warnings = by_all_addresses(pull_by, params["cache"], addresses, replicas, passes, all_open=bool(known))
     for warning in warnings:
         module.warn(warning)
     return report
@@ -142,9 +145,17 @@ def _proof(through: _Through, repository: str) -> dict[str, t.Any]:
     params, transport = through.module.params, through.session.transport
     own = Distribution(transport, params["username"], actions=PUSH_ACTIONS)
     shelf = Shelf(through.dtr, transport, own, repository)
-    # One connection, so that the second pull meets the replica that the first one has filled.
-    with through.puller(1, platforms=(images.ALL_PLATFORMS,)) as puller:
-        return proof.prove(shelf, puller, params["cache"], through.module.warn)
+    addresses, replicas = params["addresses"] or [None], params["replicas"]
+    times = min(2 * replicas, proof.MOST_VISITS) if replicas > len(addresses) else 1
+
+    @contextlib.contextmanager
+    def connections(address: str | None) -> t.Iterator[Puller]:
+        # One connection, so that the second pull meets the replica that the first one has filled.
+        with through.puller(1, address, platforms=(images.ALL_PLATFORMS,)) as puller:
+            yield puller
+
+    ways = [functools.partial(connections, address) for address in addresses for _each in range(times)]
+    return proof.prove(shelf, ways, params["cache"], through.module.warn, replicas=replicas)
 
 
 def _expand(

@@ -99,6 +99,13 @@ class CacheClient:
         to_backend = answer.status in (302, 307)
         return True if to_backend or (answer.status == 200 and length == str(blob.size)) else None
 
+    def keeps(self, wanted: Wanted, location: str) -> bool:
+        """Whether it says that it has the blob."""
+        try:
+            return self.has(location, wanted.blob) is True
+        except Failure:
+            return False
+
     def open(self, location: str, wanted: Wanted, offset: int) -> Stream:
         """The answer to a signed request for a blob, from an offset on: with status 200, 206 or 416.
 

@@ -13,7 +13,7 @@ import socket
 import typing as t
 
 from ..common.failure import Failure
-from ..common.urls import Origin
+from ..common.urls import Origin, address_and_port, origin_of
 from ..http import tls
 from ..http.transport import Transport
 
@@ -46,10 +46,20 @@ def cache_connector(params: t.Mapping[str, t.Any], address: str | None = None) -
         trust = {name: params[name] for name in ("ca_path", "ca_certificate")}
 
     def connect(url: str, is_cache: bool) -> Transport:
-        only = address if is_cache else None
-        return Transport(url, system_trust=not (given and is_cache), address=only, **trust, **options)
+        return transport_to(
+            url, address if is_cache else None, system_trust=not (given and is_cache), **trust, **options
+        )
 
     return connect
+
+
+def transport_to(url: str, address: str | None, **options: t.Any) -> Transport:
+    """Make a transport to the server of a URL, at one address, which may have a port of its own."""
+    if address is None:
+        return Transport(url, **options)
+    origin = origin_of(url)
+    only, port = address_and_port(address, origin.port)
+    return Transport(str(origin._replace(port=port)), address=only, **options)
 
 
 def authority(value: str, option: str) -> dict[str, t.Any]:

@@ -23,6 +23,9 @@ from .tiny_image import TinyImage, left_behind, new_tag, tiny_image
 _RANDOM_BYTES = 1024
 # Replicas that do not share their storage each have to see the image first.
 _WARM_PULLS = 5
+MOST_VISITS = 8
+"""Pulls over fresh connections to one address, behind which there are several replicas."""
+Way = t.Callable[[], t.ContextManager[Puller]]
 
 
 class Pulls(t.NamedTuple):
@@ -34,6 +37,7 @@ class Pulls(t.NamedTuple):
     cold: dict[str, t.Any]
     warm: dict[str, t.Any]
     warm_hit: bool | None
+    where: str
 
 
 def pull_twice(puller: Puller, name: str, cache: str) -> Pulls:
@@ -49,9 +53,9 @@ def pull_twice(puller: Puller, name: str, cache: str) -> Pulls:
     for _each in range(_WARM_PULLS if meaningful else 1):
         warm = _pulled(puller, name, cache)
         if warm["cached_before"] == warm["blobs"]:
-            return Pulls(cold, warm, True if meaningful else None)
+            return Pulls(cold, warm, True if meaningful else None, cache)
     if not meaningful:
-        return Pulls(cold, warm, None)
+        return Pulls(cold, warm, None, cache)
     raise Failure(
         "NOT_KEPT",
         f"The cache {cache} does not keep what comes through it: after {_WARM_PULLS} more pulls of the same image it "
@@ -95,15 +99,18 @@ def _pulled(puller: Puller, name: str, cache: str) -> dict[str, t.Any]:
     return report.pulls[0]
 
 
-def prove(shelf: Shelf, puller: Puller, cache: str, warn: t.Callable[[str], None]) -> dict[str, t.Any]:
-    """Push, pull, pull again, and delete.
+def prove(
+    shelf: Shelf, ways: t.Sequence[Way], cache: str, warn: t.Callable[[str], None], *, replicas: int = 1
+) -> dict[str, t.Any]:
+    """Push, pull, pull again by each way, and delete.
 
     Args:
         shelf: Where the image is in the meantime. What killed runs left there is deleted first.
-        puller: Pulls through the cache, one blob at a time over one connection, so that the second pull meets the
-            replica that the first one has filled.
+        ways: Each pulls through the cache by one address of it, one blob at a time over one connection, so that the
+            second pull meets the replica that the first one has filled.
         cache: The cache's name for messages.
-        warn: Takes a sentence about what could not be deleted beside an earlier failure.
+        warn: Takes a sentence about what could not be deleted beside an earlier failure, or not be found out.
+        replicas: How many there are.
 
     Returns:
         What was proved, and by what.
@@ -115,8 +122,41 @@ def prove(shelf: Shelf, puller: Puller, cache: str, warn: t.Callable[[str], None
     tag = new_tag(now, secrets.token_hex(4))
     name = f"{shelf.repository}:{tag}"
     with _on_shelf(shelf, tag, image, warn):
-        pulls = pull_twice(puller, name, cache)
-    return result_of(pulls, image, name)
+        pulls = [_by_way(way, name) for way in ways]
+    if any(each.warm_hit for each in pulls):
+        _all_keep(pulls)
+    _tell_replicas_apart(pulls, cache, replicas, warn)
+    return result_of(pulls[0], image, name)
+
+
+def _by_way(way: Way, name: str) -> Pulls:
+    with way() as puller:
+        return pull_twice(puller, name, puller.cache.name)
+
+
+def _all_keep(pulls: t.Sequence[Pulls]) -> None:
+    """Fail where one replica says that it keeps what another one says to lack after a pull.
+
+    Raises:
+        Failure: C(NOT_KEPT).
+    """
+    lacking = next((each.where for each in pulls if each.warm["cached_before"] != each.warm["blobs"]), None)
+    if lacking:
+        raise Failure(
+            "NOT_KEPT",
+            f"A replica does not keep what comes through it, and another one does: the cache {lacking}.",
+            hint="Check the storage of that replica (full, or read-only?) and its blob TTL.",
+        )
+
+
+def _tell_replicas_apart(pulls: t.Sequence[Pulls], cache: str, replicas: int, warn: t.Callable[[str], None]) -> None:
+    """Say how many replicas were surely met: one that did not have the image yet is another one."""
+    met = max(len({each.where for each in pulls}), sum(each.cold["cached_before"] == 0 for each in pulls))
+    if met < replicas:
+        warn(
+            f"{cache} has {replicas} replicas. {len(pulls)} new connections met {met} that can be told apart; replicas "
+            "that share their storage, or are behind one address, may be the same one."
+        )
 
 
 @contextlib.contextmanager

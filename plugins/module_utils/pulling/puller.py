@@ -31,7 +31,7 @@ STOPS_ALL = ("NAME_NOT_RESOLVED", "PROXY_FAILED", "NOT_AUTHENTICATED", "INVALID_
 NOT_THROUGH_CACHE = "NOT_THROUGH_CACHE"
 _DTR_ITSELF = "DTR itself"
 _DTR_BY_THE_CACHE = "DTR, to which the cache sends back"
-_SENT_BACK_HINT = (
+SENT_BACK_HINT = (
     "A content cache serves what it fetches. Check the middleware (downstream) of its configuration, and what "
     "answers at its address."
 )
@@ -241,7 +241,7 @@ class Puller:
             NOT_THROUGH_CACHE,
             f"{len(stray)} of {len(image.blobs)} blobs of {image.name} do not come through the cache {cache} "
             f"({addresses}): {' and '.join(map(_way, sorted(set(stray.values()))))}.",
-            hint=_SENT_BACK_HINT if _DTR_BY_THE_CACHE in stray.values() else None,
+            hint=SENT_BACK_HINT if _DTR_BY_THE_CACHE in stray.values() else None,
         )
 
     def _explain_strays(self, resolved: t.Iterable[Image]) -> None:

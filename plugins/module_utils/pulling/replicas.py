@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ..common.failure import Failure
 from .report import NOT_TRIED, Report
 
 # Nothing was said at that address.
@@ -23,7 +24,13 @@ def merged(reports: t.Sequence[Report]) -> Report:
 
 
 def by_all_addresses(
-    pull_by: t.Callable[[str | None], Report], cache: str, addresses: t.Sequence[str], replicas: int, passes: int
+    pull_by: t.Callable[[str | None], Report],
+    cache: str,
+    addresses: t.Sequence[str],
+    replicas: int,
+    passes: int,
+    *,
+    all_open: bool = False,
 ) -> tuple[Report, list[str]]:
     """Pull until each replica of a cache should have all: by each of its addresses, several times behind one.
 
@@ -33,6 +40,7 @@ def by_all_addresses(
         addresses: Those of its name, where they are known.
         replicas: How many there are, as far as they do not share their storage.
         passes: The most pulls behind one address, where there are fewer addresses than replicas.
+        all_open: Whether every address has to take connections.
 
     Returns:
         What was done in all, and warnings about replicas that may lack something.
@@ -46,7 +54,12 @@ def by_all_addresses(
         report: Report | None = None
         for _each in range(again):
             before, report = report, pull_by(address)
-            if address and report.failures and all(each.code in _CLOSED for each in report.failures.values()):
+            if (
+                address
+                and not all_open
+                and report.failures
+                and all(each.code in _CLOSED for each in report.failures.values())
+            ):
                 closed.append(report)
                 reason = next(iter(report.failures.values())).message
                 warnings.append(f"{cache} was not reached at {address}, and what is there got nothing: {reason}")
@@ -63,4 +76,18 @@ def by_all_addresses(
                 f"{cache} has {replicas} replicas, and several behind {where}. Whether each of them has everything "
                 f"is unknown after {again} pulls: pull again, or let the replicas share their storage."
             )
-    return merged(done or closed), warnings
+    report = merged(done or closed)
+    told = [each.transferred["cached_blobs"] is not None for each in done]
+    if all_open and any(told) and not all(told):
+        failure = _not_kept(cache, ways[told.index(False)] if len(done) == len(ways) else None)
+        report = report._replace(failures={row["image"]: failure for row in report.pulls})
+    return report, warnings
+
+
+def _not_kept(cache: str, address: str | None) -> Failure:
+    where = f" at {address}" if address else ""
+    return Failure(
+        "NOT_KEPT",
+        f"A replica of the cache {cache}{where} does not keep what comes through it, and another one does.",
+        hint="Check its storage (full, or read-only?) and its blob TTL.",
+    )

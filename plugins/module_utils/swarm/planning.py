@@ -211,13 +211,14 @@ def _left_volumes(made: Plan, swarm: Swarm, wanted: WantedStack) -> list[dict[st
     return [{"name": name, "nodes": sorted(nodes)} for name, nodes in sorted(left.items()) if name not in kept]
 
 
-def _node_addresses(moment: Moment) -> list[str]:
+def _node_addresses(moment: Moment) -> dict[str, list[str]]:
     """The addresses at which the nodes of the Swarm know each other; a manager may call its own address 0.0.0.0."""
-    found = []
+    found: dict[str, set[str]] = {}
     for node in moment.nodes.values():
         manager = str((node.get("ManagerStatus") or {}).get("Addr") or "").rpartition(":")[0].strip("[]")
-        found += [str((node.get("Status") or {}).get("Addr") or ""), manager]
-    return sorted({address for address in found if _is_somewhere(address)})
+        addresses = filter(_is_somewhere, (str((node.get("Status") or {}).get("Addr") or ""), manager))
+        found.setdefault(str(node["Description"]["Hostname"]), set()).update(addresses)
+    return {name: sorted(addresses) for name, addresses in sorted(found.items())}
 
 
 def _is_somewhere(address: str) -> bool:

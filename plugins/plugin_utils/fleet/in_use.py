@@ -9,6 +9,7 @@ import typing as t
 
 from ...module_utils.common.amounts import NAMED, bounded
 from .facts import HostFacts, Result
+from .observing.problems import node_addresses, replica_addresses
 
 # In this order. Nobody is sent to a cache that does not serve.
 STEPS = ("probe", "register", "assign", "pull")
@@ -52,7 +53,8 @@ class Use(t.NamedTuple):
     Args:
         host: The host, whose settings were read.
         steps: Some of C(STEPS).
-        swarm: What the Swarm says of C(node_addresses) and C(published_ports); what is missing is not known.
+        swarm: What the Swarm says of C(node_addresses), C(published_ports) and C(services); what is missing is not
+            known.
         wait: Whether a cache that was just deployed is given a moment.
         check_mode: Whether nothing may be changed.
     """
@@ -81,11 +83,13 @@ class Use(t.NamedTuple):
         registered = "register" not in self.steps
         claims = settings["assignments"]
         ports = self.swarm.get("published_ports")
+        services = self.swarm.get("services") or self.host.running_services
         cache = {
             **settings["probe"],
             **({} if registered else {"image": ""}),
             **({} if ports is None else {"published_ports": ports}),
-            "node_addresses": self.swarm.get("node_addresses") or [],
+            "node_addresses": node_addresses(self.swarm),
+            "replica_addresses": replica_addresses(settings, self.swarm, services),
         }
         return {
             "caches": [cache],
@@ -126,8 +130,11 @@ class Use(t.NamedTuple):
             "cache_ca_certificate": settings["ca_certificate"],
             "account": settings["verify_account"],
         }
+        probed: Result = next(iter((done.get("probe") or {}).get("caches") or []), {})
         return {
             "images": [image] if image else [],
+            "addresses": [each["address"] for each in probed.get("addresses") or [] if each["ok"]],
+            "replicas": settings.get("replicas") or 1,
             "cache": settings["name"],
             "account_of": settings["assignments"],
             **{name: value for name, value in optional.items() if value},

@@ -59,6 +59,12 @@ def _failed_checks(cache: CacheStatus) -> t.Iterator[Sample]:
         yield {"edge": edge, "check": check}, 1.0
 
 
+def _addresses_ok(cache: CacheStatus) -> t.Iterator[Sample]:
+    for address, ok in {each.address: each.ok for each in cache.addresses}.items():
+        if ok is not None:
+            yield {"address": address}, float(ok)
+
+
 def _of_traffic(value: t.Callable[[Traffic], float | None]) -> t.Callable[[CacheStatus], t.Iterable[Sample]]:
     return _one(lambda cache: value(cache.traffic) if cache.traffic else None)
 
@@ -111,6 +117,7 @@ METRICS = (
         _one(lambda cache: None if cache.drift is None else len(cache.drift)),
     ),
     Metric("dtr_cache_edge_ok", "Whether all checks of a trust edge are right.", _edges_ok),
+    Metric("dtr_cache_address_ok", "Whether the cache serves at one of its addresses.", _addresses_ok),
     Metric("dtr_cache_check_failed", "The checks that fail; the value is always 1.", _failed_checks),
     Metric("dtr_cache_edge_seconds", "Time of the first answer over a trust edge.", _edges_seconds),
     Metric(

@@ -60,6 +60,19 @@ class Step(t.NamedTuple):
     detail: str
 
 
+class Address(t.NamedTuple):
+    """One address of a cache; C(ok) is C(None) where it is not known."""
+
+    address: str
+    ok: bool | None
+    detail: str
+
+    @property
+    def state(self) -> str:
+        """What is known of it, as an edge's state has it."""
+        return "unseen" if self.ok is None else "ok" if self.ok else "failed"
+
+
 class Share(t.NamedTuple):
     """What of the traffic one image or one client had."""
 
@@ -135,6 +148,7 @@ class CacheStatus:
     drift: t.Sequence[Step] | None
     serves: bool | None
     edges: t.Sequence[Edge]
+    addresses: t.Sequence[Address]
     traffic: Traffic | None
 
     @property
@@ -261,6 +275,10 @@ def _cache(row: t.Mapping[str, t.Any], moment: datetime.datetime) -> CacheStatus
         drift=None if drift is None else [_step(step) for step in drift],
         serves=row.get("serves"),
         edges=[_edge(name, [check for check in checks if check.edge == name], seconds.get(name)) for name in EDGES],
+        addresses=[
+            Address(clean(each.get("address")), each.get("ok"), clean(each.get("detail")))
+            for each in row.get("addresses") or []
+        ],
         traffic=_traffic(row.get("traffic") or {}),
     )
 

@@ -115,6 +115,7 @@ def _probe(settings: Settings, certificate: dict[str, t.Any] | None) -> dict[str
         # Replicas that still run with another secret are not what was deployed.
         "certificate": certificate["fingerprint"] if certificate else "",
         "publish_mode": settings.publish_mode,
+        "replicas": settings.replicas or None,
         "image": settings.verify_image or "",
         "account": settings.verify_account,
         "account_of": settings.assignments,

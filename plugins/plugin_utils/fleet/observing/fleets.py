@@ -18,9 +18,11 @@ from .problems import (
     claims_problems,
     dangling_problems,
     lost_problems,
+    node_addresses,
     own_problems,
     registry_problems,
     registry_url,
+    replica_addresses,
     undeclared_cache,
 )
 from .regions import region_row
@@ -104,7 +106,8 @@ def probes(hosts: t.Iterable[HostFacts], registered: t.Iterable[Result] = ()) ->
     for host in hosts:
         probe = host.settings.get("probe") or {}
         if probe.get("name"):
-            nodes = {"node_addresses": list(host.plan.get("node_addresses") or [])}
+            places = replica_addresses(host.settings, host.plan, host.plan.get("services") or ())
+            nodes = {"node_addresses": node_addresses(host.plan), "replica_addresses": places}
             entries.setdefault(probe["name"], {**probe, **nodes, **_published(host)})
     for each in registered:
         if _is_url(each["host"]):

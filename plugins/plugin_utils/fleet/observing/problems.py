@@ -233,6 +233,31 @@ def cache_service(plan: Result) -> str:
     return str(plan.get("service") or "cache")
 
 
+def node_addresses(plan: Result) -> list[str]:
+    """The addresses of all nodes of the Swarm."""
+    return sorted({address for addresses in (plan.get("node_addresses") or {}).values() for address in addresses})
+
+
+def replica_addresses(settings: Result, plan: Result, services: t.Sequence[Result]) -> list[str]:
+    """Where each replica that runs takes connections itself, as C(ADDRESS:PORT); none behind the routing mesh.
+
+    Args:
+        settings: Those of the region.
+        plan: What was read of the Swarm's nodes.
+        services: What runs in the stack.
+    """
+    if settings.get("publish_mode") != "host" or not settings.get("port"):
+        return []
+    service = cache_service(plan)
+    nodes = [name for each in services if each["name"] == service for name in each.get("nodes") or []]
+    # A node has one address where others reach it; the further ones are the same one as others see it.
+    found = [(plan.get("node_addresses") or {}).get(node, [])[:1] for node in nodes]
+    return [
+        f"[{each}]:{settings['port']}" if ":" in each else f"{each}:{settings['port']}"
+        for (each,) in filter(None, found)
+    ]
+
+
 def _replica_problems(row: Row, plan: Result) -> t.Iterator[Problem]:
     replicas = row["replicas"]
     if replicas is None or replicas["running"] == replicas["wanted"]:

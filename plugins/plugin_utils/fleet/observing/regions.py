@@ -59,6 +59,7 @@ def region_row(host: HostFacts, dtr: DtrResults) -> Row:
         "drift": drift,
         "serves": (probed or {}).get("serves"),
         "checks": [check.row() for check in checks],
+        "addresses": list((probed or {}).get("addresses") or []),
         "seconds": {edge: ((probed or {}).get("seconds") or {}).get(edge) for edge in MEASURED},
         "traffic": traffic_of(host),
     }

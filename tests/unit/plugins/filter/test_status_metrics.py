@@ -45,6 +45,7 @@ def row(**given: t.Any) -> dict[str, t.Any]:
             {"edge": "client->DTR", "check": "tcp", "ok": True, "detail": "", "hint": None},
         ],
         "seconds": {"client->cache": 0.25, "cache->DTR": None, "client->DTR": 0.5},
+        "addresses": [{"address": "192.0.2.7", "ok": False, "detail": ""}, {"address": "192.0.2.8", "ok": None}],
         **given,
     }
 
@@ -84,6 +85,7 @@ def test_each_thing_that_is_known_is_a_sample() -> None:
         "dtr_cache_version_matches": 0,
         "dtr_cache_drift_steps": 1,
         'dtr_cache_check_failed{edge="client->cache",check="tls"}': 1,
+        'dtr_cache_address_ok{address="192.0.2.7"}': 0,
         'dtr_cache_edge_ok{edge="client->cache"}': 0,
         'dtr_cache_edge_ok{edge="client->DTR"}': 1,
         'dtr_cache_edge_seconds{edge="client->cache"}': 0.25,
@@ -217,4 +219,5 @@ def test_the_alert_rules_use_metrics_that_are_there() -> None:
         for name, value in re.findall(r'(\w+)="([^"]*)"', rule["expr"]):
             assert f'{name}="{value}"' in text or (name, value) == ("edge", "cache->DTR")
         labels = set(re.findall(r"\$labels\.(\w+)", " ".join(rule["annotations"].values())))
-        assert labels <= {"region", "cache", "registry"}
+        of_address = {"address"} if "dtr_cache_address_ok" in rule["expr"].split()[0] else set()
+        assert labels <= {"region", "cache", "registry"} | of_address

@@ -11,7 +11,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.health.agreement import 
     assignment_checks,
     deployment_check,
     read_only_checks,
-    registration_check,
+    registration_checks,
 )
 from ansible_collections.dtr.cache.plugins.module_utils.health.checks import (
     CLIENT_TO_CACHE,
@@ -28,10 +28,11 @@ def registered(*entries: tuple[str, str]) -> list[ContentCache]:
 class TestRegistration:
     @pytest.mark.parametrize("host", ["https://asia.example.com", "https://ASIA.example.com:443/"])
     def test_as_it_should_be(self, host: str) -> None:
-        assert registration_check(ASIA, registered(("region-asia", host), ("other", "https://other"))).ok
+        (check,) = registration_checks(ASIA, registered(("region-asia", host), ("other", "https://other")))
+        assert check.ok
 
     def test_another_name_for_it_is_told(self) -> None:
-        check = registration_check(ASIA, registered(("region-asia", ASIA.url), ("old-asia", ASIA.url)))
+        (check,) = registration_checks(ASIA, registered(("region-asia", ASIA.url), ("old-asia", ASIA.url)))
         assert check.ok
         assert check.detail.endswith(", as is old-asia")
 
@@ -45,14 +46,14 @@ class TestRegistration:
         ],
     )
     def test_wrong(self, entries: list[tuple[str, str]], told: str) -> None:
-        check = registration_check(ASIA, registered(*entries))
+        (check,) = registration_checks(ASIA, registered(*entries))
         assert not check.ok
         assert told in check.detail
         assert "dtr.cache.content_caches" in (check.hint or "")
 
     def test_not_readable(self) -> None:
-        check = registration_check(ASIA, Failure("NOT_AUTHENTICATED", "Refused.", hint="Check the password."))
-        assert not check.ok
+        unknown, check = registration_checks(ASIA, Failure("HTTP_503", "Refused.", hint="Check the password."))
+        assert (unknown.check, unknown.ok, check.check, check.ok) == ("registration", None, "answers", False)
         assert (check.detail, check.hint) == ("the registered caches cannot be read: Refused.", "Check the password.")
 
 
@@ -99,6 +100,6 @@ class TestStateOfDtr:
         assert many.detail.endswith("u8, u9 and 2 more.")
 
     def test_settings_that_cannot_be_read(self) -> None:
-        (check,) = assignment_checks(Failure("NOT_AUTHORIZED", "Not an administrator.", hint="Be one."))
-        assert (check.check, check.ok, check.hint) == ("assignments", False, "Be one.")
+        unknown, check = assignment_checks(Failure("NOT_AUTHORIZED", "Not an administrator.", hint="Be one."))
+        assert (unknown.check, unknown.ok, check.ok, check.hint) == ("assignments", None, False, "Be one.")
         assert "cannot be read: Not an administrator" in check.detail

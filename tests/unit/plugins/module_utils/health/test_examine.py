@@ -144,7 +144,7 @@ class TestExamine:
         stage = Stage(monkeypatch, a=[True], dtr=[True])
         pull = Pulling(lambda: None, late)
         for asked, told in (
-            ({"content_caches": late, "read_only": late, "dangling": late}, ["assignments", "registration"]),
+            ({"content_caches": late, "read_only": late, "dangling": late}, ["answers"]),
             ({"read_only": late}, ["pull"]),
         ):
             found = stage.examine(["a"], timeout=0.3, pull=pull, **asked)
@@ -159,7 +159,7 @@ class TestExamine:
         pulled = Check(CACHE_TO_DTR, "pull", False, "full.", "Make room.")
         asked: list[str] = []
 
-        def look(url: str) -> PullReport:
+        def look(url: str, _addresses: t.Sequence[str]) -> PullReport:
             asked.append(url)
             return PullReport([pulled])
 
@@ -169,7 +169,7 @@ class TestExamine:
         assert asked == (["log in", "https://a"] if known else []), "and nothing is asked for in vain"
 
     def test_a_pull_of_an_account_that_is_sent_elsewhere_tells_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        pull = Pulling(lambda: pytest.fail("in vain"), lambda _url: pytest.fail("in vain"))
+        pull = Pulling(lambda: pytest.fail("in vain"), lambda _url, _addresses: pytest.fail("in vain"))
         for asked in ({"content_caches": registered}, {"dangling": lambda: ["alice"]}):
             found = Stage(monkeypatch, a=[True], dtr=[True]).examine(["a"], pull=pull, **asked)
             assert len([check for check in found["a"].checks if check.failed]) == 1
@@ -183,7 +183,7 @@ class TestExamine:
             if len(logins) == 1:
                 raise Failure("HTTP_500", "DTR is busy.", hint="Look again.")
 
-        def look(_url: str) -> PullReport:
+        def look(_url: str, _addresses: t.Sequence[str]) -> PullReport:
             return PullReport([shows.pop() if shows else Check(CACHE_TO_DTR, "pull", True, "fine")])
 
         found = Stage(monkeypatch, a=[True]).examine(["a"], pull=Pulling(log_in, look), wait=True)
@@ -195,7 +195,7 @@ class TestExamine:
             raise Failure("NO_SUCH_USER", "account: DTR has no user zoe.", hint="Name another.")
 
         found = Stage(monkeypatch, a=[True]).examine(
-            ["a"], pull=Pulling(log_in, lambda _url: pytest.fail("not logged in"))
+            ["a"], pull=Pulling(log_in, lambda _url, _addresses: pytest.fail("not logged in"))
         )
         (check,) = [check for check in found["a"].checks if check.failed]
         assert check[:5] == (CLIENT_TO_DTR, "pull", False, "account: DTR has no user zoe.", "Name another.")
@@ -207,7 +207,7 @@ class TestExamine:
             time.sleep(0.6)
             ended.append(1)
 
-        def late(_url: str) -> PullReport:
+        def late(_url: str, _addresses: t.Sequence[str]) -> PullReport:
             time.sleep(5)
             return PullReport([Check(CACHE_TO_DTR, "pull", True, "fine")])
 

@@ -51,7 +51,28 @@ class TestAddresses:
 
         monkeypatch.setattr(socket, "getaddrinfo", resolve)
 
-    def test_one_of_them_is_enough(self, authority: Authority) -> None:
+    def test_one_that_refuses_is_told_and_the_other_one_serves(self, authority: Authority) -> None:
+        with serve(fine, make_identity("server", authority.root).server_context(authority.folder)) as site:
+            asked = endpoint(f"https://127.0.0.1:{site.port}", authority.root)._replace(replicas=2)
+            report = probe(asked, STEP)
+        wrong = failed(report)
+        assert list(wrong) == ["addresses"]
+        assert wrong["addresses"].detail == f"127.0.0.2: port {site.port} refuses connections."
+        assert not wrong["addresses"].prevents_pulls
+        assert [(place.address, place.ok) for place in report.places] == [("127.0.0.1", True), ("127.0.0.2", False)]
+
+    def test_a_replica_that_is_none_of_the_addresses_of_the_name(self, authority: Authority) -> None:
+        good = make_identity("server", authority.root).server_context(authority.folder)
+        old = make_identity("old", authority.root, days=(-30, -3)).server_context(authority.folder)
+        with serve(fine, good) as site, serve(fine, old) as replica:
+            places = [f"127.0.0.1:{port}" for port in (site.port, replica.port)]
+            asked = endpoint(f"https://127.0.0.1:{site.port}", authority.root)._replace(replicas=2, places=places)
+            report = probe(asked, STEP)
+        assert failed(report)["validity"].detail.startswith(f"{places[1]}: the certificate expired")
+        # The second address of the name is no replica's.
+        assert [(place.address, place.ok) for place in report.places] == [("127.0.0.1", True), (places[1], False)]
+
+    def test_an_address_where_no_replica_is_may_be_closed(self, authority: Authority) -> None:
         # The server listens on 127.0.0.1 only.
         report = probe_server(make_identity("server", authority.root).server_context(authority.folder), authority.root)
         assert failed(report) == {}

@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import typing as t
 
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
+from ansible_collections.dtr.cache.plugins.module_utils.common.urls import Origin, origin_of
 from ansible_collections.dtr.cache.plugins.module_utils.health import pull_check
 from ansible_collections.dtr.cache.plugins.module_utils.health.checks import (
     CACHE_TO_DTR,
@@ -16,14 +18,18 @@ from ansible_collections.dtr.cache.plugins.module_utils.health.checks import (
     DTR_TO_CACHE,
     Check,
 )
+from ansible_collections.dtr.cache.plugins.module_utils.health.model import PullReport
 from ansible_collections.dtr.cache.plugins.module_utils.http.transport import Transport
+from ansible_collections.dtr.cache.plugins.module_utils.pulling.cache_transport import transport_to
 from ansible_collections.dtr.cache.tests.unit.support.web import Reply, Request, serve
 
-SMALL, LARGE, CONFIG, IMAGE = (f"sha256:{digit * 64}" for digit in "abcd")
+LAYER = b"a layer of ninety bytes, give or take a few. " * 2
+SMALL = f"sha256:{hashlib.sha256(LAYER).hexdigest()}"
+LARGE, CONFIG, IMAGE = (f"sha256:{digit * 64}" for digit in "bcd")
 MANIFEST = {
     "schemaVersion": 2,
     "config": {"digest": CONFIG, "size": 1},
-    "layers": [{"digest": LARGE, "size": 900}, {"digest": SMALL, "size": 90}],
+    "layers": [{"digest": LARGE, "size": 900}, {"digest": SMALL, "size": len(LAYER)}],
 }
 INDEX = {"schemaVersion": 2, "manifests": [{"digest": IMAGE, "size": 9, "platform": {"os": "linux"}}]}
 
@@ -38,6 +44,10 @@ class Dtr:
         self.location = location
         self.status = status
         self.signs_missing = signs_missing
+
+    @property
+    def origin(self) -> Origin:
+        return origin_of("https://dtr.example.org")
 
     def manifest(self, _repository: str, reference: str) -> tuple[str, bytes]:
         if reference == "none":
@@ -55,12 +65,23 @@ class Dtr:
 def look(
     location: str | None, url: str, image: str = "a/b:1", misassigned: str | None = None, **of_dtr: t.Any
 ) -> list[Check]:
-    def connect(origin: str) -> Transport:
-        return Transport(origin, system_trust=False, timeout=2.0, retries=0)
+    return list(look_at(location, url, (), image, misassigned, **of_dtr).checks)
+
+
+def look_at(
+    location: str | None,
+    url: str,
+    places: t.Sequence[str],
+    image: str = "a/b:1",
+    misassigned: str | None = None,
+    **of_dtr: t.Any,
+) -> PullReport:
+    def connect(origin: str, address: str | None) -> Transport:
+        return transport_to(origin, address, system_trust=False, timeout=2.0, retries=0)
 
     dtr = t.cast("pull_check.Distribution", Dtr(location, **of_dtr))
     ask = pull_check.Ask(image, lambda: "alice", lambda: dtr, connect, lambda: misassigned)
-    return list(pull_check.check_pull(ask, url).checks)
+    return pull_check.check_pull(ask, url, places)
 
 
 def topics(checks: list[Check]) -> list[tuple[str, str, bool | None]]:
@@ -72,7 +93,8 @@ SENT = (DTR_TO_CACHE, "redirect", True)
 
 def answering(layer: int, nothing: int = 404) -> t.Callable[[Request], Reply]:
     """A cache that answers so for the layer, and for what exists nowhere."""
-    return lambda request: Reply(layer if request.path.endswith(SMALL) else nothing)
+    found = Reply(layer, LAYER if layer == 200 else b"")
+    return lambda request: found if request.path.endswith(SMALL) else Reply(nothing)
 
 
 def test_a_layer_and_what_exists_nowhere_are_asked_for_as_dtr_signed_them() -> None:
@@ -85,7 +107,7 @@ def test_a_layer_and_what_exists_nowhere_are_asked_for_as_dtr_signed_them() -> N
     with serve(cache) as site:
         checks = look(site.url, site.url)
     assert topics(checks) == [SENT, (CACHE_TO_DTR, "upstream", True), (CACHE_TO_DTR, "pull", True)]
-    nothing, layer = asked
+    nothing, layer, _unsigned = asked
     assert layer == (f"/v2/a/b/blobs/{SMALL}", {"signature": ["abc"]})
     assert nothing[0].startswith("/v2/a/b/blobs/sha256:")
     assert nothing[0] != layer[0]
@@ -132,7 +154,8 @@ def test_a_cache_that_keeps_the_layer_and_does_not_reach_dtr() -> None:
 
 
 @pytest.mark.parametrize(
-    ("layer", "told"), [(200, "answers 200 OK"), (503, "cannot get the layer from its upstream, or")]
+    ("layer", "told"),
+    [(200, "with the content that its digest names"), (503, "cannot get the layer from its upstream, or")],
 )
 def test_where_dtr_looks_first_the_way_to_it_stays_unknown(layer: int, told: str) -> None:
     with serve(answering(layer, 418)) as site:
@@ -180,6 +203,35 @@ def test_dtr_refuses_a_layer(lost: str | None, hint: str) -> None:
 def test_what_dtr_refuses_is_not_the_caches_fault() -> None:
     (check,) = look(None, "https://cache.example.com", "a/b:none")
     assert check[:5] == (CLIENT_TO_DTR, "pull", False, "DTR has no image a/b:none.", "Check repository and tag.")
+
+
+@pytest.mark.parametrize(
+    ("layer", "told"),
+    [
+        (Reply(200, LAYER[::-1]), "sent something else than"),
+        (Reply(200, LAYER[:-1]), "to its end"),
+        (Reply(307, headers={"Location": "https://dtr.example.org/v2/"}), "a redirect back to DTR"),
+    ],
+)
+def test_what_is_not_the_layer_is_no_proof(layer: Reply, told: str) -> None:
+    with serve(lambda request: layer if request.path.endswith(SMALL) else Reply(404)) as site:
+        check = look(site.url, site.url)[-1]
+    assert (check.check, check.ok) == ("pull", False)
+    assert told in check.detail
+
+
+def test_one_replica_of_two_that_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pull_check, "_SECONDS_TO_KEEP", 0)
+
+    def forgetful(request: Request) -> Reply:
+        return Reply(403) if request.method == "HEAD" else answering(200)(request)
+
+    with serve(answering(200)) as first, serve(forgetful) as second:
+        places = [f"127.0.0.1:{site.port}" for site in (first, second)]
+        report = look_at(first.url, first.url, places)
+    (wrong,) = [check for check in report.checks if check.failed]
+    assert wrong.detail.startswith(f"{places[1]}: it does not keep a layer")
+    assert list(report.failed) == [places[1]]
 
 
 def test_a_cache_that_does_not_answer() -> None:

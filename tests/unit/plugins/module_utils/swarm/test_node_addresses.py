@@ -23,5 +23,6 @@ ANY = ".".join("0" * 4)
     ],
 )
 def test_what_names_no_other_machine_is_left_out(node: str, manager: str, known: list[str]) -> None:
-    nodes = {"n": {"Status": {"State": "ready", "Addr": node}, "ManagerStatus": {"Addr": manager} if manager else None}}
-    assert _node_addresses(Moment({}, [], nodes)) == known
+    status = {"Status": {"State": "ready", "Addr": node}, "ManagerStatus": {"Addr": manager} if manager else None}
+    nodes = {"id": {"Description": {"Hostname": "n"}, **status}}
+    assert _node_addresses(Moment({}, [], nodes)) == {"n": known}

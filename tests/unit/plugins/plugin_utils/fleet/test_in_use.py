@@ -53,7 +53,7 @@ def test_nobody_and_everybody_are_not_looked_up_one_by_one(claims: dict[str, t.A
 
 
 def test_what_the_swarm_does_not_say_is_not_known() -> None:
-    (cache,) = probed(use("probe", swarm={"node_addresses": ["10.0.0.1"], "published_ports": []}))["caches"]
+    (cache,) = probed(use("probe", swarm={"node_addresses": {"n": ["10.0.0.1"]}, "published_ports": []}))["caches"]
     assert (cache["node_addresses"], cache["published_ports"]) == (["10.0.0.1"], [])
     (cache,) = probed(use("probe", swarm={"failed": True, "published_ports": None}))["caches"]
     assert cache["node_addresses"] == []
@@ -109,13 +109,16 @@ def test_an_image_a_repository_or_nothing_is_pulled() -> None:
     options = use(verify_account="bob", ca_certificate="PEM").options("pull", {})
     assert options == {
         "images": ["admin/base:1"],
+        "addresses": [],
+        "replicas": 1,
         "cache": "asia",
         "account_of": ALICE,
         "account": "bob",
         "cache_ca_certificate": "PEM",
     }
     options = use(verify_image=None, verify_repository="admin/proof").options("pull", {})
-    assert options == {"images": [], "cache": "asia", "account_of": ALICE, "proof_repository": "admin/proof"}
+    ways = {"addresses": [], "replicas": 1}
+    assert options == {"images": [], "cache": "asia", "account_of": ALICE, "proof_repository": "admin/proof", **ways}
     assert use(verify_image=None).options("pull", {}) is None
 
 

@@ -80,6 +80,7 @@ def test_the_probe_is_one_of_the_caches_that_cache_health_takes() -> None:
         "min_days": 30,
         "certificate": certificates.fingerprint(certificates.load_certificates(CACHE.pem)[0]),
         "publish_mode": "ingress",
+        "replicas": 2,
         "image": "a/b:1",
         "account": "alice",
         "account_of": {"accounts": ["alice"], "teams": [], "orgs": [], "everyone": False},

@@ -148,6 +148,7 @@ def test_all_is_well() -> None:
         "drift": [],
         "serves": True,
         "checks": GOOD,
+        "addresses": [],
         "seconds": dict.fromkeys(EDGES, 0.1),
         "traffic": None,
     }
@@ -658,7 +659,10 @@ def test_a_registered_address_with_a_password_is_shown_and_probed_without() -> N
 
 
 def test_the_addresses_of_the_nodes_are_part_of_the_question() -> None:
-    changes: dict[str, t.Any] = {"settings": {"probe": probe("asia")}, "plan": {"node_addresses": ["192.0.2.21"]}}
+    changes: dict[str, t.Any] = {
+        "settings": {"probe": probe("asia")},
+        "plan": {"node_addresses": {"n": ["192.0.2.21"]}},
+    }
     (entry,) = probes([region("asia", **changes)])
     assert entry["node_addresses"] == ["192.0.2.21"]
 
