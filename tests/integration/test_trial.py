@@ -35,7 +35,7 @@ def traces(lab: Lab) -> dict[str, t.Any]:
     with contextlib.closing(lab.engine(NODE)) as client:
         return {
             "swarm": lab.snapshot()[NODE],
-            "containers": sorted(str(each.id) for each in client.containers.list(all=True)),
+            "containers": sorted(str(each.id) for each in client.containers.list(all=True, ignore_removed=True)),
             "volumes": sorted(str(each.name) for each in client.volumes.list()),
             "networks": sorted(str(each.name) for each in client.networks.list()),
         }
