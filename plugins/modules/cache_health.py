@@ -80,7 +80,8 @@ options:
         elements: str
       replicas:
         description:
-          - How many replicas the cache has. Without it, every address of its name has to answer.
+          - How many replicas the cache has. Without it, an address of its name that refuses connections
+            says nothing of the cache while another one answers.
           - Where its name has fewer addresses, each address is probed over new connections twice as often as there are
             replicas, and at most eight times.
         type: int

@@ -78,7 +78,7 @@ def test_what_one_replica_fetched_the_other_has(shared_folder: str, lab: Lab, pl
 @pytest.mark.parametrize("playbook", ["verify", "status", "deploy"])
 def test_one_replica_of_two_that_refuses_connections(lab: Lab, play: Play, playbook: str) -> None:
     """Each replica has a layer storage and an address of its own; the other one answers all the while."""
-    two = {"dtr_cache_nodes": list(REPLICAS)}
+    two: dict[str, t.Any] = {"dtr_cache_nodes": list(REPLICAS)}
     well = play("dtr.cache.deploy", "--limit", "region-asia", **two)
     assert well.code == 0, well.output
     closed = ("-p", "tcp", "--dport", "443", "-j", "REDIRECT", "--to-ports", "1")

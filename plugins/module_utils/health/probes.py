@@ -98,7 +98,8 @@ def _merged(found: _Found, endpoint: Endpoint, replicas: t.Collection[str], name
         if name not in closed:
             places.append(_place(name, reports))
         elif _is_expected(name, endpoint, replicas, len(answering)):
-            places.append(_closed_place(name, closed[name], known=name in named or not reached))
+            place = _closed_place(name, closed[name], known=name in named or not reached)
+            places.append(place._replace(ok=None) if _is_uncounted(endpoint) and reached else place)
     soonest = min((report for _name, report in reached), key=lambda report: _or_never(report.days_left), default=some)
     checks = [tcp, *_of_closed(places, set(closed), endpoint)] if reached else [tcp]
     return soonest._replace(checks=[*checks, *worst.values()], places=places)
@@ -108,7 +109,12 @@ def _is_expected(name: str, endpoint: Endpoint, replicas: t.Collection[str], ans
     """Whether a replica has to answer at an address, which may be one of the cache's name only."""
     if replicas:
         return name in replicas
-    return endpoint.routed or endpoint.replicas is None or answering < endpoint.replicas
+    return _is_uncounted(endpoint) or endpoint.routed or answering < (endpoint.replicas or 1)
+
+
+def _is_uncounted(endpoint: Endpoint) -> bool:
+    """Check whether an address of the name may rightly be a node without a replica."""
+    return endpoint.replicas is None and not endpoint.places and not endpoint.routed
 
 
 def _place(name: str, reports: t.Iterable[EndpointReport]) -> Place:
@@ -135,6 +141,8 @@ def _of_closed(places: t.Sequence[Place], closed: t.Collection[str], endpoint: E
         return [bad(endpoint.edge, "addresses", told, hint, harmless=True)]
     if unseen:
         hint = "Let this machine reach the nodes of the cache, or run the playbook where they can be reached."
+        if _is_uncounted(endpoint):
+            hint = "Set the number of replicas: then each of them has to answer."
         return [not_known(endpoint.edge, "addresses", told, hint)]
     if len(places) > 1:
         return [Check(endpoint.edge, "addresses", True, f"all {len(places)} answer")]

@@ -79,6 +79,12 @@ class TestAddresses:
         assert report.checks[0].detail == "127.0.0.1 is 127.0.0.1, 127.0.0.2"
         assert report.checks[1].detail.startswith("127.0.0.1: connected; 127.0.0.2: port ")
 
+    def test_one_that_refuses_where_nothing_says_how_many_there_are(self, authority: Authority) -> None:
+        with serve(fine, make_identity("server", authority.root).server_context(authority.folder)) as site:
+            report = probe(endpoint(f"https://127.0.0.1:{site.port}", authority.root)._replace(replicas=None), STEP)
+        assert {check.check: check.ok for check in report.checks if not check.ok} == {"addresses": None}
+        assert [(place.address, place.ok) for place in report.places] == [("127.0.0.1", True), ("127.0.0.2", None)]
+
     def test_none(self, authority: Authority) -> None:
         with raw_server(lambda connection: connection.close()) as url:
             pass
