@@ -95,9 +95,8 @@ def test_the_first_screen_shows_what_the_demo_prints() -> None:
     shown = re.search(r"^`tests/demo` ends like this.*?```text\n(.*?)```", README.read_text(), re.MULTILINE | re.DOTALL)
     assert shown
     headings, *_rows = shown[1].splitlines()
-    assert re.split(r"\s{2,}", headings) == re.split(
-        r"\s{2,}", deployment.table([facts.host("region")], False).lines(200)[0]
-    )
+    columns = re.split(r"\s{2,}", deployment.table([facts.host("region")], False).lines(200)[0])
+    assert is_part(re.split(r"\s{2,}", headings), columns)
     demo = (PROJECT / "tests" / "demo").read_text()
     for name, value in re.findall(r"^(IMAGE|ACCOUNT)=(.*)$", demo, re.MULTILINE):
         demo = demo.replace(f"${name}", value)
