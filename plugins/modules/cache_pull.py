@@ -50,14 +50,6 @@ options:
     type: list
     elements: str
     default: [linux/amd64]
-  skip_cached:
-    description:
-      - Do not transfer a blob that the cache says it has. DTR is still asked to send to the cache for it.
-      - Makes a repeated warming cheap; the content of such a blob is not verified. It does not count as a pull where a
-        cache counts its C(blobttl) from the last one.
-      - Has no effect on a cache that does not say what it has (see RV(pulls[].cached_before)).
-    type: bool
-    default: false
   replicas:
     description:
       - How many replicas the cache has, so that all of them are warmed. Replicas that do not share their storage each
@@ -136,7 +128,7 @@ EXAMPLES = r"""
     account: alice
     proof_repository: engineering/cache-proof
 
-- name: Warm a cache for two platforms, without reading again what it has
+- name: Warm a cache for two platforms
   dtr.cache.cache_pull:
     url: https://dtr.example.com
     username: warm-asia
@@ -148,7 +140,6 @@ EXAMPLES = r"""
         tags: "2.*"
     platforms: [linux/amd64, linux/arm64]
     concurrency: 8
-    skip_cached: true
 """
 
 RETURN = r"""
@@ -207,10 +198,17 @@ transferred:
     seconds: {description: Time for all of them., type: float, sample: 1.2}
     wanted_bytes: {description: Size of all blobs of the images., type: int, sample: 83915980}
     cached_blobs:
-      description: Number of blobs that the cache had before, V(null) when that is unknown.
+      description:
+        - Number of blobs that the cache had before, V(null) when that is unknown. Of several replicas, the one that had
+          the least counts.
+        - Each of them was read and its digest compared; in check mode it is what the cache says.
       type: int
       sample: 3
     cached_bytes: {description: Number of bytes of these blobs., type: int, sample: 10489497}
+    brought_bytes:
+      description: Number of bytes that the cache did not have before, of all replicas together.
+      type: int
+      sample: 31468493
 proof:
   description: What the new image proved, in the form of RV(dtr.cache.cache_proof#module:proof).
   returned: success, with O(proof_repository) and not in check mode
@@ -225,7 +223,7 @@ failure:
       description:
         - V(NOT_THROUGH_CACHE), V(NOT_AUTHORIZED), V(MANIFEST_UNKNOWN), V(PLATFORM_MISSING), V(UNSUPPORTED_MANIFEST),
           V(NO_TAG_MATCHES), V(NAME_UNKNOWN), V(SIGNATURE_REFUSED), V(BLOB_UNKNOWN),
-          V(DIGEST_MISMATCH), V(NO_SUCH_CONTENT_CACHE), V(CONNECTION_FAILED),
+          V(DIGEST_MISMATCH), V(NO_PROOF), V(NO_SUCH_CONTENT_CACHE), V(CONNECTION_FAILED),
           V(TIMEOUT), one that begins with C(TLS_), or DTR's own code. With O(proof_repository) those of
           M(dtr.cache.cache_proof).
       type: str
@@ -261,7 +259,6 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
         },
     },
     "platforms": {"type": "list", "elements": "str", "default": ["linux/amd64"]},
-    "skip_cached": {"type": "bool", "default": False},
     "replicas": {"type": "int", "default": 1},
     "addresses": {"type": "list", "elements": "str", "default": []},
     "concurrency": {"type": "int", "default": 4},

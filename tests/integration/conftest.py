@@ -35,7 +35,7 @@ from labkit.nodes import enter_command  # noqa: E402
 from labkit.topology import node_named  # noqa: E402
 
 # What check mode heads a column with, and a real run.
-WOULD = {"would change": "changed", "would bring": "brought"}
+WOULD = {"would change": "changed", "said to be there": "already there", "would bring": "brought"}
 
 
 class Run(t.NamedTuple):

@@ -120,11 +120,10 @@ class Transfer:
             self._bytes += size
             self._report_sizes()
 
-    def complete(self, unread: int = 0) -> None:
-        """A blob is done, of which a part did not have to be read."""
+    def complete(self) -> None:
+        """A blob is done."""
         with self._lock:
             self._blobs += 1
-            self._bytes += unread
             self._report_sizes()
 
     def _report_sizes(self) -> None:

@@ -182,7 +182,8 @@ def parse_manifest(content: bytes, shown: str) -> Manifest | Index:
     try:
         return _image(document) if has_image else Index(tuple(_entry(each) for each in document["manifests"]))
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise _unsupported(shown, "has a descriptor without a valid digest and size") from None
+        known = ", ".join(_DIGEST_LENGTHS)
+        raise _unsupported(shown, f"has a descriptor without a size, or a digest to compare with ({known})") from None
 
 
 def choose(index: Index, platforms: t.Sequence[str], shown: str) -> list[Entry]:
@@ -194,13 +195,19 @@ def choose(index: Index, platforms: t.Sequence[str], shown: str) -> list[Entry]:
         Failure: C(PLATFORM_MISSING) when the image does not exist for a platform.
     """
     images = [entry for entry in index.entries if entry.platform.partition("/")[0] != _NO_SYSTEM]
+    if not images:
+        raise Failure(
+            "PLATFORM_MISSING",
+            f"{shown} exists for no platform: a pull of it proves nothing.",
+            hint="Push the image again, or take it off the list.",
+        )
     if ALL_PLATFORMS in platforms:
         return list(dict.fromkeys(images))
     chosen: dict[Entry, None] = {}
     for platform in platforms:
         entry = next((each for each in images if _fits(each.platform, platform)), None)
         if entry is None:
-            there = ", ".join(sorted({each.platform or "one without a platform" for each in images})) or "none"
+            there = ", ".join(sorted({each.platform or "one without a platform" for each in images}))
             raise Failure(
                 "PLATFORM_MISSING",
                 f"{shown} does not exist for {platform}; its platforms are: {there}.",

@@ -263,7 +263,7 @@ def _smallest_layer(distribution: Distribution, image: str) -> tuple[str, images
     for _each in range(_MOST_NESTED):
         manifest = images.parse_manifest(distribution.manifest(name.repository, reference)[1], image)
         if isinstance(manifest, images.Manifest):
-            layers = [blob for blob in manifest.blobs if not blob.is_config] or list(manifest.blobs)
+            layers = [blob for blob in manifest.blobs if blob.size and not blob.is_config] or list(manifest.blobs)
             return name.repository, min(layers, key=lambda blob: blob.size)
         # Which platform does not matter: all of them come the same way.
         reference = images.choose(manifest, (images.ALL_PLATFORMS,), image)[0].digest

@@ -125,7 +125,6 @@ def _pulled(through: _Through, progress: Progress, replicas: int) -> Report:
             params["concurrency"],
             address,
             platforms=images.parse_platforms(params["platforms"]),
-            skip_cached=params["skip_cached"],
             transfer=progress.transfer(),
         ) as puller:
             return (puller.preview if module.check_mode else puller.pull)(names, unknown)

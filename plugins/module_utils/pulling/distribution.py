@@ -80,7 +80,8 @@ class Distribution:
         """Digest and content of a manifest or an index.
 
         Raises:
-            Failure: C(NOT_AUTHORIZED), C(MANIFEST_UNKNOWN), C(DIGEST_MISMATCH), or any failure of the transport.
+            Failure: C(NOT_AUTHORIZED), C(MANIFEST_UNKNOWN), C(DIGEST_MISMATCH), C(NO_PROOF), or any failure of the
+                transport.
         """
         path = f"/v2/{repository}/manifests/{reference}"
         headers = {"Accept": ", ".join(images.MANIFEST_MEDIA_TYPES)}
@@ -101,8 +102,10 @@ class Distribution:
         if answer.status != 200:
             raise self.refusal(answer, repository)
         promised = reference if ":" in reference else answer.headers.get("Docker-Content-Digest") or ""
-        digest = images.digest_of(answer.body, promised if images.is_digest(promised) else "sha256:")
-        if images.is_digest(promised) and digest != promised:
+        if not images.is_digest(promised):
+            return self._by_its_digest(repository, shown, images.digest_of(answer.body))
+        digest = images.digest_of(answer.body, promised)
+        if digest != promised:
             raise Failure(
                 "DIGEST_MISMATCH",
                 f"The manifest of {shown} has the digest {digest} instead of {promised}.",
@@ -110,6 +113,21 @@ class Distribution:
                 hint="Something between this machine and DTR changes answers; check for a proxy that inspects TLS.",
             )
         return digest, answer.body
+
+    def _by_its_digest(self, repository: str, shown: str, digest: str) -> tuple[str, bytes]:
+        """The manifest again by the digest of what came for its tag, where the answer named none to compare with."""
+        try:
+            return self.manifest(repository, digest)
+        except Failure as failure:
+            if failure.http_status != 404:
+                raise
+        raise Failure(
+            "NO_PROOF",
+            f"DTR names no digest of {shown} to compare with, and has no manifest with the digest of its answer "
+            f"({digest}): a pull of it proves nothing.",
+            http_status=404,
+            hint="Push the image again; if it stays so, check what stands between this machine and DTR.",
+        )
 
     def blob_location(self, repository: str, digest: str) -> str | None:
         """The absolute URL that DTR sends to for a blob, or C(None) when it serves the blob itself.

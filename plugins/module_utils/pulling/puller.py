@@ -45,7 +45,6 @@ class Puller:
         cache: The cache: DTR has to send to one of its addresses.
         platforms: What C(images.parse_platforms) gave.
         concurrency: The most blobs at a time.
-        skip_cached: Leave a blob that the cache already has where it is.
         transfer: Counts what arrives.
         why_elsewhere: The likely cause when DTR does not send to the cache, as a sentence; asked at most once.
         lost_cache: What to do when the account's cache is gone, as a sentence, or C(None) where it is not; asked at
@@ -61,7 +60,6 @@ class Puller:
         *,
         platforms: t.Sequence[str],
         concurrency: int,
-        skip_cached: bool = False,
         transfer: Transfer | None = None,
         why_elsewhere: t.Callable[[], str] | None = None,
         lost_cache: t.Callable[[], str | None] = lambda: None,
@@ -72,7 +70,6 @@ class Puller:
         self.cache = cache
         self._platforms = tuple(platforms)
         self._concurrency = concurrency
-        self._skip_cached = skip_cached
         self._transfer = transfer or Transfer(lambda *_counts, **_sizes: None)
         self._why_elsewhere = why_elsewhere
         self._lost_cache = _once(lost_cache)
@@ -125,13 +122,12 @@ class Puller:
         failed = {item.blob.digest: failure for item, failure in results.failed.items()}
         for image in resolved:
             image.failure = image.failure or first_failure(image, failed)
-        coming = [item for item, asked in results.done.items() if not (self._skip_cached and asked.answered_before)]
         says = any(asked.answered_before for asked in done.values())
         return Report(
             [{**row(image, done, says), "via_cache": None} for image in resolved],
             {
-                "blobs": len(coming),
-                "bytes": sum(item.blob.size for item in coming),
+                "blobs": len(results.done),
+                "bytes": sum(item.blob.size for item in results.done),
                 "seconds": 0.0,
                 **sizes(wanted, results.done if says else {}),
             },
@@ -181,9 +177,6 @@ class Puller:
         if location is None or elsewhere:
             return Pulled(elsewhere, None, 0, began, self._clock())
         before = self.cache.has(location, wanted.blob)
-        if before and self._skip_cached:
-            self._transfer.complete(wanted.blob.size)
-            return Pulled(None, True, 0, began, self._clock())
 
         def locate() -> str | None:
             again = self._location(wanted)

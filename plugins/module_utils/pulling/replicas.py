@@ -8,19 +8,26 @@ from __future__ import annotations
 import typing as t
 
 from ..common.failure import Failure
-from .report import NOT_TRIED, Report
+from .report import NOT_TRIED, SAID_BY_THE_CACHE, Report
 
 # Nothing was said at that address.
 _CLOSED = ("CONNECTION_FAILED", "TIMEOUT", NOT_TRIED)
 
 
 def merged(reports: t.Sequence[Report]) -> Report:
-    """What several pulls of the same images did together, such as one by each address: the rows are the first one's."""
+    """What several pulls of the same images did together, such as one by each address: the rows are the first one's.
+
+    What the cache had is what the replica with the least had.
+    """
     first = reports[0]
-    sums = {
-        name: round(sum(report.transferred[name] for report in reports), 3) for name in ("blobs", "bytes", "seconds")
-    }
-    return first._replace(transferred={**first.transferred, **sums}, brought=any(report.brought for report in reports))
+    together: dict[str, t.Any] = {}
+    for name in ("blobs", "bytes", "seconds", *SAID_BY_THE_CACHE):
+        found = [report.transferred[name] for report in reports]
+        combined = min if name.startswith("cached") else sum
+        together[name] = None if None in found else round(combined(found), 3)
+    return first._replace(
+        transferred={**first.transferred, **together}, brought=any(report.brought for report in reports)
+    )
 
 
 def by_all_addresses(

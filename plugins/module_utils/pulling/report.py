@@ -12,6 +12,8 @@ from ..common.failure import Failure
 from ..dtr import images
 
 NOT_TRIED = "NOT_TRIED"
+SAID_BY_THE_CACHE = ("cached_blobs", "cached_bytes", "brought_bytes")
+"""What of the sizes is known only where the cache says what it has."""
 
 
 class Wanted(t.NamedTuple):
@@ -100,13 +102,14 @@ def _number(count: int | None) -> str:
 
 
 def sizes(wanted: t.Sequence[Wanted], done: t.Mapping[Wanted, Pulled]) -> dict[str, int | None]:
-    """How much was wanted, and how much of it the cache had before, which is nothing where it does not say."""
+    """How much was wanted, how much of it the cache had before, and how much came into it; C(None) is not known."""
     whole = sum(item.blob.size for item in wanted)
     through = {wanted: pulled for wanted, pulled in done.items() if pulled.elsewhere is None}
     if not through or any(pulled.answered_before is None for pulled in through.values()):
-        return {"wanted_bytes": whole, "cached_blobs": None, "cached_bytes": None}
-    sizes = [wanted.blob.size for wanted, pulled in through.items() if pulled.answered_before]
-    return {"wanted_bytes": whole, "cached_blobs": len(sizes), "cached_bytes": sum(sizes)}
+        return {"wanted_bytes": whole, **dict.fromkeys(SAID_BY_THE_CACHE)}
+    cached = [wanted.blob.size for wanted, pulled in through.items() if pulled.answered_before]
+    brought = sum(wanted.blob.size for wanted in through) - sum(cached)
+    return {"wanted_bytes": whole, **dict(zip(SAID_BY_THE_CACHE, (len(cached), sum(cached), brought)))}
 
 
 def wanted_blobs(resolved: t.Iterable[Image]) -> list[Wanted]:

@@ -73,16 +73,6 @@ def benchmark(environment: t.Mapping[str, str]) -> t.Iterator[Row]:
         memory < MOST_MEMORY,
         timed=False,
     )
-    again = min(
-        (pulled({**options, "skip_cached": True}, environment) for _each in range(RUNS)), key=lambda run: run[0]
-    )
-    expect("bytes that a second warming reads", again.result["transferred"]["bytes"], 0)
-    yield Row(
-        "warming a second time, against the first",
-        f"1/{cold.seconds / again.seconds:.0f} ({again.seconds:.2f} s against {cold.seconds:.1f} s)",
-        "at most 1/5",
-        again.seconds * 5 <= cold.seconds,
-    )
 
 
 def speed(seconds: float) -> str:

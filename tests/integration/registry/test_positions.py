@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import Json, Registry, harness
+from .playbook_runs import LOCALLY, Ansible, fleet, rows
 from .served_image import IMAGE
 
 from fake_cache import FakeCache, fake_cache  # isort: skip (conftest puts it into the path)
@@ -141,15 +142,40 @@ def test_warming_in_every_position(
         (row,) = result["pulls"]
         return row["cached_before"]
 
-    foretold = pull(registry, strange_ca, check=True, account="admin", skip_cached=True)
+    foretold = pull(registry, strange_ca, check=True, account="admin")
     assert (before(foretold), foretold["changed"]) == (None, True), "it refuses everything, whatever it has"
-    first = pull(registry, strange_ca, skip_cached=True)
+    first = pull(registry, strange_ca)
     assert (before(first), first["changed"]) == (0 if known else None, known)
     assert first["transferred"]["blobs"] == 2
-    again = pull(registry, strange_ca, skip_cached=True)
+    again = pull(registry, strange_ca)
     assert (before(again), again["changed"]) == (2 if known else None, False)
-    assert again["transferred"]["blobs"] == (0 if known else 2), "what is not known to be there is not skipped"
+    assert again["transferred"]["blobs"] == 2, "only what was read is known to be right"
     assert before(pull(registry, strange_ca, check=True, account="admin")) == (2 if known else None)
+
+
+def test_what_is_damaged_is_not_already_there(
+    registry: Registry, cache: FakeCache, strange_ca: harness.Issued, ansible: Ansible
+) -> None:
+    """Its name and its size are right."""
+    host = {"dtr_cache_host": "127.0.0.1", "dtr_cache_port": int(cache.url.rpartition(":")[2])}
+    inventory = fleet(registry, asia={"accounts": ["bob"]})
+    inventory["dtr_caches"]["hosts"]["manager-asia"].update(
+        LOCALLY, **host, dtr_cache_ca_certificate=strange_ca.certificate_file.read_text()
+    )
+
+    def warm() -> tuple[int, dict[str, str], str]:
+        run = ansible.run("dtr.cache.warm", inventory=inventory, dtr_cache_warm_images=[IMAGE])
+        headings, row = rows(run)
+        return run.code, dict(zip(headings, row, strict=True)), run.output
+
+    first, again = warm(), warm()
+    assert (first[0], again[0]) == (0, 0), first[2] + again[2]
+    assert again[1]["already there"] == again[1]["size"] == first[1]["brought"]
+    cache.kept.update({path: content[::-1] for path, content in cache.kept.items() if len(content) > 2})
+    code, row, output = warm()
+    assert (code, row["result"]) == (2, "1 of 1 images failed"), output
+    assert row["already there"] != row["size"]
+    assert "sent something else than sha256:" in output
 
 
 @pytest.mark.parametrize("position", POSITIONS[::2], ids=str)

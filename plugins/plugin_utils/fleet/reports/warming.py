@@ -25,10 +25,11 @@ def table(hosts: t.Sequence[HostFacts], check_mode: bool) -> Table:
     shown = []
     for row in rows(hosts):
         cached = row["already there"]
-        unknown = row["images"] and cached is None
         sizes = {name: _megabytes(row[name]) for name in ("size", "already there", "brought")}
-        shown.append({**row, **sizes, **({"already there": "unknown"} if unknown else {})})
-    return Table(shown, reasons(hosts), headings={"brought": "would bring"} if check_mode else {})
+        unknown = dict.fromkeys(("already there", "brought"), "unknown") if row["images"] and cached is None else {}
+        shown.append({**row, **sizes, **unknown})
+    headings = {"already there": "said to be there", "brought": "would bring"} if check_mode else {}
+    return Table(shown, reasons(hosts), headings=headings)
 
 
 def _row(host: HostFacts) -> dict[str, t.Any]:
@@ -39,7 +40,7 @@ def _row(host: HostFacts) -> dict[str, t.Any]:
         "images": len(pulls) if pulls else None,
         "size": transferred.get("wanted_bytes"),
         "already there": transferred.get("cached_bytes"),
-        "brought": transferred.get("bytes"),
+        "brought": transferred.get("brought_bytes"),
         "seconds": transferred.get("seconds"),
         "result": _result(host, pulls),
     }

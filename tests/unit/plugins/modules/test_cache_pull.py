@@ -243,12 +243,13 @@ def test_tokens_of_killed_runs_go_with_the_next_run(dtr: FakeDtr) -> None:
 
 def test_what_a_check_says_of_the_transfer_is_what_comes(dtr: FakeDtr) -> None:
     dtr.cache.stored.add(sha256(b"two"))
-    said = run(dtr, check=True, skip_cached=True)["transferred"]
-    came = run(dtr, skip_cached=True)["transferred"]
+    said = run(dtr, check=True)["transferred"]
+    came = run(dtr)["transferred"]
     assert {**said, "seconds": 0} == {**came, "seconds": 0}
-    assert (came["blobs"], came["cached_blobs"], came["cached_bytes"]) == (2, 1, 3)
-    again = run(dtr, skip_cached=True)["transferred"]
-    assert (again["blobs"], again["bytes"], again["cached_bytes"]) == (0, 0, again["wanted_bytes"])
+    assert (came["blobs"], came["cached_blobs"], came["cached_bytes"]) == (3, 1, 3)
+    assert came["brought_bytes"] == came["wanted_bytes"] - 3
+    again = run(dtr)["transferred"]
+    assert (again["blobs"], again["brought_bytes"], again["cached_bytes"]) == (3, 0, again["wanted_bytes"])
 
 
 def test_progress_is_told(dtr: FakeDtr, tmp_path: Path) -> None:

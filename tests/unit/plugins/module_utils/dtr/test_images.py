@@ -144,11 +144,12 @@ class TestManifests:
             (b"[]", "is not a JSON object"),
             (b"{}", "neither an image nor an index"),
             (manifest(b"{}", manifests=[]), "both an image and an index"),
-            (manifest(b"{}", layers=[{"digest": DIGEST}]), "without a valid digest and size"),
-            (manifest(b"{}", layers=[{"digest": "../x", "size": 1}]), "without a valid digest and size"),
-            (manifest(b"{}", layers=[{"digest": DIGEST, "size": -1}]), "without a valid digest and size"),
-            (manifest(b"{}", layers=None), "without a valid digest and size"),
-            (b'{"manifests": ["x"]}', "without a valid digest and size"),
+            (manifest(b"{}", layers=[{"digest": DIGEST}]), "without a size, or a digest to compare with"),
+            (manifest(b"{}", layers=[{"digest": "../x", "size": 1}]), "without a size, or a digest to compare with"),
+            (manifest(b"{}", layers=[{"digest": DIGEST, "size": -1}]), "without a size, or a digest to compare with"),
+            (manifest(b"{}", layers=[{"digest": "blake3:" + 64 * "0", "size": 1}]), "a digest to compare with"),
+            (manifest(b"{}", layers=None), "without a size, or a digest to compare with"),
+            (b'{"manifests": ["x"]}', "without a size, or a digest to compare with"),
         ],
     )
     def test_unusable(self, content: bytes, told: str) -> None:
@@ -190,3 +191,9 @@ class TestChoice:
             images.choose(self.INDEX, ["linux/amd64", platform], NAME)
         assert caught.value.code == "PLATFORM_MISSING"
         assert "linux/amd64, linux/arm/v6, linux/arm/v7, windows/amd64." in caught.value.message
+
+    @pytest.mark.parametrize("platform", ["all", "linux/amd64"])
+    @pytest.mark.parametrize("entries", [(), (images.Entry("f", "unknown/unknown"),)])
+    def test_an_index_without_an_image(self, platform: str, entries: tuple[images.Entry, ...]) -> None:
+        with pytest.raises(Failure, match="exists for no platform: a pull of it proves nothing"):
+            images.choose(images.Index(entries), [platform], NAME)

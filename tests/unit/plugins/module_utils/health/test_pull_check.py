@@ -205,6 +205,13 @@ def test_what_dtr_refuses_is_not_the_caches_fault() -> None:
     assert check[:5] == (CLIENT_TO_DTR, "pull", False, "DTR has no image a/b:none.", "Check repository and tag.")
 
 
+def test_an_image_without_a_layer_is_no_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(INDEX, "manifests", [])
+    (check,) = look(None, "https://cache.example.com")
+    assert (check.edge, check.check, check.ok) == (CLIENT_TO_DTR, "pull", False)
+    assert "a pull of it proves nothing" in check.detail
+
+
 @pytest.mark.parametrize(
     ("layer", "told"),
     [

@@ -69,6 +69,28 @@ class TestManifest:
             connect(dtr).manifest(REPOSITORY, reference)
         assert caught.value.code == "DIGEST_MISMATCH"
 
+    @pytest.mark.parametrize("named", ["", "md5:0123", "blake3:" + 64 * "0"])
+    @pytest.mark.parametrize("known", [True, False])
+    def test_without_a_digest_to_compare_with(self, dtr: FakeDtr, named: str, known: bool) -> None:
+        """What came for the tag has to be what DTR has under its digest."""
+        digest = dtr.add_image("engineering/app:1.0", b"layer")
+        honest = dtr.site.behaviour
+
+        def silent(request: Request) -> Reply:
+            reply = honest(request)
+            if "manifests" not in request.path:
+                return reply
+            other = b"{}" if request.path.endswith("1.0") and not known else reply.body
+            return Reply(reply.status, other, {"Docker-Content-Digest": named} if named else {})
+
+        dtr.site.behaviour = silent
+        if known:
+            assert connect(dtr).manifest(REPOSITORY, "1.0")[0] == digest
+            return
+        with pytest.raises(Failure, match="a pull of it proves nothing") as caught:
+            connect(dtr).manifest(REPOSITORY, "1.0")
+        assert caught.value.code == "NO_PROOF"
+
     def test_not_permitted(self, dtr: FakeDtr) -> None:
         dtr.denied.add(REPOSITORY)
         with pytest.raises(Failure) as caught:

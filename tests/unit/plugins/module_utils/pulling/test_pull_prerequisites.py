@@ -8,6 +8,7 @@ import contextlib
 import typing as t
 
 import pytest
+from ansible_collections.dtr.cache.plugins.module_utils.dtr import images
 from ansible_collections.dtr.cache.plugins.module_utils.dtr.api import DtrApi
 from ansible_collections.dtr.cache.plugins.module_utils.pulling import prerequisites
 from ansible_collections.dtr.cache.plugins.module_utils.pulling.prerequisites import Findings, Wanted, registry_findings
@@ -40,7 +41,8 @@ class Registry(Dtr):
         if request.path == "/auth/token":
             return reply_json({"token": "t"})
         if request.path.startswith("/v2/"):
-            return reply_json({}) if request.path in self.images else error(404, "MANIFEST_UNKNOWN")
+            named = {"Docker-Content-Digest": images.digest_of(b"{}")}
+            return Reply(200, b"{}", named) if request.path in self.images else error(404, "MANIFEST_UNKNOWN")
         return super().answer(request)
 
     def __call__(self, request: Request) -> Reply:

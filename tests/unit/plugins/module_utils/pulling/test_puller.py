@@ -76,14 +76,14 @@ class TestPull:
         assert [row["blobs"] for row in report.pulls] == [4, 3]
         assert report.transferred["blobs"] == 4
 
-    def test_skip_cached_transfers_only_what_is_missing(self, dtr: FakeDtr) -> None:
+    def test_what_the_cache_has_is_read_as_well(self, dtr: FakeDtr) -> None:
+        """The name and the size of a damaged layer are right."""
         dtr.add_image(APP, *LAYERS)
-        dtr.cache.stored.add(sha256(LAYERS[0]))
-        report = make_puller(dtr, skip_cached=True).pull([APP])
-        assert row_of(report)["cached_before"] == 1
-        assert sha256(LAYERS[0]) not in dtr.cache.served()
-        assert report.transferred["blobs"] == 3
-        assert report.brought
+        make_puller(dtr).pull([APP])
+        dtr.blobs[sha256(LAYERS[0])] = b"x" * len(LAYERS[0])
+        report = make_puller(dtr).pull([APP])
+        assert report.failures[APP].code == "DIGEST_MISMATCH"
+        assert report.transferred["cached_blobs"] == 3
 
     def test_a_cache_that_never_answers_unsigned_requests_tells_nothing(self, dtr: FakeDtr) -> None:
         dtr.add_image(APP, *LAYERS)

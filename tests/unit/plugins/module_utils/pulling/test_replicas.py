@@ -20,6 +20,7 @@ class TestReplicas:
     @staticmethod
     def report(brought: bool, failure: Failure | None = None, cached: int | None = 0) -> Report:
         transferred = {"blobs": int(brought), "bytes": 10 * brought, "seconds": 0.5, "cached_blobs": cached}
+        transferred |= {"cached_bytes": cached, "brought_bytes": None if cached is None else 10 * brought}
         return Report([], transferred, brought, {APP: failure} if failure else {})
 
     def pull_by(
@@ -40,6 +41,10 @@ class TestReplicas:
     def test_one_replica_is_pulled_through_by_its_name(self) -> None:
         report, warnings, asked = self.pull_by([], 1, self.report(True))
         assert (report.brought, warnings, asked) == (True, [], [None])
+
+    def test_there_is_what_each_replica_has(self) -> None:
+        report, _warnings, _asked = self.pull_by(["a", "b"], 2, self.report(False, cached=7), self.report(True))
+        assert [report.transferred[name] for name in ("cached_bytes", "brought_bytes")] == [0, 10]
 
     def test_each_address_gets_everything_once(self) -> None:
         report, warnings, asked = self.pull_by(["a", "b"], 2, self.report(True), self.report(True))

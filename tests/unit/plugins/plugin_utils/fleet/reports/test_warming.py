@@ -10,7 +10,7 @@ from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.facts import HostF
 from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.reports import warming
 from ansible_collections.dtr.cache.tests.unit.support import facts
 
-TRANSFERRED = {"blobs": 2, "bytes": 3_100_000, "seconds": 1.25, "wanted_bytes": 12_100_000, "cached_bytes": 9_000_000}
+TRANSFERRED = {"seconds": 1.25, "wanted_bytes": 12_100_000, "cached_bytes": 9_000_000, "brought_bytes": 3_100_000}
 
 
 def host(pulls: list[str | None], failure: dict[str, str] | None = None, **more: t.Any) -> HostFacts:
@@ -28,7 +28,11 @@ def test_what_was_there_and_what_was_brought() -> None:
 
 
 def test_a_cache_that_does_not_say_what_it_has() -> None:
-    assert cells(host([None], cached_bytes=None))[0][4] == "unknown"
+    assert cells(host([None], cached_bytes=None, brought_bytes=None))[0][4:6] == ("unknown", "unknown")
+
+
+def test_in_check_mode_it_is_what_the_cache_says() -> None:
+    assert "said to be there  would bring" in warming.table([host([None])], True).lines(200)[0]
 
 
 def test_failed_images_are_counted() -> None:
