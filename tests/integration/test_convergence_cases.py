@@ -259,7 +259,7 @@ def test_an_update_that_fails_is_rolled_back_and_told_with_its_cause(stack: Stac
     bad = stack.deploy(shell(FAILS))
     result = stack.settle(definition=bad)
     assert result["verdict"] == "rolled_back"
-    assert f"was rolled back and is as it was before, because on {NODE}: the container ended with" in result["msg"]
+    assert f"was rolled back, because on {NODE}: the container ended with" in result["msg"]
     assert "exit code 3" in result["msg"]
     assert "The container's log ends with: the reason" in result["msg"]
     assert "signature=abc" not in json.dumps(result)

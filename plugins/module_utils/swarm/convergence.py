@@ -22,7 +22,7 @@ from .gap import cut_off, gap_seconds
 from .model import NO_ENGINE, NOT_A_MANAGER, Moment
 from .objects import stale_objects
 from .task_logs import log_of_failure
-from .tasks import ENDED_BADLY, running_services, runs, stalled_services, task_rows
+from .tasks import ENDED_BADLY, running_services, stalled_services, task_rows
 from .verdict import (
     CONVERGED,
     NO_NODE,
@@ -47,9 +47,9 @@ SECONDS_TO_BE_MANAGER_AGAIN = 15
 # For what the result has beside the verdict; the time for the wait itself may be over.
 _SECONDS_AFTERWARDS = 10
 _HINTS = {
-    TASK_FAILED: "The log lines and tasks in this result say more.",
+    TASK_FAILED: "The tasks in this result say more.",
     STALLED: "Deploy it again, or start it on a manager: docker service update --force",
-    ROLLED_BACK: "Fix the cause and deploy again; what ran before still runs.",
+    ROLLED_BACK: "Fix the cause and deploy again.",
     PAUSED: "Fix the cause and deploy again.",
     NO_NODE: "Check the nodes' labels, states and published ports: docker node ls, docker service ls",
     REMOVED: "Find out who removed it, and deploy it again.",
@@ -61,17 +61,28 @@ _HINTS = {
 _NO_ROOM = "insufficient resources"
 _UNTRIED = "What is planned was not tried before the cache is changed, as its nodes have no room for one more replica"
 _REFUSED = "The cache was not changed, as a trial replica with what is planned does not run"
-_HINT_OF_TRIAL = "What ran before still runs. Correct the variable that the reason points to, and run it again."
+_HINT_OF_TRIAL = "Correct the variable that the reason points to, and run it again."
 
 
 @dataclasses.dataclass
 class Outcome:
-    """The end of the wait."""
+    """The end of the wait. C(is_current) says whether the moment is that of the end."""
 
     verdict: str
     reason: str
     moment: Moment
     timeline: list[dict[str, t.Any]]
+    is_current: bool = True
+
+    def running(self) -> str:
+        """What runs at the end, as a sentence; nothing where that was not seen, or the reason says it."""
+        if self.verdict in (REMOVED, REPLACED) or not self.is_current:
+            return ""
+        replicas = [each["replicas"] for each in running_services(self.moment)]
+        running, wanted = (sum(each[name] for each in replicas) for name in ("running", "wanted"))
+        if not running:
+            return " No replica of it runs."
+        return f" {running} of {wanted} replicas run, as before the update." if self.verdict == ROLLED_BACK else ""
 
 
 def settle(
@@ -134,8 +145,8 @@ def settle(
             warn(f"{_UNTRIED} ({outcome.reason}).")
             return {"changed": False, **result}
         message = f"{_REFUSED}: {outcome.reason.rpartition(NOT_AGAIN)[2].strip()}."
-    elif verdict not in (REMOVED, REPLACED) and not any(runs(task, outcome.moment) for task in outcome.moment.tasks):
-        message += " No replica of it runs."
+    else:
+        message += outcome.running()
     if verdict in (TASK_FAILED, STALLED, ROLLED_BACK, PAUSED):
         log = log_of_failure(engine.task_log, outcome.moment, _LOG_LINES, _SECONDS_AFTERWARDS)
         result["log"] = [redacted(line) for line in log.lines]
@@ -172,6 +183,7 @@ def wait(
     verdict, since = None, start
     demoted: float | None = None
     while True:
+        now_seen: Moment | None = None
         try:
             now_seen = observe()
         except Failure as failure:
@@ -200,9 +212,10 @@ def wait(
         if moment is not None and verdict and now - since >= judgement.hold:
             return Outcome(verdict, judgement.reason, moment, timeline)
         if moment is not None and now - start >= timeout:
-            reason = f"not settled after {timeout:g} seconds: {judgement.reason}"
+            short = f", but not yet for {judgement.hold:g} seconds" if verdict == CONVERGED else ""
+            reason = f"not settled after {timeout:g} seconds: {judgement.reason}{short}"
             _note(timeline, now - start, reason)
-            return Outcome(TIMED_OUT, reason, moment, timeline)
+            return Outcome(TIMED_OUT, reason, moment, timeline, is_current=moment is now_seen)
         sleep(interval)
 
 

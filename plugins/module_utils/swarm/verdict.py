@@ -162,7 +162,7 @@ def _judge_service(
     undeclared = _undeclared(name, service, definition)
     if state == "rollback_completed" and undeclared != []:
         cause = _cause(_failures_since(update, tasks), moment) or update.get("Message", "")
-        return Judgement(ROLLED_BACK, f"service {name} was rolled back and is as it was before, because {cause}")
+        return Judgement(ROLLED_BACK, f"service {name} was rolled back, because {cause}")
     if undeclared and seen and name in seen.declared and state != "rollback_paused":
         return _replaced(name, undeclared, seen)
     current = [task for task in tasks if is_current(task, service)]

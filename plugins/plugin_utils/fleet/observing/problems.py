@@ -265,6 +265,8 @@ def _replica_problems(row: Row, plan: Result) -> t.Iterator[Problem]:
     number = f"{replicas['running']} of {replicas['wanted']} replicas run"
     declared = {each["name"]: each["replicas"]["wanted"] for each in plan["services"]}
     service = cache_service(plan)
+    # What has settled is no reason for a replica that is missing.
+    reason = None if plan.get("settled") else plan.get("reason")
     if service not in declared:
         yield Problem(f"{number}: the stack has no service for them.", "Deploy it with dtr.cache.deploy.", REPLICAS)
     elif declared[service] != replicas["wanted"]:
@@ -273,7 +275,7 @@ def _replica_problems(row: Row, plan: Result) -> t.Iterator[Problem]:
         )
     else:
         yield Problem(
-            sentence(f"{number}: {plan.get('reason') or 'the Swarm gives no reason'}"),
+            sentence(f"{number}: {reason or 'the Swarm gives no reason'}"),
             "docker stack ps --no-trunc and the service's log show more.",
             REPLICAS,
         )

@@ -22,6 +22,7 @@ from ansible_collections.dtr.cache.tests.unit.support.stacks import (
 )
 
 ENDS_OF_ROLLBACK = ("started", "completed")
+ROLLED_BACK = {"State": "rollback_completed", "Message": "m"}
 
 
 class Clock:
@@ -236,6 +237,30 @@ def test_who_deploys_a_stalled_stack_again_is_told_so_without_a_failure(monkeypa
     assert (result["verdict"], result["changed"]) == ("stalled", False)
     with pytest.raises(Failure, match=r"makes no new one until it is deployed again.* No replica of it runs"):
         convergence.settle(engine, {**options, "fail_when_stalled": True})
+
+
+@pytest.mark.parametrize(
+    ("looks", "told"),
+    [
+        ([moment(task(), update=ROLLED_BACK)], "1 of 1 replicas run, as before the update"),
+        ([moment(FAILED, update=ROLLED_BACK)], "No replica of it runs"),
+        ([moment(task())], "every replica runs what the stack declares, on a node that is ready, but not yet for"),
+        ([moment(task("starting")), Failure("ENGINE_ERROR", "no leader")], "no leader"),
+    ],
+)
+def test_no_sentence_contradicts_another(looks: list[t.Any], told: str) -> None:
+    """What is said of replicas is what was seen at the end, once."""
+    engine = mock.Mock()
+    engine.observe.side_effect = itertools.chain(looks, itertools.repeat(looks[-1]))
+    engine.task_log.return_value = []
+    engine.read_swarm.side_effect = Failure("ENGINE_ERROR", "x")
+    options = {"name": "s", "timeout": 1, "definition": {}, "former": [], "known_tasks": None, "trial": False}
+    with pytest.raises(Failure) as caught:
+        convergence.settle(engine, {**options, "fail_when_stalled": True})
+    words = caught.value.as_result()["msg"]
+    assert told in words
+    said = ("as before the update", "No replica of it runs", "every replica runs", "no leader", "before still runs")
+    assert sum(each in words for each in said) == 1, words
 
 
 def test_a_label_that_comes_in_time_is_no_failure() -> None:

@@ -201,6 +201,12 @@ NOT_THERE = check("client->DTR", "registration", "DTR has no content cache named
         ({"plan": {"services": replicas(3, 3)}}, {}, "3 of 2 replicas run: the service is set to 3.", "deploy"),
         ({"plan": {"services": []}}, {}, "0 of 2 replicas run: the stack has no service for them.", "deploy"),
         (
+            {"plan": {"services": replicas(2, 1), "settled": True, "reason": "every replica runs"}},
+            {},
+            "1 of 2 replicas run: the Swarm gives no reason.",
+            "docker stack ps",
+        ),
+        (
             {},
             {"accounts": {"by_cache": {}, "dangling": ["user-of-asia", "z"]}},
             "1 account is assigned to a cache that no longer exists: user-of-asia.",
