@@ -10,11 +10,10 @@ import typing as t
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action.normal import ActionModule as NormalAction
 
-from ...module_utils.common.failure import Failure
 from .forks import SharedByForks
 from .keep_alive import keep_alive
 from .plays import with_play
-from .reasons import explained
+from .reasons import explained, out_of_reach, too_late
 from .words import speak_as_called
 
 
@@ -49,17 +48,9 @@ class OnManager(SharedByForks, NormalAction):
         return explained(NormalAction.run(self, tmp, variables), self._task.action, variables["inventory_hostname"])
 
     def _silent(self, variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-        failure = Failure(
-            "MANAGER_SILENT",
-            f"The manager {variables['inventory_hostname']} did not answer within {self._task.timeout} seconds.",
-            hint="Run the playbook again when it does: it continues where this run ended.",
-        )
+        failure = too_late(variables["inventory_hostname"], self._task.timeout)
         return {**failure.as_result(), "failed": True, "changed": False}
 
     def _out_of_reach(self, variables: t.Mapping[str, t.Any], error: AnsibleConnectionFailure) -> dict[str, t.Any]:
-        failure = Failure(
-            "MANAGER_UNREACHABLE",
-            f"The manager {variables['inventory_hostname']} cannot be reached any more: {error}",
-            hint="Run the playbook again when the manager is back: it continues where this run ended.",
-        )
+        failure = out_of_reach(variables["inventory_hostname"], error)
         return {**failure.as_result(), "failed": True, "changed": False}

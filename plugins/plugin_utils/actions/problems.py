@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ...module_utils.common.failure import Failure
+from .reasons import out_of_reach
 
 
 def problems_as_result(cache: str, problems: t.Sequence[str], *, installed: bool = False) -> dict[str, t.Any]:
@@ -25,7 +26,8 @@ def problems_as_result(cache: str, problems: t.Sequence[str], *, installed: bool
 
 def manager_out_of_reach(variables: t.Mapping[str, t.Any], error: Exception) -> str:
     """A problem among others: an unreachable host would skip the clean-up and drop out of the summary."""
-    return f"the manager {variables['inventory_hostname']} cannot be reached: {error}"
+    message = out_of_reach(variables["inventory_hostname"], error).message
+    return f"{message[0].lower()}{message[1:-1]}"
 
 
 def manager_silent(variables: t.Mapping[str, t.Any], seconds: int) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ansible import constants
+
 from ...module_utils.common.failure import Failure
 from ...module_utils.common.redaction import redacted
 
@@ -31,6 +33,8 @@ _BETWEEN_LEADERS = (
     "The managers of this Swarm had no leader that answered. They choose another within seconds as long as most of "
     "them are up: docker node ls. Run the playbook again then."
 )
+# What Ansible says of a machine that it has reached, and takes for one that it has not.
+_NO_FOLDER = re.compile(r"create temporary directory|No space left|Read-only file system|quota exceeded", re.IGNORECASE)
 _NO_REASON = "no reason was given"
 # What a crashed module wrote, as it is, secrets among it; and Ansible's words for the crash, which it shows instead.
 _RAW = ("module_stdout", "module_stderr", "exception")
@@ -61,6 +65,40 @@ def crash_of(result: Result) -> str | None:
     return "it wrote nothing"
 
 
+def out_of_reach(manager: str, error: t.Any) -> Failure:
+    """Why Ansible gave up a manager."""
+    said = " ".join(str(error or _NO_REASON).removeprefix("Task failed: ").split())
+    if _NO_FOLDER.search(said):
+        return Failure(
+            "NO_TEMPORARY_FOLDER",
+            f"The manager {manager} answers, and Ansible cannot make a folder for its modules there: "
+            f"{said.partition('. In some cases')[0].rstrip('.')}.",
+            hint="Make room there (df -h, df -i), or set ansible_remote_tmp to a folder that can be written.",
+        )
+    return Failure(
+        "MANAGER_UNREACHABLE",
+        f"The manager {manager} cannot be reached: {said.rstrip('.')}.",
+        hint="Check that it is up, and Ansible's way to it (ansible_host, SSH). Then run the playbook again: it goes on "
+        "where this run ended.",
+    )
+
+
+def too_late(manager: str, seconds: int) -> Failure:
+    """Why a task was ended by its time."""
+    if seconds == constants.TASK_TIMEOUT:
+        return Failure(
+            "TASK_TIMEOUT",
+            f"The task did not end within {seconds} seconds, which ANSIBLE_TASK_TIMEOUT (task_timeout in ansible.cfg) "
+            "allows.",
+            hint="Raise it, or leave it out, and run the playbook again.",
+        )
+    return Failure(
+        "MANAGER_SILENT",
+        f"The manager {manager} did not answer within {seconds} seconds.",
+        hint="Run the playbook again when it does: it goes on where this run ended.",
+    )
+
+
 def explained(result: Result, module: str, manager: str) -> dict[str, t.Any]:
     """The result with the module's own last words where it crashed; Ansible says only that it did."""
     crash = crash_of(result) if result.get("failed") else None
@@ -77,11 +115,9 @@ def explained(result: Result, module: str, manager: str) -> dict[str, t.Any]:
 
 def _reason(result: Result, manager: str) -> str:
     period = (result.get("timedout") or {}).get("period")
-    if period:
-        return (
-            f"The manager {manager} did not answer within {period} seconds. Run the playbook again when it does: it "
-            "goes on where this run ended."
-        )
+    if period or result.get("unreachable"):
+        ended = too_late(manager, period) if period else out_of_reach(manager, result.get("msg"))
+        return str(ended.as_result()["msg"])
     crash = crash_of(result)
     if crash:
         return f"A module crashed on {manager}: {crash.rstrip('.')}."

@@ -310,7 +310,8 @@ class HostFacts:
         """Those of this play. In a playbook of somebody else's no rescue keeps their failures."""
         for name, title in _STEPS.items():
             result = self._result(name)
-            if result.get("failed") and "play" in result:
+            # One that Ansible ended itself has none; each play begins with the first step anew.
+            if result.get("failed") and ("play" in result or name == "__dtr_cache"):
                 yield RunFailure(str(result.get("title") or title), reason_of(result, self.host))
 
     @property
@@ -335,4 +336,5 @@ class HostFacts:
         # Until its task has run, a template of a role stands there.
         if not isinstance(found, t.Mapping):
             return {}
-        return found if found.get("play", self._play) == self._play else {}
+        # A task that Ansible ended before it knew its play is of this one.
+        return found if (found.get("play") or self._play) == self._play else {}

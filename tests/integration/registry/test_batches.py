@@ -132,7 +132,8 @@ def test_a_first_host_whose_variables_make_no_connection(two_regions: Registry, 
     saved = ansible.folder / "caches.json"
     run = ansible.run("dtr.cache.backup", inventory=inventory, dtr_cache_backup_file=str(saved))
     assert run.code != 0
-    assert re.search(r"^manager-asia .* no result$", run.stdout, re.MULTILINE), run.stdout
+    assert re.search(r"^manager-asia .* failed at: Check the settings$", run.stdout, re.MULTILINE), run.stdout
+    assert "'nowhere_defined' is undefined" in run.stdout.partition("\ndtr  ")[2], "the report has the reason"
     assert re.search(rf"^https://\S+ .* {saved} +ok$", run.stdout, re.MULTILINE), run.stdout
 
 

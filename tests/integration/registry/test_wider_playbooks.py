@@ -49,6 +49,34 @@ def test_check_mode_as_a_keyword_is_check_mode(two_regions: Registry, ansible: A
     assert "changed=2" in run.stdout
 
 
+@pytest.mark.parametrize("playbook", ["assign", "deploy", "status"])
+def test_a_task_that_times_out_keeps_its_reason(two_regions: Registry, ansible: Ansible, playbook: str) -> None:
+    """Also where Ansible ends it before it has a result, and nobody knows whether the manager answers."""
+    two_regions.control.fault("delay", seconds=5)
+    inventory = fleet(two_regions, asia={"accounts": ["alice"]}, europe={})
+    for host in inventory["dtr_caches"]["hosts"].values():
+        host.update(LOCALLY, dtr_cache_host="cache.example.org", dtr_cache_docker_host="unix:///none")
+    run = ansible.run(f"dtr.cache.{playbook}", inventory=inventory, env={"ANSIBLE_TASK_TIMEOUT": "2"})
+    assert run.code != 0
+    report = run.stdout.partition("TASK [Report")[2]
+    told = report.count("The task did not end within 2 seconds, which ANSIBLE_TASK_TIMEOUT")
+    assert told == (1 if playbook == "assign" else 2), run.output
+    assert report.count("failed at") >= 2
+    assert "not reached" not in run.output
+    assert "is undefined" not in run.output
+
+
+def test_a_folder_that_cannot_be_made_is_no_manager_out_of_reach(two_regions: Registry, ansible: Ansible) -> None:
+    inventory = fleet(two_regions, asia={})
+    inventory["dtr_caches"]["hosts"]["manager-asia"].update(LOCALLY, dtr_cache_docker_host="unix:///none")
+    (ansible.home / "full").touch()
+    run = ansible.run("dtr.cache.adopt", inventory=inventory, env={"ANSIBLE_REMOTE_TEMP": f"{ansible.home}/full/x"})
+    assert run.code != 0
+    told = " ".join(run.stdout.partition("TASK [Report")[2].split())
+    assert "The manager manager-asia answers, and Ansible cannot make a folder for its modules there: Failed to" in told
+    assert "reached" not in told
+
+
 @pytest.mark.parametrize(
     "names",
     [{"reason": "survey-ticket", "before": "prod", "failed": "none", "changes": 7, "status": "x", "said": "y"}],

@@ -14,7 +14,7 @@ PLAY = "this play"
 def host(
     name: str = "region-asia", settings: dict[str, t.Any] | None = None, *, is_reached: bool = True, **facts: t.Any
 ) -> HostFacts:
-    """A host with facts, C(plan) for C(__dtr_cache_plan); without settings it was not reached."""
+    """A host with facts, C(plan) for C(__dtr_cache_plan); without settings they were never read."""
     known = {f"__dtr_cache_{fact}": value for fact, value in facts.items()}
     checked = {} if settings is None else {"__dtr_cache": {"settings": settings}}
     return HostFacts({"inventory_hostname": name, **checked, **known}, PLAY, is_reached=is_reached)

@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from ....module_utils.common.urls import canonical_server, without_secrets
 from ....module_utils.health.checks import CLIENT_TO_CACHE, CLIENT_TO_DTR, Check, by_likelihood
+from ...actions.reasons import out_of_reach
 from ..facts import HostFacts, Result
 from ..misplaced import HINT, misplaced
 from . import versions
@@ -285,10 +286,8 @@ def _observation_problems(row: Row, checks: t.Sequence[Check], host: HostFacts, 
     """What could not be observed, where no check has said so already."""
     plan = host.plan
     if plan.get("unreachable"):
-        yield Problem(
-            sentence(f"the manager {row['region']} cannot be reached: {_plain(plan.get('msg'))}"),
-            "Check that it is up, and Ansible's way to it (ansible_host, SSH).",
-        )
+        failure = out_of_reach(row["region"], plan.get("msg"))
+        yield Problem(sentence(f"t{failure.message[1:]}"), failure.hint)
     elif "steps" not in plan and plan:
         yield _failed("the Swarm cannot be read", plan)
     if dtr.health is not None and "caches" not in dtr.health:

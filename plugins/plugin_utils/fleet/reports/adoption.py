@@ -9,7 +9,7 @@ import typing as t
 
 from ..facts import HostFacts
 from .table import Table
-from .words import failure_of, reasons
+from .words import NOT_FINISHED, failure_of, reasons
 
 
 def rows(hosts: t.Sequence[HostFacts]) -> list[dict[str, t.Any]]:
@@ -55,7 +55,7 @@ def _row(host: HostFacts) -> dict[str, t.Any]:
 
 def _result(adopted: t.Mapping[str, t.Any]) -> str:
     if "changed" not in adopted:
-        return "not reached"
+        return NOT_FINISHED
     return "written" if adopted["changed"] else "as it was"
 
 

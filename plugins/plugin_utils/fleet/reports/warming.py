@@ -9,7 +9,7 @@ import typing as t
 
 from ..facts import HostFacts, Result
 from .table import Table
-from .words import failure_of, megabytes, named, reasons
+from .words import NOT_FINISHED, failure_of, megabytes, named, reasons
 
 
 def rows(hosts: t.Sequence[HostFacts]) -> list[dict[str, t.Any]]:
@@ -54,4 +54,4 @@ def _result(host: HostFacts, pulls: t.Sequence[Result]) -> str:
     failed = sum(pull["failure"] is not None for pull in pulls)
     if failed:
         return f"{failed} of {len(pulls)} images failed"
-    return failure_of(host) or ("ok" if pulls else "not reached")
+    return failure_of(host) or ("ok" if pulls else NOT_FINISHED)

@@ -11,6 +11,8 @@ from ..facts import HostFacts, Result
 
 _MEGABYTE = 10**6
 _SHORTEST = 100
+# Of a host that left the play at a task that leaves no reason.
+NOT_FINISHED = "did not finish"
 
 
 def named(host: HostFacts) -> dict[str, t.Any]:
@@ -25,11 +27,7 @@ def failure_of(host: HostFacts) -> str | None:
 
 def result_of(host: HostFacts) -> str:
     """How the run ended at this host."""
-    if failure_of(host):
-        return failure_of(host) or ""
-    if not host.settings:
-        return "not reached"
-    return "ok" if host.is_reached else "did not finish"
+    return failure_of(host) or ("ok" if host.settings and host.is_reached else NOT_FINISHED)
 
 
 def reasons(hosts: t.Iterable[HostFacts]) -> list[list[str]]:

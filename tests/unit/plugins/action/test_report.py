@@ -142,7 +142,7 @@ def test_a_host_that_was_lost_has_a_row() -> None:
     run = Run(asia={"__dtr_cache": {}})
     run.lost = {"asia"}
     result = run.report("europe", "oz")
-    assert (result["rows"][0]["region"], result["rows"][0]["result"]) == ("asia", "not reached")
+    assert (result["rows"][0]["region"], result["rows"][0]["result"]) == ("asia", "did not finish")
 
 
 def test_batches_show_their_hosts_and_export_all_up_to_now() -> None:

@@ -151,7 +151,7 @@ def test_a_manager_out_of_reach_is_a_problem_where_the_preflight_did_not_ask() -
 def test_and_a_failure_of_its_own_later() -> None:
     result, _warnings = plan(AnsibleConnectionFailure("no route to host"))
     assert (result["failure"]["code"], result["failed"]) == ("MANAGER_UNREACHABLE", True)
-    assert result["msg"].startswith("The manager asia cannot be reached any more: no route to host")
+    assert result["msg"].startswith("The manager asia cannot be reached: no route to host")
 
 
 SETTINGS: dict[str, t.Any] = {

@@ -7,6 +7,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
+from ansible import constants
 from ansible_collections.dtr.cache.plugins.plugin_utils.actions.reasons import crash_of, reason_of
 
 TRACEBACK = (
@@ -74,11 +75,29 @@ CASES: dict[str, tuple[dict[str, t.Any], str]] = {
                 {"failed": True, "msg": "b"},
                 {"msg": "fine"},
                 {"failed": True, "msg": "b"},
-                {"unreachable": True, "msg": "c"},
+                {"failed": True, "msg": "c"},
             ],
         },
         "b c",
     ),
+    "a manager that cannot be reached": (
+        {"unreachable": True, "msg": "no route to host"},
+        "The manager asia cannot be reached: no route to host. Check that it is up, and Ansible's way to it "
+        "(ansible_host, SSH). Then run the playbook again: it goes on where this run ended.",
+    ),
+    **{
+        f"a manager without room: {words}": (
+            {"unreachable": True, "msg": words},
+            f"The manager asia answers, and Ansible cannot make a folder for its modules there: {told}. Make room there "
+            "(df -h, df -i), or set ansible_remote_tmp to a folder that can be written.",
+        )
+        for words, told in {
+            "mkdir: cannot create directory '/x': No space left on device": (
+                "mkdir: cannot create directory '/x': No space left on device"
+            ),
+            "Failed to create temporary directory. In some cases, you may": "Failed to create temporary directory",
+        }.items()
+    },
     "a loop that failed by itself": ({"msg": "the loop is no list", "results": []}, "the loop is no list"),
 }
 
@@ -86,6 +105,14 @@ CASES: dict[str, tuple[dict[str, t.Any], str]] = {
 @pytest.mark.parametrize(("result", "reason"), CASES.values(), ids=CASES)
 def test_a_failed_result_has_its_reason(result: dict[str, t.Any], reason: str) -> None:
     assert reason_of(result, "asia") == reason
+
+
+def test_a_limit_of_the_users_own_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the manager answers is not known then."""
+    monkeypatch.setattr(constants, "TASK_TIMEOUT", 60)
+    reason = reason_of({"failed": True, "timedout": {"period": 60}}, "asia")
+    assert reason.startswith("The task did not end within 60 seconds, which ANSIBLE_TASK_TIMEOUT (task_timeout in")
+    assert "asia" not in reason
 
 
 def test_long_output_is_cut() -> None:

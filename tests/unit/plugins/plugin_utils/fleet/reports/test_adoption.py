@@ -65,5 +65,5 @@ def test_names_are_written_as_they_are() -> None:
 def test_how_it_ended() -> None:
     hosts = [host(changed=False), facts.host("b", failure=facts.FAILED), facts.host("c")]
     results = [row["result"] for row in adoption.rows(hosts)]
-    assert results == ["as it was", "failed at: Deploy the stack", "not reached"]
+    assert results == ["as it was", "failed at: Deploy the stack", "did not finish"]
     assert f"  {facts.FAILED['reason']}" in adoption.table(hosts, False).lines(400)

@@ -82,7 +82,7 @@ EARLIER = {"failure": {**known.FAILED, "play": "an earlier play"}}
 @pytest.mark.parametrize(
     ("facts", "result"),
     [
-        ({}, "not reached"),
+        ({}, "did not finish"),
         (FAILED, "failed at: Deploy the stack"),
         ({**SETTINGS, **LOST}, "did not finish"),
         ({**SETTINGS, **LOST, **FAILED}, "failed at: Deploy the stack"),

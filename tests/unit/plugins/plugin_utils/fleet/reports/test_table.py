@@ -102,7 +102,7 @@ def test_a_text_keeps_its_indentation() -> None:
 
 def test_the_caches_name_is_shown_where_it_differs_from_the_regions() -> None:
     same = {"region": "asia", "cache": "asia", "result": "ok"}
-    unknown = {"region": "oz", "cache": None, "result": "not reached"}
+    unknown = {"region": "oz", "cache": None, "result": "did not finish"}
     assert table([same, unknown])[0] == "region  result"
     other = {"region": "manager-1", "cache": "europe", "result": "ok"}
     assert table([same, other]) == [

@@ -67,6 +67,6 @@ def test_a_failed_pull_shows_nothing_pulled() -> None:
     assert cells(pull={"pulls": [{"via_cache": False, "bytes": 1, "seconds": 1}]})[6] is None
 
 
-def test_a_region_that_was_not_reached() -> None:
+def test_a_region_that_did_not_finish() -> None:
     (row,) = verification.rows([facts.host("manager")])
-    assert (row["region"], row["healthy"], row["result"]) == ("manager", None, "not reached")
+    assert (row["region"], row["healthy"], row["result"]) == ("manager", None, "did not finish")

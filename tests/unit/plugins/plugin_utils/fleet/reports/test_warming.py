@@ -39,8 +39,8 @@ def test_failed_images_are_counted() -> None:
     assert cells(host([None, "MANIFEST_UNKNOWN"], facts.FAILED))[0][-1] == "1 of 2 images failed"
 
 
-def test_a_region_that_failed_before_and_one_that_was_not_reached() -> None:
+def test_a_region_that_failed_before_and_one_that_did_not_finish() -> None:
     assert [row[-1] for row in cells(facts.host("a", failure=facts.FAILED), facts.host("b"))] == [
         "failed at: Deploy the stack",
-        "not reached",
+        "did not finish",
     ]
