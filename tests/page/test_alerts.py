@@ -84,7 +84,12 @@ CASES: dict[str, tuple[list[Row], Row, list[str]]] = {
     "lost accounts of a region": ([unhealthy("", dangling=1)], WELL, ["DtrCacheDanglingAccounts"]),
     "slow": ([healthy("region-far", seconds=(3.0, 3.1, 0.1))], WELL, ["DtrCacheSlow"]),
     "not to be seen": ([unknown()], WELL, ["DtrCacheNotObserved"]),
-    "DTR down": ([unhealthy(UPSTREAM, registered=None)], dtr(healthy=None), ["DtrCacheRegistryUnhealthy"]),
+    "DTR not healthy": ([unhealthy(UPSTREAM, registered=None)], dtr(healthy=False), ["DtrCacheRegistryUnhealthy"]),
+    "DTR not asked": (
+        [unhealthy(UPSTREAM, registered=None, accounts=None, dangling=None)],
+        dtr(healthy=None, dangling=None, undeclared=None),
+        ["DtrCacheRegistryNotObserved"],
+    ),
     "DTR read only": ([], dtr(read_only=True), ["DtrCacheRegistryReadOnly"]),
     "lost accounts of nobody": ([], dtr(dangling=1), ["DtrCacheDanglingAccounts"]),
     "a lost cache": ([], dtr(undeclared=LOST), ["DtrCacheLost"]),

@@ -140,7 +140,7 @@ def configuration(status_port: int, metrics_port: int) -> dict[str, t.Any]:
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Prometheus]:
     folder = tmp_path_factory.mktemp("prometheus")
     rows = [{**healthy(region, days=200), "traffic": traffic()} for region in REGIONS]
-    registry_row = {"url": DTR, "healthy": True, "read_only": False, "dangling": [], "undeclared": [], "cause": None}
+    registry_row = {"url": DTR, "healthy": True, "read_only": False, "dangling": 0, "undeclared": [], "cause": None}
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     (folder / "metrics").write_text(status_metrics(rows, now, [registry_row]))
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
@@ -195,7 +195,7 @@ def test_the_regions_to_choose_from(prometheus: Prometheus) -> None:
 
 def test_every_metric_of_a_report_is_shown_or_alerted() -> None:
     rows = [{**healthy(), "traffic": traffic()}]
-    registry = {"url": DTR, "healthy": True, "read_only": False, "dangling": [], "undeclared": [], "cause": None}
+    registry = {"url": DTR, "healthy": True, "read_only": False, "dangling": 0, "undeclared": [], "cause": None}
     written = set(re.findall(r"^# TYPE (\w+)", status_metrics(rows, "2026-11-24T01:40:00Z", [registry]), re.MULTILINE))
     used = " ".join([*QUERIES.values(), (DOCS / "alerts.yml").read_text()])
     assert [name for name in sorted(written) if not re.search(rf"\b{name}\b", used)] == []

@@ -78,8 +78,8 @@ def out_of_reach(manager: str, error: t.Any) -> Failure:
     return Failure(
         "MANAGER_UNREACHABLE",
         f"The manager {manager} cannot be reached: {said.rstrip('.')}.",
-        hint="Check that it is up, and Ansible's way to it (ansible_host, SSH). Then run the playbook again: it goes on "
-        "where this run ended.",
+        hint="Check that it is up, and Ansible's way to it (ansible_host, SSH). Then run the playbook again: it goes "
+        "on where this run ended.",
     )
 
 

@@ -15,6 +15,7 @@ Sample = tuple[Labels, float]
 
 # Series of their own are for the images with the most bytes only.
 _IMAGES = 10
+_HEALTHY = {"healthy": True, "unhealthy": False, "unknown": None}
 
 
 class Metric(t.NamedTuple):
@@ -85,7 +86,7 @@ def _info(cache: CacheStatus) -> t.Iterator[Sample]:
 METRICS = (
     Metric("dtr_cache_info", "What the cache is; the value is always 1.", _info),
     Metric("dtr_cache_observed", "Whether anything could be found out.", _one(lambda cache: cache.state != "unknown")),
-    Metric("dtr_cache_healthy", "Whether all is well.", _one(lambda cache: cache.state == "healthy")),
+    Metric("dtr_cache_healthy", "Whether all is well.", _one(lambda cache: _HEALTHY[cache.state])),
     Metric("dtr_cache_serves", "Whether pulls that get to the cache are answered.", _one(lambda cache: cache.serves)),
     Metric("dtr_cache_replicas_wanted", "Replicas that the service should have.", _one(lambda cache: cache.wanted)),
     Metric("dtr_cache_replicas_running", "Replicas that run.", _one(lambda cache: cache.running)),
@@ -103,7 +104,7 @@ METRICS = (
     Metric(
         "dtr_cache_dangling_accounts",
         "Accounts whose cache no longer exists.",
-        _one(lambda cache: None if cache.accounts is None else cache.dangling),
+        _one(lambda cache: cache.dangling),
     ),
     Metric("dtr_cache_registered", "Whether DTR sends to the cache's URL.", _one(lambda cache: cache.registered)),
     Metric(
@@ -148,8 +149,8 @@ METRICS = (
 REGISTRY_METRICS: tuple[tuple[str, str, t.Callable[[RegistryStatus], float | None]], ...] = (
     (
         "dtr_cache_registry_healthy",
-        "Whether the DTR answers and says that it is healthy.",
-        lambda registry: bool(registry.healthy),
+        "Whether the DTR says that it is healthy.",
+        lambda registry: registry.healthy,
     ),
     (
         "dtr_cache_registry_read_only",

@@ -113,8 +113,8 @@ class RegistryStatus(t.NamedTuple):
     healthy: bool | None
     read_only: bool | None
     version: str
-    dangling: int
-    lost: int
+    dangling: int | None
+    lost: int | None
     cause: str
     hint: str
 
@@ -143,7 +143,7 @@ class CacheStatus:
     declared_until: datetime.datetime | None
     accounts: int | None
     elsewhere: int | None
-    dangling: int
+    dangling: int | None
     registered: bool | None
     drift: t.Sequence[Step] | None
     serves: bool | None
@@ -184,8 +184,8 @@ def read_registries(rows: t.Any) -> list[RegistryStatus]:
             row.get("healthy"),
             row.get("read_only"),
             clean(row.get("version")),
-            int(row.get("dangling") or 0),
-            sum(each.get("answers") is False and each.get("accounts") != 0 for each in row.get("undeclared") or []),
+            row.get("dangling"),
+            _lost(row.get("undeclared")),
             clean(row.get("cause")),
             clean(row.get("hint")),
         )
@@ -270,7 +270,7 @@ def _cache(row: t.Mapping[str, t.Any], moment: datetime.datetime) -> CacheStatus
         declared_until=declared_until,
         accounts=row.get("accounts"),
         elsewhere=row.get("elsewhere"),
-        dangling=int(row.get("dangling") or 0),
+        dangling=row.get("dangling"),
         registered=row.get("registered"),
         drift=None if drift is None else [_step(step) for step in drift],
         serves=row.get("serves"),
@@ -281,6 +281,14 @@ def _cache(row: t.Mapping[str, t.Any], moment: datetime.datetime) -> CacheStatus
         ],
         traffic=_traffic(row.get("traffic") or {}),
     )
+
+
+def _lost(undeclared: t.Sequence[t.Mapping[str, t.Any]] | None) -> int | None:
+    """How many caches with accounts do not answer."""
+    if undeclared is None:
+        return None
+    accounts = [each.get("accounts") for each in undeclared if each.get("answers") is False]
+    return None if None in accounts else sum(map(bool, accounts))
 
 
 def _traffic(traffic: t.Mapping[str, t.Any]) -> Traffic | None:

@@ -9,6 +9,8 @@ are small ones, and a real registry is behind the stand-in. What is about Docker
 from __future__ import annotations
 
 import itertools
+import json
+import re
 import typing as t
 from pathlib import Path
 
@@ -93,6 +95,19 @@ def pull(registry: Registry, strange_ca: harness.Issued, **options: t.Any) -> Js
     return registry.run("cache_pull", cache_ca_certificate=trust, **{**common, **options})
 
 
+def region_of(registry: Registry, cache: FakeCache, strange_ca: harness.Issued) -> Json:
+    """An inventory of the cache's region, whose Swarm cannot be read."""
+    inventory = fleet(registry, asia={"accounts": ["bob"]})
+    inventory["dtr_caches"]["hosts"]["manager-asia"].update(
+        LOCALLY,
+        dtr_cache_host="127.0.0.1",
+        dtr_cache_port=int(cache.url.rpartition(":")[2]),
+        dtr_cache_ca_certificate=strange_ca.certificate_file.read_text(),
+        dtr_cache_docker_host="unix:///none",
+    )
+    return inventory
+
+
 @pytest.mark.parametrize("position", POSITIONS, ids=str)
 def test_health_in_every_position(
     registry: Registry, cache: FakeCache, strange_ca: harness.Issued, position: Position
@@ -153,15 +168,44 @@ def test_warming_in_every_position(
     assert before(pull(registry, strange_ca, check=True, account="admin")) == (2 if known else None)
 
 
+@pytest.mark.parametrize(("refused", "healthy"), [("", "0"), ("/api/", None), ("content_caches", "1")])
+def test_what_an_unavailable_dtr_does_not_say_is_not_known(
+    registry: Registry,
+    cache: FakeCache,
+    strange_ca: harness.Issued,
+    ansible: Ansible,
+    tmp_path: Path,
+    refused: str,
+    healthy: str | None,
+) -> None:
+    """It is no no: not in the table, not in the file, and no metric for an alert."""
+    registry.control.fault("status", status=503, path=refused)
+    run = ansible.run(
+        "dtr.cache.status", inventory=region_of(registry, cache, strange_ca), dtr_cache_status_to=str(tmp_path)
+    )
+    assert run.code == 2, run.output
+    headings, cells = rows(run)
+    row = dict(zip(headings, cells, strict=True))
+    assert (row["state"], row["accounts"], row["registered"]) == ("unhealthy", "?", "?"), run.output
+    report = json.loads((tmp_path / "status.json").read_text())
+    (region,), (dtr,) = report["regions"], report["registries"]
+    assert {name: region[name] for name in ("registered", "dangling", "accounts", "elsewhere")} == dict.fromkeys(
+        ("registered", "dangling", "accounts", "elsewhere")
+    )
+    assert region["serves"]
+    assert (dtr["dangling"], dtr["undeclared"]) == (None, None)
+    metrics = dict(re.findall(r"^(dtr_cache_\w+)\S* (\S+)$", (tmp_path / "status.prom").read_text(), re.MULTILINE))
+    assert metrics.get("dtr_cache_registry_healthy") == healthy
+    assert metrics["dtr_cache_registry_well"] == "0"
+    unknown = ("registered", "accounts", "dangling_accounts", "registry_dangling_accounts", "registry_lost_caches")
+    assert not metrics.keys() & {f"dtr_cache_{name}" for name in unknown}
+
+
 def test_what_is_damaged_is_not_already_there(
     registry: Registry, cache: FakeCache, strange_ca: harness.Issued, ansible: Ansible
 ) -> None:
     """Its name and its size are right."""
-    host = {"dtr_cache_host": "127.0.0.1", "dtr_cache_port": int(cache.url.rpartition(":")[2])}
-    inventory = fleet(registry, asia={"accounts": ["bob"]})
-    inventory["dtr_caches"]["hosts"]["manager-asia"].update(
-        LOCALLY, **host, dtr_cache_ca_certificate=strange_ca.certificate_file.read_text()
-    )
+    inventory = region_of(registry, cache, strange_ca)
 
     def warm() -> tuple[int, dict[str, str], str]:
         run = ansible.run("dtr.cache.warm", inventory=inventory, dtr_cache_warm_images=[IMAGE])

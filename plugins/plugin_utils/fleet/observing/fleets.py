@@ -129,9 +129,9 @@ def registry_rows(found: t.Sequence[tuple[Fleet, DtrResults]], regions: t.Iterab
         if not fleet.dtr:
             continue
         own = [row for row in known if row["registry_url"] == fleet.dtr]
-        claimed = {name for row in own for name in row["dangling"]}
+        claimed = {name for row in own for name in row["dangling"] or ()}
         declared = {row["cache"] for row in own}
-        dangling = sorted(set(dtr.dangling) - claimed)
+        dangling = None if dtr.dangling is None else sorted(set(dtr.dangling) - claimed)
         undeclared = [undeclared_cache(each, dtr) for each in dtr.caches if each["name"] not in declared]
         # Their accounts follow with the next deployment, as the row of the region says.
         former = {each["name"] for row in own for each in row["other_names"] or () if each["former"]}
@@ -150,7 +150,7 @@ def registry_rows(found: t.Sequence[tuple[Fleet, DtrResults]], regions: t.Iterab
                 "version": dtr.registry.get("version"),
                 "read_only": dtr.registry.get("read_only"),
                 "dangling": dangling,
-                "undeclared": undeclared,
+                "undeclared": undeclared if "content_caches" in dtr.registered else None,
                 "cause": first.cause or None,
                 "hint": first.hint,
             }
@@ -168,8 +168,8 @@ def without_names(rows: t.Iterable[Row], *, names: bool) -> list[Row]:
     return [
         {
             **row,
-            "dangling": len(row["dangling"]),
-            **({"dangling_accounts": list(row["dangling"])} if names else {}),
+            "dangling": None if row["dangling"] is None else len(row["dangling"]),
+            **({"dangling_accounts": row["dangling"]} if names else {}),
         }
         for row in rows
     ]

@@ -59,10 +59,12 @@ class DtrResults(t.NamedTuple):
         return self.registered.get("content_caches") or []
 
     @property
-    def dangling(self) -> list[str]:
-        """The accounts without a cache that can pull at all."""
+    def dangling(self) -> list[str] | None:
+        """The accounts without a cache that can pull at all; C(None) where that is not known."""
+        if "dangling" not in self.accounts:
+            return None
         inactive = set(self.accounts.get("inactive") or [])
-        return [name for name in self.accounts.get("dangling") or [] if name not in inactive]
+        return [name for name in self.accounts["dangling"] if name not in inactive]
 
     def is_of_the_dtr(self, check: Check) -> bool:
         """Whether this is wrong with the DTR, and is reported once instead of for each cache."""
@@ -166,7 +168,7 @@ def lost_problems(undeclared: t.Sequence[Result]) -> t.Iterator[Problem]:
         )
 
 
-def dangling_problems(dangling: t.Sequence[str], *, claimed: bool) -> t.Iterator[Problem]:
+def dangling_problems(dangling: t.Sequence[str] | None, *, claimed: bool) -> t.Iterator[Problem]:
     """Accounts whose cache no longer exists, whether a region names them or none does."""
     if dangling:
         more = f" and {len(dangling) - _NAMED} more" if len(dangling) > _NAMED else ""

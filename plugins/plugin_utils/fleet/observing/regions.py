@@ -126,8 +126,10 @@ def _elsewhere(settings: Result, dtr: DtrResults) -> int | None:
     return int((dtr.accounts.get("elsewhere") or {}).get(settings.get("name"), 0))
 
 
-def _claimed(settings: Result, dangling: t.Sequence[str]) -> list[str]:
+def _claimed(settings: Result, dangling: t.Sequence[str] | None) -> list[str] | None:
     """The accounts without a cache that should pull from this one, as far as the settings name them."""
+    if dangling is None:
+        return None
     assignments = settings.get("assignments") or {}
     if assignments.get("everyone"):
         return sorted(set(dangling) - set((assignments.get("except") or {}).get("accounts") or []))

@@ -65,7 +65,7 @@ def summary(regions: t.Iterable[Result]) -> list[dict[str, t.Any]]:
             "replicas": f"{row['replicas']['running']}/{row['replicas']['wanted']}" if row["replicas"] else None,
             "days left": row["days_left"],
             "accounts": _accounts(row),
-            "registered": {True: "yes", False: "no", None: None}[row["registered"]],
+            "registered": {True: "yes", False: "no", None: "?"}[row["registered"]],
             "drift": None if row["drift"] is None else ", ".join(step_words(row["drift"])) or "none",
         }
         for row in regions
@@ -93,10 +93,11 @@ def _first_of(dtr: str, hosts: t.Sequence[HostFacts]) -> str | None:
     return next((host.host for host in hosts if registry_url(host.settings) == dtr), None)
 
 
-def _accounts(row: Result) -> str | int | None:
+def _accounts(row: Result) -> t.Any:
     """How many pull from the cache, and how many of those it claims do not."""
     elsewhere = row.get("elsewhere")
-    return f"{row['accounts']} ({elsewhere} elsewhere)" if elsewhere else row["accounts"]
+    accounts = "?" if row["accounts"] is None else row["accounts"]
+    return f"{accounts} ({elsewhere} elsewhere)" if elsewhere else accounts
 
 
 def _advice(row: Result) -> str:

@@ -35,7 +35,7 @@ def table(hosts: t.Sequence[HostFacts], check_mode: bool) -> Table:  # noqa: ARG
         {
             **_beginning(host),
             "healthy": ", ".join(_wrong(host.health)) or _yes_or_no(host.health.get("healthy")),
-            "registered": _yes_or_no(_registered(host.health)),
+            "registered": _yes_or_no(_registered(host.health)) or _unsaid(host.health),
             "days left": host.health.get("days_left"),
             "pulled": pulled_words(_pulled(host)),
             "proof": _proof_words(_proof(host.proof)),
@@ -57,6 +57,11 @@ def _wrong(health: Result) -> list[str]:
 
 def _registered(health: Result) -> bool | None:
     return next((check["ok"] for check in health.get("checks") or [] if check["check"] == "registration"), None)
+
+
+def _unsaid(health: Result) -> str | None:
+    """That DTR did not say what it was asked; nothing where it was not asked."""
+    return "?" if any(check["check"] == "registration" for check in health.get("checks") or []) else None
 
 
 def _pulled(host: HostFacts) -> dict[str, t.Any] | None:

@@ -120,15 +120,16 @@ def test_what_is_not_known_has_no_sample() -> None:
         "dtr_cache_status_caches",
         "dtr_cache_info",
         "dtr_cache_observed",
-        "dtr_cache_healthy",
     }
     assert samples(UNKNOWN)['dtr_cache_observed{region="oz",cache="oz",registry=""}'] == 0
 
 
-@pytest.mark.parametrize(("state", "observed", "healthy"), [("healthy", 1, 1), ("unhealthy", 1, 0), ("unknown", 0, 0)])
-def test_ill_is_not_the_same_as_not_known(state: str, observed: int, healthy: int) -> None:
+@pytest.mark.parametrize(
+    ("state", "observed", "healthy"), [("healthy", 1, 1), ("unhealthy", 1, 0), ("unknown", 0, None)]
+)
+def test_ill_is_not_the_same_as_not_known(state: str, observed: int, healthy: int | None) -> None:
     found = samples(row(state=state))
-    assert (found["dtr_cache_observed"], found["dtr_cache_healthy"]) == (observed, healthy)
+    assert (found["dtr_cache_observed"], found.get("dtr_cache_healthy")) == (observed, healthy)
     assert found[f'dtr_cache_status_caches{{state="{state}"}}'] == 1
 
 
@@ -156,7 +157,7 @@ def test_labels_are_escaped() -> None:
 
 
 def test_registries_have_metrics_of_their_own() -> None:
-    down: dict[str, t.Any] = {"url": "https://down", "healthy": None, "read_only": None, "dangling": 0}
+    down: dict[str, t.Any] = {"url": "https://down", "healthy": None, "read_only": None, "dangling": None}
     lost = [{"accounts": 3, "answers": False}, {"accounts": 0, "answers": False}, {"accounts": 3, "answers": True}]
     well: dict[str, t.Any] = {
         "url": "https://dtr",
@@ -169,12 +170,9 @@ def test_registries_have_metrics_of_their_own() -> None:
     found = samples(registries=[well, down])
     assert {series: value for series, value in found.items() if "registry" in series} == {
         'dtr_cache_registry_healthy{registry="https://dtr"}': 1,
-        'dtr_cache_registry_healthy{registry="https://down"}': 0,
         'dtr_cache_registry_read_only{registry="https://dtr"}': 1,
         'dtr_cache_registry_dangling_accounts{registry="https://dtr"}': 1,
-        'dtr_cache_registry_dangling_accounts{registry="https://down"}': 0,
         'dtr_cache_registry_lost_caches{registry="https://dtr"}': 1,
-        'dtr_cache_registry_lost_caches{registry="https://down"}': 0,
         'dtr_cache_registry_well{registry="https://dtr"}': 0,
         'dtr_cache_registry_well{registry="https://down"}': 1,
     }
@@ -208,7 +206,7 @@ def test_what_are_no_rows_is_refused(rows: t.Any) -> None:
 
 
 def test_the_alert_rules_use_metrics_that_are_there() -> None:
-    registry = {"url": "https://dtr", "healthy": True, "read_only": False, "dangling": 0}
+    registry = {"url": "https://dtr", "healthy": True, "read_only": False, "dangling": 0, "undeclared": []}
     text = status_metrics([row()], NOON, [registry])
     written = set(re.findall(r"^# TYPE (\S+) gauge$", text, re.MULTILINE))
     rules = [rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]]

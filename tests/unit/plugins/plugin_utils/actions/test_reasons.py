@@ -88,8 +88,8 @@ CASES: dict[str, tuple[dict[str, t.Any], str]] = {
     **{
         f"a manager without room: {words}": (
             {"unreachable": True, "msg": words},
-            f"The manager asia answers, and Ansible cannot make a folder for its modules there: {told}. Make room there "
-            "(df -h, df -i), or set ansible_remote_tmp to a folder that can be written.",
+            f"The manager asia answers, and Ansible cannot make a folder for its modules there: {told}. Make room "
+            "there (df -h, df -i), or set ansible_remote_tmp to a folder that can be written.",
         )
         for words, told in {
             "mkdir: cannot create directory '/x': No space left on device": (

@@ -20,6 +20,7 @@ from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.observing.fleets i
 from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.observing.names import with_names
 from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.observing.problems import DtrResults, Problem
 from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.observing.regions import reported_row
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.reports.status import summary
 from ansible_collections.dtr.cache.tests.unit.support import facts
 
 DTR = "https://dtr.example.org"
@@ -553,8 +554,17 @@ def test_a_dtr_that_each_region_spells_in_another_way_is_one() -> None:
     assert [each["name"] for each in registry["undeclared"]] == ["africa"]
 
 
+def test_what_dtr_does_not_say_is_not_known() -> None:
+    world = fleet(region("asia"), registry={"failed": True, "msg": "503"}, accounts={})
+    unknown = [world.rows()[0][name] for name in ("registered", "accounts", "elsewhere", "dangling", "other_names")]
+    registry = world.registries()[0]
+    assert [*unknown, *(registry[name] for name in ("healthy", "read_only", "dangling", "undeclared"))] == [None] * 9
+    shown = summary(world.rows())[0]
+    assert (shown["registered"], shown["accounts"]) == ("?", "?")
+
+
 def test_a_registry_that_is_well() -> None:
-    assert fleet(region("asia"), region("europe")).registries() == [
+    assert fleet(region("asia"), region("europe"), registered=registered("asia", "europe")).registries() == [
         {
             "url": DTR,
             "healthy": True,
