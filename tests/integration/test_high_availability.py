@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import subprocess
 import typing as t
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +15,9 @@ import pytest
 
 from .conftest import Lab, Play
 from .load import Load
+
+from labkit.nodes import enter_command  # isort: skip (conftest puts it into the path)
+from labkit.topology import node_named  # isort: skip
 
 SHARED = "/srv/dtr-cache-test"
 REPLICAS = {"asia-2": "198.18.57.22", "asia-3": "198.18.57.23"}
@@ -75,21 +80,83 @@ def test_what_one_replica_fetched_the_other_has(shared_folder: str, lab: Lab, pl
     assert fetched["asia-2"] | fetched["asia-3"] == wanted
 
 
-@pytest.mark.parametrize("playbook", ["verify", "status", "deploy"])
-def test_one_replica_of_two_that_refuses_connections(lab: Lab, play: Play, playbook: str) -> None:
-    """Each replica has a layer storage and an address of its own; the other one answers all the while."""
-    two: dict[str, t.Any] = {"dtr_cache_nodes": list(REPLICAS)}
-    well = play("dtr.cache.deploy", "--limit", "region-asia", **two)
-    assert well.code == 0, well.output
-    closed = ("-p", "tcp", "--dport", "443", "-j", "REDIRECT", "--to-ports", "1")
-    lab.inside("asia-3", "iptables", "-w", "-t", "nat", "-I", "PREROUTING", *closed)
+@contextlib.contextmanager
+def refusing(lab: Lab, node: str) -> Iterator[None]:
+    """Nothing takes connections at the address of a replica."""
+    with redirected(lab, node, "1"):
+        yield
+
+
+@contextlib.contextmanager
+def storing_nothing(lab: Lab, node: str) -> Iterator[None]:
+    """The storage of a replica is empty and full."""
+    lab.inside(node, "sh", "-c", f"rm -rf {SHARED}/*; dd if=/dev/zero of={SHARED}/full bs=64k 2>/dev/null || true")
     try:
-        run = play(f"dtr.cache.{playbook}", "--limit", "region-asia", **two)
+        yield
     finally:
-        lab.inside("asia-3", "iptables", "-w", "-t", "nat", "-D", "PREROUTING", *closed)
-    assert run.code == 2, run.output
-    assert f"client->cache, addresses: {REPLICAS['asia-3']}: port 443 refuses connections." in run.output
+        lab.inside(node, "rm", f"{SHARED}/full")
+
+
+@contextlib.contextmanager
+def with_another_certificate(lab: Lab, node: str) -> Iterator[None]:
+    """The replica answers with the certificate of another region."""
+    pem = "".join(lab.certificate("cache-europe.lab.test", kind) for kind in ("cert", "key"))
+    lab.inside(node, "sh", "-c", f"cat > {SHARED}/other.pem", stdin=pem)
+    command = ("openssl", "s_server", "-quiet", "-www", "-accept", "4443", "-cert", f"{SHARED}/other.pem")
+    server = subprocess.Popen(enter_command(node_named(node), command), stdout=subprocess.DEVNULL)
+    try:
+        with redirected(lab, node, "4443"):
+            yield
+    finally:
+        server.kill()
+        server.wait()
+
+
+@contextlib.contextmanager
+def redirected(lab: Lab, node: str, port: str) -> Iterator[None]:
+    rule = ("PREROUTING", "-p", "tcp", "--dport", "443", "-j", "REDIRECT", "--to-ports", port)
+    lab.inside(node, "iptables", "-w", "-t", "nat", "-I", *rule)
+    try:
+        yield
+    finally:
+        lab.inside(node, "iptables", "-w", "-t", "nat", "-D", *rule)
+
+
+@pytest.fixture(scope="module")
+def two_replicas(lab: Lab, play: Play) -> Iterator[dict[str, t.Any]]:
+    """Each has a storage and an address of its own."""
     lab.clean()
+    Path(SHARED).mkdir(parents=True)
+    lab.inside("asia-3", "mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", SHARED)
+    two = {"dtr_cache_nodes": list(REPLICAS), "dtr_cache_volume": SHARED}
+    run = play("dtr.cache.deploy", "--limit", "region-asia", **two)
+    assert run.code == 0, run.output
+    yield two
+    lab.clean()
+    lab.inside("asia-3", "umount", SHARED)
+    shutil.rmtree(SHARED)
+
+
+FAULTS = {
+    refusing: "port 443 refuses connections",
+    with_another_certificate: "chain: ",
+    storing_nothing: "503 Service Unavailable",
+}
+
+
+@pytest.mark.parametrize("playbook", ["verify", "status", "deploy"])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_one_replica_of_two(
+    two_replicas: dict[str, t.Any], lab: Lab, play: Play, fault: t.Callable[..., t.Any], playbook: str
+) -> None:
+    """The other one is well all the while, and what is wrong is told with the address."""
+    with fault(lab, "asia-3"):
+        run = play(f"dtr.cache.{playbook}", "--limit", "region-asia", **two_replicas)
+    assert run.code == 2, run.output
+    report = run.output.partition("\nregion ")[2]
+    assert FAULTS[fault] in report
+    assert REPLICAS["asia-3"] in report
+    assert REPLICAS["asia-2"] not in report
 
 
 def test_a_cache_whose_upstream_is_another_cache(lab: Lab, play: Play) -> None:
