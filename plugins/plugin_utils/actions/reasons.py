@@ -35,6 +35,12 @@ _BETWEEN_LEADERS = (
 )
 # What Ansible says of a machine that it has reached, and takes for one that it has not.
 _NO_FOLDER = re.compile(r"create temporary directory|No space left|Read-only file system|quota exceeded", re.IGNORECASE)
+# Of the machine whose folder it is, Python's words say nothing.
+_FULL = re.compile(r"\[Errno (?:28|30|122)\]")
+_MAKE_ROOM = (
+    "Make room (df -h, df -i) for temporary files: in Ansible's folders on the control node (ANSIBLE_LOCAL_TEMP) and "
+    "on the manager (ansible_remote_tmp), and in TMPDIR of each."
+)
 _NO_REASON = "no reason was given"
 # What a crashed module wrote, as it is, secrets among it; and Ansible's words for the crash, which it shows instead.
 _RAW = ("module_stdout", "module_stderr", "exception")
@@ -119,14 +125,14 @@ def _reason(result: Result, manager: str) -> str:
         ended = too_late(manager, period) if period else out_of_reach(manager, result.get("msg"))
         return str(ended.as_result()["msg"])
     crash = crash_of(result)
+    said = str(result.get("msg") or "").removeprefix("Task failed: ").strip()
     if crash:
-        return f"A module crashed on {manager}: {crash.rstrip('.')}."
-    said = str(result.get("msg") or "").strip()
+        said = f"A module crashed on {manager}: {crash.rstrip('.')}."
     # A message that only names the command says nothing of its reason, which is the last that Docker's command writes.
     last = next((line.strip() for line in reversed(str(result.get("stderr") or "").splitlines()) if line.strip()), "")
     if last and last not in said:
         said = f"{said.rstrip('.')}: {redacted(last)}" if said else redacted(last)
-    for pattern, meaning in ((_CONFLICT, _ANOTHER_RUN), (_NO_LEADER, _BETWEEN_LEADERS)):
+    for pattern, meaning in ((_CONFLICT, _ANOTHER_RUN), (_NO_LEADER, _BETWEEN_LEADERS), (_FULL, _MAKE_ROOM)):
         if pattern.search(said) and meaning not in said:
             return f"{said.rstrip('.')}. {meaning}"
     return said

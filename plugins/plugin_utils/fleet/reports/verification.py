@@ -35,7 +35,7 @@ def table(hosts: t.Sequence[HostFacts], check_mode: bool) -> Table:  # noqa: ARG
         {
             **_beginning(host),
             "healthy": ", ".join(_wrong(host.health)) or _yes_or_no(host.health.get("healthy")),
-            "registered": _yes_or_no(_registered(host.health)) or _unsaid(host.health),
+            "registered": _registered_word(host.health),
             "days left": host.health.get("days_left"),
             "pulled": pulled_words(_pulled(host)),
             "proof": _proof_words(_proof(host.proof)),
@@ -59,9 +59,10 @@ def _registered(health: Result) -> bool | None:
     return next((check["ok"] for check in health.get("checks") or [] if check["check"] == "registration"), None)
 
 
-def _unsaid(health: Result) -> str | None:
-    """That DTR did not say what it was asked; nothing where it was not asked."""
-    return "?" if any(check["check"] == "registration" for check in health.get("checks") or []) else None
+def _registered_word(health: Result) -> str | None:
+    """A question mark where DTR was asked and did not say."""
+    asked = any(check["check"] == "registration" for check in health.get("checks") or [])
+    return _yes_or_no(_registered(health)) or ("?" if asked else None)
 
 
 def _pulled(host: HostFacts) -> dict[str, t.Any] | None:

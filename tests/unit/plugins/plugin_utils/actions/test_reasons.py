@@ -45,6 +45,11 @@ CASES: dict[str, tuple[dict[str, t.Any], str]] = {
         {"module_stderr": "ValueError: password=hunter2", "module_stdout": ""},
         "A module crashed on asia: ValueError: password=***.",
     ),
+    "a full folder": (
+        {"msg": "Task failed: [Errno 28] No space left on device"},
+        "[Errno 28] No space left on device. Make room (df -h, df -i) for temporary files: in Ansible's folders on the "
+        "control node (ANSIBLE_LOCAL_TEMP) and on the manager (ansible_remote_tmp), and in TMPDIR of each.",
+    ),
     "a silent manager": (
         {"failed": True, "msg": "Timed out after 60 second(s).", "timedout": {"period": 60, "frame": "x"}},
         "The manager asia did not answer within 60 seconds. Run the playbook again when it does: it goes on where this "

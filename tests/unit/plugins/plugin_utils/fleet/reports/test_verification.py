@@ -57,6 +57,12 @@ def test_what_is_wrong_is_named() -> None:
     assert row[3:] == ("client->cache tcp, client->DTR registration", "no", None, None, None, "failed at: Probe")
 
 
+@pytest.mark.parametrize(("ok", "word"), [(True, "yes"), (False, "no"), (None, "?")])
+def test_a_registration_that_dtr_did_not_tell_is_unknown(ok: bool | None, word: str) -> None:
+    health = {"caches": [{"healthy": True, "checks": [{**CHECKS[1], "ok": ok}], "days_left": 90}]}
+    assert cells(probe=health)[4] == word
+
+
 @pytest.mark.parametrize(("hit", "word"), [(True, "hit"), (None, "again")])
 def test_a_hit_is_only_told_when_it_was_seen(hit: bool | None, word: str) -> None:
     proof = {"cold": {"seconds": 1}, "warm": {"seconds": 2, "hit": hit}}
