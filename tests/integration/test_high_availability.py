@@ -128,7 +128,7 @@ def two_replicas(lab: Lab, play: Play) -> Iterator[dict[str, t.Any]]:
     lab.clean()
     Path(SHARED).mkdir(parents=True)
     lab.inside("asia-3", "mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", SHARED)
-    two = {"dtr_cache_nodes": list(REPLICAS), "dtr_cache_volume": SHARED}
+    two: dict[str, t.Any] = {"dtr_cache_nodes": list(REPLICAS), "dtr_cache_volume": SHARED}
     run = play("dtr.cache.deploy", "--limit", "region-asia", **two)
     assert run.code == 0, run.output
     yield two
