@@ -18,7 +18,7 @@ PLAYBOOKS = PROJECT / "playbooks"
 REPORTS = PROJECT / "plugins" / "plugin_utils" / "fleet" / "reports" / "catalogue.py"
 # What stands in the first comments for something of the reader's own.
 PLACES = {
-    "INVENTORY": "inventory/example",
+    "INVENTORY": "inventory.yml",
     "FILE": "dtr-caches.json",
     "REGION": "region-asia",
     "NAME": "region-asia",
@@ -47,7 +47,7 @@ def playbook_page() -> str:
     lines = [
         LICENCE,
         "# Playbooks",
-        "Each one is run by its name. `inventory/example` stands for your inventory, whose group `dtr_caches` has one "
+        "Each one is run by its name. `inventory.yml` is your inventory, whose group `dtr_caches` has one "
         "host for each region. All of them take `--check`, `--diff` and `--limit`, and extra "
         "variables of [these](variables.md).",
         rows(
