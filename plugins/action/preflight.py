@@ -31,7 +31,6 @@ from ..plugin_utils.actions.plays import play_of
 from ..plugin_utils.actions.problems import problems_as_result
 from ..plugin_utils.actions.shared import made_once
 from ..plugin_utils.actions.words import speak_of_variables
-from ..plugin_utils.awx.installed import missing_for_awx
 from ..plugin_utils.deployment.client_bundle import open_bundle
 from ..plugin_utils.deployment.definition import describe_deployment
 from ..plugin_utils.fleet.asks_swarm import AsksSwarm
@@ -40,6 +39,7 @@ from ..plugin_utils.fleet.declared import regions_of
 from ..plugin_utils.fleet.plan_result import CHECKED, not_as_checked, plan_fingerprint
 from ..plugin_utils.fleet.source_files import files_with_users
 from ..plugin_utils.fleet.undoing import undoing
+from ..plugin_utils.settings.awx import missing_for_awx
 from ..plugin_utils.settings.dtr_image import with_image_of_dtr, with_running_image
 from ..plugin_utils.settings.hosts import given_too_late
 from ..plugin_utils.settings.model import NEEDS, Settings

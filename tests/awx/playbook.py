@@ -39,9 +39,14 @@ class Awx:
         }
 
     def __call__(
-        self, *options: str, env: t.Mapping[str, str] | None = None, installed: bool = True, **variables: t.Any
+        self,
+        *options: str,
+        env: t.Mapping[str, str] | None = None,
+        collections: str = str(COLLECTIONS),
+        **variables: t.Any,
     ) -> tuple[int, str]:
-        paths = [self._own, *([str(COLLECTIONS)] if installed else [])]
+        """Run it with C(dtr_cache_awx_*) and what is installed in a folder; return its exit code and its output."""
+        paths = [self._own, collections]
         given = {f"dtr_cache_awx_{name}": value for name, value in variables.items()}
         result = subprocess.run(
             ["ansible-playbook", "-i", "localhost,", "dtr.cache.awx", "-e", json.dumps(given), *options],

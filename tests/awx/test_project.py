@@ -9,15 +9,16 @@ import subprocess
 from pathlib import Path
 
 import yaml
-from ansible_collections.dtr.cache.tests.unit.plugins.plugin_utils.awx.test_awx_definitions import PLAYBOOKS, SKELETON
 
-from .playbook import Awx
+from .controller import PLAYBOOKS
+from .playbook import PROJECT, Awx
+
+SKELETON = PROJECT / "docs" / "examples" / "awx-project"
 
 
 def test_ansible_reads_each_playbook(awx: Awx) -> None:
-    names = [f"{name}.yml" for name in sorted(PLAYBOOKS)]
     result = subprocess.run(
-        ["ansible-playbook", "--syntax-check", "-i", "inventory/hosts.yml", *names],
+        ["ansible-playbook", "--syntax-check", "-i", "inventory/hosts.yml", *PLAYBOOKS],
         cwd=SKELETON,
         env={**awx.environment, "ANSIBLE_HOST_PATTERN_MISMATCH": "error"},
         capture_output=True,
@@ -25,7 +26,7 @@ def test_ansible_reads_each_playbook(awx: Awx) -> None:
         check=False,
     )
     assert result.returncode == 0, result.stdout + result.stderr
-    assert [line for line in result.stdout.splitlines() if line] == [f"playbook: {name}" for name in names]
+    assert [line for line in result.stdout.splitlines() if line] == [f"playbook: {name}" for name in PLAYBOOKS]
 
 
 def test_the_inventory_has_a_host_for_each_region(awx: Awx) -> None:

@@ -98,7 +98,7 @@ def test_a_job_deploys(engine: Engine, lab: Lab, tmp_path: Path, way: str) -> No
         tmp_path,
         inventory(variables),
         "",
-        {"dtr": dtr(lab), "certificate": certificate},
+        {"DTR": dtr(lab), "DTR cache certificate": certificate},
         container=container,
         environment={"DOCKER_HOST": engine.environment["DOCKER_HOST"]},
     )

@@ -16,12 +16,13 @@ from pathlib import Path
 
 import jinja2
 import yaml
-from ansible_collections.dtr.cache.plugins.plugin_utils.awx.content import content
 
 Json = dict[str, t.Any]
 
 PROJECT = Path(__file__).resolve().parents[2]
 SKELETON = PROJECT / "docs" / "examples" / "awx-project"
+CONTENT: Json = yaml.safe_load((PROJECT / "playbooks" / "vars" / "awx.yml").read_text(encoding="utf-8"))
+TYPES: dict[str, Json] = {each["name"]: each for each in CONTENT["credential_types"]}
 # A process of its own, as runner is in the container, so that nothing of the tests' environment is in it.
 RUN = """
 import json, sys, ansible_runner
@@ -141,9 +142,7 @@ class Awx:
         if not self._container:
             environment["ANSIBLE_COLLECTIONS_PATH"] = self._collections
         for kind, fields in self._credentials.items():
-            arguments += _inject(
-                content()["credential_types"][kind], fields, environment, data / "env", seen / "env", kind
-            )
+            arguments += _inject(TYPES[kind], fields, environment, data / "env", seen / "env", kind.replace(" ", "-"))
         meta = {
             f"{product}_{name}": value
             for product in ("awx", "tower")

@@ -11,10 +11,9 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.dtr.cache.plugins.plugin_utils.awx.content import answer_by_default, content
 from ansible_collections.dtr.cache.plugins.plugin_utils.settings.read import STATISTICS
 
-from .awx_jobs import Awx, Job, Json
+from .awx_jobs import CONTENT, Awx, Job, Json
 from .conftest import INVENTORY, Lab, Play
 
 REGION = "region-asia"
@@ -48,15 +47,20 @@ def awx(lab: Lab, play: Play, tmp_path: Path) -> Awx:
     host = inventory["_meta"]["hostvars"][REGION]["dtr_cache_host"]
     certificate = {"certificate": lab.certificate(host), "private_key": lab.certificate(host, "key")}
     return Awx(
-        tmp_path, inventory, play.environment["ANSIBLE_COLLECTIONS_PATH"], {"dtr": dtr, "certificate": certificate}
+        tmp_path,
+        inventory,
+        play.environment["ANSIBLE_COLLECTIONS_PATH"],
+        {"DTR": dtr, "DTR cache certificate": certificate},
     )
 
 
 def answers(template: str, **given: t.Any) -> Json:
     """What the survey of a template gives: the default of each question that is not answered otherwise."""
-    asked = content()["job_templates"][template]
-    assert set(given) <= set(asked)
-    return {f"dtr_cache_{name}": given.get(name, answer_by_default(name)) for name in asked}
+    (asks,) = (each["asks"] for each in CONTENT["job_templates"] if each["name"] == template)
+    by_default = {each["variable"]: each.get("default") for each in asks}
+    answered = {f"dtr_cache_{name}": value for name, value in given.items()}
+    assert set(answered) <= set(by_default)
+    return {**by_default, **answered}
 
 
 def refuses_what_was_not_checked(awx: Awx, lab: Lab, artifacts: Json) -> None:
@@ -90,8 +94,7 @@ def test_every_template(awx: Awx, lab: Lab, tmp_path: Path) -> None:
 
     # The workflow: its answers are those of all of its jobs.
     before = lab.snapshot()
-    workflow = content()["workflow"]["nodes"]
-    for node in workflow:
+    for node in CONTENT["workflow_job_template_nodes"]:
         if node.get("job_type") == "check":
             shown = ANSI.sub("", run(node["job_template"], check=True, diff=node["diff_mode"], serial="1, 100%").output)
             # Whoever approves sees the content.
@@ -108,7 +111,7 @@ def test_every_template(awx: Awx, lab: Lab, tmp_path: Path) -> None:
     mounted.mkdir()
     deployed = lab.snapshot()
     # As the schedules start them.
-    for schedule in content()["schedules"]:
+    for schedule in CONTENT["schedules"]:
         run(schedule["job_template"])
     assert artifacts["dtr_cache_status"]["well"] is True
     run("diagnose", logs_since="30m")

@@ -110,13 +110,13 @@ def versions() -> str:
 
 def awx() -> dict[str, t.Any]:
     """What C(dtr.cache.awx) puts into AWX."""
-    path = PROJECT / "plugins" / "plugin_utils" / "awx" / "content.yml"
+    path = PROJECT / "playbooks" / "vars" / "awx.yml"
     return t.cast("dict[str, t.Any]", yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
 def awx_credentials() -> str:
     lines = []
-    for written in awx()["credential_types"].values():
+    for written in awx()["credential_types"]:
         injectors = written["injectors"]
         given = {**injectors.get("env", {}), **injectors.get("extra_vars", {})}
         for field in written["inputs"]["fields"]:
@@ -132,33 +132,28 @@ def awx_credentials() -> str:
 
 
 def awx_templates() -> str:
-    lines = []
-    for name, asks in awx()["job_templates"].items():
-        play = yaml.safe_load((PROJECT / "playbooks" / f"{name}.yml").read_text(encoding="utf-8"))[0]
-        lines.append([f"`{name}`", play["name"], ", ".join(f"`dtr_cache_{each}`" for each in asks)])
+    lines = [
+        [f"`{each['name']}`", each["description"], ", ".join(f"`{asked['variable']}`" for asked in each["asks"])]
+        for each in awx()["job_templates"]
+    ]
     return rows(["job template", "what it does", "asks for"], lines)
 
 
 def awx_questions() -> str:
-    options = argument_spec(PROJECT / "roles" / "settings")["options"]
     lines = []
-    for name, written in awx()["questions"].items():
-        default = options[f"dtr_cache_{name}"].get("default") or ""
-        shown = ", ".join(map(str, default)) if isinstance(default, list) else str(default)
-        choices = "; ".join(f"`{each}`" for each in written.get("choices", []))
-        lines.append(
-            [written["question_name"], f"`dtr_cache_{name}`", written["type"], shown and f"`{shown}`", choices]
-        )
+    for asked in awx()["questions"]:
+        default = f"`{asked['default']}`" if "default" in asked else ""
+        choices = "; ".join(f"`{each}`" for each in asked["choices"])
+        lines.append([asked["question_name"], f"`{asked['variable']}`", asked["type"], default, choices])
     return rows(["question", "variable", "type", "default", "choices"], lines)
 
 
 def awx_workflow() -> str:
-    nodes = awx()["workflow"]["nodes"]
     boxes, names = [], []
-    for node in nodes:
+    for node in awx()["workflow_job_template_nodes"]:
         what = f"job template {node['job_template']}" if "job_template" in node else "somebody approves"
         boxes.append(f"{what}{', in check mode' if node.get('job_type') == 'check' else ''}")
-        names.append(node["identifier"])
+        names.append(node["name"])
     widths = [max(len(name), len(what)) for name, what in zip(names, boxes, strict=True)]
     lines = [
         "     ".join(text.ljust(width) for text, width in zip(texts, widths, strict=True)) for texts in (names, boxes)

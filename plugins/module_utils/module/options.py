@@ -80,17 +80,3 @@ ASSIGNMENTS: dict[str, t.Any] = {
     "elements": "dict",
     "options": {"cache": {"type": "raw", "required": True}, **USERS},
 }
-
-AWX_ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
-    "organization": {"type": "str", "required": True},
-    "prefix": {"type": "str", "required": True},
-    "project_url": {"type": "str", "required": True},
-    "project_branch": {"type": "str"},
-    "project_credential": {"type": "str"},
-    "inventory": {"type": "str", "required": True},
-    "image": {"type": "str"},
-    "credentials": {"type": "list", "elements": "str", "default": []},
-    "certificate": {"type": "bool", "default": False},
-    "schedules": {"type": "bool", "default": False},
-    "collection": {"type": "str"},
-}

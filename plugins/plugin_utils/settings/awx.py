@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import typing as t
+
+from ansible.plugins.loader import module_loader
 
 from . import values
 from .image import reference
 from .reader import Reader
 
-# Those with the modules that write there; the first that is installed is taken.
+# Those with the modules that write there.
 COLLECTIONS = ("ansible.controller", "awx.awx")
 
 _NAME = values.matching(
@@ -22,7 +25,7 @@ _IN_ADDRESS = re.compile(r"://[^/\s@]*:[^/\s@]*@")
 
 
 def read_awx(reader: Reader) -> dict[str, t.Any]:
-    """The options of M(dtr.cache.awx_content)."""
+    """Return what C(dtr_cache_awx_*) says; of the collections, the first that is installed where none is named."""
     return {
         "organization": reader.text("awx_organization"),
         "prefix": reader.value("awx_prefix", _NAME, ""),
@@ -34,8 +37,35 @@ def read_awx(reader: Reader) -> dict[str, t.Any]:
         "credentials": reader.items("awx_credentials"),
         "certificate": reader.switch("awx_certificate"),
         "schedules": reader.switch("awx_schedules"),
-        "collection": reader.value("awx_collection", values.one_of(*COLLECTIONS), ""),
+        "collection": reader.value("awx_collection", values.one_of(*COLLECTIONS), "") or _first_installed(),
+        "state": reader.choice("awx_state", ("present", "absent")),
     }
+
+
+def missing_for_awx(settings: t.Mapping[str, t.Any]) -> t.Iterator[str]:
+    """Yield what C(dtr.cache.awx) cannot do without."""
+    if not settings["project_url"] and settings["state"] == "present":
+        yield "dtr_cache_awx_project_url: is required: the git repository with your inventory and playbooks"
+    name = settings["collection"]
+    if not name:
+        yield (
+            f"dtr_cache_awx_collection: {' and '.join(COLLECTIONS)} are both not installed; install one of them: "
+            "ansible-galaxy collection install awx.awx (of Controller, ansible.controller from Automation Hub)"
+        )
+    elif not is_installed(name):
+        yield (
+            f"dtr_cache_awx_collection: {name} is not installed; install it: ansible-galaxy collection install {name}"
+        )
+
+
+@functools.cache
+def is_installed(collection: str) -> bool:
+    """Whether Ansible finds a module of the collection."""
+    return bool(module_loader.find_plugin_with_context(f"{collection}.job_template").resolved)
+
+
+def _first_installed() -> str:
+    return next(filter(is_installed, COLLECTIONS), "")
 
 
 def _project(value: t.Any) -> str:

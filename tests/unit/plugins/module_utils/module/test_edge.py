@@ -137,4 +137,4 @@ def test_an_option_of_a_wrong_type_does_not_show_the_others() -> None:
 def test_every_module_is_tried() -> None:
     found = {path.stem for path in Path(stack_plan.__file__).parent.glob("*.py")}
     # These have no module but their documentation: all they do is done on the control node.
-    assert found - {"__init__", "awx_content", "report", "fleet_info", "put_in_use"} == set(MODULES)
+    assert found - {"__init__", "report", "fleet_info", "put_in_use"} == set(MODULES)

@@ -98,7 +98,11 @@ def test_each_of_these_tasks_has_own_defaults_of_its_groups() -> None:
     """In whose place those of a play have no effect."""
     groups = yaml.safe_load((ROLES.parent / "meta" / "runtime.yml").read_text())["action_groups"]
     members = {f"dtr.cache.{name}": f"group/dtr.cache.{group}" for group, names in groups.items() for name in names}
-    for path in [*ROLES.glob("*/tasks/*.yml"), *(ROLES.parent / "playbooks").rglob("*.yml")]:
+    for path in [
+        *ROLES.glob("*/tasks/*.yml"),
+        *ROLES.parent.glob("playbooks/*.yml"),
+        *ROLES.parent.glob("playbooks/tasks/*.yml"),
+    ]:
         content = yaml.safe_load(path.read_text())
         for item in all_items(content[0]["tasks"] if "hosts" in content[0] else content):
             module = next((name for name in item if name.count(".") == 2), "")

@@ -17,7 +17,7 @@ TEXTS = (
     *("verify_repository", "verify_account", "render_to", "status_to", "backup_file", "logs_since", "adopt_to"),
     *("traffic_since", "confirm_removal", "client_trust_state", "registry_client_cert", "registry_client_key"),
     *("awx_organization", "awx_prefix", "awx_project_url", "awx_project_branch", "awx_project_credential"),
-    *("awx_inventory", "awx_image", "awx_collection", "node_label"),
+    *("awx_inventory", "awx_image", "awx_collection", "awx_state", "node_label"),
 )
 NUMBERS = (
     *("port", "public_port", "metrics_port", "replicas", "timeout", "keep_versions", "min_days", "warm_concurrency"),

@@ -86,6 +86,7 @@ TABLE: dict[str, list[t.Any]] = {
     "client_runtimes": ["kubelet", ["docker", "crio"], "Docker", "docker containerd", ["containerd", "containerd2"]],
     "former_names": ["Local", ["asia", "LOCAL"], "asia,local"],
     "client_trust_state": ["here", "Present", "present,absent", "latest"],
+    "awx_state": ["gone", "Absent", "removed"],
     "hosts": [[], "[]"],
     "serial": [
         [],

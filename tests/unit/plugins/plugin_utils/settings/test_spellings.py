@@ -45,6 +45,7 @@ TEXTS: dict[str, list[str]] = {
     "confirm_removal": ["region-asia"],
     "render_to": ["review"],
     "client_trust_state": ["present", "absent"],
+    "awx_state": ["present", "absent"],
 }
 NUMBERS = {
     "port": [443, 8443],
