@@ -81,17 +81,17 @@ register:
   description: What M(dtr.cache.content_caches) returned.
   returned: when the step was done, by this task or by one before it in the play
   type: dict
-  sample: {changed: true, content_caches: []}
+  sample: {created: [region-asia], replaced: [], deleted: []}
 assign:
   description: What M(dtr.cache.cache_assignments) returned.
   returned: when the step was done, by this task or by one before it in the play
   type: dict
-  sample: {changed: true, changed_accounts: []}
+  sample: {changed_accounts: [{name: alice, before: local, after: region-asia}]}
 pull:
   description: What M(dtr.cache.cache_pull) returned.
   returned: when the step was done, by this task or by one before it in the play
   type: dict
-  sample: {changed: false, pulls: []}
+  sample: {pulls: [{image: engineering/app:1.0, via_cache: true}]}
 step:
   description: The step that failed.
   returned: failure

@@ -69,7 +69,7 @@ def _collisions_of_two(own: Region, other: Region, needs: t.Collection[str]) -> 
         found += former_name_problems(own, other)
     if "swarm" in needs:
         found += former_stack_problems(own, other)
-    if _same(own.address, other.address) and "swarm" in needs:
+    if _same(own.address, other.address) and {"registration", "swarm"} & set(needs):
         found.append(
             f"dtr_cache_host: hosts {own.host} and {other.host} both have their cache at {own.address}; give one of "
             "them another dtr_cache_host, dtr_cache_port or dtr_cache_public_port"
