@@ -29,12 +29,12 @@ from ..plugin_utils.actions.packages import installed
 from ..plugin_utils.actions.paths import control_path_of_host
 from ..plugin_utils.actions.plays import play_of
 from ..plugin_utils.actions.problems import problems_as_result
-from ..plugin_utils.actions.shared import made_once
+from ..plugin_utils.actions.shared import gathered, made_once
 from ..plugin_utils.actions.words import speak_of_variables
 from ..plugin_utils.deployment.client_bundle import open_bundle
 from ..plugin_utils.deployment.definition import describe_deployment
 from ..plugin_utils.fleet.asks_swarm import AsksSwarm
-from ..plugin_utils.fleet.collisions import claims_of_others, collisions, others_of
+from ..plugin_utils.fleet.collisions import claims_of_others, collisions, collisions_in_swarm, others_of
 from ..plugin_utils.fleet.declared import regions_of
 from ..plugin_utils.fleet.plan_result import CHECKED, not_as_checked, plan_fingerprint
 from ..plugin_utils.fleet.source_files import files_with_users
@@ -44,12 +44,11 @@ from ..plugin_utils.settings.dtr_image import with_image_of_dtr, with_running_im
 from ..plugin_utils.settings.hosts import given_too_late
 from ..plugin_utils.settings.model import NEEDS, Settings
 from ..plugin_utils.settings.public import public_settings
-from ..plugin_utils.settings.region import region_as_read
+from ..plugin_utils.settings.region import Region, region_as_read
 from ..plugin_utils.settings.variables import (
     Reading,
     connection_mark,
     connection_of,
-    machine_of,
     read_host,
     vocabulary,
 )
@@ -73,6 +72,7 @@ ANSWER = (
     "others",
     "undo",
     "source_files",
+    "registered",
     "connection",
     "problems",
     "checked",
@@ -121,6 +121,9 @@ class ActionModule(SharedByForks, AsksSwarm):
             answer = {"fingerprint": fingerprint, **self._checked(reading, missing, options, variables)}
         if plans and not answer.get("failed"):
             answer = self._with_plan(reading, answer, variables)
+        swarm = ((answer if plans else known).get("plan") or {}).get("swarm")
+        if swarm and not answer.get("failed") and "swarm" in options["needs"]:
+            answer = self._beside_others(reading, answer, swarm, variables)
         if options["together"] and answer.get("engine"):
             answer["manager_mark"] = self._manager_mark(reading.settings, variables)
         if answer.get("failed"):
@@ -143,6 +146,22 @@ class ActionModule(SharedByForks, AsksSwarm):
             if problems:
                 return {**problems_as_result(settings.name, problems), **task}
         return {**answer, **task, "plan": plan, "checked": sorted({*answer["checked"], "manager", "swarm"})}
+
+    def _beside_others(
+        self, reading: Reading, answer: dict[str, t.Any], swarm: str, variables: dict[str, t.Any]
+    ) -> dict[str, t.Any]:
+        """Return the answer, or why other regions of the play that have the same Swarm stand against a deployment.
+
+        A Swarm is known by its id, whatever its managers are called and however they are reached.
+        """
+        host = variables["inventory_hostname"]
+        own = region_as_read(reading.settings, reading.problems, host)
+        name = f"{host} {own.name}"
+        regions = gathered(f"regions of {swarm} in {play_of(self._task)}", name, list(own))
+        others = (Region(*row) for key, row in regions.items() if key != name)
+        problems = collisions_in_swarm(own, others)
+        kept: dict[str, t.Any] = {key: answer[key] for key in ("changed", "warnings") if key in answer}
+        return {**problems_as_result(own.name or host, problems), **kept} if problems else answer
 
     def _play_problems(self, options: t.Mapping[str, t.Any], variables: dict[str, t.Any]) -> list[str]:
         """What of the play stands against this step."""
@@ -169,7 +188,8 @@ class ActionModule(SharedByForks, AsksSwarm):
         answer["dtr_ca"], trouble = self._authority(reading, needs, answer)
         # An observation reports it beside what else DTR says.
         answer["dtr_ca_problem"] = trouble
-        answer.update(others=[], undo={}, source_files=self._source_files(settings, options, variables))
+        answer.update(others=[], undo={}, registered=None)
+        answer["source_files"] = self._source_files(settings, options, variables)
         without_image: list[str] = []
         if options["fail"]:
             problems += self._collisions(reading, needs, answer, variables)
@@ -231,7 +251,7 @@ class ActionModule(SharedByForks, AsksSwarm):
         return {key: fetched[key] for key in ("pem", "trusted_by", "certificates")}, None
 
     def _asked_of_dtr(
-        self, reading: Reading, needs: t.Collection[str], answer: t.Mapping[str, t.Any]
+        self, reading: Reading, needs: t.Collection[str], answer: dict[str, t.Any]
     ) -> tuple[list[str], str | None]:
         """Problems that only DTR knows, and its version; empty where it does not say, C(None) where it is not asked."""
         settings, authority = reading.settings, answer["dtr_ca"]
@@ -259,6 +279,7 @@ class ActionModule(SharedByForks, AsksSwarm):
         asked = self._asked(PREREQUISITES, options, answer)
         if asked.get("failed"):
             return [f"dtr_cache_registry_url: {asked['msg']}"], None
+        answer["registered"] = asked.get("registered")
         return list(asked["problems"]), asked.get("version")
 
     def _asked(
@@ -288,9 +309,7 @@ class ActionModule(SharedByForks, AsksSwarm):
         if not set(SHARED_NEEDS) & set(needs):
             return []
         regions = regions_of(variables, self._templar, self._loader, self._task)
-        # Who is delegated to is another machine than the inventory says.
-        machine = None if self._task.delegate_to else machine_of(variables, self._templar, self._loader)
-        own = region_as_read(reading.settings, reading.problems, variables["inventory_hostname"], machine)
+        own = region_as_read(reading.settings, reading.problems, variables["inventory_hostname"])
         others = others_of(own, regions)
         if "assignment" in needs:
             answer["others"] = claims_of_others(own, others)

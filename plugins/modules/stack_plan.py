@@ -423,6 +423,18 @@ known_tasks:
   returned: success
   type: dict
   sample: {kq8yizf0x4b2h1ndp7w3: true}
+caches:
+  description:
+    - The live service that a deployment updates, or those that a removal removes, with what tells whose cache each is.
+    - The task fails with code V(OTHER_CACHE) where that is another one than the region's that was checked before.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    service: {description: Its name., type: str, sample: dtr-cache_cache}
+    url: {description: C(http.host) of its C(config.yml)., type: str, sample: "https://cache-asia.example.org"}
+    name: {description: The name in DTR that it was deployed with., type: str, sample: region-asia}
+    registry: {description: The DTR that it was deployed for., type: str, sample: "https://dtr.example.org"}
 swarm:
   description: The id of the Swarm.
   returned: success

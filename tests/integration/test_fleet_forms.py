@@ -11,6 +11,7 @@ import re
 import time
 import typing as t
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -89,6 +90,45 @@ def test_an_upgraded_dtr_takes_its_cache_along(fleet: Lab, play: Play) -> None:
     assert run.regions()["region-asia"]["changed"] == "1 service"
     assert running_images(fleet, "dtr-cache_cache") == [UPGRADED_IMAGE]
     assert play(DEPLOY, *ONLY).total("changed") == 0
+
+
+BY_ADDRESS = "198.18.57.21"
+FROM_HERE = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+
+
+@pytest.mark.parametrize("way", ["address", "alias", "tcp", "bundle", "other port"])
+def test_a_second_region_does_not_take_over_the_cache(way: str, fleet: Lab, play: Play, tmp_path: Path) -> None:
+    """Another spelling of the manager hides from no run that its stack is that of region-asia."""
+    config = tmp_path / "config"
+    config.write_text("Host the-manager\n  HostName asia-1.lab.test\n")
+    managers = {"region-asia": "asia-1.lab.test", "region-europe": "the-manager" if way == "alias" else BY_ADDRESS}
+    wrong: dict[str, t.Any] = {
+        "ansible_host": f"{{{{ {managers} [inventory_hostname] }}}}",
+        "ansible_ssh_common_args": f"-F {config} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null",
+        "dtr_cache_nodes": [SECOND],
+    }
+    if way == "tcp":
+        wrong.update(FROM_HERE, dtr_cache_docker_host=f"tcp://{BY_ADDRESS}:2376")
+    if way == "bundle":
+        wrong.update(FROM_HERE, dtr_cache_client_bundle=fleet.status["client_bundles"][MANAGER]["archive"])
+    if way == "other port":
+        wrong.update(dtr_cache_host="cache-asia.lab.test", dtr_cache_port=8443)
+    only = () if way in ("address", "alias") else ("--limit", "region-europe")
+    certificates = {"DOCKER_CERT_PATH": fleet.status["client_bundles"][MANAGER]["folder"]}
+    before = fleet.snapshot()
+    for options in ((*only, "--check"), only):
+        run = play(DEPLOY, *options, env=certificates, **wrong)
+        whose = "service dtr-cache_cache is cache region-asia (https://cache-asia.lab.test), and not region-europe"
+        assert whose in " ".join(run.output.split()), run.output
+        assert {host: counts["failed"] for host, counts in run.recap.items()} == {
+            **({} if only else {"region-asia": 0}),
+            "region-europe": 1,
+        }
+        assert fleet.snapshot() == before
+    for playbook in ("dtr.cache.status", "dtr.cache.verify") if way == "address" else ():
+        run = play(playbook, "--limit", "region-europe", **wrong)
+        assert run.code != 0
+        assert whose in " ".join(run.output.split()), run.output
 
 
 def test_a_dtr_that_does_not_say_its_version_stops_deployments_alone(fleet: Lab, play: Play) -> None:

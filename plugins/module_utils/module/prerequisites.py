@@ -39,7 +39,8 @@ def find(module: Module) -> dict[str, t.Any]:
         findings = registry_findings(dtr, session.transport, wanted)
     for warning in findings.warnings:
         module.warn(warning)
-    return {"problems": findings.problems, "version": findings.version}
+    registered = [{"name": each.name, "host": each.host} for each in findings.registered]
+    return {"problems": findings.problems, "version": findings.version, "registered": registered}
 
 
 PREREQUISITES = DtrModule(

@@ -85,7 +85,7 @@ class Wanted:
 
 
 class Findings(t.NamedTuple):
-    """What stands against the run, and what is only worth knowing.
+    """What stands against the run, what is only worth knowing, and the caches that DTR has.
 
     C(version) is DTR's own where that was asked: empty where DTR does not say, and C(None) where it did not answer.
     """
@@ -93,6 +93,7 @@ class Findings(t.NamedTuple):
     problems: list[str]
     warnings: list[str]
     version: str | None = None
+    registered: t.Sequence[ContentCache] = ()
 
 
 def registry_findings(dtr: DtrApi, transport: Transport, wanted: Wanted) -> Findings:
@@ -111,10 +112,11 @@ def registry_findings(dtr: DtrApi, transport: Transport, wanted: Wanted) -> Find
     problems += answers.problems()
     problems += _about_repository(wanted, answers.has_repository, standing.settings)
     problems += _removed_by_another_name(wanted, answers.registered)
-    warnings = _about_version(wanted, answers.version) + _about_names(wanted, answers.registered)
+    warnings = _about_version(wanted, answers.version)
+    warnings += _about_names(wanted, answers.registered) if wanted.registers else []
     if standing.settings.get("readOnlyRegistry"):
         warnings.append(f"{transport.base_url} is in its read-only mode: nobody can push to it.")
-    return Findings(problems, warnings, answers.version)
+    return Findings(problems, warnings, answers.version, answers.registered)
 
 
 class _Standing(t.NamedTuple):
@@ -160,7 +162,7 @@ class _Answers:
             questions["repository"] = self._ask_repository
         if self._wanted.asks_version:
             questions["version"] = self._ask_version
-        if self._wanted.registers and self._wanted.cache_url:
+        if self._wanted.cache_url:
             questions["names"] = self._ask_names
         self._ask_all(questions)
         # Whose right is asked depends on who is there, and means something only where the image is.

@@ -77,7 +77,7 @@ class LiveCache(t.NamedTuple):
 
     def is_of(self, host: str) -> bool:
         """Whether it may be the cache of this host: its C(config.yml) names it, or names none."""
-        return not self.url or not host or _host_of(self.url) == _host_of(host)
+        return not self.url or not host or host_of(self.url) == host_of(host)
 
     @property
     def url_port(self) -> int | None:
@@ -209,7 +209,7 @@ def _command(container: Raw) -> list[str]:
     return [*(container.get("Command") or []), *(container.get("Args") or [])]
 
 
-def _host_of(url: str) -> str:
+def host_of(url: str) -> str:
     """The host name of a URL, of C(HOST:PORT) or of a name alone, in one form."""
     is_ipv6 = "://" not in url and url.count(":") > 1 and not url.startswith("[")
     try:

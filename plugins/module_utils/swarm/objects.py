@@ -17,7 +17,9 @@ FILE_LABEL = "dtr.cache.file"
 # configuration without its credentials.
 CERTIFICATES_LABEL = "dtr.cache.certificates"
 CONTENT_LABEL = "dtr.cache.content"
-# The DTR of the cache whose config.yml it is.
+# The cache whose config.yml it is: its name in DTR, its address, and the DTR.
+NAME_LABEL = "dtr.cache.name"
+URL_LABEL = "dtr.cache.url"
 REGISTRY_LABEL = "dtr.cache.registry"
 
 CONFIG_FILE = "config.yml"

@@ -19,6 +19,8 @@ from .views import View, different, kept_volumes, live_service, shown_sides, to_
 
 # Where docker stack deploy notes the image of the definition.
 IMAGE_LABEL = "com.docker.stack.image"
+# The code of a failure: the stack is that of another cache.
+OTHER_CACHE = "OTHER_CACHE"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,7 +179,7 @@ def _other_cache(wanted: WantedStack, others: t.Iterable[LiveCache]) -> Failure:
     port = f":{wanted.public_port}" if wanted.public_port else ""
     behind = f" and publishes port {wanted.port}" if wanted.port not in (0, wanted.public_port) else ""
     return Failure(
-        "OTHER_CACHE",
+        OTHER_CACHE,
         f"Stack {wanted.name} is not removed: {'; '.join(wrong)}. This cache has https://{wanted.host}{port}{behind}.",
         hint="Check dtr_cache_host, dtr_cache_port, dtr_cache_public_port, dtr_cache_stack_name and "
         "dtr_cache_former_stack_names. If it is this cache, set them to what it has. If the stack of this cache is "

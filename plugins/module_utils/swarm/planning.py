@@ -19,7 +19,7 @@ from .model import Moment, Swarm
 from .objects import CONFIG_FILE
 from .plan import Plan, WantedStack, plan, plan_removal
 from .prerequisites import WantedService, preflight_problems
-from .replaced_config import replaced_config
+from .replaced_config import identity, replaced_config
 from .tasks import published_ports, running_services, runs, stalled_services
 from .trial import (
     apart_from_trial,
@@ -111,6 +111,7 @@ def planned(
         warn(sentence)
     judgement = judge(moment, definition=wanted.definition)
     return {
+        "caches": _touched(made, swarm, wanted, removes=options["state"] == "absent"),
         "changed": check_mode and bool(made.steps),
         "steps": made.steps,
         "definition": wanted.definition,
@@ -150,6 +151,13 @@ def _planned_or_not(engine: Engine, options: t.Mapping[str, t.Any], *, check_mod
     except Failure as failure:
         result = {"changed": False, "failed": True, **failure.as_result()}
     return {**result, "warnings": warnings} if warnings else result
+
+
+def _touched(made: Plan, swarm: Swarm, wanted: WantedStack, *, removes: bool) -> list[dict[str, str]]:
+    """Return whose the caches are that a deployment updates, or a removal removes."""
+    removed = {step["name"] for step in made.steps if (step["kind"], step["action"]) == ("service", "remove")}
+    touched = removed if removes else {wanted.full_name}
+    return [identity(each, swarm) for each in swarm.services.values() if each["Spec"]["Name"] in touched]
 
 
 def _files(swarm: Swarm, wanted: WantedStack, options: t.Mapping[str, t.Any]) -> list[dict[str, str]]:

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Of which DTR a live cache is, where its C(config.yml) is about to be replaced. Pure functions."""
+"""Whose a live cache is, and of which DTR, by its C(config.yml). Pure functions."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import typing as t
 from ..common.urls import without_secrets
 from .compose import external_names
 from .described_caches import config_file
-from .live_cache import downstream_options, is_content_cache, parsed_config
+from .live_cache import downstream_options, is_content_cache, live_cache, parsed_config
 from .model import Raw, Swarm
-from .objects import REGISTRY_LABEL
+from .objects import NAME_LABEL, REGISTRY_LABEL, URL_LABEL
 
 
 def replaced_config(swarm: Swarm, service: str, definition: t.Mapping[str, t.Any]) -> dict[str, t.Any] | None:
@@ -29,6 +29,19 @@ def replaced_config(swarm: Swarm, service: str, definition: t.Mapping[str, t.Any
         return None
     labels = found["Spec"].get("Labels") or {}
     return {"registry": labels.get(REGISTRY_LABEL) or "", "upstreams": _upstreams(found["Spec"].get("Data") or "")}
+
+
+def identity(service: Raw, swarm: Swarm) -> dict[str, str]:
+    """Return what tells whose cache a service is: C(http.host) and the labels of its C(config.yml)."""
+    name = config_file(service, swarm).name
+    found: Raw = swarm.configs.get(name) or swarm.secrets.get(name) or {}
+    labels = (found.get("Spec") or {}).get("Labels") or {}
+    return {
+        "service": str(service["Spec"]["Name"]),
+        "url": without_secrets(live_cache(service, swarm.configs).url) or labels.get(URL_LABEL) or "",
+        "name": labels.get(NAME_LABEL) or "",
+        "registry": labels.get(REGISTRY_LABEL) or "",
+    }
 
 
 def _former_cache(swarm: Swarm) -> Raw | None:

@@ -34,6 +34,15 @@ def first_claim(key: str, claim: t.Any) -> t.Any:
     return made_once(key, lambda: claim)
 
 
+def gathered(key: str, name: str, item: t.Any) -> dict[str, t.Any]:
+    """Add an item to what the processes of the run have left under a key, and return all of it by name."""
+    with _held(key) as place:
+        found = json.loads(place.read_text(encoding="utf-8")) if place.exists() else {}
+        found[name] = item
+        _write(place, json.dumps(found))
+    return t.cast("dict[str, t.Any]", json.loads(json.dumps(found)))
+
+
 @contextlib.contextmanager
 def _held(key: str) -> t.Iterator[Path]:
     """The place of a key, as long as no other process has it."""

@@ -25,8 +25,10 @@ from ...module_utils.swarm.objects import (
     CONFIG_FILE,
     CONTENT_LABEL,
     FILE_LABEL,
+    NAME_LABEL,
     REGISTRY_LABEL,
     STACK_LABEL,
+    URL_LABEL,
 )
 from ...module_utils.x509 import certificates
 from ..settings.cache import NEVER
@@ -171,7 +173,7 @@ def swarm_objects(settings: Settings, registry_ca: str | None) -> list[SwarmObje
             labels={
                 STACK_LABEL: settings.stack_name,
                 FILE_LABEL: file,
-                **_dtr_label(settings, file),
+                **_owner_labels(settings, file),
                 **_description(settings, kind, file, data),
             },
         )
@@ -193,9 +195,12 @@ def _description(settings: Settings, kind: str, file: str, data: str) -> dict[st
     return {CERTIFICATES_LABEL: json.dumps(described)}
 
 
-def _dtr_label(settings: Settings, file: str) -> dict[str, str]:
-    """By which a later deployment knows whose cache it was, also where it pulls from other caches."""
-    return {REGISTRY_LABEL: canonical_server(settings.registry_url)} if file == CONFIG_FILE else {}
+def _owner_labels(settings: Settings, file: str) -> dict[str, str]:
+    """Return the labels by which a later run knows whose cache it is, also one that is not registered yet."""
+    if file != CONFIG_FILE:
+        return {}
+    registry = canonical_server(settings.registry_url)
+    return {NAME_LABEL: settings.name, URL_LABEL: settings.url, REGISTRY_LABEL: registry}
 
 
 def describe_deployment(settings: Settings, registry_ca: str | None) -> dict[str, t.Any]:

@@ -1,13 +1,17 @@
 # SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Regions that get in each other's way, as their inventory declares them. Pure functions."""
+"""Regions that get in each other's way: as their inventory declares them, and in one Swarm. Pure functions."""
 
 from __future__ import annotations
 
 import typing as t
 
+from ...module_utils.common.urls import canonical_server
+from ...module_utils.swarm.live_cache import host_of
 from ..settings.region import Region
+
+Cache = t.Mapping[str, str]
 
 _SHOWN = 10
 _KINDS = {"accounts": "account", "teams": "team", "orgs": "organisation"}
@@ -50,40 +54,49 @@ def collisions(own: Region, others: t.Iterable[Region], needs: t.Collection[str]
 
 def _collisions_of_two(own: Region, other: Region, needs: t.Collection[str]) -> list[str]:
     same_dtr = _same(own.dtr, other.dtr)
-    same_stack = _same(own.swarm, other.swarm) and _same(own.stack_name, other.stack_name)
     same_name = same_dtr and _same(own.name, other.name)
     found = []
-    if same_name and same_stack and {"registration", "swarm"} & set(needs):
-        return [
-            f"dtr_cache_name: hosts {own.host} and {other.host} declare the same region, cache {own.name} of stack "
-            f"{own.stack_name}; a region is one host of the inventory, so take one of them out of the group"
-        ]
-    if same_name and "registration" in needs:
+    if same_name and {"registration", "swarm"} & set(needs):
         found.append(
             f"dtr_cache_name: hosts {own.host} and {other.host} both name their cache {own.name} at the same DTR, and "
-            "each run would move its accounts from one to the other; give each cache a name of its own"
+            "each run would move its accounts from one to the other; give each cache a name of its own, or take one of "
+            "the hosts out of the group where they are one region"
         )
-    if same_stack and "swarm" in needs:
-        found.append(one_stack(own.host, other.host, own.stack_name, own.swarm))
     if same_dtr and not same_name and "registration" in needs:
         found += former_name_problems(own, other)
-    if "swarm" in needs:
-        found += former_stack_problems(own, other)
-    if _same(own.address, other.address) and {"registration", "swarm"} & set(needs):
+    if _same(own.address, other.address) and not same_name and {"registration", "swarm"} & set(needs):
         found.append(
             f"dtr_cache_host: hosts {own.host} and {other.host} both have their cache at {own.address}; give one of "
             "them another dtr_cache_host, dtr_cache_port or dtr_cache_public_port"
         )
-    if "swarm" in needs and (place := _place_of_both_ports(own, other)):
-        found.append(
-            f"dtr_cache_port: hosts {own.host} and {other.host} both publish port {own.port} on {place} of the same "
-            f"Swarm ({own.swarm}); give one of them another dtr_cache_port (its clients use dtr_cache_public_port)"
-        )
-    if _same(own.swarm, other.swarm) and not same_stack and "swarm" in needs:
-        found += _contested_ports(own, other)
     if same_dtr and not same_name and "assignment" in needs:
         found += _contested(own, other)
     return found
+
+
+def collisions_in_swarm(own: Region, others: t.Iterable[Region]) -> list[str]:
+    """Return what of other regions in the same Swarm stands against a deployment of this one."""
+    return [
+        sentence
+        for other in others
+        if not (_same(own.dtr, other.dtr) and _same(own.name, other.name))
+        for sentence in _collisions_of_neighbours(own, other)
+    ]
+
+
+def _collisions_of_neighbours(own: Region, other: Region) -> list[str]:
+    if _same(own.stack_name, other.stack_name):
+        return [
+            f"dtr_cache_stack_name: hosts {own.host} and {other.host} both deploy stack {own.stack_name} to the same "
+            "Swarm, and one would replace the other; give each stack a name of its own"
+        ]
+    found = _former_stack_problems(own, other)
+    if place := _place_of_both_ports(own, other):
+        found.append(
+            f"dtr_cache_port: hosts {own.host} and {other.host} both publish port {own.port} on {place} of the same "
+            "Swarm; give one of them another dtr_cache_port (its clients use dtr_cache_public_port)"
+        )
+    return found + _contested_ports(own, other)
 
 
 def former_name_problems(own: Region, other: Region) -> list[str]:
@@ -106,13 +119,11 @@ def former_name_problems(own: Region, other: Region) -> list[str]:
     return found
 
 
-def former_stack_problems(own: Region, other: Region) -> list[str]:
-    """Stacks of one of two regions that the other would replace, or remove, as its own earlier ones."""
-    if not _same(own.swarm, other.swarm):
-        return []
+def _former_stack_problems(own: Region, other: Region) -> list[str]:
+    """Return the stacks of one of two regions that the other would replace as its own earlier ones."""
     found = [
-        f"dtr_cache_former_stack_names: hosts {own.host} and {other.host} both name stack {name} of the same Swarm "
-        f"({own.swarm}) as a former one, and it was the cache of one of them only; name it there"
+        f"dtr_cache_former_stack_names: hosts {own.host} and {other.host} both name stack {name} of the same Swarm as "
+        "a former one, and it was the cache of one of them only; name it there"
         for name in own.former_stack_names
         if name in other.former_stack_names
     ]
@@ -120,18 +131,10 @@ def former_stack_problems(own: Region, other: Region) -> list[str]:
         if owner.stack_name in heir.former_stack_names:
             found.append(
                 f"dtr_cache_former_stack_names: {owner.stack_name} is a former stack of host {heir.host} and the stack "
-                f"of host {owner.host} (dtr_cache_stack_name) in the same Swarm ({own.swarm}), which {heir.host} would "
-                f"remove; leave it out, or take {owner.host} out of the group"
+                f"of host {owner.host} (dtr_cache_stack_name) in the same Swarm, which {heir.host} would remove; leave "
+                f"it out, or take {owner.host} out of the group"
             )
     return found
-
-
-def one_stack(host: str, other: str, stack_name: str, swarm: str) -> str:
-    """That two regions have one stack."""
-    return (
-        f"dtr_cache_stack_name: hosts {host} and {other} both deploy stack {stack_name} to the same Swarm ({swarm}), "
-        "and one would replace the other; give each stack a name of its own"
-    )
 
 
 def _contested_ports(own: Region, other: Region) -> list[str]:
@@ -145,7 +148,7 @@ def _contested_ports(own: Region, other: Region) -> list[str]:
     mine = "metrics" if own.metrics_port == port else "cache"
     return [
         f"dtr_cache_metrics_port: hosts {own.host} ({mine}) and {other.host} ({theirs}) both want port {port} of the "
-        f"nodes of the same Swarm ({own.swarm}); give one of them another port"
+        "nodes of the same Swarm; give one of them another port"
     ]
 
 
@@ -155,8 +158,7 @@ def _same(mine: str, theirs: str) -> bool:
 
 def _place_of_both_ports(own: Region, other: Region) -> str:
     """Where in their Swarm two stacks would publish the same port; empty where they would not."""
-    two_stacks = bool(own.stack_name and other.stack_name) and own.stack_name != other.stack_name
-    if not two_stacks or not _same(own.swarm, other.swarm) or own.port is None or own.port != other.port:
+    if own.port is None or own.port != other.port:
         return ""
     if "ingress" in (own.publish_mode, other.publish_mode):
         return "every node"
@@ -181,6 +183,54 @@ def _contested(own: Region, other: Region) -> list[str]:
         f"dtr_cache_assignments: hosts {own.host} and {other.host} both claim {', '.join(both[:_SHOWN])}{more}; an "
         "account pulls from one cache only: take it out of one of them, or name members in dtr_cache_assignments.except"
     ]
+
+
+def not_ours(cache: Cache, settings: t.Mapping[str, t.Any], registered: t.Iterable[t.Mapping[str, str]]) -> str:
+    """Return a sentence where a running cache belongs to another region; empty where it is this one's or may be.
+
+    Its registration in DTR says whose it is. Where it has none, C(http.host) and the labels of its C(config.yml) do.
+
+    Args:
+        cache: One of the C(caches) of M(dtr.cache.stack_plan).
+        settings: The public settings of the region.
+        registered: The caches that DTR has, each with C(name) and C(host).
+    """
+    url, own = cache["url"], {settings["name"], *settings["former_names"]}
+    names = _registered_at(url, settings["host"], registered)
+    if not names and cache["registry"] == settings["dtr"] and not _is_at(url, settings["url"]):
+        # A region that changes its host, or whose first deployment has failed, has only the label.
+        names = {cache["name"]} - {""}
+    if names & own or (not names and _may_be_at(url, settings["host"])):
+        return ""
+    listed = ", ".join(sorted(names))
+    whose = f"cache {listed}" + f" ({url})" * bool(url) if names else f"the cache of {url}"
+    former = (
+        f"if it is the same cache under a former name, set dtr_cache_former_names: [{listed}]"
+        if names
+        else f"if it is this cache, deploy it with dtr_cache_host: {host_of(url)} first, and change the host afterwards"
+    )
+    return (
+        f"dtr_cache_stack_name: service {cache['service']} is {whose}, and not {settings['name']}; set "
+        f"dtr_cache_stack_name to the stack of {settings['name']} or to a name that no stack has, or correct by which "
+        f"manager {settings['name']} is reached; {former}"
+    )
+
+
+def _registered_at(url: str, host: str, registered: t.Iterable[t.Mapping[str, str]]) -> set[str]:
+    """Return the names under which DTR has a running cache; C(http.host) that was written by hand may have no port."""
+    entries = list(registered) if url else []
+    found = {each["name"] for each in entries if _is_at(each["host"], url)}
+    if found or _may_be_at(url, host):
+        return found
+    return {each["name"] for each in entries if host_of(each["host"]) == host_of(url)}
+
+
+def _is_at(url: str, other: str) -> bool:
+    return bool(url and other) and canonical_server(url) == canonical_server(other)
+
+
+def _may_be_at(url: str, host: str) -> bool:
+    return not url or not host or host_of(url) == host_of(host)
 
 
 def claims_outside(regions: t.Iterable[Region], dtr: str, hosts: t.Collection[str]) -> list[dict[str, t.Any]]:

@@ -9,14 +9,15 @@ import hashlib
 import json
 import typing as t
 
+from ...module_utils.common.failure import Failure
 from ...module_utils.swarm.objects import is_named_by_content
+from ...module_utils.swarm.plan import OTHER_CACHE
 from ..actions.problems import problems_as_result
 from ..actions.progress_lines import read_by_people
-from ..actions.shared import first_claim
 from ..actions.shown_diffs import as_ansible_shows
 from ..deployment.definition import changed_authorities, for_docker
 from ..deployment.plan_diff import readable
-from .collisions import one_stack
+from .collisions import not_ours
 from .left_behind import left_behind
 
 Result = t.Mapping[str, t.Any]
@@ -96,7 +97,10 @@ class AskedPlan(t.NamedTuple):
             answer: The module's.
             display: Ansible's; it gets warnings, and a diff that Ansible would not show.
         """
-        problems = answer.get("problems") or self._taken_stack(answer)
+        others = self._of_others(answer)
+        if others and not self.options.get("preflight"):
+            return {**Failure(OTHER_CACHE, " ".join(others)).as_result(), "failed": True, "changed": False}
+        problems = answer.get("problems") or others
         if problems:
             region = self._settings.get("name") or self.host
             installed = bool(self.preflight.get("changed"))
@@ -150,14 +154,14 @@ class AskedPlan(t.NamedTuple):
         pairs = dict.fromkeys((volume["name"], node) for volume in volumes for node in volume["nodes"])
         return [{"name": name, "node": node} for name, node in pairs]
 
-    def _taken_stack(self, answer: Result) -> list[str]:
-        """That another region of this run has the same stack in the same Swarm, whatever its manager is called."""
-        swarm = answer.get("swarm")
-        if not swarm or not self._stack or not self.options.get("preflight"):
+    def _of_others(self, answer: Result) -> list[str]:
+        """Return the caches that the plan would change or remove, and that belong to other regions."""
+        if not self._settings.get("name"):
             return []
-        own = {"host": self.host, "cache": self._settings.get("name")}
-        first = first_claim(f"stack {self._stack} in {swarm}", own)
-        return [] if first == own else [one_stack(first["host"], self.host, self._stack, swarm)]
+        # An observation asks DTR only later.
+        registered = self.preflight.get("registered") or []
+        found = (not_ours(cache, self._settings, registered) for cache in answer.get("caches") or ())
+        return [problem for problem in found if problem]
 
     def _warn_of_authorities(self, result: Result, display: t.Any) -> None:
         fetched = self.preflight.get("dtr_ca") or {}

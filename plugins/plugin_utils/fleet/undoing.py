@@ -11,7 +11,7 @@ from ...module_utils.common.urls import canonical_server
 from ..settings.model import Settings
 from ..settings.public import authority_file
 from ..settings.region import Region
-from .collisions import former_name_problems, former_stack_problems
+from .collisions import former_name_problems
 
 
 class Undoing(t.NamedTuple):
@@ -40,24 +40,12 @@ def undoing(
         groups: The inventory's groups with their hosts.
     """
     others = [region for region in regions if region.host != own.host and region.name != own.name]
-    problems = [
-        problem
-        for other in others
-        for problem in (*former_name_problems(own, other), *former_stack_problems(own, other))
-    ]
+    problems = [problem for other in others for problem in former_name_problems(own, other)]
     problems += [
         f"dtr_cache_upstreams: the cache of host {other.host} pulls from this one ({settings.url}), and would get "
         "nothing any more; let it pull from elsewhere, and deploy it first"
         for other in others
         if settings.host and not other.in_play and canonical_server(settings.url) in other.upstreams
-    ]
-    problems += [
-        f"dtr_cache_stack_name: hosts {own.host} and {other.host} both have stack {own.stack_name} and port {own.port} "
-        f"in the same Swarm ({own.swarm}), so that nothing says whose cache it is; correct the variables of the one "
-        f"whose it is not, or take {other.host} out of the group"
-        for other in others
-        if own.swarm and own.stack_name and (own.swarm, own.stack_name) == (other.swarm, other.stack_name)
-        if own.port and own.port == other.port
     ]
     hosts: dict[str, list[str]] = {}
     for name, given in (("firewall_hosts", settings.firewall_hosts), ("client_hosts", settings.client_hosts)):

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What of a region concerns the other regions: its cache's name and address, its stack, its Swarm and its accounts."""
+"""What of a region concerns the other regions: its cache's name and address, its accounts, its stack and its ports."""
 
 from __future__ import annotations
 
@@ -9,18 +9,16 @@ import typing as t
 
 from ...module_utils.common.urls import ascii_name, canonical_server
 from ...module_utils.x509.certificates import to_pem
-from . import accounts, cache, certificate, dtr, run, service
-from .addresses import read_engine
+from . import accounts, cache, certificate, dtr, run
 from .model import Settings
-from .presets import PRODUCTS
 from .public import authority_file
 from .reader import PREFIX, Reader
-
-LOCAL_CONNECTION = "local"
 
 
 class Region(t.NamedTuple):
     """One region as an inventory declares it. What is not known is empty, and is like nothing else.
+
+    The stack, its ports and its nodes are known of regions whose settings were read, and matter in one Swarm.
 
     Args:
         host: The inventory's host.
@@ -30,7 +28,6 @@ class Region(t.NamedTuple):
         authority: The file in which Docker hosts keep the CA of its certificate; C(None) where it cannot be read.
         dtr: The DTR's address, in the one form in which equal ones are equal.
         address: Host and public port of the cache, in such a form as well.
-        swarm: By what the region's Swarm is reached.
         stack_name: The stack.
         port: The port that the stack publishes.
         metrics_port: That of its metrics; C(None) without.
@@ -48,7 +45,6 @@ class Region(t.NamedTuple):
     name: str = ""
     dtr: str = ""
     address: str = ""
-    swarm: str = ""
     stack_name: str = ""
     port: int | None = None
     metrics_port: int | None = None
@@ -65,22 +61,11 @@ class Region(t.NamedTuple):
     files: t.Sequence[str] = ()
 
 
-class Machine(t.NamedTuple):
-    """How Ansible reaches the host of a region, as the inventory says; empty where that is not known."""
-
-    connection: str
-    address: str
-
-    def __str__(self) -> str:
-        return "the control node" if self.connection == LOCAL_CONNECTION else self.address
-
-
 VARIABLES = tuple(
     PREFIX + name
     for name in (
-        *("name", "host", "port", "public_port", "product", "stack_name", "registry_url", "docker_host"),
-        *("client_bundle", "nodes", "publish_mode", "assignments", "metrics_port"),
-        *("former_names", "former_stack_names", "ca_certificate", "upstreams"),
+        *("name", "host", "port", "public_port", "registry_url", "assignments"),
+        *("former_names", "ca_certificate", "upstreams"),
         *("source_files", "certificate", "private_key"),
     )
 )
@@ -93,7 +78,6 @@ _MADE_OF = {
     "port": ("port",),
     "nodes": ("nodes",),
     "publish_mode": ("publish_mode",),
-    "swarm": ("docker_host", "client_bundle"),
     "stack_name": ("stack_name", "product"),
     "metrics_port": ("metrics_port",),
     "assignments": ("assignments",),
@@ -104,24 +88,18 @@ _MADE_OF = {
 }
 
 
-def read_region(reader: Reader, host: str, machine: Machine | None, unknown: t.Collection[str]) -> Region:
+def read_region(reader: Reader, host: str, unknown: t.Collection[str]) -> Region:
     """A region of an inventory, as far as it can be understood.
 
     Args:
         reader: Its variables.
         host: The inventory's host.
-        machine: How it is reached, where that is known.
         unknown: Variables whose values cannot be known.
     """
     address = cache.read_address(reader, ())
-    product = PRODUCTS[reader.choice("product", PRODUCTS)]
-    stack_name = service.read_stack_name(reader, product)
     url = dtr.read_url(reader)
-    engine = read_engine(reader)
-    bundle = reader.text("client_bundle")
     assignments = accounts.read_assignments(reader)
     former_names = cache.read_former_names(reader, address["name"])
-    former_stacks = service.read_former_stacks(reader, stack_name)
     authority = to_pem(certificate.read_certificates(reader, "ca_certificate"))
     upstreams = cache.read_upstreams(reader)
     source_files = run.read_source_files(reader)
@@ -134,15 +112,8 @@ def read_region(reader: Reader, host: str, machine: Machine | None, unknown: t.C
         name=address["name"],
         dtr=canonical_server(url) if url else "",
         address=address_of(address["host"], address["public_port"]),
-        swarm=swarm_of(engine, reader.control_node.locate(bundle) if bundle else "", machine),
-        stack_name=stack_name,
-        port=address["port"],
-        nodes=service.read_nodes(reader, required=False),
-        publish_mode=service.read_publish_mode(reader),
-        metrics_port=address["metrics_port"],
         assignments=assignments,
         former_names=former_names,
-        former_stack_names=former_stacks,
         upstreams=[canonical_server(each) for each in upstreams if each],
         source_files=source_files,
         files=[file for name in ("certificate", "private_key") for file in _file(reader, name)],
@@ -158,14 +129,13 @@ def _file(reader: Reader, name: str) -> list[str]:
     return [reader.control_node.locate(value)] if is_path else []
 
 
-def region_as_read(settings: Settings, problems: t.Iterable[str], host: str, machine: Machine | None) -> Region:
+def region_as_read(settings: Settings, problems: t.Iterable[str], host: str) -> Region:
     """The region of settings that were read for a deployment, without what the reading found to be wrong."""
     region = Region(
         host,
         name=settings.name,
         dtr=canonical_server(settings.registry_url) if settings.registry_url else "",
         address=address_of(settings.host, settings.public_port),
-        swarm=swarm_of(settings.engine, settings.client_bundle, machine),
         stack_name=settings.stack_name,
         port=settings.port,
         nodes=settings.nodes,
@@ -183,16 +153,6 @@ def _understood(region: Region, wrong: t.Collection[str]) -> Region:
     nothing = Region(region.host)
     doubtful = [name for name, parts in _MADE_OF.items() if any(PREFIX + part in wrong for part in parts)]
     return region._replace(**{name: getattr(nothing, name) for name in doubtful})
-
-
-def swarm_of(engine: t.Mapping[str, t.Any], bundle: str, machine: Machine | None) -> str:
-    """By what a Swarm is reached: two regions with the same are in one Swarm. Empty where that is not known."""
-    if bundle:
-        return f"client bundle {bundle}"
-    address = str(engine.get("docker_host") or "")
-    if address.startswith(("tcp://", "https://", "ssh://")):
-        return f"the Engine {address.lower()}"
-    return f"{address} on {machine}" if address and machine else ""
 
 
 def address_of(host: str, port: int | None) -> str:

@@ -26,7 +26,7 @@ from .dtr import CONNECTION
 from .model import CACHE, DTR, Settings
 from .read import IGNORED, ignored_names, read_connection, read_settings
 from .reader import FILE, FOLDER, MISSING, OTHER, PREFIX, ControlNode, Reader
-from .region import VARIABLES, Machine, Region, read_region
+from .region import VARIABLES, Region, read_region
 from .structures import plain
 from .values import is_set
 
@@ -160,12 +160,7 @@ def declared_region(
     host = _Host(variables, templar, loader)
     given = host.given(VARIABLES)
     reader = Reader(given, host.defaults(given, VARIABLES), host.control_node)
-    return read_region(reader, variables["inventory_hostname"], host.machine(), {*unknown, *host.unread})
-
-
-def machine_of(variables: t.Mapping[str, t.Any], templar: t.Any, loader: t.Any) -> Machine | None:
-    """How a host is reached, where its variables say."""
-    return _Host(variables, templar, loader).machine()
+    return read_region(reader, variables["inventory_hostname"], {*unknown, *host.unread})
 
 
 class _Host:
@@ -221,16 +216,6 @@ class _Host:
     def unread(self) -> t.Collection[str]:
         """The variables that could not be templated."""
         return self._undefined.keys()
-
-    def machine(self) -> Machine | None:
-        """How the host is reached."""
-        names = [name for name in ("ansible_connection", "ansible_host", "ansible_port") if name in self._variables]
-        found = self._templated(self._templar, names, self._variables)
-        if any(name in self._undefined for name in names):
-            return None
-        address = str(found.get("ansible_host") or self._variables["inventory_hostname"])
-        port = found.get("ansible_port")
-        return Machine(str(found.get("ansible_connection") or ""), f"{address}:{port}" if port else address)
 
     def fingerprint(self) -> str:
         """A mark of all that was worked out and read."""

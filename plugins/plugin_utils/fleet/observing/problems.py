@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from ....module_utils.common.urls import canonical_server, without_secrets
 from ....module_utils.health.checks import CLIENT_TO_CACHE, CLIENT_TO_DTR, Check, by_likelihood
+from ....module_utils.swarm.plan import OTHER_CACHE
 from ...actions.reasons import out_of_reach
 from ..facts import HostFacts, Result
 from ..misplaced import HINT, misplaced
@@ -89,6 +90,8 @@ def region_problems(row: Row, checks: t.Sequence[Check], host: HostFacts, dtr: D
     is_elsewhere = any(problem.startswith(_WHERE) for problem in host.settings_problems)
     if is_elsewhere:
         yield _unsound(host)
+    if _is_of_another(host.plan):
+        yield Problem(sentence(host.plan["failure"]["message"]))
     few = list(_replica_problems(row, host.plan))
     if few and replicas["running"] == 0:
         yield from few
@@ -290,7 +293,7 @@ def _observation_problems(row: Row, checks: t.Sequence[Check], host: HostFacts, 
     if plan.get("unreachable"):
         failure = out_of_reach(row["region"], plan.get("msg"))
         yield Problem(sentence(f"t{failure.message[1:]}"), failure.hint)
-    elif "steps" not in plan and plan:
+    elif "steps" not in plan and plan and not _is_of_another(plan):
         yield _failed("the Swarm cannot be read", plan)
     if dtr.health is not None and "caches" not in dtr.health:
         yield _failed("the cache cannot be probed", dtr.health)
@@ -301,6 +304,11 @@ def _observation_problems(row: Row, checks: t.Sequence[Check], host: HostFacts, 
         )
     if not any(check.edge == CLIENT_TO_DTR and check.failed for check in checks):
         yield from registry_problems(dtr)
+
+
+def _is_of_another(plan: Result) -> bool:
+    """Return whether the stack is not read as that of the region, since its cache is another one."""
+    return (plan.get("failure") or {}).get("code") == OTHER_CACHE and "services" not in plan
 
 
 def _authority_problem(dtr: DtrResults) -> Problem | None:

@@ -395,7 +395,6 @@ class TestOtherRegions:
                 {"dtr_cache_host": "CACHE.example.org."},
                 "dtr_cache_host: hosts asia and europe both have their cache at c",
             ),
-            ({"ansible_host": "asia"}, "dtr_cache_stack_name: hosts asia and europe both deploy stack dtr-cache"),
             (
                 {"dtr_cache_assignments": "{accounts: 'carol, alice'}"},
                 "dtr_cache_assignments: hosts asia and europe both",

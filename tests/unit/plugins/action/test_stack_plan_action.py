@@ -86,24 +86,17 @@ def test_what_failed_otherwise_stays_as_it_is() -> None:
     assert plan(failed) == (failed, [])
 
 
-@pytest.mark.parametrize("state", ["deployed", "read only"])
-def test_a_stack_that_another_region_of_the_run_has_is_refused(
-    state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(constants, "DEFAULT_LOCAL_TMP", str(tmp_path))
-    planned = {**PLANNED, "swarm": "x0g9"}
-    args: dict[str, t.Any] = {"name": "dtr-cache", **({"preflight": UNASKED} if state == "deployed" else {})}
-    for _each in range(2):
-        assert plan(planned, **args)[0] == planned, "the first, also when it asks again"
-    assert plan({**planned, "swarm": "other"}, fact(name="region-europe"), **args)[0].get("failed") is None
-    second, _warnings = plan(planned, fact(name="region-europe"), **args)
-    if state == "deployed":
-        assert (
-            "dtr_cache_stack_name: hosts asia and asia both deploy stack dtr-cache to the same Swarm (x0g9)"
-            in second["msg"]
-        )
-    else:
-        assert second == planned
+def test_a_cache_of_another_region_is_refused() -> None:
+    cache = {"service": "dtr-cache_cache", "url": "https://cache-europe.example.org", "name": "", "registry": ""}
+    entry = {"name": "region-europe", "host": "https://cache-europe.example.org:443"}
+    known = {**fact("ca"), "registered": [entry]}
+    known["settings"].update(former_names=[], host="cache-asia.example.org", url="", dtr="https://dtr.example.org")
+    result, _warnings = plan({**PLANNED, "caches": [cache]}, known)
+    assert "service dtr-cache_cache is cache region-europe" in result["msg"]
+    assert result["failure"]["code"] == "OTHER_CACHE"
+    assert "services" not in result
+    known["settings"]["former_names"] = ["region-europe"]
+    assert not plan({**PLANNED, "caches": [cache]}, known)[0].get("failed")
 
 
 @pytest.mark.parametrize("file", ["dtr.cert.pem", "msr.cert.pem"])

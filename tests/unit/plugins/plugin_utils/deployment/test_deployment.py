@@ -443,6 +443,8 @@ def test_labels_say_what_everybody_may_know_of_a_secret() -> None:
     assert objects["config.yml"].labels == {
         "dtr.cache.stack": "dtr-cache",
         "dtr.cache.file": "config.yml",
+        "dtr.cache.name": settings_with().name,
+        "dtr.cache.url": settings_with().url,
         "dtr.cache.registry": "https://dtr.example.org",
     }
 

@@ -7,7 +7,13 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.collisions import claims_of_others, collisions, others_of
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.collisions import (
+    claims_of_others,
+    collisions,
+    collisions_in_swarm,
+    not_ours,
+    others_of,
+)
 from ansible_collections.dtr.cache.plugins.plugin_utils.settings.region import Region
 
 DEPLOY = ("registration", "assignment", "swarm")
@@ -16,7 +22,6 @@ ASIA = Region(
     name="region-asia",
     dtr="https://dtr.example.org",
     address="cache-asia.example.org:443",
-    swarm="unix:///var/run/docker.sock on manager-asia",
     stack_name="dtr-cache",
     port=5001,
     metrics_port=5002,
@@ -27,8 +32,7 @@ EUROPE = Region(
     name="region-europe",
     dtr="https://dtr.example.org",
     address="cache-europe.example.org:443",
-    swarm="unix:///var/run/docker.sock on manager-europe",
-    stack_name="dtr-cache",
+    stack_name="europe",
     assignments={"accounts": ["bob"], "teams": [], "orgs": [], "everyone": True},
 )
 
@@ -51,30 +55,9 @@ def test_regions_that_have_nothing_in_common() -> None:
             "dtr_cache_name: hosts {both} both name their cache region-asia at the",
         ),
         (
-            {"swarm": ASIA.swarm},
-            "swarm",
-            "dtr_cache_stack_name: hosts {both} both deploy stack dtr-cache to the same Swarm "
-            "(unix:///var/run/docker.sock on manager-asia), and one would replace the other",
-        ),
-        (
             {"address": ASIA.address},
             "swarm",
             "dtr_cache_host: hosts {both} both have their cache at cache-asia.example.o",
-        ),
-        (
-            {"swarm": ASIA.swarm, "stack_name": "other", "metrics_port": 5001},
-            "swarm",
-            "dtr_cache_metrics_port: hosts manager-europe (metrics) and manager-asia (cache) both want port 5001 of",
-        ),
-        (
-            {"swarm": ASIA.swarm, "stack_name": "other", "metrics_port": 5002},
-            "swarm",
-            "dtr_cache_metrics_port: hosts manager-europe (metrics) and manager-asia (metrics) both want port 5002 of",
-        ),
-        (
-            {"swarm": ASIA.swarm, "stack_name": "other", "port": 5002},
-            "swarm",
-            "dtr_cache_metrics_port: hosts manager-europe (cache) and manager-asia (metrics) both want port 5002 of",
         ),
         (
             {"assignments": {**ASIA.assignments, "accounts": ["carol", "dave"]}},
@@ -87,7 +70,102 @@ def test_what_two_regions_cannot_share(changes: dict[str, t.Any], needs: str, be
     (problem,) = both(**changes)
     assert problem.startswith(beginning.format(both="manager-europe and manager-asia"))
     assert both([needs], **changes) == [problem]
-    assert both([each for each in DEPLOY if each != needs], **changes) == [], "it matters to no other step"
+    also = {"name": "swarm", "address": "registration"}
+    others = [each for each in DEPLOY if each not in (needs, *(also.get(name) for name in changes))]
+    assert both(others, **changes) == [], "it matters to no other step"
+
+
+@pytest.mark.parametrize(
+    ("changes", "beginning"),
+    [
+        (
+            {"stack_name": "dtr-cache"},
+            "dtr_cache_stack_name: hosts {both} both deploy stack dtr-cache to the same Swarm",
+        ),
+        (
+            {"metrics_port": 5001},
+            "dtr_cache_metrics_port: hosts manager-europe (metrics) and manager-asia (cache) both want port 5001 of",
+        ),
+        (
+            {"metrics_port": 5002},
+            "dtr_cache_metrics_port: hosts manager-europe (metrics) and manager-asia (metrics) both want port 5002 of",
+        ),
+        (
+            {"port": 5002},
+            "dtr_cache_metrics_port: hosts manager-europe (cache) and manager-asia (metrics) both want port 5002 of",
+        ),
+    ],
+)
+def test_what_two_regions_of_one_swarm_cannot_share(changes: dict[str, t.Any], beginning: str) -> None:
+    assert collisions_in_swarm(EUROPE, [ASIA]) == []
+    (problem,) = collisions_in_swarm(EUROPE._replace(**changes), [ASIA])
+    assert problem.startswith(beginning.format(both="manager-europe and manager-asia"))
+    same = {"name": ASIA.name, **changes}
+    assert collisions_in_swarm(EUROPE._replace(**same), [ASIA]) == [], "it is the same region"
+
+
+OWN_URL, OTHER_URL = "https://cache-asia.example.org", "https://cache-europe.example.org"
+SETTINGS = {
+    "name": "region-asia",
+    "former_names": ["old"],
+    "host": "cache-asia.example.org",
+    "url": f"{OWN_URL}:443",
+    "dtr": ASIA.dtr,
+}
+
+
+def running(url: str = OWN_URL, name: str = "", registry: str = ASIA.dtr) -> dict[str, str]:
+    return {"service": "dtr-cache_cache", "url": url, "name": name, "registry": registry}
+
+
+def entries(*names: str, host: str = OWN_URL) -> list[dict[str, str]]:
+    return [{"name": name, "host": host} for name in names]
+
+
+@pytest.mark.parametrize(
+    ("cache", "registered"),
+    [
+        (running(), []),
+        (running(""), entries("region-europe")),
+        (running(), entries("region-asia", host=f"{OWN_URL}:443/")),
+        (running(), entries("old")),
+        (running(), entries("other", "region-asia")),
+        # The region changes its host: its entry, or the label of a run that did not come to the registration, tells.
+        (running(OTHER_URL), entries("region-asia", host=OTHER_URL)),
+        (running(OTHER_URL), entries("region-asia", host=f"{OTHER_URL}:8443")),
+        (running(OTHER_URL, "region-asia"), []),
+        (running(OTHER_URL, "old"), entries("region-asia")),
+        # The region changes its port.
+        (running(f"{OWN_URL}:8443"), entries("region-asia")),
+        # It moves to another DTR.
+        (running(OWN_URL, "other", "https://old-dtr.example.org"), []),
+        (running(OWN_URL, "other"), entries("region-asia")),
+        # It was renamed, which leaves the label as it is, and has its address alone.
+        (running(OWN_URL, "region-europe"), []),
+    ],
+)
+def test_a_running_cache_that_is_this_regions_or_may_be(cache: dict[str, str], registered: list[t.Any]) -> None:
+    assert not_ours(cache, SETTINGS, registered) == ""
+
+
+@pytest.mark.parametrize(
+    ("cache", "registered", "whose"),
+    [
+        (running(OTHER_URL), entries("region-europe", host=f"{OTHER_URL}:443"), "cache region-europe"),
+        # Also at this region's own address: it was renamed, and its accounts are assigned to the former name.
+        (running(), entries("region-europe", host="https://CACHE-asia.example.org."), "cache region-europe"),
+        (running(OTHER_URL), entries("region-europe", host=f"{OTHER_URL}:8443"), "cache region-europe"),
+        (running(OTHER_URL, "region-europe"), [], "cache region-europe"),
+        (running(f"{OWN_URL}:8443", "region-europe"), [], "cache region-europe"),
+        (running("", "region-europe"), [], "cache region-europe"),
+        (running(OTHER_URL), entries("region-asia"), f"the cache of {OTHER_URL}"),
+    ],
+)
+def test_a_running_cache_of_another_region(cache: dict[str, str], registered: list[t.Any], whose: str) -> None:
+    problem = not_ours(cache, SETTINGS, registered)
+    assert problem.startswith(f"dtr_cache_stack_name: service dtr-cache_cache is {whose}")
+    assert "and not region-asia; set dtr_cache_stack_name" in problem
+    assert ("dtr_cache_former_names: [region-europe]" in problem) == ("region-europe" in whose)
 
 
 @pytest.mark.parametrize(
@@ -102,14 +180,11 @@ def test_what_two_regions_cannot_share(changes: dict[str, t.Any], needs: str, be
 )
 def test_a_port_of_a_node_belongs_to_one_stack(mode: str, nodes: list[str], port: int | None, place: str) -> None:
     asia = ASIA._replace(port=443, publish_mode="host", nodes=["a1", "a2"])
-    own = EUROPE._replace(swarm=ASIA.swarm, stack_name="europe", port=port, publish_mode=mode, nodes=nodes)
-    found = collisions(own, [asia], DEPLOY)
+    found = collisions_in_swarm(EUROPE._replace(port=port, publish_mode=mode, nodes=nodes), [asia])
     assert [place in each for each in found] == [True] * bool(place)
     assert all(
         each.startswith("dtr_cache_port: hosts manager-europe and manager-asia both publish port") for each in found
     )
-    assert collisions(own._replace(swarm="another"), [asia], DEPLOY) == []
-    assert collisions(own, [asia], ["registration"]) == []
 
 
 @pytest.mark.parametrize(
@@ -121,12 +196,9 @@ def test_a_port_of_a_node_belongs_to_one_stack(mode: str, nodes: list[str], port
     ],
 )
 def test_a_former_stack_is_no_other_regions(former: list[str], theirs: list[str], beginning: str) -> None:
-    own = EUROPE._replace(swarm=ASIA.swarm, stack_name="europe", former_stack_names=former)
-    other = ASIA._replace(former_stack_names=theirs)
-    (problem,) = collisions(own, [other], DEPLOY)
+    own, other = EUROPE._replace(former_stack_names=former), ASIA._replace(former_stack_names=theirs)
+    (problem,) = collisions_in_swarm(own, [other])
     assert problem.startswith(f"dtr_cache_former_stack_names: {beginning}")
-    assert collisions(own, [other], ["assignment", "registration"]) == []
-    assert collisions(own._replace(swarm="another"), [other], DEPLOY) == []
 
 
 @pytest.mark.parametrize(
@@ -166,24 +238,23 @@ def test_everyone_can_stand_in_one_region_only() -> None:
 
 @pytest.mark.parametrize("needs", ["registration", "swarm"])
 def test_the_same_region_twice_is_one_problem(needs: str) -> None:
-    (problem,) = collisions(ASIA._replace(host="another"), [ASIA], [needs, "assignment"])
-    assert problem.startswith(
-        "dtr_cache_name: hosts another and manager-asia declare the same region, cache region-asia"
-    )
+    twin = ASIA._replace(host="another", assignments={})
+    (problem,) = collisions(twin, [ASIA], [needs, "assignment"])
+    assert problem.startswith("dtr_cache_name: hosts another and manager-asia both name their cache region-asia at")
 
 
-@pytest.mark.parametrize("unknown", ["name", "dtr", "address", "swarm", "stack_name"])
+@pytest.mark.parametrize("unknown", ["name", "dtr", "address"])
 def test_what_is_not_known_is_like_nothing_else(unknown: str) -> None:
     twin = ASIA._replace(host="another", **{unknown: ""})
-    words = {"name": "name their", "dtr": "name their", "address": "their cache at", "swarm": "deploy stack"}
-    assert not any(words.get(unknown, "deploy stack") in each for each in collisions(twin, [twin], DEPLOY))
+    words = {"name": "name their", "dtr": "name their", "address": "their cache at"}
+    assert not any(words[unknown] in each for each in collisions(twin, [twin], DEPLOY))
     assert collisions(twin, [ASIA], DEPLOY) == collisions(
         ASIA._replace(host="another"), [ASIA._replace(**{unknown: ""})], DEPLOY
     )
 
 
 def test_another_dtr_has_names_and_accounts_of_its_own() -> None:
-    other = ASIA._replace(host="another", dtr="https://other.example.org", address="c:443", swarm="s")
+    other = ASIA._replace(host="another", dtr="https://other.example.org", address="c:443")
     assert collisions(other, [ASIA], DEPLOY) == []
 
 

@@ -50,24 +50,6 @@ def test_without_a_ca_there_is_none_to_take() -> None:
     assert (found.trust, len(found.warnings)) == ([], 1)
 
 
-def test_a_former_stack_that_is_another_regions_is_refused() -> None:
-    europe = EUROPE._replace(swarm="one", stack_name="dtr-cache")
-    own = OWN._replace(swarm="one", former_stack_names=["dtr-cache"])
-    settings, _problems = read()
-    (problem,) = undoing(settings, own, [own, europe], GROUPS).problems
-    assert problem.startswith("dtr_cache_former_stack_names: dtr-cache is a former stack of host asia and the stack of")
-
-
-def test_a_service_of_which_nobody_can_say_whose_it_is_is_not_removed() -> None:
-    own = OWN._replace(swarm="one", stack_name="pulls", port=443)
-    settings, _problems = read()
-    alike = EUROPE._replace(swarm="one", stack_name="pulls", port=443)
-    (problem,) = undoing(settings, own, [own, alike], GROUPS).problems
-    assert problem.startswith("dtr_cache_stack_name: hosts asia and europe both have stack pulls and port 443 in the")
-    for other in (alike._replace(port=8443), alike._replace(swarm="two"), alike._replace(name="region-asia")):
-        assert undoing(settings, own, [own, other], GROUPS).problems == []
-
-
 def test_a_cache_that_another_one_pulls_from_is_not_removed() -> None:
     settings, _problems = read()
     beyond = EUROPE._replace(upstreams=[canonical_server(settings.url)], in_play=False)
