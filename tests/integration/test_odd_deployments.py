@@ -23,7 +23,8 @@ from ansible_collections.dtr.cache.tests.unit.plugins.plugin_utils.settings.test
 from .conftest import Lab, Play, Run
 
 DEPLOY = "dtr.cache.deploy"
-ONLY = ("--limit", "region-europe")
+REGION = "region-europe"
+ONLY = ("--limit", REGION)
 NODE = "europe-1"
 CACHE_IMAGE = "docker/dtr-content-cache:2.7.4"
 HERE = {"ansible_connection": "local"}
@@ -90,6 +91,7 @@ def rounds() -> list[dict[str, t.Any]]:
 
 
 ALL = rounds()
+NAMES = {REGION, *(str(form["name"]).strip() for form in ALL if "name" in form)}
 EVERYTHING = os.environ.get("DTR_CACHE_ODD") == "all"
 TRIED = ALL if EVERYTHING else ALL[:2]
 
@@ -116,7 +118,9 @@ def deploy(lab: Lab, play: Play, form: t.Mapping[str, t.Any]) -> Run:
     certificates = Path(lab.status["registry"]["ca_path"]).parent
     own = {"certificate": "cert", "private_key": "key"}
     paths = {name: str(certificates / f"cache-europe.lab.test.{kind}.pem") for name, kind in own.items()}
-    return play(DEPLOY, *ONLY, **{f"dtr_cache_{name}": value for name, value in {**paths, **form}.items()})
+    # Each form is the same cache under a name of its own.
+    formers = {"former_names": sorted(NAMES - {str(form.get("name", REGION)).strip()})}
+    return play(DEPLOY, *ONLY, **{f"dtr_cache_{name}": value for name, value in {**paths, **formers, **form}.items()})
 
 
 @pytest.mark.parametrize("form", TRIED, ids=[str(number) for number in range(len(TRIED))])

@@ -53,7 +53,7 @@ def test_a_sound_run_writes_nothing_and_finds_nothing(registry: Registry, behavi
             asks_version=True,
             cache_image="docker/dtr-content-cache:2.7.4",
         )
-    assert found == Findings([], [], "2.7.4")
+    assert found == Findings([], [], "2.7.4", registered=[])
 
 
 @pytest.mark.parametrize(
