@@ -59,13 +59,21 @@ def rotated(play: Play, *options: str, **variables: t.Any) -> Run:
             {"dtr_cache_config_extra": {"middleware": {"storage": [{"name": "none"}]}}},
             "no storage middleware registered",
         ),
+        ({"dtr_cache_storage": {"s3": {"regoin": "eu", "bucket": "layers"}}}, "no region parameter provided"),
+        ({"dtr_cache_config_extra": {"log": {"level": "loud"}}}, "nvalid loglevel loud"),
+        ({"dtr_cache_environment": {"REGISTRY_STORAGE_FILESYSTEM_MAXTHREADS": "many"}}, "maxthreads"),
         ({"dtr_cache_environment": {"CONTENT_CACHE_START": "never"}}, "never is none of exec, child and deaf"),
         ({"dtr_cache_image": BARE}, "/start.sh"),
         ({"dtr_cache_image": "docker/missing:1"}, "No such image: docker/missing:1"),
         ({"dtr_cache_service_extra": {"ulimits": {"nofile": 4}}}, "too many open files"),
+        ({"dtr_cache_service_extra": {"cap_add": ["NET_ADMINS"]}}, "CAP_NET_ADMINS"),
+        ({"dtr_cache_service_extra": {"sysctls": {"vm.swappiness": "1"}}}, "vm.swappiness"),
         ({"dtr_cache_volume": "/no/such/folder"}, "bind source path does not exist"),
     ],
-    ids=["config", "environment", "no-start", "no-image", "ulimit", "folder"],
+    ids=[
+        *("config", "storage", "level", "of-environment", "environment", "no-start", "no-image", "ulimit"),
+        *("capability", "sysctl", "folder"),
+    ],
 )
 def test_what_the_registry_or_docker_refuses_changes_nothing(
     deployed: Lab, play: Play, variables: dict[str, t.Any], words: str
@@ -152,3 +160,11 @@ def test_a_killed_trial_goes_with_a_removal_and_a_first_deployment_has_none(depl
     run = play("dtr.cache.deploy", *ONLY)
     assert run.code == 0, run.output
     assert "trial" not in events(deployed, begin)
+
+
+def test_a_first_deployment_with_a_wrong_key_fails_with_the_registry_s_words(lab: Lab, play: Play) -> None:
+    lab.clean()
+    run = play("dtr.cache.deploy", *ONLY, dtr_cache_storage={"s3": {"regoin": "eu", "bucket": "layers"}})
+    assert run.code != 0
+    assert "no region parameter provided" in run.output
+    assert run.regions()[REGION]["accounts"] == "-"

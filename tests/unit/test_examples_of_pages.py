@@ -77,7 +77,7 @@ def test_inventories_and_variables_are_accepted(
     [
         ("dtr_cache_blob_ttl: 24\n", "dtr_cache_blob_ttl: 24 has no unit"),
         ("dtr_cache_blob_til: 24h\n", "did you mean dtr_cache_blob_ttl?"),
-        ("dtr_cache_storage: {s3: {regoin: x, bucket: y}}\n", "did you mean region?"),
+        ("dtr_cache_storage: {s3: {region: x}, gcs: {bucket: y}}\n", "second backend beside"),
         ("dtr_cache_registry_password: '{{ vault_of_nobody }} {{ nobody_knows_it }}'\n", "nobody_knows_it"),
         ("dtr_caches: {hosts: {a: {dtr_cache_host: cache-asia.example.org}}}\n", "dtr_cache_certificate: is required"),
         ("other: {hosts: {a: {}}}\n", "there is no host in the group dtr_caches"),

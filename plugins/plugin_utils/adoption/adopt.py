@@ -113,7 +113,7 @@ def adopt(live: Live, entries: t.Sequence[ContentCache], holders: Holders, place
     settings, _problems = _read(draft)
     if live["config"]["content"]:
         rendered = registry_config(settings)
-        describe_config_extra(draft, live, rendered, settings.storage, settings.port, settings.metrics_port)
+        describe_config_extra(draft, live, rendered, settings.metrics_port)
     _ask_for_identity(draft)
     accounts = describe_accounts(draft, entries, holders)
     settings, _problems = _read(draft)

@@ -15,7 +15,7 @@ from ...module_utils.swarm.compose import duration
 from ...module_utils.swarm.described_caches import SECRET
 from ...module_utils.swarm.live_cache import MIDDLEWARE, downstream_options
 from ..settings.cache import NEVER
-from ..settings.config_extra import OF_METRICS, config_problems
+from ..settings.config import OF_METRICS, Part, at, config_problems, together
 from ..settings.presets import PRODUCTS
 from .draft import Draft, Live, Vaulted
 
@@ -64,34 +64,26 @@ def describe_config(draft: Draft, live: Live, registry_url: str) -> None:
             draft.note("config.yml: middleware.registry has more than the cache's own, which no variable keeps")
 
 
-def describe_config_extra(
-    draft: Draft,
-    live: Live,
-    rendered: Config,
-    storage: t.Mapping[str, t.Any],
-    port: int | None,
-    metrics_port: int | None,
-) -> None:
+def describe_config_extra(draft: Draft, live: Live, rendered: Config, metrics_port: int | None) -> None:
     """What C(config.yml) has beyond what a deployment writes anyway.
 
     Args:
         draft: The variables up to now.
         live: The cache.
         rendered: C(config.yml) as those variables make it.
-        storage: Its section C(storage).
-        port: The cache's port.
         metrics_port: That of its metrics, if it publishes them.
     """
     extra: dict[str, t.Any] = {}
     elsewhere = (*_ELSEWHERE, *(OF_METRICS if metrics_port else ()))
     for path, value in _leaves(live["config"]["content"]):
-        if _begins_with_any(path, elsewhere) or _at(rendered, path) == value or value in (None, {}):
+        if _begins_with_any(path, elsewhere) or at(rendered, path) == value or value in (None, {}):
             continue
-        problems = list(config_problems(_nested(path, value), storage, port))
+        alone = together({}, [Part("config_extra", value, path)])
+        problems = [problem for _variable, problem in config_problems([Part("config_extra", alone)])]
         if problems:
             draft.note(f"config.yml: {'; '.join(problems)}")
         else:
-            _put(extra, path, vaulted(value, ("config", *path)))
+            extra = together(extra, [Part("config_extra", vaulted(value, ("config", *path)), path)])
     draft.set_unless_default("config_extra", extra)
 
 
@@ -232,21 +224,3 @@ def _leaves(value: t.Any, path: Path = ()) -> t.Iterator[tuple[Path, t.Any]]:
 
 def _begins_with_any(path: Path, others: t.Iterable[Path]) -> bool:
     return any(path[: len(other)] == other for other in others)
-
-
-def _at(value: t.Any, path: Path) -> t.Any:
-    for key in path:
-        value = value.get(key) if isinstance(value, t.Mapping) else None
-    return value
-
-
-def _nested(path: Path, value: t.Any) -> dict[str, t.Any]:
-    for key in reversed(path):
-        value = {key: value}
-    return t.cast("dict[str, t.Any]", value)
-
-
-def _put(target: dict[str, t.Any], path: Path, value: t.Any) -> None:
-    for key in path[:-1]:
-        target = target.setdefault(key, {})
-    target[path[-1]] = value

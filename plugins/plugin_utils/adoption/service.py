@@ -13,17 +13,17 @@ from ...module_utils.common.credentials import HIDDEN
 from ...module_utils.swarm.compose import BYTES, repository
 from ...module_utils.swarm.live_cache import downstream_options
 from ...module_utils.swarm.views import wanted_service
+from ..settings.config import backends, folder_of_layers
 from ..settings.credentials import way_without
 from ..settings.presets import PRODUCTS, VERSIONS
-from ..settings.storage import BACKENDS, DEFAULT_VOLUME
 from ..settings.structures import parsed
+from ..settings.volume import DEFAULT_VOLUME
 from .choice import main_port, metrics_port
 from .draft import Draft, Live
 from .extras import describe_service_extra, is_kept
 
 _ON_A_LABEL = "node.labels."
 _PLACED_BY = re.compile(r"node\.labels\.([A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?) *== *true")
-_LAYERS = "/var/lib/registry"
 
 Acceptable = t.Callable[[str, t.Any], list[str]]
 """What is wrong with a value of a variable, by its name."""
@@ -177,11 +177,9 @@ def _update_view(policy: t.Mapping[str, t.Any]) -> t.Any:
 
 
 def _describe_volume(draft: Draft, live: Live) -> None:
-    storage = live["config"]["content"].get("storage")
-    storage = storage if isinstance(storage, dict) else {}
-    filesystem = storage.get("filesystem")
-    is_of_use = filesystem is not None or not set(storage) & (set(BACKENDS) - {"filesystem"})
-    folder = str((filesystem if isinstance(filesystem, dict) else {}).get("rootdirectory") or _LAYERS)
+    config = live["config"]["content"]
+    is_of_use = backends(config) in ([], ["filesystem"])
+    folder = folder_of_layers(config)
     volume: str | dict[str, t.Any] | None = None
     comment: list[str] = []
     for mount in live["mounts"]:

@@ -32,12 +32,12 @@ from ...module_utils.swarm.objects import (
 )
 from ...module_utils.x509 import certificates
 from ..settings.cache import NEVER
-from ..settings.config_extra import DRAIN_TIMEOUT
+from ..settings.config import DRAIN_TIMEOUT, at, folder_of_layers, merged, of_environment, together
 from ..settings.credentials import carries_credentials
 from ..settings.go_yaml import is_misread
 from ..settings.model import Settings
 from ..settings.presets import PRODUCTS
-from ..settings.storage import DEFAULT_VOLUME, folder_of_layers
+from ..settings.volume import DEFAULT_VOLUME
 from .yaml_text import as_yaml
 
 CONFIG = "config"
@@ -78,7 +78,7 @@ def registry_config(settings: Settings) -> dict[str, t.Any]:
     config: dict[str, t.Any] = {
         "version": 0.1,
         "log": {"level": "info"},
-        "storage": {"delete": {"enabled": True}, **settings.storage},
+        "storage": merged({"delete": {"enabled": True}}, settings.storage),
         "http": {
             "addr": f"0.0.0.0:{settings.port}",
             "secret": settings.http_secret,
@@ -264,8 +264,7 @@ def stack_definition(settings: Settings, objects: t.Sequence[SwarmObject]) -> di
         service["environment"] = settings.environment
     definition: dict[str, t.Any] = {"version": _format(settings), "services": {"cache": service}}
     if settings.volume is not None:
-        folder = folder_of_layers(registry_config(settings)["storage"] or {})
-        _add_volume(definition, service, settings.volume, folder)
+        _add_volume(definition, service, settings.volume, folder_of_layers(_as_read(settings)))
     _add_extra(service, settings.service_extra)
     for kind in (CONFIG, SECRET):
         named = {item.file: {"external": {"name": item.name}} for item in objects if item.kind == kind}
@@ -288,15 +287,6 @@ def changed_authorities(diff: t.Mapping[str, t.Any]) -> list[tuple[str, str]]:
     return found
 
 
-def merged(base: t.Mapping[str, t.Any], extra: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """Two mappings in one, at every depth; lists and single values of C(extra) take the place of those in C(base)."""
-    result = dict(base)
-    for key, value in extra.items():
-        known = result.get(key)
-        result[key] = merged(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
-    return result
-
-
 def _authority_files(settings: Settings) -> list[str]:
     """DTR's own CA is in the list beside those of other upstreams, as the vendor's page on configuration wants it."""
     others = [f"upstream.{index}.cert.pem" for index in range(1, len(settings.upstream_cas) + 1)]
@@ -307,14 +297,18 @@ def _with_port(url: str) -> str:
     return url if urlsplit(url).port else f"{url}:443"
 
 
+def _as_read(settings: Settings) -> dict[str, t.Any]:
+    """C(config.yml) with what the registry reads from its environment."""
+    return together(registry_config(settings), of_environment(settings.environment))
+
+
 def _stop_grace_period(settings: Settings) -> str:
-    """Longer than the registry's own time for its last requests, which C(config_extra) may have set.
+    """Longer than the registry's own time for its last requests.
 
     Raises:
         Failure: C(INVALID_INPUT) when that is no duration.
     """
-    http = registry_config(settings)["http"]
-    drain = duration(http.get("draintimeout") if isinstance(http, dict) else None) or 0
+    drain = duration(at(_as_read(settings), ("http", "draintimeout"))) or 0
     return f"{drain // 10**9 + SECONDS_TO_END}s"
 
 

@@ -17,7 +17,6 @@ from ...module_utils.dtr.model import is_local
 from . import values
 from .addresses import https_url, is_host
 from .certificate import read_authorities
-from .config_extra import config_problems
 from .image import TAG, reference
 from .model import CACHE, REGISTRY
 from .presets import PRODUCTS, Product, image_of_version
@@ -68,7 +67,6 @@ def read_configuration(
     reader: Reader,
     address: t.Mapping[str, t.Any],
     private_key: str,
-    layers: t.Mapping[str, t.Any],
     needs: t.Collection[str],
     now: datetime.datetime,
 ) -> dict[str, t.Any]:
@@ -81,7 +79,6 @@ def read_configuration(
         "upstreams": tuple(upstreams),
         "upstream_cas": read_authorities(reader, "upstream_cas", needs, now),
         "http_secret": _read_http_secret(reader, address["host"], private_key),
-        "config_extra": _read_config_extra(reader, layers, address["port"], address["metrics_port"]),
     }
 
 
@@ -164,16 +161,6 @@ def _read_http_secret(reader: Reader, host: str, private_key: str) -> str:
         reader.problem("http_secret", "must have at least 32 characters; leave it out to have one derived")
     derived = hmac.new(private_key.encode(), f"dtr.cache http.secret {host}".encode(), hashlib.sha256).hexdigest()
     return secret or derived
-
-
-def _read_config_extra(
-    reader: Reader, layers: t.Mapping[str, t.Any], port: int | None, metrics_port: int | None
-) -> dict[str, t.Any]:
-    extra = reader.mapping("config_extra")
-    problems = list(config_problems(extra, layers, port, metrics_port))
-    for problem in problems:
-        reader.problem("config_extra", problem)
-    return {} if problems else extra
 
 
 def is_same_server(url: str, address: t.Mapping[str, t.Any]) -> bool:

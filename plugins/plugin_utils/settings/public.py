@@ -11,8 +11,9 @@ import typing as t
 
 from ...module_utils.common.urls import canonical_server
 from ...module_utils.x509 import certificates, chains
+from .config import at, backends, given_config
 from .model import Settings
-from .storage import volume_in_swarm
+from .volume import volume_in_swarm
 
 # What is as public as it is useful, under the same name.
 _AS_THEY_ARE = (
@@ -41,12 +42,13 @@ def public_settings(settings: Settings, now: datetime.datetime) -> dict[str, t.A
     """
     given = {name: _as_data(getattr(settings, name)) for name in _AS_THEY_ARE}
     certificate = _certificate(settings, now)
+    config = given_config(settings.storage, settings.config_extra, settings.environment)
     return {
         **given,
         "product": settings.product.name,
         "node_labels": settings.node_labels,
         "volume": volume_in_swarm(settings.stack_name, settings.volume),
-        "stores_on_node": "filesystem" in settings.storage,
+        "stores_on_node": "filesystem" in backends(config),
         "dtr": canonical_server(settings.registry_url) if settings.registry_url else "",
         "registry_ca": settings.registry_ca if settings.registry_ca in ("fetch", "system") else "given",
         "certificate": certificate,
@@ -63,19 +65,15 @@ def public_settings(settings: Settings, now: datetime.datetime) -> dict[str, t.A
         },
         "client_authorities": _named_authorities(settings),
         "probe": _probe(settings, certificate),
-        "logs_answers": _logs_answers(settings),
+        "logs_answers": _logs_answers(config),
     }
 
 
-def _logs_answers(settings: Settings) -> bool:
+def _logs_answers(config: t.Mapping[str, t.Any]) -> bool:
     """Whether the cache logs what it serves: in its access log, or in its own, which has it at level info."""
-    log = settings.config_extra.get("log")
-    log = log if isinstance(log, dict) else {}
-    access = log["accesslog"] if isinstance(log.get("accesslog"), dict) else {}
-    # The registry's environment stands above config.yml.
-    is_off = settings.environment.get("REGISTRY_LOG_ACCESSLOG_DISABLED", access.get("disabled"))
-    level = settings.environment.get("REGISTRY_LOG_LEVEL", log.get("level") or "info")
-    return str(is_off).lower() != "true" or level in ("info", "debug")
+    is_off = at(config, ("log", "accesslog", "disabled"))
+    level = at(config, ("log", "level")) or "info"
+    return str(is_off).lower() != "true" or str(level).lower() in ("info", "debug")
 
 
 def _as_data(value: t.Any) -> t.Any:

@@ -14,11 +14,12 @@ import fnmatch
 import typing as t
 
 from ...module_utils.common.failure import Failure
-from . import accounts, awx, cache, certificate, clients, dtr, hosts, run, service, storage, values
-from .config_extra import DRAIN_TIMEOUT
+from . import accounts, awx, cache, certificate, clients, dtr, hosts, run, service, values
+from .config import backends, given_config, read_config
 from .model import REGISTRY, Settings
 from .reader import PREFIX, ControlNode, Reader
 from .service_extra import read_service_extra
+from .volume import read_volume
 
 # What the playbooks export as statistics, and a workflow gives to its next job as extra variables.
 STATISTICS = frozenset(
@@ -69,10 +70,9 @@ def read_settings(
     if cache.is_same_server(connection["registry_url"], address):
         reader.problem("host", "is the address of the DTR itself; a cache has a host name or a port of its own")
     presented = certificate.read_certificate(reader, address["host"], needs, now)
-    layers = storage.read_storage(reader)
-    volume = storage.read_volume(reader, layers)
-    configuration = cache.read_configuration(reader, address, presented["private_key"], layers, needs, now)
-    drain = (configuration["config_extra"].get("http") or {}).get("draintimeout", DRAIN_TIMEOUT)
+    environment = service.read_environment(reader)
+    config = read_config(reader, environment, address["metrics_port"])
+    given = given_config(**config, environment=environment)
     settings = Settings(
         product=product,
         image=image,
@@ -81,11 +81,12 @@ def read_settings(
         **connection,
         **dtr.read_authority(reader, needs, now),
         **presented,
-        **configuration,
-        storage=layers,
-        volume=volume,
-        service_extra=read_service_extra(reader, drain, storage.folder_of_layers(layers) if volume else ""),
-        **service.read_service(reader, product, needs, layers, address),
+        **cache.read_configuration(reader, address, presented["private_key"], needs, now),
+        **config,
+        volume=read_volume(reader, backends(given)),
+        service_extra=read_service_extra(reader, given),
+        environment=environment,
+        **service.read_service(reader, product, needs, address["metrics_port"]),
         **service.read_manager(reader),
         **accounts.read_accounts(reader),
         **accounts.read_warming(reader),

@@ -12,7 +12,7 @@ from decimal import Decimal
 from ...module_utils.swarm.compose import byte_size
 from . import credentials, values
 from .addresses import read_engine
-from .config_extra import environment_problems, of_environment
+from .config import of_environment, together
 from .model import SWARM
 from .presets import Product
 from .reader import Reader
@@ -49,15 +49,10 @@ _UPDATE: dict[str, values.Kind] = {
 
 
 def read_service(
-    reader: Reader,
-    product: Product,
-    needs: t.Collection[str],
-    layers: t.Mapping[str, t.Any],
-    address: t.Mapping[str, t.Any],
+    reader: Reader, product: Product, needs: t.Collection[str], metrics_port: int | None
 ) -> dict[str, t.Any]:
     nodes = read_nodes(reader, required=SWARM in needs)
     publish_mode = read_publish_mode(reader)
-    metrics_port: int | None = address["metrics_port"]
     replicas = _read_replicas(reader, nodes, publish_mode, metrics_port)
     update_config = reader.known("update_config", reader.mapping("update_config"), _UPDATE)
     if metrics_port and update_config.get("order") == "start-first" and nodes and replicas >= len(nodes):
@@ -74,7 +69,6 @@ def read_service(
         "stack_name": stack_name,
         "node_label": read_node_label(reader, product),
         "former_stack_names": read_former_stacks(reader, stack_name),
-        "environment": _read_environment(reader, layers, address),
         "resources": _read_resources(reader),
         "update_config": update_config,
         "with_registry_auth": reader.switch("with_registry_auth"),
@@ -145,7 +139,7 @@ def _read_replicas(reader: Reader, nodes: t.Sequence[str], publish_mode: str, me
     return replicas
 
 
-def _read_environment(reader: Reader, layers: t.Mapping[str, t.Any], address: t.Mapping[str, t.Any]) -> dict[str, str]:
+def read_environment(reader: Reader) -> dict[str, str]:
     """Everybody who may inspect the service reads its environment, and so does the plan of each run."""
     environment: dict[str, str] = reader.checked(
         "environment", values.texts, reader.mapping("environment", parsed_texts), {}
@@ -154,21 +148,23 @@ def _read_environment(reader: Reader, layers: t.Mapping[str, t.Any], address: t.
         if not _ENVIRONMENT.fullmatch(key):
             what = "a name of a variable must not be empty, nor have a = in it, a blank or a letter beyond ASCII"
             reader.problem("environment", what)
-        names_a_file = key.endswith("_FILE") or value.startswith("/run/secrets/")
         reader.checked("environment", values.without_template, value, "", f"{values.shown(key)}: ")
-        of_config = {} if names_a_file else of_environment(key, value) or {}
-        if credentials.holds_credential(("" if names_a_file else key,), value) or credentials.carries_credentials(
-            of_config
-        ):
-            reader.problem(
-                "environment",
-                f"{values.shown(key)} holds a credential, which everybody who may inspect the service would read; "
-                f"{credentials.way_without(key)}",
-            )
-            continue
-        for problem in environment_problems(key, value, layers, address["port"], address["metrics_port"]):
-            reader.problem("environment", problem)
-    return environment
+    secret = [key for key, value in environment.items() if _holds_credential(key, value)]
+    for key in secret:
+        reader.problem(
+            "environment",
+            f"{values.shown(key)} holds a credential, which everybody who may inspect the service would read; "
+            f"{credentials.way_without(key)}",
+        )
+    return {key: value for key, value in environment.items() if key not in secret}
+
+
+def _holds_credential(key: str, value: str) -> bool:
+    """Whether a variable of the environment holds a credential itself, and not the name of a file with one."""
+    if key.endswith("_FILE") or value.startswith("/run/secrets/"):
+        return credentials.holds_credential(("",), value)
+    of_config = together({}, of_environment({key: value}))
+    return credentials.holds_credential((key,), value) or credentials.carries_credentials(of_config)
 
 
 def _read_resources(reader: Reader) -> dict[str, t.Any]:

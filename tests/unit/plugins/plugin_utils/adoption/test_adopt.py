@@ -241,7 +241,7 @@ def test_what_no_variable_keeps_is_named(live: dict[str, t.Any], note: str) -> N
 def test_what_a_deployment_would_refuse_stands_at_the_top() -> None:
     written = adopted(vendors(("storage.s3", {"bucket": "b", "region": "r", "shiny": 1})))
     assert "A deployment refuses, until it is decided:" in written.text
-    assert any("names filesystem and s3" in note for note in written.notes)
+    assert any("s3 is a second backend beside filesystem" in note for note in written.notes)
 
 
 def test_placement_and_port_of_another_kind() -> None:

@@ -48,8 +48,8 @@ def test_labels_that_the_platform_gave_are_no_change() -> None:
 
 
 def test_what_the_variable_refuses_is_named() -> None:
-    written = adopted(live_with(sysctls={"kernel.panic": "1"}))
-    assert written.notes[0].startswith("sysctls of its service is not kept: ") and "kernel.panic" in written.notes[0]
+    written = adopted(live_with(labels={"note": "password=hush"}))
+    assert written.notes[0].startswith("labels of its service is not kept: ") and "credential" in written.notes[0]
     assert "service_extra" not in variables(written)
 
 

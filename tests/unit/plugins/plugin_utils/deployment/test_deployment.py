@@ -130,7 +130,9 @@ def test_a_label_of_its_own_places_the_cache() -> None:
     [({"draintimeout": "2m"}, "130s"), ({"draintimeout": "1s"}, "11s"), ({"draintimeout": "0s"}, "10s")],
 )
 def test_a_replica_has_longer_to_end_than_for_its_last_requests(http: dict[str, t.Any], grace: str) -> None:
-    assert deployed(config_extra={"http": http})["services"]["cache"]["stop_grace_period"] == grace
+    by_environment = {"REGISTRY_HTTP_DRAINTIMEOUT": http["draintimeout"]}
+    for changes in ({"config_extra": {"http": http}}, {"environment": by_environment}):
+        assert deployed(**changes)["services"]["cache"]["stop_grace_period"] == grace
 
 
 def test_another_port_stands_in_both_files() -> None:
@@ -247,6 +249,7 @@ def test_layers_can_be_kept_outside_of_the_container(volume: t.Any, mount: str, 
     [
         {"storage": {"filesystem": {"rootdirectory": "/layers"}}},
         {"config_extra": {"storage": {"filesystem": {"rootdirectory": "/layers"}}}},
+        {"environment": {"REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY": "/layers/"}},
     ],
 )
 def test_a_volume_is_mounted_where_the_registry_keeps_its_layers(changes: dict[str, t.Any]) -> None:

@@ -165,7 +165,6 @@ TOGETHER: list[tuple[str, dict[str, t.Any]]] = [
     ("host", {"registry_url": "https://cache.example.org:7443", "public_port": 7443}),
     ("upstreams", {"upstreams": ["https://cache.example.org:7443"], "port": 8443, "public_port": 7443}),
     ("config_extra", {"config_extra": {"storage": {"filesystem": {}}}, "storage": {"inmemory": {}}}),
-    ("config_extra", {"config_extra": {"http": {"debug": {"addr": ":8443"}}}, "port": 8443}),
     ("environment", {"environment": {"REGISTRY_STORAGE_FILESYSTEM_MAXTHREADS": "9"}, "storage": {"inmemory": {}}}),
     *((name, {name: 1}) for name in ("blob_til", "portt", "hosts_", "registry_user", "teams", "nodes_")),
     ("nmae", {"nmae": SECRET}),

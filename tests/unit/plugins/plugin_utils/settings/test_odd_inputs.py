@@ -100,7 +100,6 @@ ODD: list[tuple[dict[str, t.Any], dict[str, t.Any]]] = [
     *(
         ({"config_extra": extra}, {"config_extra": extra})
         for extra in (
-            {"version": 0.1},
             {
                 "log": {
                     "level": "Debug",

@@ -15,19 +15,6 @@ from ansible_collections.dtr.cache.tests.unit.support.settings import (
 # One mistake each, and what the operator reads.
 MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ({"environment": {"REGISTRY_HTTP_ADDR": ":80"}}, "REGISTRY_HTTP_ADDR: http.addr belongs to the cache itself; set"),
-    (
-        {"environment": {"REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY": "/data"}},
-        "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY: the deployment follows storage.filesystem of config.yml, which "
-        "this would override; set dtr_cache_storage instead",
-    ),
-    ({"environment": {"REGISTRY_STORAGE_FILESYSTEM": "{rootdirectory: /data}"}}, "set dtr_cache_storage instead"),
-    ({"environment": {"REGISTRY_STORAGE": "{filesystem: {rootdirectory: /data}}"}}, "set dtr_cache_storage instead"),
-    (
-        {"environment": {"REGISTRY_HTTP_DRAINTIMEOUT": "5m"}},
-        "REGISTRY_HTTP_DRAINTIMEOUT: the deployment follows http.draintimeout of config.yml, which this would "
-        "override; set it in dtr_cache_config_extra instead",
-    ),
-    ({"environment": {"REGISTRY_HTTP": "{draintimeout: 5m}"}}, "set it in dtr_cache_config_extra instead"),
     ({"environment": "RELEASE: 2.10"}, "dtr_cache_environment: RELEASE is a number to YAML"),
     (
         {"environment": {"A": 2.1, "B": 3.5}},
@@ -58,11 +45,11 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ),
     (
         {"metrics_port": 5001, "config_extra": {"http": {"debug": {"addr": ":1"}}}},
-        "dtr_cache_config_extra: http.debug.addr is set by dtr_cache_metrics_port; leave it out",
+        "http.debug.addr belongs to the cache itself; dtr_cache_metrics_port sets it; leave it out",
     ),
     (
         {"metrics_port": 5001, "environment": {"REGISTRY_HTTP_DEBUG_PROMETHEUS_ENABLED": "false"}},
-        "REGISTRY_HTTP_DEBUG_PROMETHEUS_ENABLED: http.debug.prometheus.enabled is set by dtr_cache_metrics_port",
+        "REGISTRY_HTTP_DEBUG_PROMETHEUS_ENABLED: http.debug.prometheus.enabled belongs to the cache itself",
     ),
     ({"publish_mode": "mesh"}, "dtr_cache_publish_mode: 'mesh' is none of ingress, host"),
     ({"environment": ["A=b"]}, "dtr_cache_environment: must be a mapping"),

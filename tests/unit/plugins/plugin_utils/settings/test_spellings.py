@@ -122,17 +122,17 @@ def spelled_mapping(parts: t.Mapping[str, Strategy]) -> Strategy:
 
 MAPPINGS: dict[str, list[Strategy]] = {
     "storage": [
-        spelled_mapping({"filesystem": st.fixed_dictionaries({"maxthreads": spelled_number(50)})}),
+        spelled_mapping({"filesystem": st.just({"maxthreads": 50})}),
         spelled_mapping(
             {
                 "s3": st.fixed_dictionaries(
                     {
                         **{key: spelled_text(key) for key in ("region", "bucket", "accesskey", "secretkey")},
-                        "encrypt": spelled_switch(True),
+                        "encrypt": st.just(True),
                         "keyid": unset,
                     }
                 ),
-                "redirect": st.fixed_dictionaries({"disable": spelled_switch(False)}),
+                "redirect": st.just({"disable": False}),
             }
         ),
     ],
@@ -153,7 +153,7 @@ MAPPINGS: dict[str, list[Strategy]] = {
                 "dns": spelled_list(["192.0.2.53", "2001:db8::53"]),
                 "labels": st.sampled_from([{"team": "a"}, ["team=a"]]),
                 "init": spelled_switch(False),
-                "cap_drop": spelled_list(["NET_RAW"]) | spelled_list(["cap_net_raw"]),
+                "cap_drop": spelled_list(["NET_RAW"]),
                 "deploy": st.fixed_dictionaries({"labels": st.just({"com.docker.ucp.access.label": "/x"})}),
             }
         )
