@@ -16,7 +16,7 @@ from ..module_utils.module.of_dtr import connection_argument_spec
 from ..modules.adopt import ARGUMENT_SPEC, MODULE
 from ..plugin_utils.actions.of_dtr import DtrAction
 from ..plugin_utils.actions.paths import not_kept, vanishes_with_job
-from ..plugin_utils.actions.plays import with_play
+from ..plugin_utils.actions.plays import as_fact
 from ..plugin_utils.actions.shared import first_claim, made_once
 from ..plugin_utils.actions.words import speak_of_variables
 from ..plugin_utils.adoption.adopt import Adopted, Place, adopt
@@ -49,7 +49,7 @@ class ActionModule(DtrAction):
             result.update(self._adopted(options, variables))
         except Failure as failure:
             result.update(failed=True, changed=False, **failure.as_result())
-        return with_play(result, self._task)
+        return as_fact(result, self._task, variables)
 
     def _adopted(self, options: t.Mapping[str, t.Any], variables: dict[str, t.Any]) -> dict[str, t.Any]:
         host = str(variables["inventory_hostname"])

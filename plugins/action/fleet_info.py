@@ -11,7 +11,7 @@ from ..module_utils.common.failure import Failure
 from ..module_utils.module.of_dtr import DtrModule
 from ..modules import cache_assignments_info, cache_health, content_caches_info, registry_info
 from ..plugin_utils.actions.of_dtr import DtrAction
-from ..plugin_utils.actions.plays import play_of, with_play
+from ..plugin_utils.actions.plays import as_fact, play_of
 from ..plugin_utils.actions.words import speak_as_called
 from ..plugin_utils.fleet.collisions import claims_outside
 from ..plugin_utils.fleet.declared import regions_of
@@ -70,7 +70,7 @@ class ActionModule(DtrAction):
         )
         if warnings:
             result["warnings"] = list(dict.fromkeys(warnings))
-        return with_play(result, self._task)
+        return as_fact(result, self._task, variables)
 
     @property
     def _verbosity(self) -> int:

@@ -27,7 +27,7 @@ from ..plugin_utils.actions.in_process import Task, run_here
 from ..plugin_utils.actions.keep_alive import keep_alive
 from ..plugin_utils.actions.packages import installed
 from ..plugin_utils.actions.paths import control_path_of_host
-from ..plugin_utils.actions.plays import play_of
+from ..plugin_utils.actions.plays import FACT, as_fact, play_of
 from ..plugin_utils.actions.problems import problems_as_result
 from ..plugin_utils.actions.shared import gathered, made_once
 from ..plugin_utils.actions.words import speak_of_variables
@@ -54,7 +54,6 @@ from ..plugin_utils.settings.variables import (
 )
 
 MODULE = "dtr.cache.preflight"
-FACT = "__dtr_cache"
 # What is judged here, and no part of the variables' reading.
 STEP_NEEDS = {*PREFLIGHT_ARGUMENT_SPEC["needs"]["choices"]} - {*NEEDS, "trust"}
 # Steps that other regions can get in the way of.
@@ -94,7 +93,7 @@ class ActionModule(SharedByForks, AsksSwarm):
         # Of check mode Ansible's own variable knows only what the command line says.
         host = (task_vars or {}).get("inventory_hostname")
         of_task = {"play": play_of(self._task), "host": host, "check_mode": bool(self._task.check_mode)}
-        return {**self._run(tmp, task_vars), **of_task}
+        return as_fact({**self._run(tmp, task_vars), **of_task}, self._task, task_vars or {})
 
     def _run(self, tmp: t.Any, task_vars: dict[str, t.Any] | None) -> dict[str, t.Any]:
         speak_of_variables(self._task)
@@ -105,6 +104,7 @@ class ActionModule(SharedByForks, AsksSwarm):
         plans = options["ask_swarm"] == "to_plan"
         if plans and not (options["fail"] and set(options["needs"]) >= PLANNED_WITH):
             return {**result, **Failure("INVALID_INPUT", _NO_PLAN).as_result(), "failed": True, "changed": False}
+        result["together"] = options["together"]
         reading = read_host(variables, self._templar, self._loader, _read_as(options["needs"]))
         fingerprint = self._fingerprint(reading, variables)
         if of_play := self._play_problems(options, variables):

@@ -15,7 +15,7 @@ from ..modules import cache_assignments, cache_health, cache_pull, content_cache
 from ..plugin_utils.actions.deadline import TooLate, within
 from ..plugin_utils.actions.keep_alive import keep_alive
 from ..plugin_utils.actions.of_dtr import DtrAction
-from ..plugin_utils.actions.plays import play_of
+from ..plugin_utils.actions.plays import as_fact, play_of
 from ..plugin_utils.actions.problems import problems_as_result
 from ..plugin_utils.actions.words import speak_of_variables
 from ..plugin_utils.fleet.facts import HostFacts
@@ -66,13 +66,13 @@ class ActionModule(DtrAction):
                 raise Failure("NOT_CHECKED", reason)
             if use.host.settings_problems:
                 refused = problems_as_result(use.host.settings["name"], use.host.settings_problems)
-                return {**result, **refused, "changed": False}
+                return as_fact({**result, **refused, "changed": False}, self._task, variables)
             connection = dtr_connection(variables, self._templar, self._loader)
         except Failure as failure:
-            return {**result, **failure.as_result(), "failed": True, "changed": False}
+            return as_fact({**result, **failure.as_result(), "failed": True, "changed": False}, self._task, variables)
         if use.host.dtr_ca:
             connection["ca_certificate"] = use.host.dtr_ca
-        return {**result, **self._done(use, connection, variables), "play": play}
+        return as_fact({**result, **self._done(use, connection, variables), "play": play}, self._task, variables)
 
     def _is_for_this_process(self, _variables: t.Mapping[str, t.Any]) -> bool:
         return True

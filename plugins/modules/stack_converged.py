@@ -165,11 +165,12 @@ cut_off:
     exit_code: {description: Exit code of the replica., type: int, sample: 137}
 """
 
+from ..module_utils.logs.findings import advice
 from ..module_utils.module.of_engine import EngineModule
 from ..module_utils.swarm.convergence import settle
 
 MODULE = EngineModule(
-    lambda engine, module: settle(engine, module.params, module.warn),
+    lambda engine, module: settle(engine, module.params, module.warn, advice),
     {
         "name": {"type": "str", "required": True},
         "timeout": {"type": "int", "default": 300},

@@ -445,6 +445,11 @@ reason:
   returned: success
   type: str
   sample: "service cache: 1/2 run (failed, running)"
+fix:
+  description: What to do, where a node or a port keeps replicas from running; empty otherwise.
+  returned: success
+  type: str
+  sample: Start the Engine of worker-3, or name another node in dtr_cache_nodes and run dtr.cache.deploy.
 services:
   description: What runs now, ordered by name; also when the task failed because no plan could be made.
   returned: when the Swarm was read

@@ -164,7 +164,7 @@ def test_a_port_that_another_service_has(stack: Stack) -> None:
     finally:
         other.remove()
     assert result["verdict"] == "no_node"
-    assert "host-mode port already in use on 1 node" in result["msg"]
+    assert f"port {PORT} of {NODE} is taken by another service" in result["msg"]
 
 
 def test_a_port_that_a_program_of_the_node_has(stack: Stack) -> None:
@@ -205,7 +205,8 @@ def test_no_node_has_the_label(stack: Stack) -> None:
     stack.deploy(shell(RUNS, deploy={"placement": {"constraints": [f"node.labels.{LABEL} == true"]}}))
     result = stack.settle()
     assert result["verdict"] == "no_node"
-    assert f"no node takes 1 replica: no node has node.labels.{LABEL} == true" in result["msg"]
+    assert f"no node has node.labels.{LABEL} == true, so no node takes 1 replica of service cache" in result["msg"]
+    assert f"docker node update --label-add {LABEL}=true NODE" in result["msg"]
 
 
 def test_a_label_that_comes_a_moment_later_is_no_failure(stack: Stack) -> None:

@@ -415,6 +415,6 @@ def test_diagnose_while_everything_is_broken(caches: Caches, play: Play) -> None
         assert all(cause["fix"] for cause in each["causes"] if cause["cause"] != "other"), each
     assert any("cannot be reached" in cause["told"] for cause in asia["causes"])
     shown = run.regions()
-    assert shown["region-europe"]["most likely cause"] == "start: it finds no config.yml."
+    assert shown["region-europe"]["most likely cause"] == "stack dtr-cache on europe-1: it finds no config.yml."
     for secret in (*caches.lab.passwords.values(), caches.lab.status["registry"]["admin"]["password"]):
         assert secret not in run.output

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+import typing as t
 
 import pytest
 
@@ -78,24 +79,23 @@ def test_the_table_fits_the_terminal(again: Run, play: Play) -> None:
         assert [line.split()[0] for line in shown if re.match("region-", line)] == list(REGIONS), run.output
 
 
-def test_a_region_that_fails_prints_its_reason_once_and_once_in_the_table(again: Run, play: Play) -> None:
-    """By a task each. Ansible itself shows the message above the result of the task that failed, too."""
-    run = play(DEPLOY, "--limit", "region-asia", dtr_cache_verify_image="engineering/no-such-image:1.0")
+@pytest.mark.parametrize(
+    ("variables", "reason"),
+    [
+        ({"dtr_cache_blob_ttl": "24"}, "dtr_cache_blob_ttl: 24 has no unit"),
+        ({"dtr_cache_verify_image": "engineering/no-such-image:1.0"}, "DTR has no image engineering/no-such-image:1.0"),
+        ({"dtr_cache_image": "docker/not-there:1"}, "No such image: docker/not-there:1"),
+    ],
+    ids=["value", "image of the proof", "trial"],
+)
+def test_a_reason_is_given_by_the_task_that_failed_and_by_the_report(
+    again: Run, play: Play, variables: dict[str, t.Any], reason: str
+) -> None:
+    run = play(DEPLOY, "--limit", "region-asia", **variables)
     assert run.code != 0
-    with_reason = [part for part in run.output.split("\nTASK [") if "no-such-image" in part]
-    assert len(with_reason) == 2, run.output
-    assert "fatal: [region-asia" in with_reason[0]
-    assert with_reason[1].startswith("Report"), run.output
-    assert with_reason[1].count("no-such-image") == 1, run.output
-
-
-def test_a_refused_setting_prints_its_reason_once_and_once_in_the_table(again: Run, play: Play) -> None:
-    run = play(DEPLOY, dtr_cache_blob_ttl="24")
-    assert run.code != 0
-    parts = [part for part in run.output.split("\nTASK [") if "dtr_cache_blob_ttl: 24 has no unit" in part]
-    assert len(parts) == 2, run.output
-    assert parts[1].startswith("Report"), run.output
-    assert parts[1].count("dtr_cache_blob_ttl: 24 has no unit") == len(REGIONS), run.output
+    by_task = {part.partition("]")[0]: " ".join(part.split()).count(reason) for part in run.output.split("\nTASK [")}
+    assert [times for times in by_task.values() if times] == [1, 1], run.output
+    assert by_task["Report what was done"] == 1, run.output
 
 
 def test_a_check_says_that_nothing_has_been_done_yet(again: Run, play: Play) -> None:

@@ -182,7 +182,7 @@ NODE_LOST = cause(
     "node_lost",
     START,
     "its node is lost to the Swarm",
-    "Bring the node back, or name another one in dtr_cache_nodes.",
+    f"Start the Engine of the node, or name another one in dtr_cache_nodes, {DEPLOY}.",
     r"heartbeat failure",
     r"node (?:is )?(?:down|unreachable)",
 )
@@ -210,7 +210,8 @@ OF_TASKS: tuple[Cause, ...] = (
         "image_missing",
         START,
         "its node cannot get its image",
-        "Load the image there, or let the node pull it (dtr_cache_image, dtr_cache_with_registry_auth).",
+        "Correct dtr_cache_version or dtr_cache_image, load the image on the node (docker pull, docker load), or let "
+        f"the node pull it (dtr_cache_with_registry_auth), {DEPLOY}.",
         r"[Nn]o such image",
         r"pull access denied",
         r"manifest (?:unknown|for )",

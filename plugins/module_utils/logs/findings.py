@@ -160,6 +160,19 @@ class Collector:
         return sorted(rows, key=lambda row: (not row["current"], causes.RANK[row["cause"]]))
 
 
+def advice(error: str, line: str) -> str:
+    """Return what to do about a task that failed; empty where its error and its log say no more than that it did.
+
+    Args:
+        error: Swarm's reason.
+        line: The last line of its log.
+    """
+    trouble = trouble_in(line)
+    found = [causes.of_line(trouble.text, fatal=True)] if trouble else []
+    found += [causes.of_task(error)] if error else []
+    return next((cause.hint for cause in found if cause and cause.code not in causes.VAGUE), "")
+
+
 def _name_of(nodes: t.Mapping[str, Raw], node: str) -> str:
     return str(nodes[node]["Description"]["Hostname"]) if node in nodes else node
 

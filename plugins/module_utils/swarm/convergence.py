@@ -73,6 +73,7 @@ class Outcome:
     moment: Moment
     timeline: list[dict[str, t.Any]]
     is_current: bool = True
+    fix: str = ""
 
     def running(self) -> str:
         """What runs at the end, as a sentence; nothing where that was not seen, or the reason says it."""
@@ -86,7 +87,10 @@ class Outcome:
 
 
 def settle(
-    engine: Engine, options: t.Mapping[str, t.Any], warn: t.Callable[[str], None] = lambda _sentence: None
+    engine: Engine,
+    options: t.Mapping[str, t.Any],
+    warn: t.Callable[[str], None] = lambda _sentence: None,
+    advise: t.Callable[[str, str], str] = lambda _error, _line: "",
 ) -> dict[str, t.Any]:
     """Wait for the verdict on the stack that the options name, and return what was observed.
 
@@ -94,6 +98,7 @@ def settle(
         engine: The manager's Engine.
         options: The module's options.
         warn: Takes a sentence about a trial for which there is no room.
+        advise: Gives what to do about a task that failed, by its error and the last line of its log.
 
     Raises:
         Failure: The verdict is one that the task fails with; the failure carries everything that was observed.
@@ -144,7 +149,7 @@ def settle(
         if verdict == NO_NODE and _NO_ROOM in outcome.reason:
             warn(f"{_UNTRIED} ({outcome.reason}).")
             return {"changed": False, **result}
-        message = f"{_REFUSED}: {outcome.reason.rpartition(NOT_AGAIN)[2].strip()}."
+        message = f"{_REFUSED} (stack {stack}): {outcome.reason.rpartition(NOT_AGAIN)[2].strip()}."
     else:
         message += outcome.running()
     if verdict in (TASK_FAILED, STALLED, ROLLED_BACK, PAUSED):
@@ -154,8 +159,14 @@ def settle(
             message += f" The container's log ends with: {result['log'][-1]}"
         elif log.unread:
             message += f" The container's log could not be read: {log.unread[0]}."
-    hint = _HINT_OF_TRIAL if options["trial"] else _HINTS[verdict]
-    raise Failure(verdict.upper(), message, hint=hint, **result)
+    error = next((row["error"] for row in result["tasks"] if row["error"]), "")
+    hint = outcome.fix or (advise(error, result["log"][-1] if result["log"] else "") if "log" in result else "")
+    raise Failure(
+        verdict.upper(),
+        message,
+        hint=hint or (_HINT_OF_TRIAL if options["trial"] else _HINTS[verdict]),
+        **result,
+    )
 
 
 def wait(
@@ -210,12 +221,12 @@ def wait(
         if judgement.verdict != verdict:
             verdict, since = judgement.verdict, now
         if moment is not None and verdict and now - since >= judgement.hold:
-            return Outcome(verdict, judgement.reason, moment, timeline)
+            return Outcome(verdict, judgement.reason, moment, timeline, fix=judgement.fix)
         if moment is not None and now - start >= timeout:
             short = f", but not yet for {judgement.hold:g} seconds" if verdict == CONVERGED else ""
             reason = f"not settled after {timeout:g} seconds: {judgement.reason}{short}"
             _note(timeline, now - start, reason)
-            return Outcome(TIMED_OUT, reason, moment, timeline, is_current=moment is now_seen)
+            return Outcome(TIMED_OUT, reason, moment, timeline, is_current=moment is now_seen, fix=judgement.fix)
         sleep(interval)
 
 

@@ -12,17 +12,28 @@ from .compose import byte_size
 
 def nodes_not_ready(nodes: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[str]:
     """Nodes on which Swarm would start nothing."""
-    problems = []
-    for name, node in nodes.items():
-        state, availability = node["Status"]["State"], node["Spec"]["Availability"]
-        if state != "ready":
-            problems.append(f"dtr_cache_nodes: node {name} is {state}; bring it back or name another one")
-        elif availability != "active":
-            problems.append(
-                f"dtr_cache_nodes: node {name} is set to {availability}; "
-                f"let it take tasks with: docker node update --availability active {name}"
-            )
-    return problems
+    obstacles = filter(None, map(node_obstacle, nodes.values()))
+    return [f"dtr_cache_nodes: {obstacle.words}; {obstacle.fix}" for obstacle in obstacles]
+
+
+class Obstacle(t.NamedTuple):
+    """What keeps a replica from its node, and what to do about it."""
+
+    words: str
+    fix: str
+
+
+def node_obstacle(node: t.Mapping[str, t.Any]) -> Obstacle | None:
+    """Return why Swarm starts nothing on a node."""
+    name, state = node["Description"]["Hostname"], node["Status"]["State"]
+    availability = node["Spec"]["Availability"]
+    another = "or name another node in dtr_cache_nodes and run dtr.cache.deploy"
+    if state != "ready":
+        return Obstacle(f"node {name} is {state}", f"start the Engine of {name}, {another}")
+    if availability != "active":
+        command = f"docker node update --availability active {name}"
+        return Obstacle(f"node {name} is set to {availability}", f"let it take tasks with: {command}, {another}")
+    return None
 
 
 def too_large_reservations(

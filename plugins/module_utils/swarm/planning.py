@@ -127,6 +127,7 @@ def planned(
         "kept_images": made.kept_images,
         "settled": judgement.verdict == CONVERGED,
         "reason": judgement.reason,
+        "fix": judgement.fix,
         "stalled": stalled_services(moment),
         "known_tasks": {task["ID"]: runs(task, moment) for task in moment.tasks},
         "replaced_config": replaced_config(swarm, wanted.service, wanted.definition) if wanted.definition else None,

@@ -10,6 +10,7 @@ import re
 import typing as t
 
 from .model import Moment, Raw
+from .node_offers import Obstacle, node_obstacle
 from .tasks import (
     ENDED,
     ENDED_BADLY,
@@ -53,6 +54,7 @@ SECONDS_STALLED = 15
 # What was deployed is there before anybody waits for it; one that was never seen gets a moment all the same.
 SECONDS_UNSEEN = 10
 _EXIT = re.compile(r"task: non-zero exit \((\d+)\)")
+_LABEL = "node.labels."
 _CONSTRAINT = re.compile(r"\s*(\S+?)\s*(==|!=)\s*(.*?)\s*")
 
 
@@ -60,12 +62,14 @@ _CONSTRAINT = re.compile(r"\s*(\S+?)\s*(==|!=)\s*(.*?)\s*")
 class Judgement:
     """A verdict with its reason in one sentence; no verdict while it is still open.
 
-    A verdict counts when it has been given for C(hold) seconds without a break.
+    A verdict counts when it has been given for C(hold) seconds without a break. C(fix) says what to do, where that is
+    known.
     """
 
     verdict: str | None
     reason: str
     hold: float = 0
+    fix: str = ""
 
 
 class Seen(t.NamedTuple):
@@ -116,9 +120,10 @@ def judge(
         if judgement.verdict not in (CONVERGED, None):
             return judgement
         judgements.append(judgement)
-    open_reasons = [judgement.reason for judgement in judgements if judgement.verdict is None]
-    if open_reasons:
-        return Judgement(None, "; ".join(open_reasons))
+    undecided = [judgement for judgement in judgements if judgement.verdict is None]
+    if undecided:
+        reasons = "; ".join(judgement.reason for judgement in undecided)
+        return Judgement(None, reasons, fix=next((each.fix for each in undecided if each.fix), ""))
     hold = max(judgement.hold for judgement in judgements)
     return Judgement(CONVERGED, "every replica runs what the stack declares, on a node that is ready", hold)
 
@@ -187,7 +192,7 @@ def _judge_service(
         or _without_node(name, service, current, tasks, moment)
         or _stalled(name, moment)
         or (_replaced(name, undeclared, seen) if undeclared and seen else None)
-        or Judgement(None, _progress(name, current, running, replicas, moment))
+        or _progress(name, current, running, replicas, moment)
     )
 
 
@@ -259,11 +264,11 @@ def _without_node(
         waited_for = unheard[0]["Description"]["Hostname"]
         return Judgement(None, f"service {name}: the Swarm's new leader has not heard of node {waited_for} yet")
     error = homeless[0]["Status"]["Err"]
-    obstacle = _obstacle(service, moment)
-    reason = f"{obstacle} ({error})" if obstacle else error
-    return Judgement(
-        NO_NODE, f"service {name}: no node takes {_count(len(homeless), 'replica')}: {reason}", SECONDS_WITHOUT_NODE
-    )
+    obstacles = _obstacles(service, moment, error)
+    reason = f"no node takes {_count(len(homeless), 'replica')} of service {name}"
+    words = ", ".join(obstacle.words for obstacle in obstacles)
+    told = f"{words}, so {reason}" if words else f"{reason}: {error}"
+    return Judgement(NO_NODE, told, SECONDS_WITHOUT_NODE, _fix(obstacles))
 
 
 def _constraints(service: Raw) -> list[str]:
@@ -275,19 +280,34 @@ def _meant_nodes(service: Raw, moment: Moment) -> list[Raw]:
     return nodes_that_meet(_constraints(service), moment.nodes.values())
 
 
-def _obstacle(service: Raw, moment: Moment) -> str:
-    """What keeps the nodes that the placement names from taking tasks; empty when Swarm's own words must do."""
+def _obstacles(service: Raw, moment: Moment, error: str) -> list[Obstacle]:
+    """Return what keeps the nodes that the placement names from taking tasks; none where Swarm's own words must do."""
     meant = _meant_nodes(service, moment)
     if not meant:
-        return f"no node has {' and '.join(_constraints(service))}"
-    words = []
-    for node in meant:
-        state, availability = node["Status"]["State"], node["Spec"]["Availability"]
-        if state != "ready":
-            words.append(f"node {node['Description']['Hostname']} is {state}")
-        elif availability != "active":
-            words.append(f"node {node['Description']['Hostname']} is set to {availability}")
-    return ", ".join(words)
+        return [_no_such_node(_constraints(service))]
+    found = [obstacle for obstacle in map(node_obstacle, meant) if obstacle]
+    ports = ", ".join(str(port.published) for port in live_ports(service["Spec"]))
+    if not found and "port already in use" in error:
+        nodes = ", ".join(node["Description"]["Hostname"] for node in meant)
+        fix = "see which with docker service ls and remove it, or take another dtr_cache_port"
+        return [Obstacle(f"port {ports} of {nodes} is taken by another service", f"{fix} and run dtr.cache.deploy")]
+    return found
+
+
+def _no_such_node(constraints: t.Sequence[str]) -> Obstacle:
+    label = next((constraint for constraint in constraints if constraint.startswith(_LABEL)), "")
+    words = f"no node has {' and '.join(constraints)}"
+    if not label:
+        return Obstacle(words, "correct the placement, or add such a node")
+    pair = re.sub(r"\s*==\s*", "=", label.removeprefix(_LABEL))
+    return Obstacle(
+        words, f"run dtr.cache.deploy, which sets the label, or: docker node update --label-add {pair} NODE"
+    )
+
+
+def _fix(obstacles: t.Iterable[Obstacle]) -> str:
+    fixes = "; ".join(dict.fromkeys(obstacle.fix for obstacle in obstacles))
+    return f"{fixes[:1].upper()}{fixes[1:]}." if fixes else ""
 
 
 def nodes_that_meet(constraints: t.Sequence[str], nodes: t.Iterable[Raw]) -> list[Raw]:
@@ -301,8 +321,8 @@ def _meets(node: Raw, constraint: str) -> bool:
     if not match:
         return True
     key, operator, wanted = match.groups()
-    if key.startswith("node.labels."):
-        value = (node["Spec"].get("Labels") or {}).get(key[len("node.labels.") :], "")
+    if key.startswith(_LABEL):
+        value = (node["Spec"].get("Labels") or {}).get(key[len(_LABEL) :], "")
     elif key in ("node.hostname", "node.role", "node.id"):
         known = {"node.hostname": node["Description"]["Hostname"], "node.role": node["Spec"]["Role"]}
         value = known.get(key) or node["ID"]
@@ -311,12 +331,17 @@ def _meets(node: Raw, constraint: str) -> bool:
     return (str(value).lower() == wanted.lower()) == (operator == "==")
 
 
-def _progress(name: str, current: t.Sequence[Raw], running: t.Sequence[Raw], replicas: int, moment: Moment) -> str:
+def _progress(
+    name: str, current: t.Sequence[Raw], running: t.Sequence[Raw], replicas: int, moment: Moment
+) -> Judgement:
     lost = [task for task in current if task["Status"]["State"] == "running" and not is_ready(task, moment)]
-    if lost:
-        return f"service {name}: node {node_name(lost[0], moment)} of a replica is not ready"
+    obstacle = (
+        node_obstacle(moment.nodes[lost[0]["NodeID"]]) if lost and lost[0].get("NodeID") in moment.nodes else None
+    )
+    if obstacle:
+        return Judgement(None, f"{obstacle.words}, so a replica of service {name} does not run", fix=_fix([obstacle]))
     states = ", ".join(sorted({task["Status"]["State"] for task in current})) or "no task yet"
-    return f"service {name}: {len(running)}/{replicas} run ({states})"
+    return Judgement(None, f"service {name}: {len(running)}/{replicas} run ({states})")
 
 
 def _undeclared(name: str, service: Raw, definition: t.Mapping[str, t.Any]) -> list[str] | None:

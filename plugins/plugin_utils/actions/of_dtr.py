@@ -17,7 +17,7 @@ from ansible.utils.vars import merge_hash
 from ...module_utils.module.of_dtr import DtrModule
 from .forks import SharedByForks
 from .in_process import Task, run_here
-from .plays import with_play
+from .plays import as_fact
 from .progress_lines import progress_shown, read_by_people
 from .words import speak_as_called
 
@@ -43,7 +43,7 @@ class DtrAction(SharedByForks, ActionBase):
         with self._progress_path(self._name, variables, long=self.reports_progress) as path:
             arguments = {**self._task.args, **({"progress_path": path} if path else {})}
             answer = self._run_module(self._name, self.module, arguments, variables)
-        return with_play(merge_hash(result, answer), self._task)
+        return as_fact(merge_hash(result, answer), self._task, variables)
 
     @property
     def _name(self) -> str:

@@ -12,7 +12,7 @@ from ansible.plugins.action.normal import ActionModule as NormalAction
 
 from .forks import SharedByForks
 from .keep_alive import keep_alive
-from .plays import with_play
+from .plays import as_fact
 from .reasons import explained, out_of_reach, too_late
 from .words import speak_as_called
 
@@ -25,7 +25,7 @@ class OnManager(SharedByForks, NormalAction):
     """
 
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        return with_play(self._run(tmp, task_vars), self._task)
+        return as_fact(self._run(tmp, task_vars), self._task, task_vars or {})
 
     def _run(self, tmp: t.Any, task_vars: dict[str, t.Any] | None) -> dict[str, t.Any]:
         speak_as_called(self._task)

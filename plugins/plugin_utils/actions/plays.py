@@ -7,7 +7,13 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible.utils.display import Display
+
+from .reasons import told_once
 from .words import is_of_collection
+
+FACT = "__dtr_cache"
+"""What the first task of each role and playbook registers. The names of all other facts begin so."""
 
 
 def play_of(task: t.Any) -> str:
@@ -15,6 +21,22 @@ def play_of(task: t.Any) -> str:
     return str(task.get_play()._uuid)
 
 
-def with_play(result: dict[str, t.Any], task: t.Any) -> dict[str, t.Any]:
-    """The result with the play, where the task is one whose result is a fact for later steps."""
-    return {**result, "play": play_of(task)} if is_of_collection(task) else result
+def as_fact(result: dict[str, t.Any], task: t.Any, variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Return the result as later steps and the report read it: with the play, and with the reason of a failure once.
+
+    With C(-v) nothing of it is left out. Who sets C(failed_when) goes by the result as the module gave it.
+    """
+    if is_of_collection(task):
+        result = {**result, "play": play_of(task)}
+    registered = _registered(task)
+    if not result.get("failed") or "failure" not in result or task.failed_when or not registered.startswith(FACT):
+        return result
+    checked = result if registered == FACT else variables.get(FACT)
+    is_reported = isinstance(checked, t.Mapping) and bool(checked.get("together"))
+    return told_once(result, is_reported=is_reported) if not Display().verbosity else result
+
+
+def _registered(task: t.Any) -> str:
+    """Return the name of what is registered; since ansible-core 2.21 a task has it as a key."""
+    names = [task.register] if isinstance(task.register, str) else [*(task.register or ())]
+    return str(names[0]) if names else ""

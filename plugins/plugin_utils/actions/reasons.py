@@ -42,6 +42,10 @@ _MAKE_ROOM = (
     "on the manager (ansible_remote_tmp), and in TMPDIR of each."
 )
 _NO_REASON = "no reason was given"
+IN_FAILURE = "The reason is in this result, as failure.message, and in the report at the end."
+# Texts in a result that its reason may be made of, and lists of such.
+_TEXTS = ("detail", "error", "event", "hint", "message", "msg")
+_LISTS = ("log", "problems")
 # What a crashed module wrote, as it is, secrets among it; and Ansible's words for the crash, which it shows instead.
 _RAW = ("module_stdout", "module_stderr", "exception")
 
@@ -56,6 +60,34 @@ def reason_of(result: Result, manager: str) -> str:
     failed = [item for item in result.get("results") or [] if item.get("failed") or item.get("unreachable")]
     reasons = dict.fromkeys(_reason(item, manager) for item in failed or [result])
     return " ".join(reason for reason in reasons if reason) or _reason(result, manager) or _NO_REASON
+
+
+def told_once(result: Result, *, is_reported: bool) -> dict[str, t.Any]:
+    """Return a failed result that has its reason once.
+
+    Ansible shows all of a failed result, and its C(msg) above it a second time.
+
+    Args:
+        result: The result, with C(failure).
+        is_reported: Whether a report tells the reason as well; C(msg) then only says where it is.
+    """
+    reason = str(result["msg"])
+    failure = {name: result["failure"][name] for name in ("code", "http_status", "url")}
+    # The exception is the message once more, and the last event the verdict; Ansible makes another exception of C(msg).
+    kept = _without({name: each for name, each in result.items() if name != "exception"}, reason)
+    kept.update({name: kept[name][:-1] for name in ("timeline",) if name in kept})
+    if is_reported:
+        return {**kept, "msg": IN_FAILURE, "failure": {**failure, "message": reason}}
+    return {**kept, "msg": reason, "failure": failure}
+
+
+def _without(value: t.Any, reason: str) -> t.Any:
+    """Leave out the texts that the reason has."""
+    if isinstance(value, t.Mapping):
+        kept = {name: each for name, each in value.items() if not (name in _TEXTS and str(each) in reason)}
+        lists = {name: [each for each in kept[name] if str(each) not in reason] for name in _LISTS if kept.get(name)}
+        return {name: _without(each, reason) for name, each in {**kept, **lists}.items()}
+    return [_without(each, reason) for each in value] if isinstance(value, list) else value
 
 
 def crash_of(result: Result) -> str | None:
@@ -128,6 +160,8 @@ def _reason(result: Result, manager: str) -> str:
     said = str(result.get("msg") or "").removeprefix("Task failed: ").strip()
     if crash:
         said = f"A module crashed on {manager}: {crash.rstrip('.')}."
+    if said == IN_FAILURE:
+        return str(result["failure"]["message"])
     # A message that only names the command says nothing of its reason, which is the last that Docker's command writes.
     last = next((line.strip() for line in reversed(str(result.get("stderr") or "").splitlines()) if line.strip()), "")
     if last and last not in said:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ...module_utils.common.amounts import named
 from ...module_utils.health.checks import (
     CACHE_TO_DTR,
     CLIENT_TO_CACHE,
@@ -23,7 +24,7 @@ from ...module_utils.health.checks import (
 )
 from ...module_utils.logs.causes import START, STORAGE, VAGUE
 from .facts import HostFacts, Result
-from .observing.problems import REPLICAS, VERSION
+from .observing.problems import PLACEMENT, REPLICAS, VERSION
 from .observing.regions import HEALTHY, UNHEALTHY, reported_row
 from .observing.versions import difference, differs
 from .traffic import traffic_of, traffic_sentences
@@ -54,6 +55,7 @@ _OF_A_DTR_AWAY = (
 )
 # Findings that say the same as a check which has it in more detail.
 _SAME: dict[Topic, tuple[str, ...]] = {
+    PLACEMENT: ("no_node", "node_lost", "port_in_use"),
     **dict.fromkeys(_DTR_AWAY, _OF_A_DTR_AWAY),
     (CLIENT_TO_DTR, "name_resolution"): ("upstream_dns",),
     (CLIENT_TO_DTR, "validity"): ("upstream_expired", "upstream_not_yet_valid"),
@@ -82,18 +84,13 @@ class Cause:
     evidence: list[str]
     finding: Finding | None = None
 
-    @property
-    def headline(self) -> str:
-        """The cause with where it is, which the sentence of a check has already."""
-        return self.told if not self.edge or self.told.startswith(self.edge) else f"{self.edge}: {self.told}"
-
     def row(self) -> dict[str, t.Any]:
         """As the verdict shows it."""
         finding = self.finding or {}
         return {
             "cause": self.cause,
             "edge": self.edge,
-            "told": self.headline,
+            "told": self.told,
             "fix": self.fix,
             "evidence": self.evidence,
             "count": finding.get("count"),
@@ -109,32 +106,37 @@ def verdicts(hosts: t.Iterable[HostFacts]) -> list[dict[str, t.Any]]:
 
 def _of_host(host: HostFacts) -> dict[str, t.Any]:
     row = reported_row(host)
-    found = verdict(row, host.logs.get("findings") or [], _unread(host.logs))
-    # That the DTR is down stands among the causes.
+    stack = str(host.settings.get("stack_name") or "")
+    found = verdict(row, host.logs.get("findings") or [], _unread(host.logs), stack)
+    # That the DTR is down may be among the causes.
     if not any(each["edge"] == CLIENT_TO_DTR for each in found["causes"]):
+        told = [each["told"] for each in found["causes"]]
         for registry in host.observed_registries:
-            if registry["cause"] and registry["url"] == row.get("registry_url"):
+            if registry["cause"] and registry["cause"] not in told and registry["url"] == row.get("registry_url"):
                 advice = f" {registry['hint']}" if registry["hint"] else ""
                 found["notes"].append(f"The DTR {registry['url']}: {registry['cause']}{advice}")
     traffic = traffic_of(host)
     return {**found, "notes": [*found["notes"], *traffic_sentences(traffic)], "traffic": traffic}
 
 
-def verdict(row: Result, findings: t.Sequence[Finding], unread: t.Sequence[str] = ()) -> dict[str, t.Any]:
+def verdict(
+    row: Result, findings: t.Sequence[Finding], unread: t.Sequence[str] = (), stack: str = ""
+) -> dict[str, t.Any]:
     """What is wrong with a cache, the most likely cause first, and what to do about it.
 
     Args:
         row: The region's row, as M(dtr.cache.fleet_info) returns it.
         findings: What M(dtr.cache.cache_logs_info) found in its logs.
         unread: What of the logs could not be read, in words.
+        stack: The name of the cache's stack.
     """
     left = [finding for finding in findings if finding["current"]]
-    causes = _causes_of_problems(row, left)
+    causes = _causes_of_problems(row, left, stack)
     unhealthy = row["state"] == UNHEALTHY
     notes = []
     for finding in left:
         if _stands(finding, unhealthy, causes):
-            causes.append(_cause_of(finding))
+            causes.append(_cause_of(finding, stack))
         elif finding["edge"] == CLIENT_TO_CACHE:
             # No check can be made at clients, so nothing else says what to do there.
             notes.append(f"Some clients have trouble: {finding['summary']}. {_sentence(finding)} {finding['hint']}")
@@ -152,7 +154,7 @@ def verdict(row: Result, findings: t.Sequence[Finding], unread: t.Sequence[str] 
         "cache": row["cache"],
         "url": row["url"],
         "state": state,
-        "verdict": first.headline if first else None,
+        "verdict": first.told if first else None,
         "fix": first.fix if first else None,
         "causes": [cause.row() for cause in causes],
         "notes": [*notes, *_other_version(row), *_unknown(row), *unread],
@@ -205,7 +207,7 @@ def _failed_topics(result: Result) -> list[Topic]:
     return [(CACHE_TO_DTR, "pull")] if status >= _SERVER_ERRORS else []
 
 
-def _causes_of_problems(row: Result, left: list[Finding]) -> list[Cause]:
+def _causes_of_problems(row: Result, left: list[Finding], stack: str) -> list[Cause]:
     """A cause for each problem of the row; the findings that it is joined with are taken from C(left)."""
     causes: list[Cause] = []
     by_code: dict[str, Cause] = {}
@@ -219,16 +221,18 @@ def _causes_of_problems(row: Result, left: list[Finding]) -> list[Cause]:
         elif isinstance(reason, Cause):
             reason.evidence.append(problem["cause"])
         elif reason is not None:
-            cause = by_code[reason["cause"]] = _cause_of(reason, problem["cause"])
+            cause = by_code[reason["cause"]] = _cause_of(reason, stack, problem["cause"])
             causes.append(cause)
             left.remove(reason)
         else:
-            cause = Cause(" ".join(topic).strip() or "other", topic[0], problem["cause"], problem["hint"], [])
+            cause = _cause_of_problem(topic, problem)
             cause.evidence += [_sentence(finding) for finding in same]
             cause.finding = same[0] if same else None
             causes.append(cause)
             for finding in same:
                 left.remove(finding)
+            if topic == PLACEMENT:
+                by_code["placement"] = cause
             if topic[0] == CLIENT_TO_DTR and (same or topic in _DTR_AWAY):
                 away = away or cause
     if by_code and not VAGUE.issuperset(by_code):
@@ -276,9 +280,19 @@ def _stands(finding: Finding, unhealthy: bool, causes: t.Sequence[Cause]) -> boo
     return not causes or any(cause.edge in (START, CACHE_TO_DTR) for cause in causes)
 
 
-def _cause_of(finding: Finding, *problems: str) -> Cause:
-    told = f"{finding['summary']}."
-    return Cause(finding["cause"], finding["edge"], told, finding["hint"], [_sentence(finding), *problems], finding)
+def _cause_of(finding: Finding, stack: str, *problems: str) -> Cause:
+    edge, nodes = finding["edge"], named(finding.get("nodes") or [])
+    where = f"stack {stack}{' on ' if nodes else ''}{nodes}" if stack and edge in (START, STORAGE) else edge
+    told = f"{where}: {finding['summary']}."
+    return Cause(finding["cause"], edge, told, finding["hint"], [_sentence(finding), *problems], finding)
+
+
+def _cause_of_problem(topic: Topic, problem: Result) -> Cause:
+    """Return the cause with where it is, which the sentence of a check has already."""
+    edge, told = START if topic == PLACEMENT else topic[0], problem["cause"]
+    if topic != PLACEMENT and edge and not told.startswith(edge):
+        told = f"{edge}: {told}"
+    return Cause(" ".join(topic).strip() or "other", edge, told, problem["hint"], [])
 
 
 def _sentence(finding: Finding) -> str:

@@ -15,8 +15,8 @@ from .observing.problems import node_addresses, replica_addresses
 STEPS = ("probe", "register", "assign", "pull")
 # Whose failures the cache's log may explain.
 SHOWN_IN_LOG = ("probe", "pull")
-# Of a step's result, what the task that failed has itself, or no report reads.
-_NOT_IN_BRIEF = ("failure", "msg", "content_caches", "elsewhere")
+# Of a step's result, what no report reads.
+_NOT_IN_BRIEF = ("content_caches", "elsewhere")
 
 _SECONDS_FOR_PROBE = 60
 # What the preflight has to have checked: all but the assignment name the cache's address.
@@ -150,7 +150,7 @@ class Use(t.NamedTuple):
 
 def in_brief(result: Result) -> dict[str, t.Any]:
     """What reports read of a step's result. Ansible shows all of a task that failed, as one line."""
-    brief = _without_details(bounded(result, NAMED))
+    brief = {name: value for name, value in bounded(result, NAMED).items() if name not in _NOT_IN_BRIEF}
     if "caches" in result:
         brief["caches"] = [
             {
@@ -159,10 +159,4 @@ def in_brief(result: Result) -> dict[str, t.Any]:
             }
             for cache in result["caches"]
         ]
-    if "pulls" in result:
-        brief["pulls"] = [_without_details(pull) for pull in result["pulls"]]
     return brief
-
-
-def _without_details(result: Result) -> dict[str, t.Any]:
-    return {name: value for name, value in result.items() if name not in _NOT_IN_BRIEF}

@@ -60,8 +60,8 @@ def test_a_task_that_times_out_keeps_its_reason(two_regions: Registry, ansible: 
     assert run.code != 0
     report = run.stdout.partition("TASK [Report")[2]
     told = report.count("The task did not end within 2 seconds, which ANSIBLE_TASK_TIMEOUT")
-    assert told == (1 if playbook == "assign" else 2), run.output
-    assert report.count("failed at") >= 2
+    assert told == 1, run.output
+    assert report.count("failed at") >= 1
     assert "not reached" not in run.output
     assert "is undefined" not in run.output
 

@@ -19,6 +19,7 @@ from . import versions
 Row = dict[str, t.Any]
 
 REPLICAS = ("swarm", "replicas")
+PLACEMENT = ("swarm", "placement")
 DRIFT = ("swarm", "drift")
 VERSION = ("swarm", "version")
 NODES = ("swarm", "nodes")
@@ -92,7 +93,7 @@ def region_problems(row: Row, checks: t.Sequence[Check], host: HostFacts, dtr: D
         yield _unsound(host)
     if _is_of_another(host.plan):
         yield Problem(sentence(host.plan["failure"]["message"]))
-    few = list(_replica_problems(row, host.plan))
+    few = list(_replica_problems(row, host.plan, str(host.settings.get("stack_name") or "")))
     if few and replicas["running"] == 0:
         yield from few
     without_ca = _authority_problem(dtr)
@@ -264,7 +265,7 @@ def replica_addresses(settings: Result, plan: Result, services: t.Sequence[Resul
     ]
 
 
-def _replica_problems(row: Row, plan: Result) -> t.Iterator[Problem]:
+def _replica_problems(row: Row, plan: Result, stack: str) -> t.Iterator[Problem]:
     replicas = row["replicas"]
     if replicas is None or replicas["running"] == replicas["wanted"]:
         return
@@ -279,6 +280,8 @@ def _replica_problems(row: Row, plan: Result) -> t.Iterator[Problem]:
         yield Problem(
             f"{number}: the service is set to {declared[service]}.", "Deploy it with dtr.cache.deploy.", REPLICAS
         )
+    elif plan.get("fix"):
+        yield Problem(f"{plan['reason']}: {number} of stack {stack}.", plan["fix"], PLACEMENT)
     else:
         yield Problem(
             sentence(f"{number}: {reason or 'the Swarm gives no reason'}"),

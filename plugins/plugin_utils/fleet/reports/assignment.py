@@ -26,15 +26,15 @@ def rows(hosts: t.Sequence[HostFacts]) -> list[dict[str, t.Any]]:
 
 
 def table(hosts: t.Sequence[HostFacts], check_mode: bool) -> Table:
-    """The rows with why the assignment failed, under the last region of its DTR."""
+    """The rows with why the assignment failed."""
     headings = {"arrived": "would arrive", "left": "would leave"} if check_mode else {}
     found: list[dict[str, t.Any]] = []
     notes: list[list[str]] = []
     for fleet in _fleets(hosts):
-        found += _rows_of(fleet)
-        failed = list(dict.fromkeys(text for texts in reasons(fleet) for text in texts))
-        notes += [[] for _row_without in range(len(found) - len(notes) - 1)]
-        notes.append(failed)
+        of_fleet = list(_rows_of(fleet))
+        found += of_fleet
+        # The last row may be one of no host.
+        notes += [*reasons(fleet), []][: len(of_fleet)]
     return Table(found, notes, headings=headings)
 
 

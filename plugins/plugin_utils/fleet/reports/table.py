@@ -6,8 +6,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import textwrap
 import typing as t
+
+from ....module_utils.common.amounts import named
 
 Row = t.Mapping[str, t.Any]
 
@@ -23,7 +26,8 @@ class Table:
 
     Args:
         rows: All have the same keys, in the order of the columns.
-        notes: For each row the sentences that follow it in lines of their own, such as why it failed.
+        notes: For each row the sentences that follow it in lines of their own, such as why it failed. Those of several
+            rows follow once, after all rows, with their names.
         address: The column that is left out first where the table is too wide.
         detail: The column that comes into lines of its own next.
         headings: What stands over a column instead of its key.
@@ -48,8 +52,8 @@ class Table:
         for columns in (everything, without_address, without_detail):
             widths = self._widths(columns)
             if sum(widths) + len(_GAP) * (len(widths) - 1) <= width:
-                return self._in_columns(columns, widths, width)
-        return self._in_blocks(without_address, width)
+                return [*self._in_columns(columns, widths, width), *self._common(width)]
+        return [*self._in_blocks(without_address, width), *self._common(width)]
 
     def _names_differ(self) -> bool:
         return any(row[self.other_name] not in (None, "", next(iter(row.values()))) for row in self.rows)
@@ -82,10 +86,29 @@ class Table:
 
     def _notes(self, number: int, width: int) -> list[str]:
         notes = self.notes[number] if number < len(self.notes) else ()
-        return [line for note in notes for part in note.splitlines() for line in _wrapped(part, width)]
+        own = [note for note in notes if note not in self._shared]
+        return [line for note in own for part in note.splitlines() for line in _wrapped(part, width)]
+
+    def _common(self, width: int) -> list[str]:
+        texts = [f"{named(rows)}: {note.removeprefix('- ')}" for note, rows in self._shared.items()]
+        return [line for text in texts for line in wrapped(text, width)]
+
+    @functools.cached_property
+    def _shared(self) -> dict[str, list[str]]:
+        names = [str(next(iter(row.values()))) for row in self.rows]
+        return shared(names, self.notes)
 
     def _heading(self, name: str) -> str:
         return self.headings.get(name, name)
+
+
+def shared(names: t.Sequence[str], notes: t.Iterable[t.Sequence[str]]) -> dict[str, list[str]]:
+    """Return the notes that more than one row has, each with the names of these rows."""
+    found: dict[str, list[str]] = {}
+    for name, of_row in zip(names, notes):
+        for note in dict.fromkeys(of_row):
+            found.setdefault(note, []).append(name)
+    return {note: rows for note, rows in found.items() if len(rows) > 1}
 
 
 def wrapped(text: str, width: int) -> list[str]:

@@ -11,7 +11,7 @@ from ..diagnosis import verdicts
 from ..facts import HostFacts, Result
 from ..observing.regions import HEALTHY
 from .status import state_sentence
-from .table import Table, wrapped
+from .table import Table, shared, wrapped
 from .words import shortened
 
 
@@ -43,8 +43,11 @@ def summary(found: t.Iterable[Result]) -> list[dict[str, t.Any]]:
 
 
 def details_of(found: t.Iterable[Result]) -> list[str]:
-    """The verdicts as lines: what is wrong, what to do, and the evidence."""
+    """The verdicts as lines: what is wrong, what to do, and the evidence; what several regions have is told once."""
     texts: list[str] = []
+    told: dict[tuple[str, str | None], str] = {}
+    found = list(found)
+    common = shared([each["region"] for each in found], [each["notes"] for each in found])
     for each in found:
         if not each["causes"] and not each["notes"]:
             continue
@@ -53,11 +56,14 @@ def details_of(found: t.Iterable[Result]) -> list[str]:
             f"{each['region']} ({each['cache'] or 'without a name'}) is {each['state']}.",
         ]
         for number, cause in enumerate(each["causes"], start=1):
-            texts.append(f"  {number}. {cause['told']}")
-            if cause["fix"]:
-                texts.append(f"     Do: {cause['fix']}")
+            known = told.setdefault((cause["told"], cause["fix"]), f"{each['region']}, {number}")
+            if known != f"{each['region']}, {number}":
+                texts.append(f"  {number}. The same as {known}.")
+            else:
+                texts += [f"  {number}. {cause['told']}", *([f"     Do: {cause['fix']}"] if cause["fix"] else [])]
             texts += [f"     {text}" for text in cause["evidence"]]
-        texts += [f"  {text}" for text in each["notes"]]
+        texts += [f"  {text}" for text in each["notes"] if text not in common]
+    texts += [f"{', '.join(regions)}: {text}" for text, regions in common.items()]
     return texts or ["Nothing is wrong, and the logs show no trouble."]
 
 

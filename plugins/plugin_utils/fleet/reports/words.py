@@ -31,8 +31,9 @@ def result_of(host: HostFacts) -> str:
 
 
 def reasons(hosts: t.Iterable[HostFacts]) -> list[list[str]]:
-    """For each host why it failed, if it did."""
-    return [[host.failure.reason] if host.failure and host.failure.reason else [] for host in hosts]
+    """For each host why it failed, if it did: a sentence, and each problem that it lists."""
+    found = (host.failure.reason if host.failure else "" for host in hosts)
+    return [reason.replace("\n  - ", "\n- ").splitlines() for reason in found]
 
 
 def megabytes(size: int) -> str:

@@ -151,7 +151,7 @@ class TestTheSameAgain:
         assert site.count("GET", "/ca") > 0
         for needs in ([*DEPLOYMENT, "swarm"], REGISTRY, ["swarm"]):
             again = check({**variables, "__dtr_cache": first}, needs)
-            of_task = {key: first[key] for key in ("play", "host", "check_mode")}
+            of_task = {key: first[key] for key in ("play", "host", "check_mode", "together")}
             assert {**again, **of_task} == {
                 **{key: first[key] for key in preflight.ANSWER},
                 **of_task,

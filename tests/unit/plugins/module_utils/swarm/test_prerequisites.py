@@ -126,11 +126,13 @@ def test_the_port_of_the_metrics_is_checked_in_the_same_way(answering: set[str])
 
 def test_nodes_that_are_not_there_or_take_nothing_are_told_together() -> None:
     nodes = [node("n1", "down"), node("n2", availability="drain"), node("n3", availability="pause")]
+    another = "or name another node in dtr_cache_nodes and run dtr.cache.deploy"
+    active = "docker node update --availability active"
     assert problems(nodes, wanted=["n1", "n2", "n3", "n4"]) == [
         "dtr_cache_nodes: the Swarm has no node n4; its nodes are n1, n2, n3",
-        "dtr_cache_nodes: node n1 is down; bring it back or name another one",
-        "dtr_cache_nodes: node n2 is set to drain; let it take tasks with: docker node update --availability active n2",
-        "dtr_cache_nodes: node n3 is set to pause; let it take tasks with: docker node update --availability active n3",
+        f"dtr_cache_nodes: node n1 is down; start the Engine of n1, {another}",
+        f"dtr_cache_nodes: node n2 is set to drain; let it take tasks with: {active} n2, {another}",
+        f"dtr_cache_nodes: node n3 is set to pause; let it take tasks with: {active} n3, {another}",
     ]
 
 

@@ -72,21 +72,31 @@ def test_a_failure_names_node_and_exit_code() -> None:
 
 
 @pytest.mark.parametrize(
-    ("nodes", "words"),
+    ("nodes", "error", "words", "fix"),
     [
-        ({"n1": node("worker-1", a="c")}, "no node has a == b"),
-        ({"n1": node("worker-1", "down", a="b"), "n2": node("worker-2")}, "node worker-1 is down"),
-        ({"n1": node("worker-1", availability="drain", a="B")}, "node worker-1 is set to drain"),
-        ({"n1": node("worker-1", a="b")}, NO_NODE),
+        ({"n1": node("worker-1", a="c")}, NO_NODE, "no node has a == b, so", "--label-add a=b NODE."),
+        (
+            {"n1": node("worker-1", "down", a="b"), "n2": node("worker-2")},
+            NO_NODE,
+            "node worker-1 is down, so",
+            "Start",
+        ),
+        ({"n1": node("worker-1", availability="drain", a="B")}, NO_NODE, "node worker-1 is set to drain, so", "active"),
+        ({"n1": node("worker-1", a="b")}, "no suitable node (host-mode port already in use on 1 node)", "taken", "ls"),
+        ({"n1": node("worker-1", a="b")}, NO_NODE, NO_NODE, ""),
     ],
 )
-def test_no_node_tells_what_keeps_the_nodes_that_are_meant(nodes: dict[str, t.Any], words: str) -> None:
+def test_no_node_tells_what_keeps_the_nodes_that_are_meant(
+    nodes: dict[str, t.Any], error: str, words: str, fix: str
+) -> None:
     constraint = {"Constraints": ["node.labels.a == b"]}
-    seen = moment(task("pending", node="", error=NO_NODE, spec={**SPEC, "Placement": constraint}), nodes=nodes)
+    seen = moment(task("pending", node="", error=error, spec={**SPEC, "Placement": constraint}), nodes=nodes)
     seen.services["cache"]["Spec"]["TaskTemplate"] = {**SPEC, "Placement": constraint}
     judgement = verdicts.judge(seen)
     assert judgement.verdict == "no_node"
     assert words.replace("a == b", "node.labels.a == b") in judgement.reason
+    assert fix in judgement.fix
+    assert bool(fix) == bool(judgement.fix)
 
 
 def test_nodes_that_a_new_leader_has_not_heard_of_get_their_time() -> None:

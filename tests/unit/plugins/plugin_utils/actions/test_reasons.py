@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
 
 import pytest
 from ansible import constants
-from ansible_collections.dtr.cache.plugins.plugin_utils.actions.reasons import crash_of, reason_of
+from ansible_collections.dtr.cache.plugins.plugin_utils.actions.reasons import crash_of, reason_of, told_once
 
 TRACEBACK = (
     'Traceback (most recent call last):\n  File "x.py", line 1, in <module>\nImportError: no module named _ssl\n'
@@ -118,6 +119,25 @@ def test_a_limit_of_the_users_own_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     reason = reason_of({"failed": True, "timedout": {"period": 60}}, "asia")
     assert reason.startswith("The task did not end within 60 seconds, which ANSIBLE_TASK_TIMEOUT (task_timeout in")
     assert "asia" not in reason
+
+
+@pytest.mark.parametrize("is_reported", [True, False])
+def test_a_result_has_its_reason_once(is_reported: bool) -> None:
+    message, hint = "Stack a did not settle: on b: No such image: c:1.", "Load it."
+    failure = {"code": "TASK_FAILED", "message": message, "hint": hint, "http_status": None, "url": None}
+    result = {
+        "failed": True,
+        "msg": f"{message} {hint}",
+        "failure": failure,
+        "exception": f"{message} {hint}",
+        "tasks": [{"node": "b", "error": "No such image: c:1"}, {"node": "b", "error": "another"}],
+        "timeline": [{"second": 0, "event": "begins"}, {"second": 9, "event": "service x: No such image: c:1"}],
+        "log": ["began", "on b: No such image: c:1"],
+    }
+    once = told_once(result, is_reported=is_reported)
+    assert json.dumps(once).count("No such image: c:1") == json.dumps(once).count("Load it.") == 1
+    assert (once["tasks"][1]["error"], once["log"], len(once["timeline"])) == ("another", ["began"], 1)
+    assert reason_of(once, "asia") == f"{message} {hint}"
 
 
 def test_long_output_is_cut() -> None:

@@ -126,13 +126,10 @@ def test_in_brief_a_result_has_what_reports_read() -> None:
     well = {"edge": "client->cache", "check": "tcp", "ok": True}
     registration = {"edge": "DTR", "check": "registration", "ok": True}
     wrong = {"edge": "client->cache", "check": "tls", "ok": False}
-    probe = {"caches": [{"name": "asia", "days_left": 9, "checks": [well, registration, wrong]}], "msg": "x"}
+    probe = {"caches": [{"name": "asia", "days_left": 9, "checks": [well, registration, wrong]}]}
     assert in_brief(probe) == {"caches": [{"name": "asia", "days_left": 9, "checks": [registration, wrong]}]}
     registered = {"created": [{"name": "asia"}], "content_caches": [{"name": "asia"}, {"name": "europe"}]}
     assert in_brief(registered) == {"created": [{"name": "asia"}]}
     changed = [{"name": f"user{number}"} for number in range(200)]
     assigned = in_brief({"changed_accounts": changed, "unchanged": 3})
     assert (len(assigned["changed_accounts"]), counted(assigned, "changed_accounts")) == (10, 200)
-    pull = {"bytes": 9, "seconds": 1, "via_cache": False}
-    pulled = {"pulls": [{**pull, "elsewhere": [{"digest": "sha256:a"}], "failure": {"code": "X"}}], "failure": {}}
-    assert in_brief(pulled) == {"pulls": [pull]}

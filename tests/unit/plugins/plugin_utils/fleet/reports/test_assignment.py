@@ -75,11 +75,11 @@ def test_a_host_that_was_not_reached_has_no_numbers() -> None:
     ]
 
 
-def test_why_it_failed_stands_once_for_each_dtr() -> None:
+def test_why_it_failed_is_below_each_region_and_shown_once() -> None:
     failed = {"failure": facts.FAILED}
     hosts = [host("region-asia", **failed), host("region-oz", "https://other", RESULT), host("region-europe", **failed)]
     shown = assignment.table(hosts, False)
     assert [row["cache"] for row in shown.rows] == ["region-asia", "region-europe", "region-oz", "local"]
-    assert shown.notes == [[], [facts.FAILED["reason"]], [], []]
+    assert sum(facts.FAILED["reason"] in line for line in shown.lines(200)) == 1
     assert [row["result"] for row in shown.rows][:2] == ["failed at: Deploy the stack"] * 2
     assert "would arrive" in assignment.table(hosts, True).lines(120)[0]

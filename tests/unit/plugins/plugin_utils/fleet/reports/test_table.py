@@ -79,6 +79,12 @@ def test_notes_follow_their_row_in_lines_of_the_width() -> None:
     assert noted.lines(35)[-2:] == ["  The DTR answered 500", "  to the request of europe."]
 
 
+def test_a_note_of_several_rows_follows_once_with_their_names() -> None:
+    lines = Table(ROWS, [["- it is down", "own"], ["- it is down"]]).lines(200)
+    assert (lines[-1], lines[3].strip()) == (f"{ROWS[0]['region']}, {ROWS[1]['region']}: it is down", "own")
+    assert sum("it is down" in line for line in lines) == 1
+
+
 def test_the_narrowest_has_a_line_for_each_cell() -> None:
     rows = [{**row, "nodes": [f"worker-{number}" for number in range(9)]} for row in ROWS]
     lines = table(rows, 30)
