@@ -40,7 +40,7 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 
-from ..module_utils.common.foreign import foreign_words
+from ..module_utils.common.files import foreign_words
 
 
 def _own_path(path: str) -> str:

@@ -88,7 +88,7 @@ replicas:
 
 import typing as t
 
-from ..module_utils.dtr.state import described
+from ..module_utils.dtr.api import described
 from ..module_utils.module.base import Module
 from ..module_utils.module.of_dtr import DtrModule, DtrSession
 

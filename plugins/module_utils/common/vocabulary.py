@@ -12,6 +12,18 @@ from __future__ import annotations
 
 import os
 
+CLIENT_TO_CACHE = "client->cache"
+CACHE_TO_DTR = "cache->DTR"
+CLIENT_TO_DTR = "client->DTR"
+DTR_TO_CACHE = "DTR->cache"
+
+EDGES = (CLIENT_TO_CACHE, CACHE_TO_DTR, CLIENT_TO_DTR, DTR_TO_CACHE)
+"""In the order in which reports show them."""
+
+MEASURED = (CLIENT_TO_CACHE, CACHE_TO_DTR, CLIENT_TO_DTR)
+"""Those of which the time of an answer can be known."""
+
+
 VARIABLE = "DTR_CACHE_WORDS"
 ROLES = "roles"
 

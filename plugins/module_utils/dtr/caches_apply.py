@@ -12,10 +12,9 @@ from ..common.concurrency import Results, fan_out
 from ..common.failure import Failure
 from ..common.progress import UNREPORTED, Progress
 from ..common.vocabulary import word
-from .account_reads import read_all_account_settings
-from .api import DtrApi
+from .api import REFUSED, DtrApi
+from .assignments_apply import read_all_account_settings
 from .caches_plan import CacheStep, Done, Move, caches_after, doubles_of, entangled, in_the_way, plan_moves
-from .content_caches import REFUSED
 from .model import ContentCache, is_vanished
 
 # How often accounts that somebody sets to an old entry meanwhile are moved before the entry is left alone.

@@ -1,11 +1,12 @@
 # SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What DTR's API speaks of: content caches, accounts, access tokens, and what one replica says of itself."""
+"""What DTR's API speaks of: content caches, accounts, access tokens, versions, and what one replica says of itself."""
 
 from __future__ import annotations
 
 import datetime
+import re
 import typing as t
 
 from ..common.failure import Failure
@@ -78,3 +79,32 @@ def is_vanished(failure: Failure) -> bool:
     Only its own code says so: a load balancer or a firewall in front of it may answer 404 as well.
     """
     return failure.http_status == 404 and failure.code in ("NO_SUCH_USER", "NO_SUCH_ACCOUNT")
+
+
+# What may follow is the mark of a build.
+_RELEASE = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}(?![0-9.])")
+
+
+def release(version: str | None) -> str:
+    """The three numbers that a version begins with; empty where it does not."""
+    match = _RELEASE.match(version or "")
+    return match[0] if match else ""
+
+
+def tag_of(image: str | None) -> str:
+    """The tag of an image's reference; empty where it has none."""
+    return (image or "").partition("@")[0].rpartition("/")[2].partition(":")[2]
+
+
+def are_same(tag: str | None, version: str | None) -> bool | None:
+    """Whether a cache has the version of its DTR; C(None) where one of both is not known."""
+    of_cache, of_dtr = release(tag), release(version)
+    return of_cache == of_dtr if of_cache and of_dtr else None
+
+
+def difference(tag: str, version: str) -> str:
+    """That both are different, in a sentence."""
+    return (
+        f"The cache has version {release(tag)} and its DTR has {release(version)}. The vendor wants both the same, as "
+        "a difference gives authentication errors."
+    )

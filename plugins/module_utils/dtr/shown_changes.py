@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..common.amounts import LISTED
+from ..common.names import LISTED
 from ..common.redaction import printable
 from .model import shown_host
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..common.edges import CACHE_TO_DTR, CLIENT_TO_CACHE, CLIENT_TO_DTR, DTR_TO_CACHE
+from ..common.vocabulary import CACHE_TO_DTR, CLIENT_TO_CACHE, CLIENT_TO_DTR, DTR_TO_CACHE
 
 # What is more likely the cause stands before what it causes.
 _EDGES = (CLIENT_TO_CACHE, CLIENT_TO_DTR, DTR_TO_CACHE, CACHE_TO_DTR)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ..dtr.account_reads import read_account_settings
 from ..dtr.api import DtrApi
+from ..dtr.assignments_apply import read_account_settings
 from ..dtr.assignments_plan import by_cache, partial_failure, without_vanished
 from ..pulling.accounts import declared_accounts
 

@@ -13,9 +13,8 @@ import functools
 import time
 import typing as t
 
-from ..common.concurrency import fan_out
+from ..common.concurrency import fan_out, side_by_side
 from ..common.failure import Failure
-from ..common.side_by_side import side_by_side
 from ..common.vocabulary import word
 from .addresses import with_addresses, with_mesh
 from .agreement import assignment_checks, deployment_check, read_only_checks, registration_checks

@@ -10,8 +10,7 @@ import functools
 import typing as t
 
 from ..common.urls import origin_of
-from ..dtr.api import DtrApi
-from ..dtr.tokens import temporary_token
+from ..dtr.api import DtrApi, temporary_token
 from ..http.transport import Transport, basic_credentials
 from ..pulling.accounts import an_account
 from ..pulling.cache_transport import transport_to

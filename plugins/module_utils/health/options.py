@@ -14,7 +14,7 @@ from ..common.urls import origin_of
 from ..dtr import images
 from ..dtr.api import DtrApi
 from ..http import tls
-from ..http.base_url import normalise_url
+from ..http.transport import normalise_url
 from ..x509 import certificates
 from .dangling import dangling_accounts
 from .model import Cache, Dtr

@@ -22,7 +22,7 @@ from ..common.progress import Transfer
 from ..common.urls import Origin, origin_of
 from ..common.vocabulary import word
 from ..dtr import images
-from ..dtr.distrust import distrust_hint
+from ..dtr.api import distrust_hint
 from ..http.responses import status_text
 from ..http.transport import Transport
 from ..pulling.blob_transfer import BlobTransfer

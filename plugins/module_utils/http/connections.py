@@ -10,19 +10,161 @@ which credentials should meet.
 
 from __future__ import annotations
 
+import base64
 import collections
 import contextlib
 import http.client
 import io
+import ipaddress
 import socket
 import ssl
 import threading
 import time
 import typing as t
-from urllib.parse import urlsplit
+import urllib.request
+from urllib.parse import SplitResult, unquote, urlsplit
 
-from .proxies import proxy_for, proxy_headers
-from .response_reader import Response
+from ..common.failure import Failure
+
+# The same as those of http.client.
+_LONGEST_LINE = 65536
+_MOST_FIELDS = 100
+
+
+class Fields(dict[str, str]):
+    """The header fields of an answer by name, in any case of letters; of one that comes twice the first counts."""
+
+    def __getitem__(self, name: str) -> str:
+        return super().__getitem__(name.lower())
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(str(name).lower())
+
+    def get(self, name: str, default: t.Any = None) -> t.Any:
+        """The value of a field, or the default where it is missing."""
+        return super().get(name.lower(), default)
+
+
+def _read_fields(file: io.BufferedReader) -> Fields:
+    """The header fields up to the empty line behind them, within the limits of C(http.client)."""
+    fields = Fields()
+    last = ""
+    for _each in range(_MOST_FIELDS + 1):
+        line = file.readline(_LONGEST_LINE + 1)
+        if len(line) > _LONGEST_LINE:
+            raise http.client.LineTooLong("header line")
+        if line in (b"\r\n", b"\n"):
+            return fields
+        if not line:
+            raise http.client.IncompleteRead(line)
+        text = line.decode("iso-8859-1")
+        if text[0] in " \t":
+            if last in fields:
+                fields[last] += f" {text.strip()}"
+            continue
+        name, _colon, value = text.partition(":")
+        name = name.lower()
+        last = "" if name in fields else name
+        fields.setdefault(name, value.strip())
+    raise http.client.HTTPException(f"more than {_MOST_FIELDS} header fields")
+
+
+def _read_status_line(file: io.BufferedReader) -> tuple[str, int, str]:
+    """Version, status and reason."""
+    line = file.readline(_LONGEST_LINE + 1).decode("iso-8859-1")
+    if len(line) > _LONGEST_LINE:
+        raise http.client.LineTooLong("status line")
+    if not line:
+        raise http.client.RemoteDisconnected("no answer")
+    version, _blank, rest = line.strip().partition(" ")
+    status, _blank, reason = rest.strip().partition(" ")
+    if not version.startswith("HTTP/1.") or not (len(status) == 3 and status.isascii() and status.isdigit()):
+        raise http.client.BadStatusLine(line)
+    return version, int(status), reason.strip()
+
+
+class Response(http.client.HTTPResponse):
+    """An answer that reads its header fields itself.
+
+    C(http.client) has them read by a parser for e-mails, which takes longer than all else in a small answer.
+    """
+
+    def __init__(
+        self, sock: socket.socket, debuglevel: int = 0, method: str | None = None, url: str | None = None
+    ) -> None:
+        super().__init__(sock, debuglevel, method, url)
+        self._is_head = method == "HEAD"
+
+    def begin(self) -> None:
+        """Read the answer up to its body, and find out where that ends."""
+        status = 100
+        while status < 200:
+            version, status, self.reason = _read_status_line(self.fp)
+            fields = _read_fields(self.fp)
+        self.version = 10 if version == "HTTP/1.0" else 11
+        self.status = status
+        self.headers = fields  # type: ignore[assignment]
+        self.chunked = fields.get("transfer-encoding", "").lower() == "chunked"
+        self.chunk_left = None
+        self.length = self._length_of_body()
+        known = self.chunked or self.length is not None
+        self.will_close = not known or self._closes(fields.get("connection", "").lower())
+
+    def _closes(self, connection: str) -> bool:
+        """Whether the server closes the connection after this answer, by the field C(Connection)."""
+        return "close" in connection if self.version == 11 else "keep-alive" not in connection
+
+    def _length_of_body(self) -> int | None:
+        """The number of its bytes, or C(None) where it is not known beforehand."""
+        if self.status in (204, 304) or self._is_head:
+            return 0
+        if self.chunked:
+            return None
+        try:
+            length = int(self.headers.get("content-length", ""))
+        except ValueError:
+            return None
+        return length if length >= 0 else None
+
+
+def proxy_for(host: str) -> SplitResult | None:
+    """The proxy that the environment names for https, unless C(NO_PROXY) covers the host."""
+    settings = urllib.request.getproxies_environment()
+    proxy = settings.get("https") or settings.get("all")
+    if not proxy or any(_covers(entry.strip().lower(), host) for entry in settings.get("no", "").split(",")):
+        return None
+    try:
+        parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        usable = parts.scheme == "http" and parts.hostname and (parts.port is None or parts.port)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise Failure(
+            "INVALID_INPUT",
+            "The environment's HTTPS_PROXY is not the URL of an HTTP proxy.",
+            hint="Write http://host:port, or add the host to NO_PROXY.",
+        )
+    return parts
+
+
+def _covers(entry: str, host: str) -> bool:
+    """Whether an entry of C(NO_PROXY) covers a host: everything, an address range, a host, or a domain above it."""
+    if entry == "*":
+        return True
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False)
+    except ValueError:
+        domain = entry.lstrip("*.")
+        return bool(domain) and (host == domain or host.endswith(f".{domain}"))
+
+
+def proxy_headers(proxy: SplitResult) -> dict[str, str]:
+    """The header fields by which a proxy knows its client."""
+    if not proxy.username:
+        return {}
+    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+    return {"Proxy-Authorization": f"Basic {base64.b64encode(pair.encode()).decode('ascii')}"}
+
 
 # A server or a load balancer may be about to close a connection that was idle for longer; 75 seconds is usual.
 _IDLE_SECONDS = 15.0
@@ -227,3 +369,114 @@ class Connections:
         connection = TlsConnection(self.proxy.hostname or "", self.proxy.port or 80, self._timeout, self._context)
         connection.tunnel_to(host, self._server.port or 443, proxy_headers(self.proxy))
         return connection
+
+
+LARGEST_ANSWER = 8 * 1024 * 1024
+"""The largest answer that is read as a whole. A page of a thousand accounts has a quarter of a megabyte, and what JSON
+of this size means takes a quarter of a gigabyte at the worst."""
+LARGEST_ERROR = 64 * 1024
+"""So much is read of an answer that is no success."""
+_PIECE = 64 * 1024
+
+
+class BrokenOff(Exception):
+    """A streamed answer ended before its end."""
+
+
+class TooLarge(BrokenOff):
+    """An answer that was to be read as a whole is larger than any that DTR gives."""
+
+
+class Stream:
+    """An answer whose body was not read yet. It holds its connection until it is closed."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        connection: Connection,
+        response: http.client.HTTPResponse,
+    ) -> None:
+        self.status = response.status
+        self.headers: t.Mapping[str, str] = response.headers  # type: ignore[assignment]
+        self._connections = connections
+        self._connection = connection
+        self._response = response
+        self._open = True
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def pieces(self, size: int) -> t.Iterator[bytes]:
+        """The body in pieces of at most C(size) bytes, for as long as something comes within the time-out.
+
+        Raises:
+            BrokenOff: The connection broke, or nothing came for the time-out.
+        """
+        self._connection.without_end()
+        yield from self._pieces(size)
+
+    def _pieces(self, size: int) -> t.Iterator[bytes]:
+        try:
+            while True:
+                piece = self._response.read(size)
+                if not piece:
+                    break
+                yield piece
+        except (OSError, http.client.HTTPException) as error:
+            raise BrokenOff(str(error)) from None
+        if self._response.length:
+            raise BrokenOff(f"{self._response.length} bytes are missing")
+
+    def read(self) -> bytes:
+        """The whole body, which has to come within the time-out of the request.
+
+        Raises:
+            BrokenOff: The connection broke, or the body was not complete in time.
+            TooLarge: It has more than C(LARGEST_ANSWER) bytes.
+        """
+        length = self._response.length
+        if length is None:
+            return self._read_without_length()
+        if length > LARGEST_ANSWER:
+            raise TooLarge(f"{length} bytes")
+        try:
+            return self._response.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise BrokenOff(str(error)) from None
+
+    def _read_without_length(self) -> bytes:
+        pieces = []
+        size = 0
+        for piece in self._pieces(_PIECE):
+            size += len(piece)
+            if size > LARGEST_ANSWER:
+                raise TooLarge(f"more than {LARGEST_ANSWER} bytes")
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def beginning(self) -> tuple[bytes, bool]:
+        """The body of an answer that is no success, as far as it can say what went wrong, and whether there is more.
+
+        Raises:
+            BrokenOff: The connection broke, or the body did not come in time.
+        """
+        pieces = []
+        size = 0
+        for piece in self._pieces(_PIECE):
+            pieces.append(piece)
+            size += len(piece)
+            if size > LARGEST_ERROR:
+                return b"".join(pieces)[:LARGEST_ERROR], True
+        return b"".join(pieces), False
+
+    def close(self) -> None:
+        """Give the connection back; it can be used again if the body was read to its end."""
+        if not self._open:
+            return
+        self._open = False
+        if not self._response.isclosed():
+            self._connection.close()
+        self._connections.give_back(self._connection)

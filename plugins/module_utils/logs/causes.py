@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ..common.edges import CACHE_TO_DTR, CLIENT_TO_CACHE
+from ..common.vocabulary import CACHE_TO_DTR, CLIENT_TO_CACHE
 
 # Places where something goes wrong, besides the trust edges.
 START = "start"  # the container does not get as far as serving

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import typing as t
 
-from ..common.amounts import named
 from ..common.concurrency import failed_accounts
 from ..common.failure import Failure
-from ..common.names import names_in, shown_with_why
+from ..common.names import named, names_in, shown_with_why
 from ..common.progress import Progress
-from ..dtr.account_reads import read_account_settings
 from ..dtr.api import DtrApi
-from ..dtr.assignments_apply import apply_changes, claimed_elsewhere, look_up
+from ..dtr.assignments_apply import accounts_elsewhere, apply_changes, claimed_elsewhere, look_up, read_account_settings
 from ..dtr.assignments_plan import (
     amounts,
     by_cache,
@@ -28,11 +26,10 @@ from ..dtr.assignments_plan import (
     problems_failure,
     report,
     resolve,
+    too_many_resets,
     without_vanished,
 )
-from ..dtr.membership import accounts_elsewhere
 from ..dtr.model import Account, ContentCache
-from ..dtr.resets import too_many_resets
 from .base import Module
 from .of_dtr import DtrSession
 

@@ -12,7 +12,7 @@ from ansible.module_utils.basic import missing_required_lib
 
 from ..common.failure import Failure
 from ..common.vocabulary import word
-from ..http.base_url import normalise_url
+from ..http.transport import normalise_url
 from ..x509 import certificates
 from .base import Module
 from .of_dtr import DtrSession

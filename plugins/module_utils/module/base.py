@@ -12,8 +12,8 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..common.amounts import bounded
 from ..common.failure import Failure
+from ..common.names import bounded
 from ..common.redaction import printable, writable
 
 # Options that hold an address, also one without a scheme.

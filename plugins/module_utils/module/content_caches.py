@@ -10,7 +10,7 @@ import typing as t
 from ..common.concurrency import failed_accounts
 from ..common.failure import Failure
 from ..common.progress import Progress
-from ..dtr.account_reads import read_all_account_settings
+from ..dtr.assignments_apply import read_all_account_settings
 from ..dtr.caches_apply import CacheChanger
 from ..dtr.caches_plan import CacheStep, duplicate_names, foreseen, parse_caches, plan_caches, plan_moves, report
 from ..dtr.model import ContentCache

@@ -8,8 +8,7 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
-from ..dtr.api import DtrApi
-from ..dtr.tokens import temporary_token
+from ..dtr.api import DtrApi, temporary_token
 from ..http.transport import Transport
 from ..pulling.accounts import an_account
 from ..pulling.distribution import Distribution

@@ -9,7 +9,7 @@ import collections
 import typing as t
 
 from ..common.progress import Progress
-from ..dtr.account_reads import read_all_account_settings
+from ..dtr.assignments_apply import read_all_account_settings
 from .base import Module
 from .of_dtr import DtrSession
 

@@ -13,7 +13,7 @@ from ..common.failure import Failure
 from ..common.progress import Transfer
 from ..common.urls import origin_of, without_secrets
 from ..dtr import images
-from ..http.streams import BrokenOff, Stream
+from ..http.connections import BrokenOff, Stream
 from .cache_client import CacheClient
 from .report import Wanted
 

@@ -13,8 +13,8 @@ from ..common.failure import Failure
 from ..common.urls import Origin, origin_of, without_secrets
 from ..common.vocabulary import word
 from ..dtr import images
+from ..http.connections import Stream
 from ..http.responses import Answer, failure_of, status_text
-from ..http.streams import Stream
 from ..http.transport import Transport
 from .distribution import ANSWERED
 from .report import Wanted

@@ -14,8 +14,7 @@ import typing as t
 from ..common.failure import Failure
 from ..common.urls import Origin, origin_of, without_secrets
 from ..common.vocabulary import word
-from ..dtr.api import DtrApi
-from ..dtr.distrust import distrust_hint
+from ..dtr.api import DtrApi, distrust_hint
 from ..dtr.model import ContentCache
 
 _CERTIFICATE_OWNER = "Check which cache the client certificate's account is assigned to."

@@ -11,12 +11,12 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ..common.concurrency import side_by_side
 from ..common.failure import Failure
-from ..common.side_by_side import side_by_side
 from ..common.urls import canonical_host, without_secrets
-from ..dtr import versions
+from ..dtr import model
 from ..dtr.api import DtrApi
-from ..dtr.assignments_apply import claimed_elsewhere
+from ..dtr.assignments_apply import claimed_elsewhere, directory_of
 from ..dtr.assignments_plan import (
     Assignment,
     named_in,
@@ -26,7 +26,6 @@ from ..dtr.assignments_plan import (
     resolve,
 )
 from ..dtr.images import parse_name
-from ..dtr.membership import directory_of
 from ..dtr.model import Account, ContentCache
 from ..dtr.resources import Json
 from ..http.transport import Transport
@@ -312,11 +311,11 @@ def _about_repository(wanted: Wanted, exists: bool | None, settings: Json) -> li
 
 
 def _about_version(wanted: Wanted, version: str | None) -> list[str]:
-    tag = versions.tag_of(wanted.cache_image)
-    if versions.are_same(tag, version) is not False:
+    tag = model.tag_of(wanted.cache_image)
+    if model.are_same(tag, version) is not False:
         return []
     return [
-        f"{versions.difference(tag, version or '')} Without dtr_cache_version and dtr_cache_image, "
+        f"{model.difference(tag, version or '')} Without dtr_cache_version and dtr_cache_image, "
         "a deployment takes the version of the DTR."
     ]
 

@@ -15,8 +15,7 @@ import json
 import posixpath
 import typing as t
 
-from ..common.credentials import comparable
-from ..common.redaction import redacted
+from ..common.redaction import comparable, redacted
 from . import compose
 from .described_caches import config_file
 from .model import Raw, Swarm

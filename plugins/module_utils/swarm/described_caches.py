@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..common.credentials import HIDDEN, blanked, holds_credential
-from ..common.redaction import redacted
+from ..common.redaction import HIDDEN, blanked, holds_credential, redacted
 from .compose import config_place, image
 from .live_cache import CONFIG_NAME, config_of, is_content_cache, stack_and_name
 from .masking import without_credentials

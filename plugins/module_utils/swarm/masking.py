@@ -11,8 +11,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ..common.credentials import HIDDEN, comparable, holds_credential
-from ..common.redaction import BLANK, SECRET_NAME, printable, redacted
+from ..common.redaction import BLANK, HIDDEN, SECRET_NAME, comparable, holds_credential, printable, redacted
 from .views import View
 
 # Names of Docker's objects, which no secret is.

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ..common.concurrency import side_by_side
 from ..common.failure import Failure
-from ..common.side_by_side import side_by_side
 from .log_stream import messages
 from .model import Moment, Raw
 from .tasks import ENDED_BADLY, created, node_name

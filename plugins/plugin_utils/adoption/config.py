@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ...module_utils.common.credentials import HIDDEN, blanked
 from ...module_utils.common.failure import Failure
+from ...module_utils.common.redaction import HIDDEN, blanked
 from ...module_utils.common.urls import canonical_server
 from ...module_utils.swarm.compose import duration
 from ...module_utils.swarm.described_caches import SECRET

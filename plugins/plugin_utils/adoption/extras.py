@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ...module_utils.common.credentials import HIDDEN
+from ...module_utils.common.redaction import HIDDEN
 from ...module_utils.swarm.other_settings import KEY as OTHER_SETTINGS
 from .draft import Draft, Live
 

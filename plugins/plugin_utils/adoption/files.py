@@ -9,9 +9,8 @@ import os
 import typing as t
 
 from ...module_utils.common.failure import Failure
-from ...module_utils.common.foreign import foreign_words
+from ...module_utils.common.files import foreign_words, write_whole
 from ...module_utils.common.vocabulary import word
-from ...module_utils.common.whole_file import write_whole
 from .former_file import shown_former
 
 # The order in which Ansible looks, and takes the first alone.

@@ -15,8 +15,7 @@ import typing as t
 
 import yaml
 
-from ...module_utils.common.credentials import is_credential
-from ...module_utils.common.redaction import BLANK, redacted
+from ...module_utils.common.redaction import BLANK, is_credential, redacted
 from ..settings.reader import PREFIX
 from .document import dumped
 

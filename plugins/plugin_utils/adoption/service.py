@@ -9,7 +9,7 @@ import re
 import typing as t
 from decimal import Decimal
 
-from ...module_utils.common.credentials import HIDDEN
+from ...module_utils.common.redaction import HIDDEN
 from ...module_utils.swarm.compose import BYTES, repository
 from ...module_utils.swarm.live_cache import downstream_options
 from ...module_utils.swarm.views import wanted_service

@@ -16,8 +16,8 @@ import json
 import typing as t
 from urllib.parse import urlsplit
 
-from ...module_utils.common.credentials import blanked, comparable
 from ...module_utils.common.failure import Failure
+from ...module_utils.common.redaction import blanked, comparable
 from ...module_utils.common.urls import canonical_server
 from ...module_utils.swarm.compose import duration
 from ...module_utils.swarm.objects import (

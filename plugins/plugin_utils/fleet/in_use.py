@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ...module_utils.common.amounts import NAMED, bounded
+from ...module_utils.common.names import NAMED, bounded
 from .facts import HostFacts, Result
 from .observing.problems import node_addresses, replica_addresses
 

@@ -15,8 +15,8 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 
-from ...module_utils.common.edges import EDGES
-from ...module_utils.dtr.versions import are_same
+from ...module_utils.common.vocabulary import EDGES
+from ...module_utils.dtr.model import are_same
 
 # Worst first.
 STATES = ("unhealthy", "unknown", "healthy")

@@ -8,8 +8,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ...module_utils.common.credentials import Path, blanked, holds_credential
-from ...module_utils.common.redaction import SECRET_NAME, redacted
+from ...module_utils.common.redaction import SECRET_NAME, Path, blanked, holds_credential, redacted
 
 HTTP_SECRET: Path = ("http", "secret")
 

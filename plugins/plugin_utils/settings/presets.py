@@ -9,7 +9,7 @@ import re
 import typing as t
 
 from ...module_utils.common.failure import Failure
-from ...module_utils.dtr.versions import release
+from ...module_utils.dtr.model import release
 
 
 class Product(t.NamedTuple):

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ...module_utils.common.credentials import holds_credential
 from ...module_utils.common.failure import Failure
+from ...module_utils.common.redaction import holds_credential
 from ...module_utils.swarm.compose import duration
 from ...module_utils.swarm.masking import carries_secret
 from . import values

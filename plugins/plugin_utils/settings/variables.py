@@ -20,7 +20,7 @@ from ansible.parsing.vault import AnsibleVaultError
 from ansible.template import trust_as_template
 
 from ...module_utils.common.failure import Failure
-from ...module_utils.common.foreign import foreign_words
+from ...module_utils.common.files import foreign_words
 from ..actions.paths import control_path_of_host
 from .dtr import CONNECTION
 from .model import CACHE, DTR, Settings

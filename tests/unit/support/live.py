@@ -10,7 +10,7 @@ import json
 import typing as t
 
 import yaml
-from ansible_collections.dtr.cache.plugins.module_utils.common.credentials import blanked
+from ansible_collections.dtr.cache.plugins.module_utils.common.redaction import blanked
 from ansible_collections.dtr.cache.plugins.module_utils.swarm import compose
 from ansible_collections.dtr.cache.plugins.module_utils.swarm.described_caches import described_caches
 from ansible_collections.dtr.cache.plugins.module_utils.swarm.model import Moment, Swarm

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ....module_utils.common.edges import CLIENT_TO_DTR
 from ....module_utils.common.urls import canonical_host, without_secrets
+from ....module_utils.common.vocabulary import CLIENT_TO_DTR
 from ..facts import Result
 from .problems import DtrResults, Problem, Row
 

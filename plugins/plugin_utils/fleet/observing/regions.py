@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ....module_utils.common.edges import MEASURED
-from ....module_utils.dtr.versions import tag_of
+from ....module_utils.common.vocabulary import MEASURED
+from ....module_utils.dtr.model import tag_of
 from ....module_utils.health.checks import Check
 from ..facts import HostFacts, Result
 from ..traffic import traffic_of

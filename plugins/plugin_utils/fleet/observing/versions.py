@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ....module_utils.common.failure import Failure
-from ....module_utils.dtr import versions
+from ....module_utils.dtr import model
 from ....module_utils.swarm.compose import image as shown_image
 from ...settings.presets import PRODUCTS, image_of_dtr
 from ..facts import Result
@@ -49,9 +49,9 @@ def with_image(steps: t.Sequence[Step], service: Result, name: str, image: str) 
 
 def differs(row: Result) -> bool:
     """Whether the cache of a region has another version than its DTR."""
-    return versions.are_same(row.get("version"), row.get("registry_version")) is False
+    return model.are_same(row.get("version"), row.get("registry_version")) is False
 
 
 def difference(row: Result) -> str:
     """That it has, in a sentence."""
-    return versions.difference(row["version"] or "", row["registry_version"] or "")
+    return model.difference(row["version"] or "", row["registry_version"] or "")

@@ -20,7 +20,7 @@ import typing as t
 
 import jinja2
 
-from ....module_utils.common.edges import MEASURED
+from ....module_utils.common.vocabulary import MEASURED
 from ..status import STATES, CacheStatus, Check, Edge, RegistryStatus
 from ..traffic import size_words
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ....module_utils.common.amounts import counted
+from ....module_utils.common.names import counted
 from ..facts import HostFacts, Result
 from ..observing.problems import registry_url
 from .table import Table

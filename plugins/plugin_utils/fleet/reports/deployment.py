@@ -8,7 +8,7 @@ from __future__ import annotations
 import collections
 import typing as t
 
-from ....module_utils.common.amounts import counted
+from ....module_utils.common.names import counted
 from ....module_utils.common.urls import canonical_host
 from ..facts import HostFacts, Result
 from ..misplaced import HINT, misplaced

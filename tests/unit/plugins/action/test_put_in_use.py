@@ -10,8 +10,8 @@ from unittest import mock
 import pytest
 from ansible.errors import AnsibleConnectionFailure
 from ansible_collections.dtr.cache.plugins.action import put_in_use
-from ansible_collections.dtr.cache.plugins.module_utils.common.amounts import counted
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
+from ansible_collections.dtr.cache.plugins.module_utils.common.names import counted
 from ansible_collections.dtr.cache.tests.unit.plugins.action.test_cache_logs_action import FULL
 from ansible_collections.dtr.cache.tests.unit.plugins.plugin_utils.fleet.test_in_use import SETTINGS
 from ansible_collections.dtr.cache.tests.unit.support.actions import make_action

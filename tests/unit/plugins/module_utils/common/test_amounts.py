@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.dtr.cache.plugins.module_utils.common.amounts import LISTED, bounded, counted, named
+from ansible_collections.dtr.cache.plugins.module_utils.common.names import LISTED, bounded, counted, named
 
 MANY = [f"user{number:05}" for number in range(10_000)]
 

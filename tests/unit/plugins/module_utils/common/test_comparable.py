@@ -8,7 +8,7 @@ import json
 import typing as t
 
 import pytest
-from ansible_collections.dtr.cache.plugins.module_utils.common.credentials import comparable
+from ansible_collections.dtr.cache.plugins.module_utils.common.redaction import comparable
 
 LIVE: dict[str, t.Any] = {
     "http": {"secret": "hush", "addr": ":443"},

@@ -10,8 +10,10 @@ import typing as t
 
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.dtr.api import DtrApi
-from ansible_collections.dtr.cache.plugins.module_utils.dtr.model import Account
+from ansible_collections.dtr.cache.plugins.module_utils.dtr import accounts
+from ansible_collections.dtr.cache.plugins.module_utils.dtr.accounts import Accounts
+from ansible_collections.dtr.cache.plugins.module_utils.dtr.api import DtrApi, forgotten, temporary_token
+from ansible_collections.dtr.cache.plugins.module_utils.dtr.model import Account, ApiToken, ListedToken
 from ansible_collections.dtr.cache.plugins.module_utils.http.responses import Answer
 from ansible_collections.dtr.cache.plugins.module_utils.http.retries import Backoff
 from ansible_collections.dtr.cache.plugins.module_utils.http.transport import Transport
@@ -25,6 +27,7 @@ from ansible_collections.dtr.cache.tests.unit.support.dtr import (
     reply_json,
     violation,
 )
+from ansible_collections.dtr.cache.tests.unit.support.transports import connect
 from ansible_collections.dtr.cache.tests.unit.support.web import Reply, Request, Site, serve
 
 HOST = "https://cache.example.org"
@@ -554,3 +557,120 @@ def test_the_contract_catches_what_it_should() -> None:
         Request("DELETE", "/api/v0/content_caches/1", {}, {}, b"{}"),
     ):
         assert violation(bad), bad
+
+
+NOW = datetime.datetime(2026, 5, 4, 12, tzinfo=datetime.timezone.utc)
+
+
+class FakeDtrApi(DtrApi):
+    """Keeps access tokens in a set."""
+
+    def __init__(self, failure: Failure | None = None) -> None:
+        self.tokens: set[str] = set()
+        self.failure = failure
+        self.listed: list[ListedToken] = []
+
+    def api_tokens(self, username: str) -> tuple[list[ListedToken], datetime.datetime]:
+        assert username == "alice"
+        return self.listed, NOW
+
+    def create_api_token(self, username: str, label: str) -> ApiToken:
+        assert label.startswith("dtr.cache.cache_pull ")
+        self.tokens.add(username)
+        return ApiToken("secret", username)
+
+    def delete_api_token(self, hashed_token: str) -> None:
+        if self.failure:
+            raise self.failure
+        self.tokens.remove(hashed_token)
+
+
+class TestTemporaryToken:
+    def test_deleted_at_the_end(self) -> None:
+        dtr = FakeDtrApi()
+        with temporary_token(dtr, "alice", pytest.fail) as token:
+            assert token == "secret"
+            assert dtr.tokens == {"alice"}
+        assert dtr.tokens == set()
+
+    def test_deleted_after_a_failure(self) -> None:
+        dtr = FakeDtrApi()
+        with pytest.raises(RuntimeError), temporary_token(dtr, "alice", pytest.fail):
+            raise RuntimeError
+        assert dtr.tokens == set()
+
+    def test_one_that_stays_is_told_without_its_secret(self) -> None:
+        warnings: list[str] = []
+        dtr = FakeDtrApi(Failure("TIMEOUT", "No answer."))
+        with temporary_token(dtr, "alice", warnings.append):
+            pass
+        (warning,) = warnings
+        assert "of account alice was not deleted: No answer." in warning
+        assert "secret" not in warning
+
+
+class TestForgotten:
+    @pytest.mark.parametrize(
+        ("label", "hours", "gone"),
+        [
+            ("dtr.cache.cache_pull 1a2b", 25, True),
+            ("dtr.cache.cache_pull 1a2b", 23, False),
+            ("dtr.cache.cache_pull 1a2b", -1, False),
+            ("dtr.cache.cache_pulls", 25, False),
+            ("alice's laptop", 9999, False),
+            ("", 9999, False),
+        ],
+    )
+    def test_only_old_ones_of_this_collection(self, label: str, hours: int, gone: bool) -> None:
+        token = ListedToken("hash", label, NOW - datetime.timedelta(hours=hours))
+        assert forgotten([token], NOW) == ([token] if gone else [])
+
+    def test_one_of_unknown_age_stays(self) -> None:
+        assert forgotten([ListedToken("hash", "dtr.cache.cache_pull 1a2b", None)], NOW) == []
+
+    def test_deleted_before_a_new_one_is_made(self) -> None:
+        dtr = FakeDtrApi()
+        dtr.listed = [ListedToken("old", "dtr.cache.cache_pull 1a2b", NOW - datetime.timedelta(days=2))]
+        dtr.tokens.add("old")
+        with temporary_token(dtr, "alice", pytest.fail):
+            assert dtr.tokens == {"alice"}
+
+
+class Endless:
+    """Page after page, each with accounts of its own or all with the same ones."""
+
+    def __init__(self, *, repeats: bool) -> None:
+        self.repeats = repeats
+        self.pages = 0
+
+    def __call__(self, _request: Request) -> Reply:
+        self.pages += 1
+        of_page = 0 if self.repeats else self.pages
+        users = [{"name": f"user-{of_page}-{number}"} for number in range(1000)]
+        return reply_json({"accounts": users, "nextPageStart": f"page-{self.pages}"})
+
+
+def test_ever_new_accounts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounts, "_MOST_ENTRIES", 5000)
+    endless = Endless(repeats=False)
+    with (
+        serve(endless) as site,
+        pytest.raises(Failure, match=r"does not end: it was given up after 6000 ent") as raised,
+    ):
+        list(Accounts(connect(site.url)).users())
+    assert (raised.value.code, endless.pages) == ("UNEXPECTED_ANSWER", 6)
+
+
+def test_ever_the_same_accounts_under_ever_new_starts() -> None:
+    endless = Endless(repeats=True)
+    with serve(endless) as site:
+        assert len(list(Accounts(connect(site.url)).users())) == 1000
+    assert endless.pages == 2
+
+
+def test_pages_that_take_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounts, "_LONGEST_SECONDS", 0.0)
+    dtr = Dtr("alice", "bob")
+    dtr.page_limit = 1
+    with serve(dtr) as site, pytest.raises(Failure, match="does not end: it was given up after 1 entries in 0 seconds"):
+        list(Accounts(connect(site.url)).users())

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.dtr.cache.plugins.module_utils.dtr.versions import are_same, difference, release, tag_of
+from ansible_collections.dtr.cache.plugins.module_utils.dtr.model import are_same, difference, release, tag_of
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import typing as t
 
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.http.response_reader import Fields
+from ansible_collections.dtr.cache.plugins.module_utils.http.connections import Fields
 from ansible_collections.dtr.cache.plugins.module_utils.http.retries import Backoff
 from ansible_collections.dtr.cache.plugins.module_utils.http.transport import Transport
 

@@ -13,7 +13,7 @@ import typing as t
 
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.http import retries, streams, transport
+from ansible_collections.dtr.cache.plugins.module_utils.http import connections, retries, transport
 from ansible_collections.dtr.cache.plugins.module_utils.http.retries import Backoff, retry_after
 from ansible_collections.dtr.cache.tests.unit.support.transports import always, connect, in_turn
 from ansible_collections.dtr.cache.tests.unit.support.web import Reply, Request, serve
@@ -124,7 +124,7 @@ class TestTime:
         ids=["length", "chunks"],
     )
     def test_an_answer_without_end_is_not_read_to_its_end(self, reply: Reply, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(streams, "LARGEST_ANSWER", 1000)
+        monkeypatch.setattr(connections, "LARGEST_ANSWER", 1000)
         if reply.headers:
             body = b"".join(b"64\r\n" + b"x" * 100 + b"\r\n" for _each in range(20))
             answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body + b"0\r\n\r\n"

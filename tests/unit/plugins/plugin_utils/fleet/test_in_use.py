@@ -7,7 +7,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from ansible_collections.dtr.cache.plugins.module_utils.common.amounts import counted
+from ansible_collections.dtr.cache.plugins.module_utils.common.names import counted
 from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.in_use import STEPS, Use, in_brief
 from ansible_collections.dtr.cache.tests.unit.support import facts
 

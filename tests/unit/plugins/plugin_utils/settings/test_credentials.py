@@ -8,7 +8,7 @@ import json
 import typing as t
 
 import pytest
-from ansible_collections.dtr.cache.plugins.module_utils.common.credentials import blanked
+from ansible_collections.dtr.cache.plugins.module_utils.common.redaction import blanked
 from ansible_collections.dtr.cache.plugins.plugin_utils.settings.credentials import carries_credentials
 
 CARRYING: list[dict[str, t.Any]] = [

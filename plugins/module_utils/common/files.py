@@ -1,17 +1,19 @@
 # SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What another user has put on the way to a path, in a folder such as C(/tmp) where everybody may write.
+"""Files that other users of a host can reach, and files that are written whole or not at all.
 
-Linux follows no link of another user there where C(fs.protected_symlinks) is set. Not every system sets it, and it says
-nothing of folders.
+Linux follows no link of another user in a folder such as C(/tmp) where C(fs.protected_symlinks) is set. Not every
+system sets it, and it says nothing of folders.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import stat
+import tempfile
 
 # As many links as Linux follows on the way to one file.
 _MOST_LINKS = 40
@@ -70,3 +72,23 @@ def foreign_words(path: str) -> str:
         f"{part} belongs to user {user} and lies in a folder where everybody may write; name a path in a folder of "
         "your own"
     )
+
+
+def write_whole(path: str, text: str, mode: int = 0o600) -> None:
+    """Write a file of this text and mode. Until it is complete, the one that was there before stays.
+
+    Raises:
+        OSError: It cannot be written, and nothing of it is left.
+    """
+    descriptor, name = tempfile.mkstemp(prefix=".dtr-cache-", dir=os.path.dirname(os.path.abspath(path)))
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise

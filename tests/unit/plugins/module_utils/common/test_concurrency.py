@@ -7,7 +7,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from ansible_collections.dtr.cache.plugins.module_utils.common.concurrency import failed_accounts, fan_out
+from ansible_collections.dtr.cache.plugins.module_utils.common.concurrency import failed_accounts, fan_out, side_by_side
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
 
 
@@ -78,3 +78,17 @@ def test_as_results_name_them() -> None:
         {"name": "alice", "code": "A", "message": "one"},
         {"name": "bob", "code": "B", "message": "two"},
     ]
+
+
+class TestTasks:
+    def test_an_error_comes_out(self) -> None:
+        def broken() -> None:
+            raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            side_by_side({"broken": broken}, 5)
+
+    def test_what_hangs_is_left_behind(self) -> None:
+        never = threading.Event()
+        assert side_by_side({"a": lambda: 1, "b": never.wait}, 0.2) == {"a": 1}
+        never.set()

@@ -9,8 +9,8 @@ import typing as t
 
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.dtr.backups import as_text, backup_of, read_backup
 from ansible_collections.dtr.cache.plugins.module_utils.dtr.model import ContentCache
+from ansible_collections.dtr.cache.plugins.module_utils.module.backups import as_text, backup_of, read_backup
 
 ASIA = ContentCache("1", "region-asia", "https://cache-asia.example.org")
 EUROPE = ContentCache("2", "region-europe", "https://cache-europe.example.org")
