@@ -117,13 +117,13 @@ def taken(lab: Lab, by: str) -> Iterator[None]:
     """The port of the cache on its node is another's."""
     if by == "program":
         start = f"setsid python3 -m http.server 443 >/dev/null 2>&1 & echo $!; until {LISTENS}; do sleep 0.1; done"
-        where, end = NODE, ("kill", lab.inside(NODE, "sh", "-c", start))
+        where, end = NODE, ["kill", lab.inside(NODE, "sh", "-c", start)]
     else:
         options = ("--constraint", f"node.hostname=={NODE}", "--publish", "mode=host,published=443,target=1")
         docker(
             lab, "service", "create", "--name", "other", *options, "--entrypoint", "/bin/busybox", IMAGE, "sleep", "999"
         )
-        where, end = MANAGER, ("docker", "service", "rm", "other")
+        where, end = MANAGER, ["docker", "service", "rm", "other"]
     try:
         yield
     finally:

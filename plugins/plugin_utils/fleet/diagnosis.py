@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ...module_utils.common.amounts import named
+from ...module_utils.common.names import named
 from ...module_utils.health.checks import (
     CACHE_TO_DTR,
     CLIENT_TO_CACHE,

@@ -10,7 +10,7 @@ import functools
 import textwrap
 import typing as t
 
-from ....module_utils.common.amounts import named
+from ....module_utils.common.names import named
 
 Row = t.Mapping[str, t.Any]
 
