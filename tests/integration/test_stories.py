@@ -265,11 +265,11 @@ TROUBLES = {
         ),
         Trouble(
             {"region-asia": no_secret, "region-europe": no_label},
-            {"region-asia": "secret_missing", "region-europe": "no_node"},
+            {"region-asia": "secret_missing", "region-europe": "swarm placement"},
             {
                 "region-asia": "Let the service have that secret under that name, or take the file out of config.yml, "
                 "and run dtr.cache.deploy again",
-                "region-europe": "dtr.cache.deploy sets the label",
+                "region-europe": "Run dtr.cache.deploy, which sets the label",
             },
         ),
     ],

@@ -183,7 +183,7 @@ def doors(path: str, value: t.Any) -> t.Iterator[tuple[str, t.Any]]:
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "problem"), PLACED, ids=[f"{path}={value!r:.50}" for path, value, _ in PLACED]
+    ("path", "value", "problem"), PLACED, ids=[f"{path}={value!r:.50}" for path, value, _problem in PLACED]
 )
 def test_each_door_gives_the_same_verdict(path: str, value: t.Any, problem: str) -> None:
     for variable, given in doors(path, value):
