@@ -97,7 +97,8 @@ def test_what_does_not_start_is_refused_and_no_pull_fails(two_replicas: None, la
         run = play("dtr.cache.rotate", *ONLY, **rotated(lab), dtr_cache_config_extra=unknown)
     print(summary(load))
     assert run.code != 0
-    assert "The cache was not changed, as a trial replica with what is planned does not run: on asia-" in run.output
+    refusal = "The cache was not changed, as a trial replica with what is planned does not run (stack dtr-cache-trial)"
+    assert f"{refusal}: on asia-" in run.output
     assert "no storage middleware registered" in run.output
     assert load.failed == []
     assert load.count("pull") > 5
