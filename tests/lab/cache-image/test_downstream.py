@@ -9,14 +9,12 @@ import hmac
 import os
 import time
 import typing as t
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import requests
-from harness import REPOSITORY, Answer, Authority, Cache, Upstream, free_port, running, sha256, wait_for
+from harness import REPOSITORY, Answer, Authority, Cache, Upstream, running, sha256, wait_for
 
-HERE = Path(__file__).resolve().parent
 LAYER = b"a layer of an image\n" * 5000
 SIGNED = "expires=1700000000&signature=Zm9v%2FYmFy%2B==&who=bob"
 SECRET = "Zm9v"
@@ -109,37 +107,6 @@ def test_each_position(
         assert cache.get(sha256(b"another")).status_code == 401, "also when its upstream is down"
 
 
-def test_a_position_that_does_not_exist(make_cache: MakeCache) -> None:
-    cache = make_cache(environment={"CONTENT_CACHE_HITS": "maybe"})
-    assert cache.run().wait(20) == 1
-    assert "CONTENT_CACHE_HITS" in cache.log()
-
-
-@pytest.mark.parametrize(("drains", "whole"), [("", True), ("no", False)])
-def test_whether_requests_are_finished_at_the_end(
-    make_cache: MakeCache, upstream: Upstream, drains: str, whole: bool
-) -> None:
-    """As registries before distribution 2.7, which DTR 2.5 and 2.6 are built on, do not."""
-    cache = make_cache(environment={"CONTENT_CACHE_DRAIN": drains})
-    cache.config["http"]["draintimeout"] = "20s"
-    cache.start()
-    content = os.urandom(32 * 1024 * 1024)
-    digest = upstream.add(content)
-    cache.get(digest, SIGNED)
-    with cache.session.get(cache.blob_url(digest, SIGNED), stream=True, timeout=30) as answer:
-        pieces = answer.iter_content(64 * 1024)
-        begun = next(pieces)
-        assert cache.process
-        cache.process.terminate()
-        time.sleep(0.5)
-        try:
-            rest = b"".join(pieces)
-        except requests.RequestException:
-            rest = b""
-    assert (begun + rest == content) == whole
-    assert (cache.process.wait(20) == 0) == whole
-
-
 # Miss and hit
 
 
@@ -152,22 +119,6 @@ def test_a_miss_is_fetched_and_then_served_from_storage(cache: Cache, upstream: 
     assert (again.status_code, again.content) == (200, LAYER)
     assert again.headers["Docker-Content-Digest"] == digest
     assert len(upstream.asked) == 1
-
-
-def test_the_log_tells_hit_from_miss(cache: Cache, upstream: Upstream) -> None:
-    digest = upstream.add(LAYER)
-    for _ in range(2):
-        cache.get(digest, SIGNED)
-    wait_for(lambda: len(cache.events("blob served")) == 2, "two lines in the log")
-    miss, hit = cache.events("blob served")
-    for event in (miss, hit):
-        assert (event["digest"], event["repository"]) == (digest, REPOSITORY)
-        assert (event["status"], event["bytes"]) == (200, len(LAYER))
-        assert 0 < event["seconds"] < 30
-    assert (miss["cache"], miss["upstream"]) == ("miss", upstream.url)
-    assert hit["cache"] == "hit" and "upstream" not in hit
-    (fetched,) = cache.events("blob fetched")
-    assert (fetched["digest"], fetched["upstream"], fetched["bytes"]) == (digest, upstream.url, len(LAYER))
 
 
 def test_the_signed_query_goes_upstream_as_it_came(cache: Cache, upstream: Upstream) -> None:
@@ -187,35 +138,6 @@ def test_no_signature_is_logged(cache: Cache, upstream: Upstream) -> None:
     wait_for(lambda: len(cache.events("blob not served")) == 2, "both failures in the log")
     wait_for(lambda: cache.log().count('HTTP/1.1"') == 4, "four lines in the access log")
     assert SECRET not in cache.log()
-
-
-def test_what_one_repository_fetched_is_served_to_another(cache: Cache, upstream: Upstream) -> None:
-    digest = upstream.add(LAYER)
-    cache.get(digest)
-    assert cache.get(digest, repository="research/tool").content == LAYER
-    assert len(upstream.asked) == 1
-
-
-def test_an_empty_blob(cache: Cache, upstream: Upstream) -> None:
-    digest = upstream.add(b"")
-    for _ in range(2):
-        response = cache.get(digest)
-        assert (response.status_code, response.content) == (200, b"")
-    assert len(upstream.asked) == 1
-
-
-@pytest.mark.parametrize("warm", [False, True], ids=["miss", "hit"])
-def test_head_and_range(cache: Cache, upstream: Upstream, warm: bool) -> None:
-    first, second = upstream.add(LAYER), upstream.add(LAYER[1:])
-    if warm:
-        cache.get(first), cache.get(second)
-    head = cache.session.head(cache.blob_url(first, SIGNED), timeout=30)
-    assert (head.status_code, head.headers["Content-Length"]) == (200, str(len(LAYER)))
-    part = cache.get(second, headers={"Range": "bytes=10-19"})
-    assert (part.status_code, part.content) == (206, LAYER[11:21])
-    assert part.headers["Content-Range"] == f"bytes 10-19/{len(LAYER) - 1}"
-    assert len(upstream.asked) == 2
-    assert cache.get(first).content == LAYER
 
 
 # Nothing unverified
@@ -243,35 +165,6 @@ def test_content_that_is_not_the_digest_is_neither_served_nor_kept(
 # One upstream request
 
 
-def test_simultaneous_misses_make_one_upstream_request(cache: Cache, upstream: Upstream) -> None:
-    digest = upstream.add(LAYER)
-    upstream.decide = lambda _path: Answer(LAYER, seconds=1)
-    with ThreadPoolExecutor(20) as pool:
-        answers = list(pool.map(lambda _: requests.get(cache.blob_url(digest), verify=cache.session.verify), range(20)))
-    assert [answer.content == LAYER for answer in answers] == [True] * 20
-    assert len(upstream.asked) == 1
-
-
-def test_a_refused_signature_does_not_spoil_another_clients_request(cache: Cache, upstream: Upstream) -> None:
-    digest = upstream.add(LAYER)
-    upstream.decide = lambda path: Answer(status=403, seconds=1) if "expired" in path else None
-    with ThreadPoolExecutor(2) as pool:
-        refused = pool.submit(cache.get, digest, "signature=expired")
-        wait_for(lambda: len(upstream.asked) == 1, "the first request is upstream")
-        served = requests.get(cache.blob_url(digest, "signature=good"), verify=cache.session.verify, timeout=30)
-    assert (refused.result().status_code, served.status_code) == (403, 200)
-
-
-def test_a_client_that_goes_away_stops_no_download(cache: Cache, upstream: Upstream) -> None:
-    digest = upstream.add(LAYER)
-    upstream.decide = lambda _path: Answer(LAYER, seconds=1)
-    with pytest.raises(requests.Timeout):
-        requests.get(cache.blob_url(digest), verify=cache.session.verify, timeout=0.3)
-    wait_for(lambda: cache.stored() == [digest], "the blob is stored")
-    assert cache.get(digest).content == LAYER
-    assert len(upstream.asked) == 1
-
-
 # Expiry
 
 
@@ -288,62 +181,6 @@ def test_a_blob_expires_a_fixed_time_after_it_was_stored(make_cache: MakeCache, 
     assert time.monotonic() - started > 2
     assert cache.get(digest).content == LAYER
     assert len(upstream.asked) == 2
-
-
-SLIDING = {"CONTENT_CACHE_BLOBTTL": "sliding"}
-
-
-def test_with_a_sliding_ttl_pulls_prolong_it(make_cache: MakeCache, upstream: Upstream) -> None:
-    cache = make_cache(blobttl="2s", environment=SLIDING).start()
-    pulled, asked_for = upstream.add(LAYER), upstream.add(LAYER + b"other")
-    cache.get(pulled), cache.get(asked_for)
-    for _ in range(8):
-        time.sleep(0.5)
-        cache.session.head(cache.blob_url(asked_for), timeout=30)
-        assert cache.get(pulled).content == LAYER
-    asked = [path.rpartition("/")[2] for path in upstream.asked]
-    assert asked.count(pulled) == 1
-    assert asked.count(asked_for) > 1, "a HEAD is no pull"
-    wait_for(lambda: cache.files() == [], "both are removed with all that belongs to them")
-
-
-def test_the_last_pull_survives_a_restart(make_cache: MakeCache, upstream: Upstream) -> None:
-    cache = make_cache(blobttl="20m", environment=SLIDING).start()
-    digest = upstream.add(LAYER)
-    cache.get(digest), cache.get(digest)
-    (data,) = cache.storage.glob("**/blobs/sha256/*/*/data")
-    os.utime(data, (time.time() - 1201, time.time() - 1201))
-    cache.stop()
-    with running(cache):
-        assert cache.get(digest).content == LAYER
-        assert len(upstream.asked) == 1
-    cache.environment = {**os.environ, "CONTENT_CACHE_BLOBTTL": "fixed"}
-    with running(cache):
-        wait_for(lambda: cache.stored() == [], "by its arrival it is too old")
-
-
-def test_age_survives_a_restart(make_cache: MakeCache, upstream: Upstream) -> None:
-    cache = make_cache(blobttl="4s").start()
-    digest = upstream.add(LAYER)
-    cache.get(digest)
-    cache.stop()
-    with running(cache):
-        assert cache.get(digest).content == LAYER
-        assert len(upstream.asked) == 1
-    time.sleep(4)
-    with running(cache):
-        wait_for(lambda: cache.stored() == [], "the blob is removed at the start", 3)
-
-
-def test_an_expired_blob_is_not_served_even_if_it_is_still_there(make_cache: MakeCache, upstream: Upstream) -> None:
-    cache = make_cache(blobttl="20m").start()
-    digest = upstream.add(LAYER)
-    cache.get(digest)
-    (data,) = cache.storage.glob("**/blobs/sha256/*/*/data")
-    os.utime(data, (time.time() - 1201, time.time() - 1201))
-    for _ in range(2):  # and what was fetched anew is young again
-        assert cache.get(digest).content == LAYER
-        assert len(upstream.asked) == 2
 
 
 def test_a_bare_number_means_nanoseconds(make_cache: MakeCache, upstream: Upstream) -> None:
@@ -371,35 +208,6 @@ def test_without_a_ttl_blobs_stay_and_nothing_needs_deletion(
     assert len(upstream.asked) == 1
 
 
-def test_replicas_on_shared_storage(make_cache: MakeCache, upstream: Upstream, tmp_path: Path) -> None:
-    replicas = [make_cache(storage=tmp_path / "shared", blobttl="2s") for _ in range(2)]
-    digests = [upstream.add(LAYER + str(number).encode()) for number in range(10)]
-    with running(*replicas):
-        for digest in digests:
-            assert replicas[0].get(digest).status_code == 200
-            assert replicas[1].get(digest).content == upstream.blobs[digest]
-        assert len(upstream.asked) == len(digests)
-        wait_for(lambda: replicas[0].stored() == [], "the blobs are removed")
-        time.sleep(1.5)  # both have swept by now
-        for replica in replicas:
-            assert replica.get(digests[0]).status_code == 200
-            assert replica.events("could not remove expired blobs") == []
-
-
-@pytest.mark.parametrize("backend", ["filesystem", "inmemory"])
-def test_descriptors_remembered_by_the_registry_do_not_outlive_the_blob(
-    make_cache: MakeCache, upstream: Upstream, tmp_path: Path, backend: str
-) -> None:
-    backends = {"filesystem": {"rootdirectory": str(tmp_path / "blobs")}, "inmemory": {}}
-    storage = {"delete": {"enabled": True}, "cache": {"blobdescriptor": "inmemory"}, backend: backends[backend]}
-    cache = make_cache(blobttl="1s", config={"storage": storage}).start()
-    digest = upstream.add(LAYER)
-    for expected in (1, 2):
-        assert cache.get(digest).content == LAYER
-        assert len(upstream.asked) == expected
-        time.sleep(2.2)
-
-
 # Upstreams
 
 
@@ -410,24 +218,6 @@ def test_upstreams_are_taken_in_turn(make_cache: MakeCache, make_upstream: t.Cal
         digests = {each.add(str(number).encode()) for each in upstreams}
         assert cache.get(digests.pop()).status_code == 200
     assert [len(each.asked) for each in upstreams] == [3, 3]
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [Answer(b"error", status=500), Answer(status=404), Answer(b"other content")],
-    ids=["500", "404", "corrupt"],
-)
-def test_the_next_upstream_is_asked_when_one_fails(
-    make_cache: MakeCache, make_upstream: t.Callable[[], Upstream], answer: Answer
-) -> None:
-    bad, good = make_upstream(), make_upstream()
-    bad.decide = lambda _path: answer
-    cache = make_cache(upstreams=[bad.url, f"https://127.0.0.1:{free_port()}", good.url]).start()
-    for number in range(3):
-        content = str(number).encode()
-        assert cache.get(good.add(content)).content == content
-    assert len(good.asked) == 3 and len(bad.asked) >= 1
-    assert {event["upstream"] for event in cache.events("blob served")} == {good.url}
 
 
 @pytest.mark.parametrize(("status", "code"), [(401, "UNAUTHORIZED"), (403, "DENIED"), (404, "BLOB_UNKNOWN")])
@@ -442,15 +232,6 @@ def test_a_refusal_is_passed_on(cache: Cache, upstream: Upstream, status: int, c
     assert upstream.url in event["error"] and str(status) in event["error"]
 
 
-def test_an_upstream_out_of_reach(make_cache: MakeCache) -> None:
-    address = f"https://127.0.0.1:{free_port()}"
-    cache = make_cache(upstreams=[address]).start()
-    response = cache.get(sha256(LAYER))
-    assert (response.status_code, error_codes(response)) == (503, ["UNAVAILABLE"])
-    (event,) = cache.events("blob not served")
-    assert address in event["error"] and "connection refused" in event["error"]
-
-
 def test_an_upstream_whose_ca_is_unknown(make_cache: MakeCache, upstream: Upstream, cache_ca: Authority) -> None:
     for cas in ([], [cache_ca.ca]):
         cache = make_cache(cas=cas).start()
@@ -458,23 +239,6 @@ def test_an_upstream_whose_ca_is_unknown(make_cache: MakeCache, upstream: Upstre
         (event,) = cache.events("blob not served")
         assert "tls: failed to verify certificate: x509: certificate signed by unknown authority" in event["error"]
     assert upstream.asked == []
-
-
-def test_redirects_are_followed_with_the_same_trust(
-    cache: Cache, upstream: Upstream, make_upstream: t.Callable[[], Upstream]
-) -> None:
-    elsewhere = make_upstream()
-    digest = elsewhere.add(LAYER)
-    upstream.decide = lambda _path: Answer(status=307, location=f"{elsewhere.url}/bucket/{digest}?token=1")
-    assert cache.get(digest, SIGNED).content == LAYER
-    assert elsewhere.asked == [f"/bucket/{digest}?token=1"]
-    assert "referer" not in elsewhere.headers[0]
-
-
-def test_redirects_are_bounded(cache: Cache, upstream: Upstream) -> None:
-    upstream.decide = lambda _path: Answer(status=307, location=f"{upstream.url}/again")
-    assert cache.get(sha256(LAYER)).status_code == 503
-    assert 2 <= len(upstream.asked) <= 10
 
 
 def test_a_cache_of_a_cache(make_cache: MakeCache, upstream: Upstream, cache_ca: Authority) -> None:
@@ -492,18 +256,6 @@ def test_a_cache_of_a_cache(make_cache: MakeCache, upstream: Upstream, cache_ca:
 
 
 # The rest of the registry
-
-
-def test_what_needs_no_credentials(cache: Cache) -> None:
-    assert cache.session.get(f"{cache.url}/", timeout=30).status_code == 200
-    assert cache.session.get(f"{cache.url}/v2/", timeout=30).json() == {}
-    assert cache.session.get(f"{cache.url}/v2/_catalog", timeout=30).json() == {"repositories": []}
-
-
-def test_manifests_are_left_to_dtr(cache: Cache, upstream: Upstream) -> None:
-    response = cache.session.get(f"{cache.url}/v2/{REPOSITORY}/manifests/1.0", timeout=30)
-    assert (response.status_code, error_codes(response)) == (404, ["MANIFEST_UNKNOWN"])
-    assert upstream.asked == []
 
 
 def test_nothing_can_be_pushed_or_deleted(cache: Cache, upstream: Upstream) -> None:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Starts the stand-in on a loopback address, with certificates of its own, for its tests and its benchmark."""
+"""Starts the stand-in on a loopback address, with certificates of its own, for its tests."""
 
 from __future__ import annotations
 
