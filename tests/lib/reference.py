@@ -3,9 +3,8 @@
 """Write the tables of the pages, and the pages and options of the roles, from the code.
 
 With --check it fails when they differ. Between C(<!-- NAME: begin -->) and C(<!-- NAME: end -->) stands what this
-program writes; all else is written by hand. A role's C(README.md) is written as a whole, and the options of its
-argument specs: those that the role uses of role C(settings), where they are written by hand. Without them Ansible would
-refuse them as parameters of the role.
+program writes; all else is written by hand. A role's C(README.md) is written as a whole, and so are the options of its
+argument specs and the defaults of role C(settings), from C(docs/variables.yml).
 """
 
 from __future__ import annotations
@@ -22,7 +21,17 @@ import yaml
 from reference_picture import PICTURE, layers_picture
 from reference_playbooks import PAGE, playbook_page, playbooks, purpose
 from reference_roles import role_page, role_specs
-from reference_vocabulary import PROJECT, SPECS, argument_spec, plain, product_lines, rows, variables
+from reference_vocabulary import (
+    PROJECT,
+    SETTINGS,
+    SPECS,
+    argument_spec,
+    defaults,
+    plain,
+    product_lines,
+    rows,
+    variables,
+)
 
 PAGES = (
     *("README.md", "docs/variables.md"),
@@ -207,6 +216,7 @@ def main() -> int:
     pages |= {role / "README.md": role_page(role) for role in roles} | {
         role / SPECS: role_specs(role) for role in roles
     }
+    pages[SETTINGS / "defaults" / "main.yml"] = defaults()
     for path, new in pages.items():
         name = str(path.relative_to(PROJECT))
         old = path.read_text(encoding="utf-8") if path.exists() else ""

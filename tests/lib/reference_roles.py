@@ -12,16 +12,15 @@ import yaml
 from reference_vocabulary import (
     PREFIX,
     PROJECT,
-    SETTINGS,
     SPECS,
     argument_spec,
     default_or_required,
+    options,
     plain,
     rows,
     vocabulary,
 )
 
-UNUSED = "Has no effect on this role."
 LICENCE = """<!--
 SPDX-FileCopyrightText: Contributors to the dtr.cache project
 SPDX-License-Identifier: GPL-3.0-or-later
@@ -140,7 +139,7 @@ def required_by(needs: t.Iterable[str]) -> list[str]:
 def role_variables(role: Path) -> tuple[list[str], list[str]]:
     """The variables, without their prefix, that a role requires, and the others that it uses."""
     required = required_by(needs_of(role))
-    names = [name.removeprefix(PREFIX) for name in argument_spec(SETTINGS)["options"]]
+    names = [each.name.removeprefix(PREFIX) for each in vocabulary()]
     used = {
         *_used(role),
         *_used_in_steps(role),
@@ -151,19 +150,11 @@ def role_variables(role: Path) -> tuple[list[str], list[str]]:
 
 
 def role_specs(role: Path) -> str:
-    """The argument specs of a role, with the options of the variables that it uses."""
-    head, options, _old = (role / SPECS).read_text(encoding="utf-8").partition("    options:")
+    """Return the argument specs of a role, with the options of the variables that it uses."""
+    head = (role / SPECS).read_text(encoding="utf-8").partition("    options:")[0]
     if role.name == "settings":
-        return head + options + _old
-    declared = (SETTINGS / SPECS).read_text(encoding="utf-8")
-    names = {f"{PREFIX}{name}" for part in role_variables(role) for name in part}
-    described = re.findall(r"^      (\w+):\n((?:^        .*\n?|^\n)+)", declared, re.MULTILINE)
-    chosen = "".join(f"      {name}:\n{text}" for name, text in described if name in names)
-    # As variables they would do no harm either.
-    others = "".join(
-        f"      {name}: {{type: raw, description: {UNUSED}}}\n" for name, _text in described if name not in names
-    )
-    return f"{head}{options}\n{chosen}{others}"
+        return f"{head}    options:\n{options([each.name for each in vocabulary()])}"
+    return f"{head}    options:\n{options([f'{PREFIX}{name}' for part in role_variables(role) for name in part])}"
 
 
 def needs_of(role: Path) -> list[str]:

@@ -1,12 +1,13 @@
 # SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The variables as the pages show them, from role C(settings), the presets and C(vocabulary.yml)."""
+"""What is made of C(docs/variables.yml), the one table of the variables, and of the presets."""
 
 from __future__ import annotations
 
 import ast
 import json
 import re
+import textwrap
 import typing as t
 from pathlib import Path
 
@@ -17,7 +18,7 @@ PREFIX = "dtr_cache_"
 EMPTY = "empty"
 SPECS = Path("meta") / "argument_specs.yml"
 SETTINGS = PROJECT / "roles" / "settings"
-EXAMPLES = Path(__file__).with_name("vocabulary.yml")
+TABLE = PROJECT / "docs" / "variables.yml"
 PRESETS = PROJECT / "plugins" / "plugin_utils" / "settings" / "presets.py"
 
 _ENVIRONMENT = re.compile(r"lookup\('ansible\.builtin\.env', '(\w+)'\)(?: or '(\w+)')?")
@@ -31,8 +32,20 @@ class Variable(t.NamedTuple):
     type: str
     required: str  # when it is, empty where it never is
     default: str  # empty where it has none
-    meaning: tuple[str, ...]  # paragraphs
-    example: str  # YAML
+    entry: dict[str, t.Any]  # its row of the table
+
+    @property
+    def meaning(self) -> list[str]:
+        """Its paragraphs."""
+        return [plain(each) for each in self.entry["meaning"]]
+
+    @property
+    def said(self) -> str:
+        """Its type and default, and when it is required, in a sentence."""
+        required = f"required {self.required}".removesuffix(" always") if self.required else ""
+        default = f"default: {self.default}" if self.default and self.default != EMPTY else ""
+        words = "; ".join(filter(None, [self.type, default, required]))
+        return f"{words[0].upper()}{words[1:]}."
 
     @property
     def link(self) -> str:
@@ -57,37 +70,35 @@ def rows(headings: t.Sequence[str], lines: t.Iterable[t.Sequence[str]]) -> str:
 
 
 def vocabulary() -> list[Variable]:
-    """All variables, in the order of their groups.
+    """Return all variables, in the order of the table.
 
     Raises:
-        SystemExit: One of them is in no group or in two, or its default is not said.
+        SystemExit: The table says neither the default of a variable nor that it is required.
     """
-    options = argument_spec(SETTINGS)["options"]
-    defaults = yaml.safe_load((SETTINGS / "defaults" / "main.yml").read_text(encoding="utf-8"))
-    groups = yaml.safe_load(EXAMPLES.read_text(encoding="utf-8"))
-    written = [(group["title"], PREFIX + name, entry) for group in groups for name, entry in group["variables"].items()]
-    differing = {*options} ^ {name for _title, name, _entry in written}
-    if differing or len(written) != len(options):
-        raise SystemExit(
-            f"{EXAMPLES.name} has each variable once; differing: {', '.join(sorted(differing)) or 'twice'}"
-        )
+    groups = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
     return [
-        _variable(title, name, entry, options[name]["description"], options[name].get("default", defaults[name]))
-        for title, name, entry in written
+        _variable(group["title"], PREFIX + name, entry)
+        for group in groups
+        for name, entry in group["variables"].items()
     ]
 
 
-def _variable(title: str, name: str, entry: dict[str, t.Any], description: str | list[str], default: t.Any) -> Variable:
-    paragraphs = [description] if isinstance(description, str) else description
+def _variable(title: str, name: str, entry: dict[str, t.Any]) -> Variable:
     required = entry.get("required", "")
-    shown = entry.get("default") or _default(default)
+    shown = entry.get("otherwise") or _default(default_of(entry))
     if not shown and not required:
-        raise SystemExit(f"{EXAMPLES.name}: what is the default of {name}, which role settings does not show?")
+        raise SystemExit(f"{TABLE.name}: {name} needs default, otherwise or required")
     kind = entry["type"]
     if "choices" in entry:
         *others, last = (f"`{choice}`" for choice in entry["choices"])
         kind += f"{' of' if kind == 'list' else ':'} {', '.join(others)} or {last}"
-    return Variable(name, title, kind, required, shown, tuple(map(plain, paragraphs)), entry["example"])
+    return Variable(name, title, kind, required, shown, entry)
+
+
+def default_of(entry: dict[str, t.Any]) -> t.Any:
+    """Return the default of a row, of its type: a mapping is JSON text there, which Ansible does not merge."""
+    default = entry.get("default")
+    return json.loads(default) if entry["type"] == "dictionary" and isinstance(default, str) else default
 
 
 def _default(value: t.Any) -> str:
@@ -125,17 +136,54 @@ def default_or_required(variable: Variable, required: str) -> str:
 
 
 def _entry(variable: Variable) -> str:
-    required = f"required {variable.required}".removesuffix(" always") if variable.required else ""
-    default = f"default: {variable.default}" if variable.default and variable.default != EMPTY else ""
-    said = "; ".join(filter(None, [variable.type, default, required]))
-    return "\n\n".join(
-        [
-            f"### `{variable.name}`",
-            f"*{said[0].upper()}{said[1:]}.*",
-            *variable.meaning,
-            f"```yaml\n{variable.example.rstrip()}\n```",
-        ]
-    )
+    example = f"```yaml\n{variable.entry['example'].rstrip()}\n```"
+    return "\n\n".join([f"### `{variable.name}`", f"*{variable.said}*", *variable.meaning, example])
+
+
+def defaults() -> str:
+    """Return the defaults of role C(settings)."""
+    lines = [
+        *(
+            "# SPDX-FileCopyrightText: Contributors to the dtr.cache project",
+            "# SPDX-License-Identifier: GPL-3.0-or-later",
+        ),
+        *("#", "# Made from docs/variables.yml. The preflight applies these defaults for all roles.", "---"),
+    ]
+    lines += [f"{each.name}: {_yaml(each.entry.get('default'))}" for each in vocabulary()]
+    return "\n".join(lines) + "\n"
+
+
+def _yaml(value: t.Any) -> str:
+    """Return a value as YAML on one line."""
+    if isinstance(value, str) and "{{" in value:
+        return json.dumps(value)
+    return yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("\n...\n").strip()
+
+
+def options(names: t.Collection[str]) -> str:
+    """Return the options of a role's argument specs for some variables."""
+    return "".join(map(_option, (each for each in vocabulary() if each.name in names)))
+
+
+def _option(variable: Variable) -> str:
+    """Return one option. Its type is in words, as all are raw: see the decision on argument specs."""
+    entry = variable.entry
+    said = re.sub(r"`([^`]+)`", r"C(\1)", re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", variable.said))
+    option: dict[str, t.Any] = {"description": [*entry["meaning"], said], "type": "raw"}
+    default = default_of(entry)
+    if default is not None and "{{" not in str(default):
+        option["default"] = default
+    if "no_log" in entry:
+        option["no_log"] = entry["no_log"]
+    text = yaml.dump({variable.name: option}, Dumper=_Indented, sort_keys=False, width=76, allow_unicode=True)
+    return textwrap.indent(text, " " * 6)
+
+
+class _Indented(yaml.SafeDumper):
+    """Indents the items of lists, as yamllint wants them."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
+        super().increase_indent(flow, False)
 
 
 def product_lines() -> str:

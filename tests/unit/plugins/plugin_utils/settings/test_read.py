@@ -67,9 +67,9 @@ def test_all_mistakes_are_told_at_once() -> None:
     assert [problem.partition(":")[0] for problem in problems] == [
         "dtr_cache_name",
         "dtr_cache_port",
-        "dtr_cache_nodes",
         "dtr_cache_certificate",
         "dtr_cache_blob_ttl",
+        "dtr_cache_nodes",
     ]
 
 
