@@ -39,12 +39,10 @@ from ..plugin_utils.fleet.declared import regions_of
 from ..plugin_utils.fleet.plan_result import CHECKED, not_as_checked, plan_fingerprint
 from ..plugin_utils.fleet.source_files import files_with_users
 from ..plugin_utils.fleet.undoing import undoing
-from ..plugin_utils.settings.awx import missing_for_awx
-from ..plugin_utils.settings.dtr_image import with_image_of_dtr, with_running_image
-from ..plugin_utils.settings.hosts import given_too_late
-from ..plugin_utils.settings.model import NEEDS, Settings
-from ..plugin_utils.settings.public import public_settings
+from ..plugin_utils.settings.cache import with_image_of_dtr, with_running_image
+from ..plugin_utils.settings.model import NEEDS, Settings, public_settings
 from ..plugin_utils.settings.region import Region, region_as_read
+from ..plugin_utils.settings.run import given_too_late, missing_for_awx
 from ..plugin_utils.settings.variables import (
     Reading,
     connection_mark,

@@ -45,7 +45,7 @@ from ansible import context
 from ansible.errors import AnsibleFilterError
 
 from ..plugin_utils.actions.partial_runs import partial_run_problem
-from ..plugin_utils.settings.hosts import read_hosts
+from ..plugin_utils.settings.run import read_hosts
 from ..plugin_utils.settings.variables import read_single
 
 

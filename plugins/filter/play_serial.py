@@ -34,7 +34,7 @@ _value:
 
 import typing as t
 
-from ..plugin_utils.settings.hosts import read_serial
+from ..plugin_utils.settings.run import read_serial
 from ..plugin_utils.settings.variables import read_single
 
 

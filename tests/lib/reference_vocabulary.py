@@ -19,7 +19,7 @@ EMPTY = "empty"
 SPECS = Path("meta") / "argument_specs.yml"
 SETTINGS = PROJECT / "roles" / "settings"
 TABLE = PROJECT / "docs" / "variables.yml"
-PRESETS = PROJECT / "plugins" / "plugin_utils" / "settings" / "presets.py"
+PRESETS = PROJECT / "plugins" / "plugin_utils" / "settings" / "image.py"
 
 _ENVIRONMENT = re.compile(r"lookup\('ansible\.builtin\.env', '(\w+)'\)(?: or '(\w+)')?")
 

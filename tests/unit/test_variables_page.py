@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.dtr.cache.plugins.plugin_utils.settings.hosts import VARIABLES as OF_THE_PLAY
 from ansible_collections.dtr.cache.plugins.plugin_utils.settings.read import IGNORED
 from ansible_collections.dtr.cache.plugins.plugin_utils.settings.reader import FILE
+from ansible_collections.dtr.cache.plugins.plugin_utils.settings.run import VARIABLES as OF_THE_PLAY
 from ansible_collections.dtr.cache.tests.unit.support.settings import (
     CA,
     DEFAULTS,

@@ -16,7 +16,7 @@ from ...module_utils.swarm.described_caches import SECRET
 from ...module_utils.swarm.live_cache import MIDDLEWARE, downstream_options
 from ..settings.cache import NEVER
 from ..settings.config import OF_METRICS, Part, at, config_problems, together
-from ..settings.presets import PRODUCTS
+from ..settings.image import PRODUCTS
 from .draft import Draft, Live, Vaulted
 
 Path = tuple[str, ...]

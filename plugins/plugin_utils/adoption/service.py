@@ -13,11 +13,10 @@ from ...module_utils.common.redaction import HIDDEN
 from ...module_utils.swarm.compose import BYTES, repository
 from ...module_utils.swarm.live_cache import downstream_options
 from ...module_utils.swarm.views import wanted_service
-from ..settings.config import backends, folder_of_layers
+from ..settings.config import DEFAULT_VOLUME, backends, folder_of_layers
 from ..settings.credentials import way_without
-from ..settings.presets import PRODUCTS, VERSIONS
+from ..settings.image import PRODUCTS, VERSIONS
 from ..settings.structures import parsed
-from ..settings.volume import DEFAULT_VOLUME
 from .choice import main_port, metrics_port
 from .draft import Draft, Live
 from .extras import describe_service_extra, is_kept

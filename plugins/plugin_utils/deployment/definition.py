@@ -32,12 +32,11 @@ from ...module_utils.swarm.objects import (
 )
 from ...module_utils.x509 import certificates
 from ..settings.cache import NEVER
-from ..settings.config import DRAIN_TIMEOUT, at, folder_of_layers, merged, of_environment, together
+from ..settings.config import DEFAULT_VOLUME, DRAIN_TIMEOUT, at, folder_of_layers, merged, of_environment, together
 from ..settings.credentials import carries_credentials
-from ..settings.go_yaml import is_misread
+from ..settings.image import PRODUCTS
 from ..settings.model import Settings
-from ..settings.presets import PRODUCTS
-from ..settings.volume import DEFAULT_VOLUME
+from ..settings.values import is_misread
 from .yaml_text import as_yaml
 
 CONFIG = "config"

@@ -9,7 +9,7 @@ import typing as t
 
 import yaml
 
-from ..settings.go_yaml import is_misread
+from ..settings.values import is_misread
 
 
 def as_yaml(data: t.Any) -> str:

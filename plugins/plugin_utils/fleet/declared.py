@@ -11,8 +11,8 @@ from ansible.playbook.task_include import TaskInclude
 from ansible.utils.vars import load_extra_vars
 
 from ..actions.shared import made_once
-from ..settings.hosts import GROUP, HOSTS
 from ..settings.region import VARIABLES, Region
+from ..settings.run import GROUP, HOSTS
 from ..settings.values import is_set
 from ..settings.variables import declared_region
 

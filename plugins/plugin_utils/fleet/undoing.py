@@ -8,8 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ...module_utils.common.urls import canonical_server
-from ..settings.model import Settings
-from ..settings.public import authority_file
+from ..settings.model import Settings, authority_file
 from ..settings.region import Region
 from .collisions import former_name_problems
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import hashlib
 import hmac
@@ -17,9 +18,8 @@ from ...module_utils.dtr.model import is_local
 from . import values
 from .addresses import https_url, is_host
 from .certificate import read_authorities
-from .image import TAG, reference
-from .model import CACHE, REGISTRY
-from .presets import PRODUCTS, Product, image_of_version
+from .image import PRODUCTS, TAG, Product, image_of_dtr, image_of_version, reference
+from .model import CACHE, REGISTRY, Settings
 from .reader import Reader
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -168,3 +168,46 @@ def is_same_server(url: str, address: t.Mapping[str, t.Any]) -> bool:
     host = address["host"]
     shown = f"[{host}]" if ":" in host else host
     return bool(url and host) and canonical_server(url) == canonical_server(f"https://{shown}:{address['public_port']}")
+
+
+SERVICE = "cache"
+# What decides the image.
+_OF_IMAGE = ("dtr_cache_version:", "dtr_cache_image:", "dtr_cache_product:")
+
+
+def with_image_of_dtr(settings: Settings, version: str | None, problems: t.Iterable[str]) -> tuple[Settings, list[str]]:
+    """The settings with the image of the DTR's version where they name none, and why there is none.
+
+    Args:
+        version: What DTR says; empty where it does not, and C(None) where it was not asked.
+        problems: What is wrong already.
+    """
+    if settings.image or version is None or any(each.startswith(_OF_IMAGE) for each in problems):
+        return settings, []
+    if not version:
+        place = f"{settings.registry_url}/api/v0/admin/version"
+        return settings, [
+            f"dtr_cache_version: the DTR does not say which version it has (GET {place}); set dtr_cache_version to it, "
+            "such as 2.7.6"
+        ]
+    try:
+        return dataclasses.replace(settings, image=image_of_dtr(settings.product, version)), []
+    except Failure as failure:
+        return settings, [failure.message]
+
+
+def with_running_image(settings: Settings, running: t.Mapping[str, t.Any], warn: t.Callable[[str], None]) -> Settings:
+    """The settings with the image that the cache has in the Swarm, which a rotation leaves as it is.
+
+    Args:
+        running: What M(dtr.cache.stack_plan) says of the stack.
+    """
+    image = next((each["image"] for each in running.get("services") or [] if each["name"] == SERVICE), None) or ""
+    # One that goes by its digest alone has no tag by which it could be named again.
+    if ":" not in image.rpartition("/")[2]:
+        return settings
+    warn(
+        f"The version of the DTR does not say which image its caches have, so the cache keeps {image}. Set "
+        "dtr_cache_version, or dtr_cache_image, for the next deployment."
+    )
+    return dataclasses.replace(settings, image=image)

@@ -14,12 +14,11 @@ import fnmatch
 import typing as t
 
 from ...module_utils.common.failure import Failure
-from . import accounts, awx, cache, certificate, clients, dtr, hosts, run, service, values
-from .config import backends, given_config, read_config
+from . import cache, certificate, clients, dtr, run, service, values
+from .config import backends, given_config, read_config, read_volume
 from .model import REGISTRY, Settings
 from .reader import PREFIX, ControlNode, Reader
-from .service_extra import read_service_extra
-from .volume import read_volume
+from .service import read_service_extra
 
 # What the playbooks export as statistics, and a workflow gives to its next job as extra variables.
 STATISTICS = frozenset(
@@ -62,8 +61,8 @@ def read_settings(
     """
     reader = Reader(variables, defaults, control_node)
     _check_names(reader, variables, defaults)
-    hosts.read_hosts(reader)
-    hosts.read_serial(reader)
+    run.read_hosts(reader)
+    run.read_serial(reader)
     product, image = cache.read_software(reader)
     address = cache.read_address(reader, needs)
     connection = dtr.read_connection(reader, needs, now)
@@ -88,11 +87,11 @@ def read_settings(
         environment=environment,
         **service.read_service(reader, product, needs, address["metrics_port"]),
         **service.read_manager(reader),
-        **accounts.read_accounts(reader),
-        **accounts.read_warming(reader),
+        **clients.read_accounts(reader),
+        **clients.read_warming(reader),
         **clients.read_clients(reader, connection["registry_url"], needs, now),
         **run.read_run(reader),
-        awx=awx.read_awx(reader),
+        awx=run.read_awx(reader),
     )
     return settings, reader.problems
 

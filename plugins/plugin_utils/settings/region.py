@@ -9,9 +9,8 @@ import typing as t
 
 from ...module_utils.common.urls import ascii_name, canonical_server
 from ...module_utils.x509.certificates import to_pem
-from . import accounts, cache, certificate, dtr, run
-from .model import Settings
-from .public import authority_file
+from . import cache, certificate, clients, dtr, run
+from .model import Settings, authority_file
 from .reader import PREFIX, Reader
 
 
@@ -98,7 +97,7 @@ def read_region(reader: Reader, host: str, unknown: t.Collection[str]) -> Region
     """
     address = cache.read_address(reader, ())
     url = dtr.read_url(reader)
-    assignments = accounts.read_assignments(reader)
+    assignments = clients.read_assignments(reader)
     former_names = cache.read_former_names(reader, address["name"])
     authority = to_pem(certificate.read_certificates(reader, "ca_certificate"))
     upstreams = cache.read_upstreams(reader)

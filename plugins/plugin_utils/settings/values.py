@@ -13,12 +13,34 @@ import re
 import typing as t
 from decimal import Decimal
 
+import yaml
+
 from ...module_utils.common.failure import Failure
 from ...module_utils.common.names import why_no_name
 from ...module_utils.swarm.compose import byte_size, duration
 from .credentials import may_be_shown
-from .go_yaml import is_misread
 from .structures import as_items, as_text
+
+_SWITCH = re.compile(r"[yYnN]")
+_NUMBER = re.compile(
+    r"[-+]?(?:0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO][0-7]+|(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?)"
+)
+# Go's newer library takes these for dates; so does PyYAML, but for single digits.
+_DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt ][0-9:.TtZz +-]*)?")
+_PYYAML = yaml.resolver.Resolver()
+
+
+def is_misread(text: str) -> bool:
+    """Whether Go's YAML reads something else than a text, where PyYAML writes it."""
+    return _is_more_to_go(text) and _PYYAML.resolve(yaml.ScalarNode, text, (True, False)).endswith(":str")
+
+
+def _is_more_to_go(text: str) -> bool:
+    if _SWITCH.fullmatch(text) or _DATE.fullmatch(text):
+        return True
+    # An underline parts digits, and Go leaves it out wherever it stands.
+    return text[:1] in tuple("+-.0123456789") and _NUMBER.fullmatch(text.replace("_", "")) is not None
+
 
 Kind = t.Callable[[t.Any], t.Any]
 

@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.dtr.api import DtrApi
 from ansible_collections.dtr.cache.plugins.module_utils.http.transport import Transport
 from ansible_collections.dtr.cache.plugins.module_utils.pulling.prerequisites import Findings, Wanted, registry_findings
-from ansible_collections.dtr.cache.plugins.plugin_utils.settings.dtr_image import with_image_of_dtr
+from ansible_collections.dtr.cache.plugins.plugin_utils.settings.cache import with_image_of_dtr
 from ansible_collections.dtr.cache.tests.unit.support.settings import read
 
 from ..forms import play_of

@@ -10,7 +10,7 @@ import typing as t
 from ....module_utils.common.failure import Failure
 from ....module_utils.dtr import model
 from ....module_utils.swarm.compose import image as shown_image
-from ...settings.presets import PRODUCTS, image_of_dtr
+from ...settings.image import PRODUCTS, image_of_dtr
 from ..facts import Result
 
 Step = dict[str, str]

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 import yaml
 from ansible_collections.dtr.cache.plugins.plugin_utils.deployment.yaml_text import as_yaml
-from ansible_collections.dtr.cache.plugins.plugin_utils.settings.go_yaml import is_misread
+from ansible_collections.dtr.cache.plugins.plugin_utils.settings.values import is_misread
 
 # As gopkg.in/yaml.v2 (resolve.go) has them.
 MISREAD = [

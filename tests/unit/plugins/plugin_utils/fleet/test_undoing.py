@@ -9,7 +9,7 @@ import typing as t
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.common.urls import canonical_server
 from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.undoing import Undoing, undoing
-from ansible_collections.dtr.cache.plugins.plugin_utils.settings.public import authority_file
+from ansible_collections.dtr.cache.plugins.plugin_utils.settings.model import authority_file
 from ansible_collections.dtr.cache.plugins.plugin_utils.settings.region import Region
 from ansible_collections.dtr.cache.tests.unit.support.settings import CA, read
 

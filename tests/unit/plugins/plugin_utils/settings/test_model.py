@@ -10,7 +10,7 @@ import typing as t
 
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.x509 import certificates
-from ansible_collections.dtr.cache.plugins.plugin_utils.settings.public import public_settings
+from ansible_collections.dtr.cache.plugins.plugin_utils.settings.model import public_settings
 from ansible_collections.dtr.cache.tests.unit.support.settings import CA, CACHE, read
 
 NOW = datetime.datetime.now(datetime.timezone.utc)

@@ -6,11 +6,8 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
-from ansible_collections.dtr.cache.plugins.plugin_utils.settings.presets import (
-    PRODUCTS,
-    image_of_dtr,
-    image_of_version,
-)
+from ansible_collections.dtr.cache.plugins.plugin_utils.settings.cache import with_image_of_dtr
+from ansible_collections.dtr.cache.plugins.plugin_utils.settings.image import PRODUCTS, image_of_dtr, image_of_version
 from ansible_collections.dtr.cache.tests.unit.support.settings import read
 
 MSR3 = "registry.mirantis.com/msr/msr-content-cache"
@@ -81,3 +78,31 @@ def test_a_tag_of_the_users_own_is_looked_for_where_the_products_images_are(
     product: str, version: str, image: str
 ) -> None:
     assert image_of_version(PRODUCTS[product], version) == image
+
+
+def test_the_version_of_dtr_is_that_of_the_image() -> None:
+    settings, problems = with_image_of_dtr(read(version="")[0], "2.7.4", [])
+    assert (settings.image, problems) == ("docker/dtr-content-cache:2.7.4", [])
+
+
+def test_what_the_user_chose_stays() -> None:
+    chosen = read(version="2.7.6")[0]
+    assert with_image_of_dtr(chosen, "2.7.4", []) == (chosen, [])
+
+
+@pytest.mark.parametrize(
+    ("version", "sentence"),
+    [
+        ("", "dtr_cache_version: the DTR does not say which version it has (GET https://dtr.example.org/api/v0/admin/"),
+        ("2.10.1", "dtr_cache_product: the DTR has version 2.10.1, which is of msr2"),
+        ("next", "dtr_cache_version: the DTR calls its version 'next'"),
+    ],
+)
+def test_what_cannot_be_known_is_asked_for(version: str, sentence: str) -> None:
+    settings, (problem,) = with_image_of_dtr(read(version="")[0], version, [])
+    assert (settings.image, problem.startswith(sentence)) == ("", True), problem
+
+
+@pytest.mark.parametrize(("version", "problems"), [(None, []), ("", ["dtr_cache_product: 'x' is none of dtr"])])
+def test_what_is_reported_already_is_not_reported_again(version: str | None, problems: list[str]) -> None:
+    assert with_image_of_dtr(read(version="")[0], version, problems)[1] == []
