@@ -253,7 +253,7 @@ def test_all_spellings_are_the_same_service(spelling: t.Any) -> None:
     assert settings.service_extra == read(service_extra=EXTRA)[0].service_extra
 
 
-@pytest.mark.parametrize(("given", "sentence"), EXTRA_MISTAKES, ids=[sentence[:50] for _given, sentence in MISTAKES])
+@pytest.mark.parametrize(("given", "sentence"), EXTRA_MISTAKES, ids=[each[1][:50] for each in EXTRA_MISTAKES])
 def test_one_mistake_in_service_extra_gives_one_clear_sentence(given: t.Any, sentence: str) -> None:
     problem = only_problem(service_extra=given)
     assert problem.startswith("dtr_cache_service_extra: ")
