@@ -40,7 +40,7 @@ class Description(t.TypedDict):
 
 
 def load_certificates(content: str | bytes) -> list[x509.Certificate]:
-    """Load all certificates of a PEM bundle, in the bundle's order.
+    """Load all certificates of a PEM bundle, each once, in the bundle's order.
 
     Names and validity of each can be read; whether its extensions and its public key can, turns out where they are
     needed.
@@ -59,7 +59,7 @@ def load_certificates(content: str | bytes) -> list[x509.Certificate]:
         raise Failure("INVALID_CERTIFICATE", failure.message) from None
     if not found:
         raise Failure("INVALID_CERTIFICATE", "The text is not a PEM certificate: it has no BEGIN CERTIFICATE line.")
-    return [_load_one(der, number) for number, der in enumerate(found, start=1)]
+    return list(dict.fromkeys(_load_one(der, number) for number, der in enumerate(found, start=1)))
 
 
 def _load_one(der: bytes, number: int) -> x509.Certificate:

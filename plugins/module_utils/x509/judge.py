@@ -18,11 +18,12 @@ import tempfile
 import typing as t
 
 from ..common.redaction import printable
-from .certificates import extensions_of, is_ca, load_der, public_key_of, to_pem
+from .certificates import extensions_of, is_ca, issuer_of, load_der, public_key_of, to_pem
 from .chains import verified_chain
 
 try:
     from cryptography import x509
+    from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
     from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, SignatureAlgorithmOID
 except ImportError:  # certificates.CRYPTOGRAPHY_IMPORT_ERROR reports it
@@ -44,6 +45,20 @@ _URI = re.compile(
     r"(?:[^%\s]|%[0-9a-f]{2})*",
     re.IGNORECASE,
 )
+_LABELS = r"[!-\-/-?A-~]+(?:\.[!-\-/-?A-~]+)*"
+_LOCAL = r"[\w!#-'*+/=?^`{-~-]+(?:\.[\w!#-'*+/=?^`{-~-]+)*"
+# What Go can compare with constraints, and the constraints that it reads and understands as OpenSSL does.
+_COMPARED = {"DNSName": _LABELS, "RFC822Name": f"{_LOCAL}@{_LABELS}"}
+_CONSTRAINTS = {
+    "DNSName": rf"(?:\.?{_LABELS})?",
+    "RFC822Name": rf"(?:{_LOCAL}@|\.?){_LABELS}",
+    "IPAddress": ".*",
+    "UniformResourceIdentifier": "(?!)",
+}
+# The types of text in a subject that hold less than OpenSSL takes there.
+_TEXTS = {"UniversalString": "(?!)", "NumericString": "[0-9 ]*", "IA5String": r"[\x00-\x7f]*"}
+_POLICY_MAPPINGS = "2.5.29.33"
+_ANY_POLICY = bytes.fromhex("0604551d2000")
 _NEW_KEY = "make an RSA key of 2048 bits or more, or an ECDSA one on P-256, and have a certificate issued for it"
 _NEW_CERTIFICATE = "have it issued anew"
 
@@ -172,32 +187,69 @@ def private_key_problem(key: t.Any) -> str | None:
     return f"is {fault}; {_NEW_KEY}" if fault else None
 
 
-def go_faults(path: t.Sequence[x509.Certificate]) -> t.Iterator[tuple[x509.Certificate, str]]:
+def go_faults(
+    path: t.Sequence[x509.Certificate], sent: t.Iterable[x509.Certificate] = ()
+) -> t.Iterator[tuple[x509.Certificate, str]]:
     """Find what Docker and the registry refuse in a path that OpenSSL accepts, as clauses after a certificate's name.
+
+    Args:
+        path: The verified certificates, the server's own first.
+        sent: What the server sends; Go reads each of it, in the path or not.
 
     Raises:
         Failure: C(INVALID_CERTIFICATE) when a part of a certificate cannot be read.
     """
-    for place, certificate in enumerate(path):
-        judges: list[t.Callable[[x509.Certificate], str | None]] = [_serial_fault, _critical_fault, _purpose_fault]
-        judges += [_names_fault, functools.partial(_certified_key_fault, of_server=place == 0)]
-        if place:
-            judges.append(_issuer_fault)
+    constrained = any(_extension(each, x509.NameConstraints) for each in path)
+    beside = [each for each in sent if each not in path]
+    for place, certificate in enumerate([*path, *beside]):
+        judges: list[t.Callable[[x509.Certificate], str | None]] = [_form_fault, _constraints_fault]
+        judges.append(functools.partial(_names_fault, constrained=constrained))
+        judges.append(functools.partial(_certified_key_fault, of_server=place == 0))
+        if place < len(path):
+            judges += [_critical_fault, _purpose_fault]
+            judges += [functools.partial(_issuer_fault, below=place - 1)] if place else []
         # Nobody verifies the signature of what is trusted.
         if place < len(path) - 1:
-            judges.append(_signature_fault)
+            judges += [_signature_fault, _policy_fault, functools.partial(_link_fault, issuer=path[place + 1])]
         for each in judges:
             fault = each(certificate)
             if fault:
                 yield certificate, fault
 
 
-def _serial_fault(certificate: x509.Certificate) -> str | None:
-    return f"has a negative serial number; {_NEW_CERTIFICATE}" if certificate.serial_number < 0 else None
+def _form_fault(certificate: x509.Certificate) -> str | None:
+    extensions = extensions_of(certificate)
+    policies = [each.policy_identifier for each in _extension(certificate, x509.CertificatePolicies) or ()]
+    lists = _extension(certificate, x509.CRLDistributionPoints) or ()
+    mappings = (each.value for each in extensions if each.oid.dotted_string == _POLICY_MAPPINGS)
+    wrong = {
+        "a negative serial number": certificate.serial_number < 0,
+        "the version 1, and extensions": certificate.version is x509.Version.v1 and len(extensions) > 0,
+        "two signature algorithms": not _has_one_signature_algorithm(certificate),
+        "a name in an unusual encoding": not all(map(_is_text_of_go, [*certificate.subject, *certificate.issuer])),
+        "the same policy twice": len(set(policies)) < len(policies),
+        "a mapping of anyPolicy": any(_ANY_POLICY in each.public_bytes() for each in mappings),
+        "a relative name for its revocation list": any(each.relative_name for each in lists),
+    }
+    found = next((what for what, is_so in wrong.items() if is_so), None)
+    return f"has {found}, which Docker does not read; {_NEW_CERTIFICATE}" if found else None
+
+
+def _has_one_signature_algorithm(certificate: x509.Certificate) -> bool:
+    """Tell whether the algorithm beside the signature is the one that is signed; OpenSSL does not ask of a root."""
+    signed = certificate.tbs_certificate_bytes
+    rest = certificate.public_bytes(serialization.Encoding.DER).partition(signed)[2]
+    return rest[: 2 + rest[1]] in signed
+
+
+def _is_text_of_go(attribute: x509.NameAttribute) -> bool:
+    # The library shows the type of the text by no public name.
+    kind = getattr(getattr(attribute, "_type", None), "name", "")
+    return not isinstance(attribute.value, str) or bool(re.fullmatch(_TEXTS.get(kind, "(?s:.*)"), attribute.value))
 
 
 def _critical_fault(certificate: x509.Certificate) -> str | None:
-    """Each version of Go refuses a critical extension that it does not know, and names that it cannot constrain."""
+    """Each version of Go refuses a critical extension that it does not know."""
     known = (
         ExtensionOID.KEY_USAGE,
         ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
@@ -207,17 +259,42 @@ def _critical_fault(certificate: x509.Certificate) -> str | None:
         ExtensionOID.CERTIFICATE_POLICIES,
         ExtensionOID.EXTENDED_KEY_USAGE,
     )
-    for extension in extensions_of(certificate):
-        if extension.critical and extension.oid not in known:
-            name = _name_of_oid(extension.oid)
-            return f"has the critical extension {name}, which Docker does not know; have it issued without"
-        if extension.critical and isinstance(extension.value, x509.NameConstraints):
-            subtrees = [*(extension.value.permitted_subtrees or ()), *(extension.value.excluded_subtrees or ())]
-            kinds = (x509.DNSName, x509.IPAddress, x509.RFC822Name, x509.UniformResourceIdentifier)
-            other = next((type(each).__name__ for each in subtrees if not isinstance(each, kinds)), None)
-            if other:
-                return f"constrains names of the kind {other}, which Docker does not know; have it issued without"
+    unknown = next((each for each in extensions_of(certificate) if each.critical and each.oid not in known), None)
+    if unknown is None:
+        return None
+    name = _name_of_oid(unknown.oid)
+    return f"has the critical extension {name}, which Docker does not know; have it issued without"
+
+
+def _constraints_fault(certificate: x509.Certificate) -> str | None:
+    """Go reads constraints more strictly, and addresses of the web it compares in another way than OpenSSL."""
+    found = next((each for each in extensions_of(certificate) if isinstance(each.value, x509.NameConstraints)), None)
+    if found is None:
+        return None
+    for subtree in (*(found.value.permitted_subtrees or ()), *(found.value.excluded_subtrees or ())):
+        kind, value = type(subtree).__name__, str(subtree.value)
+        if not re.fullmatch(_CONSTRAINTS.get(kind, "(?!)" if found.critical else "(?s:.*)"), value):
+            by = f" by '{printable(value)}'" if isinstance(subtree.value, str) else ""
+            return f"constrains names of the kind {kind}{by}, which Docker does not know; have it issued without"
     return None
+
+
+def _policy_fault(certificate: x509.Certificate) -> str | None:
+    """Newer versions of Go judge policies, which OpenSSL leaves out."""
+    constraints = _extension(certificate, x509.PolicyConstraints)
+    if constraints is None or constraints.require_explicit_policy is None:
+        return None
+    return "requires explicit policies (policyConstraints), which Docker may not find; have it issued without"
+
+
+def _link_fault(certificate: x509.Certificate, *, issuer: x509.Certificate) -> str | None:
+    """Go compares names byte by byte, OpenSSL their letters."""
+    if certificate.issuer.public_bytes() == issuer.subject.public_bytes():
+        return None
+    return (
+        f"names its issuer, {issuer_of(certificate)}, in other letters or another encoding than the CA has in its own "
+        f"certificate, so that Docker does not find it; {_NEW_CERTIFICATE}"
+    )
 
 
 def _purpose_fault(certificate: x509.Certificate) -> str | None:
@@ -229,14 +306,18 @@ def _purpose_fault(certificate: x509.Certificate) -> str | None:
     return f"has the extended key usage {others} and not serverAuth; have one issued with serverAuth"
 
 
-def _names_fault(certificate: x509.Certificate) -> str | None:
-    """Go does not load a certificate with a name that cannot be one, although nobody asks for it."""
-    names = _extension(certificate, x509.SubjectAlternativeName) or ()
-    for name in names:
-        is_uri = isinstance(name, x509.UniformResourceIdentifier)
-        if isinstance(name.value, str) and (not name.value.isascii() or (is_uri and not _URI.fullmatch(name.value))):
+def _names_fault(certificate: x509.Certificate, *, constrained: bool) -> str | None:
+    """Go does not load a certificate with a name that cannot be one, or cannot compare it with constraints."""
+    for name in _extension(certificate, x509.SubjectAlternativeName) or ():
+        pattern = _COMPARED.get(type(name).__name__) if constrained else None
+        pattern = _URI if isinstance(name, x509.UniformResourceIdentifier) else pattern
+        is_text = isinstance(name.value, str)
+        is_read = not is_text or (name.value.isascii() and (not pattern or re.fullmatch(pattern, name.value)))
+        # Newer versions do not load an IPv4 address in the form of IPv6.
+        if not is_read or getattr(name.value, "ipv4_mapped", None):
             return (
-                f"has a subject alternative name that Docker does not read, {printable(name.value)}; {_NEW_CERTIFICATE}"
+                f"has a subject alternative name that Docker does not read, {printable(str(name.value))}; "
+                f"{_NEW_CERTIFICATE}"
             )
     return None
 
@@ -245,18 +326,29 @@ def _certified_key_fault(certificate: x509.Certificate, *, of_server: bool) -> s
     # Go knows one form of each kind: no RSA-PSS keys, no compressed points, no explicit curves.
     if public_key_of(certificate) not in certificate.tbs_certificate_bytes:
         return f"has a public key in a form that Docker does not know; {_NEW_KEY}"
-    fault = key_fault(certificate.public_key(), of_server=of_server)
-    return f"has {fault}; {_NEW_KEY}" if fault else None
+    key, usage = certificate.public_key(), _extension(certificate, x509.KeyUsage)
+    fault = key_fault(key, of_server=of_server)
+    if fault:
+        return f"has {fault}; {_NEW_KEY}"
+    # OpenSSL says only that server and client have no cipher in common.
+    if of_server and isinstance(key, ec.EllipticCurvePublicKey) and usage and not usage.digital_signature:
+        return f"has a key that must not sign, as TLS needs it (key usage without digitalSignature); {_NEW_CERTIFICATE}"
+    return None
 
 
-def _issuer_fault(certificate: x509.Certificate) -> str | None:
-    """OpenSSL also takes one of version 3 that may sign by its key usage, without basic constraints."""
+def _issuer_fault(certificate: x509.Certificate, *, below: int) -> str | None:
+    """OpenSSL also takes one without basic constraints, and counts no CA below that has the name of its issuer."""
     if not is_ca(certificate):
         return "is not the certificate of a CA (basic constraints), so it must not sign others"
     usage = _extension(certificate, x509.KeyUsage)
+    # OpenSSL says only that a CA is invalid, not which one.
     if usage and not usage.key_cert_sign:
         return "must not sign certificates (its key usage has no keyCertSign)"
-    return None
+    constraints = _extension(certificate, x509.BasicConstraints)
+    longest = constraints.path_length if constraints else None
+    if longest is None or longest >= below:
+        return None
+    return f"allows {longest} intermediate CA(s) below it (path length), and here are {below}; {_NEW_CERTIFICATE}"
 
 
 def _signature_fault(certificate: x509.Certificate) -> str | None:

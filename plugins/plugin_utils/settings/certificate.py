@@ -21,8 +21,6 @@ Certificates = t.Sequence[t.Any]  # x509.Certificate
 # OpenSSL's codes for a chain that ends before a trusted CA, or at another one of the same name.
 _UNKNOWN_ISSUER = (2, 7, 18, 19, 20, 21)
 _ADVICE = {
-    0: "its key must not be used for TLS (key usage without digitalSignature)",
-    25: "a CA allows fewer intermediates below it (path length)",
     26: "it, or a CA in it, must not be used for servers (extended key usage, key usage)",
     34: "it, or a CA in it, has a critical extension that clients do not know",
     47: "a CA in it must not sign certificates for these host names (name constraints)",
@@ -160,7 +158,7 @@ def _check_path(reader: Reader, presented: _Presented, path: Certificates) -> No
     chain, now, min_days = presented.chain, presented.now, presented.min_days
     if [each for each in chain if each in path] != [each for each in path if each in chain]:
         reader.problem("certificate", "is out of order: each certificate must be followed by the one that issued it")
-    for certificate, fault in judge.go_faults(path):
+    for certificate, fault in judge.go_faults(path, chain):
         reader.problem(_variable(presented, certificate), f"{certificates.name_of(certificate)} {fault}")
     first = min(path, key=certificates.not_after)
     days = chains.days_left(first, now)
@@ -194,7 +192,7 @@ def _explain(reader: Reader, presented: _Presented, refused: judge.Verdict) -> N
 
 def _explain_chain(reader: Reader, presented: _Presented, verdict: judge.Verdict, path: Certificates) -> None:
     """Say why OpenSSL finds no path to a trusted CA."""
-    faults = list(judge.go_faults(path))
+    faults = list(judge.go_faults(path, presented.chain))
     for certificate, fault in faults:
         reader.problem(_variable(presented, certificate), f"{certificates.name_of(certificate)} {fault}")
     if faults:

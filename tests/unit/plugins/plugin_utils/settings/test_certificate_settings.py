@@ -143,6 +143,51 @@ def test_what_is_missing_is_named_with_where_it_belongs(
     assert only_problem(certificate=certificate, private_key=chain[0].key_pem, **given) == sentence
 
 
+NO_CA_BELOW = make_identity("ca", ca=True, path_length=0)
+SAME_NAME = make_identity("ca", NO_CA_BELOW, ca=True)
+BELOW_SAME = make_identity("cache", SAME_NAME, addresses=HOST)
+USAGES = "digital_signature content_commitment key_encipherment data_encipherment key_agreement key_cert_sign crl_sign"
+FOR_LISTS = x509.KeyUsage(
+    **{name: name == "crl_sign" for name in USAGES.split()}, encipher_only=False, decipher_only=False
+)
+NO_SIGNER = make_identity("ca", ca=True, more=[FOR_LISTS])
+
+
+@pytest.mark.parametrize(
+    ("chain", "authority", "sentence"),
+    [
+        (
+            [BELOW_SAME, SAME_NAME],
+            NO_CA_BELOW,
+            "dtr_cache_ca_certificate: CN=ca allows 0 intermediate CA(s) below it (path length), and here are 1; have "
+            "it issued anew",
+        ),
+        (
+            [make_identity("cache", CA, addresses=HOST, more=[FOR_LISTS])],
+            CA,
+            "dtr_cache_certificate: CN=cache has a key that must not sign, as TLS needs it (key usage without "
+            "digitalSignature); have it issued anew",
+        ),
+        (
+            [make_identity("cache", NO_SIGNER, addresses=HOST)],
+            NO_SIGNER,
+            "dtr_cache_ca_certificate: CN=ca must not sign certificates (its key usage has no keyCertSign)",
+        ),
+    ],
+)
+def test_what_is_wrong_with_the_certificate_is_said(
+    chain: list[web.Identity], authority: web.Identity, sentence: str
+) -> None:
+    given = {"private_key": chain[0].key_pem, "ca_certificate": authority.pem}
+    assert only_problem(certificate="".join(each.pem for each in chain), **given) == sentence
+
+
+def test_a_certificate_that_is_given_twice_is_sent_once() -> None:
+    chain = BELOW.pem + INTERMEDIATE.pem
+    settings, problems = read(certificate=BELOW.pem + chain + INTERMEDIATE.pem, private_key=BELOW.key_pem)
+    assert (problems, settings.certificate) == ([], chain)
+
+
 @pytest.mark.parametrize(("changes", "sentence"), MISTAKES, ids=[sentence[:60] for _changes, sentence in MISTAKES])
 def test_one_mistake_gives_one_clear_sentence(changes: dict[str, t.Any], sentence: str) -> None:
     assert sentence in only_problem(**changes)
