@@ -11,7 +11,7 @@ import ssl
 import typing as t
 
 from ..common.vocabulary import word
-from ..x509 import certificates, chains
+from ..x509 import certificates
 from .checks import Check, bad
 from .endpoint import Endpoint
 
@@ -26,7 +26,7 @@ def trusted_check(
     endpoint: Endpoint, chain: t.Sequence[x509.Certificate], verified: t.Sequence[x509.Certificate]
 ) -> Check:
     """The check of a chain that leads to a trusted CA; its order is of no matter to Docker Engine."""
-    if not chains.is_sent_in_order(chain):
+    if not _is_sent_in_order(chain):
         return bad(
             endpoint.edge,
             "chain",
@@ -47,7 +47,7 @@ def untrusted_check(
     if error.verify_code not in _UNKNOWN_ISSUER and "signature" not in error.verify_message:
         detail = f"the certificate does not verify: {error.verify_message}"
         return bad(edge, "chain", detail, "Have the certificate issued anew.")
-    last = chains.last_sent(chain)
+    last = _last_sent(chain)
     issuer = last.issuer.rfc4514_string()
     namesake = next((anchor for anchor in endpoint.anchors if anchor.subject == last.issuer), None)
     trusted = ", ".join(dict.fromkeys(map(certificates.name_of, endpoint.anchors)))
@@ -84,7 +84,7 @@ def validity_check(
     """Whether no certificate of the chain has expired or will soon, and the days until the first one does."""
     first = min(chain, key=certificates.not_after)
     begin, end = max(map(certificates.not_before, chain)), certificates.not_after(first)
-    days_left = chains.days_left(first, today)
+    days_left = certificates.days_left(first, today)
     whose = "the certificate" if first == chain[0] else f"the CA certificate {certificates.name_of(first)}"
     if today < begin:
         check = bad(
@@ -114,7 +114,7 @@ def name_check(endpoint: Endpoint, leaf: x509.Certificate, host: str, *, covered
     """Whether the certificate covers the host name."""
     if covered:
         return Check(endpoint.edge, "host_name", True, f"the certificate covers {host}")
-    names = chains.host_names(leaf)
+    names = certificates.host_names(leaf)
     covers = f"covers {', '.join(names)}" if names else "has no subject alternative name"
     return bad(endpoint.edge, "host_name", f"the certificate {covers}, and not {host}", endpoint.advice.name)
 
@@ -144,3 +144,23 @@ def _validity(der: bytes) -> str:
     except certificates.unreadable():
         return ""
     return f"valid from {begin:%Y-%m-%d} to {end:%Y-%m-%d}, "
+
+
+def _is_sent_in_order(chain: t.Sequence[x509.Certificate]) -> bool:
+    """Tell whether each certificate of which a server sent the issuer as well is followed by it."""
+    for index, certificate in enumerate(chain):
+        issuers = [each for each in chain if each.subject == certificate.issuer and each != certificate]
+        if issuers and (index + 1 == len(chain) or chain[index + 1] not in issuers):
+            return False
+    return True
+
+
+def _last_sent(chain: t.Sequence[x509.Certificate]) -> x509.Certificate:
+    """Return the last certificate that is reached from a server's own by going to an issuer that was sent as well."""
+    current = chain[0]
+    for _each in chain:
+        above = next((each for each in chain if each.subject == current.issuer and each != current), None)
+        if above is None or current.issuer == current.subject:
+            break
+        current = above
+    return current

@@ -20,7 +20,6 @@ from ..common.failure import Failure
 from ..common.urls import Origin
 from ..http import tls
 from ..x509 import certificates
-from ..x509.chains import sent_chain, verified_chain
 from .certificate_checks import name_check, trusted_check, untrusted_check, validity_check, wanted_check
 from .checks import Check, bad
 from .endpoint import Endpoint, EndpointReport, ProbeAnswer
@@ -119,7 +118,7 @@ class Visit:
     def _check_tls(self) -> None:
         try:
             with self._wire.handshake(self._endpoint.client_context()) as connection:
-                sent = sent_chain(connection)
+                sent = certificates.sent_chain(connection)
                 self._whole = bool(sent)
                 sent = sent or [connection.getpeercert(binary_form=True) or b""]
                 version = connection.version()
@@ -184,7 +183,7 @@ class Visit:
         trust.check_hostname = False
         try:
             with self._wire.handshake(trust) as connection:
-                verified = [certificates.load_der(each) for each in verified_chain(connection)]
+                verified = [certificates.load_der(each) for each in certificates.verified_chain(connection)]
         except ssl.SSLCertVerificationError as error:
             self._checks.append(untrusted_check(self._endpoint, self._chain, error, whole=self._whole))
             return []

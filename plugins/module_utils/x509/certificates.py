@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a certificate says: parsing PEM bundles, describing certificates, comparing fingerprints.
+"""What certificates say: parsing PEM bundles, the chain of a connection, descriptions, comparing fingerprints.
 
 Pure functions over C(cryptography). They run on the control node, where ansible-core itself depends on that library;
 a module checks C(CRYPTOGRAPHY_IMPORT_ERROR) before it calls any of them.
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import ssl
 import traceback
 import typing as t
 
@@ -23,9 +24,12 @@ try:
     from cryptography import x509
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.x509.oid import ExtensionOID
 except ImportError:
     CRYPTOGRAPHY_IMPORT_ERROR = traceback.format_exc()
 
+SECONDS_A_DAY = 86400
+_DER = 2
 _FINGERPRINT_PREFIX = re.compile(r"^(?:sha-?256)?(?:\s+fingerprint)?\s*[:=]?\s*", re.IGNORECASE)
 
 
@@ -370,6 +374,43 @@ def validity_faults(certificate: x509.Certificate, now: datetime.datetime) -> t.
         yield f"has expired on {not_after(certificate):%Y-%m-%d %H:%M} UTC"
     if not_before(certificate) > now:
         yield f"is not valid before {not_before(certificate):%Y-%m-%d %H:%M} UTC"
+
+
+def days_left(certificate: x509.Certificate, now: datetime.datetime) -> int:
+    """Whole days until the certificate expires; negative when it has."""
+    return int((not_after(certificate) - now).total_seconds() // SECONDS_A_DAY)
+
+
+def host_names(certificate: x509.Certificate) -> list[str]:
+    """The host names and addresses that the certificate names. The common name does not count: Go ignores it."""
+    return [*_names(certificate, x509.DNSName), *_names(certificate, x509.IPAddress)]
+
+
+def _names(certificate: x509.Certificate, kind: type[x509.DNSName | x509.IPAddress]) -> list[str]:
+    try:
+        extension = extensions_of(certificate).get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME)
+    except x509.ExtensionNotFound:
+        return []
+    names = t.cast("x509.SubjectAlternativeName", extension.value)
+    return [str(name) for name in names.get_values_for_type(kind)]
+
+
+def sent_chain(connection: ssl.SSLSocket | ssl.SSLObject) -> list[bytes]:
+    """The certificates that the server sent, in DER; none before Python 3.10."""
+    return _chain_by(connection, "get_unverified_chain")
+
+
+def verified_chain(connection: ssl.SSLSocket | ssl.SSLObject) -> list[bytes]:
+    """The certificates from the server's own to the trusted CA, in DER; none before Python 3.10."""
+    return _chain_by(connection, "get_verified_chain")
+
+
+def _chain_by(connection: ssl.SSLSocket | ssl.SSLObject, method: str) -> list[bytes]:
+    # Public from Python 3.13 on; the same method of the inner object gives certificate objects from 3.10 on.
+    if hasattr(connection, method):
+        return list(getattr(connection, method)())
+    inner = getattr(getattr(connection, "_sslobj", None), method, None)
+    return [each.public_bytes(_DER) for each in (inner() or ())] if inner else []
 
 
 def _iso(moment: datetime.datetime) -> str:

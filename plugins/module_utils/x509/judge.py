@@ -18,8 +18,7 @@ import tempfile
 import typing as t
 
 from ..common.redaction import printable
-from .certificates import extensions_of, is_ca, issuer_of, load_der, public_key_of, to_pem
-from .chains import verified_chain
+from .certificates import extensions_of, is_ca, issuer_of, load_der, public_key_of, to_pem, verified_chain
 
 try:
     from cryptography import x509

@@ -9,7 +9,7 @@ import datetime
 import typing as t
 
 from ...module_utils.common.failure import Failure
-from ...module_utils.x509 import certificates, chains, judge
+from ...module_utils.x509 import certificates, judge
 from ...module_utils.x509.pem import has_pem, private_key
 from . import values
 from .model import ADDRESS, CERTIFICATE
@@ -161,7 +161,7 @@ def _check_path(reader: Reader, presented: _Presented, path: Certificates) -> No
     for certificate, fault in judge.go_faults(path, chain):
         reader.problem(_variable(presented, certificate), f"{certificates.name_of(certificate)} {fault}")
     first = min(path, key=certificates.not_after)
-    days = chains.days_left(first, now)
+    days = certificates.days_left(first, now)
     if days < min_days:
         reader.problem(
             _variable(presented, first),
@@ -175,7 +175,7 @@ def _explain(reader: Reader, presented: _Presented, refused: judge.Verdict) -> N
     chain, key, authorities, host, now, _min_days = presented
     leaf, found = chain[0], len(reader.problems)
     if host and judge.judge(chain[:1], key, host, chain[:1], check_time=False).is_about_the_name:
-        names = ", ".join(chains.host_names(leaf))
+        names = ", ".join(certificates.host_names(leaf))
         reader.problem(
             "certificate", f"does not cover {host}{_nearly(leaf, host)}; it names {names or 'no host at all'}"
         )
@@ -218,7 +218,7 @@ def _variable(presented: _Presented, certificate: t.Any) -> str:
 
 def _nearly(leaf: t.Any, host: str) -> str:
     """Say why a name does not count that looks as if it did."""
-    names = [name.lower() for name in chains.host_names(leaf)]
+    names = [name.lower() for name in certificates.host_names(leaf)]
     if host.lower() in names:
         return ", which is there as a DNS name; an address must be an IP entry"
     is_wildcard = f"*.{host.lower().partition('.')[2]}" in names

@@ -12,7 +12,7 @@ import ipaddress
 import typing as t
 
 from ...module_utils.common.urls import canonical_server
-from ...module_utils.x509 import certificates, chains
+from ...module_utils.x509 import certificates
 from .config import at, backends, given_config, volume_in_swarm
 from .image import Product
 
@@ -208,7 +208,7 @@ def _claims(settings: Settings) -> dict[str, t.Any]:
 def _certificate(settings: Settings, now: datetime.datetime) -> dict[str, t.Any] | None:
     if not settings.chain:
         return None
-    days = min(chains.days_left(certificate, now) for certificate in settings.chain)
+    days = min(certificates.days_left(certificate, now) for certificate in settings.chain)
     return {**certificates.describe(settings.chain[0]), "days_left": days}
 
 

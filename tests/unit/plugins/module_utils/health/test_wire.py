@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.dtr.cache.plugins.module_utils.x509 import chains
+from ansible_collections.dtr.cache.plugins.module_utils.x509 import certificates
 from ansible_collections.dtr.cache.tests.unit.support.endpoints import (
     Authority,
     chain_context,
@@ -21,7 +21,7 @@ class TestOldPython:
 
     @pytest.fixture(autouse=True)
     def no_chains(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(chains, "_chain_by", lambda _connection, _method: [])
+        monkeypatch.setattr(certificates, "_chain_by", lambda _connection, _method: [])
 
     def test_healthy(self, authority: Authority) -> None:
         context = chain_context(

@@ -13,6 +13,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Fa
 from ansible_collections.dtr.cache.plugins.module_utils.x509.certificates import (
     check_authorities,
     check_pin,
+    days_left,
     describe,
     fingerprint,
     is_ca,
@@ -176,3 +177,10 @@ def test_extensions_that_cannot_be_read(number: int, value: bytes) -> None:
     with pytest.raises(Failure, match="CN=Root has extensions that cannot be read") as raised:
         check_authorities([odd], NOW)
     assert raised.value.code == "INVALID_CERTIFICATE"
+
+
+def test_days_left_are_whole_days() -> None:
+    certificate = make_identity("short", addresses=["cache.example.org"], days=(-1, 3)).certificate
+    end = certificate.not_valid_after_utc
+    assert days_left(certificate, end - datetime.timedelta(days=2, hours=1)) == 2
+    assert days_left(certificate, end + datetime.timedelta(hours=1)) == -1
