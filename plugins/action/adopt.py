@@ -117,7 +117,7 @@ class ActionModule(DtrAction):
         beside = os.path.join(variables.get("inventory_dir") or os.getcwd(), "host_vars")
         path = place_of(options["to"] or beside, str(variables["inventory_hostname"]))
         if vanishes_with_job(path, os.environ):
-            raise not_kept("dtr_cache_adopt_to", path)
+            raise Failure("NOT_KEPT", f"dtr_cache_adopt_to: {not_kept(path)}.")
         written = write(path, adopted.text, overwrite=options["overwrite"], check_mode=bool(self._task.check_mode))
         shown = {name: value for name, value in adopted._asdict().items() if name != "text"}
         return {

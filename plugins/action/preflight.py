@@ -16,6 +16,7 @@ from pathlib import Path
 from ansible import constants
 
 from ..module_utils.common.failure import Failure
+from ..module_utils.common.urls import canonical_server
 from ..module_utils.module.authority import given_authority
 from ..module_utils.module.of_dtr import DtrModule
 from ..module_utils.module.options import PREFLIGHT_ARGUMENT_SPEC
@@ -26,7 +27,7 @@ from ..plugin_utils.actions.forks import SharedByForks
 from ..plugin_utils.actions.in_process import Task, run_here
 from ..plugin_utils.actions.keep_alive import keep_alive
 from ..plugin_utils.actions.packages import installed
-from ..plugin_utils.actions.paths import control_path_of_host
+from ..plugin_utils.actions.paths import control_path_of_host, not_kept, vanishes_with_job
 from ..plugin_utils.actions.plays import FACT, as_fact, play_of
 from ..plugin_utils.actions.problems import problems_as_result
 from ..plugin_utils.actions.shared import gathered, made_once
@@ -54,6 +55,8 @@ from ..plugin_utils.settings.variables import (
 MODULE = "dtr.cache.preflight"
 # What is judged here, and no part of the variables' reading.
 STEP_NEEDS = {*PREFLIGHT_ARGUMENT_SPEC["needs"]["choices"]} - {*NEEDS, "trust"}
+# The first two keys of a backup.
+BACKUP = ("dtr.cache backup", 1)
 # Steps that other regions can get in the way of.
 SHARED_NEEDS = ("registration", "assignment", "swarm")
 # What a plan is made of.
@@ -385,10 +388,38 @@ def _missing_parts(settings: Settings, needs: t.Collection[str], check_mode: boo
             "dtr_cache_warm_images: there is nothing to warm; set a list of images (namespace/repository:tag) and of "
             "repositories with a pattern of tags"
         )
-    if "backup" in needs and not settings.backup_file:
+    if {"backup", "restore"} & set(needs) and not settings.backup_file:
         yield "dtr_cache_backup_file: is required: the file of the backup on the control node"
+    elif problem := _backup_problem(settings, needs):
+        yield f"dtr_cache_backup_file: {problem}"
     if "awx" in needs:
         yield from missing_for_awx(settings.awx)
+
+
+def _backup_problem(settings: Settings, needs: t.Collection[str]) -> str:
+    """Return why a file cannot be replaced by a backup of the DTR, or restored there; empty where it can."""
+    path = settings.backup_file
+    if "backup" in needs and vanishes_with_job(path, os.environ):
+        return not_kept(path)
+    if "backup" in needs and not os.path.exists(path):
+        folder = os.path.dirname(path)
+        return "" if os.path.isdir(folder) else f"there is no folder {folder}; make it, or name another one"
+    if not {"backup", "restore"} & set(needs):
+        return ""
+    try:
+        document = json.loads(Path(path).read_text(encoding="utf-8"))
+        of_dtr = str(document["dtr"]) if (document["kind"], document["format"]) == BACKUP else ""
+    except OSError as error:
+        return f"{path} cannot be read: {error.strerror}"
+    except (KeyError, TypeError, ValueError):
+        of_dtr = ""
+    loss = ", which would be lost; name another file, or remove this one" if "backup" in needs else ""
+    if not of_dtr:
+        return f"{path} holds something else than a backup{loss}"
+    if settings.registry_url and canonical_server(of_dtr) != canonical_server(settings.registry_url):
+        moved = loss or f'; if this DTR has taken its place, write "dtr": "{settings.registry_url}" into the file'
+        return f"{path} holds the backup of another DTR, {of_dtr}{moved}"
+    return ""
 
 
 def _missing_files(settings: Settings) -> list[str]:

@@ -30,8 +30,8 @@ options:
       - V(trust) is the DTR's address, and its CA unless C(dtr_cache_client_trust_state) is C(absent).
       - V(confirmation) is C(dtr_cache_confirm_removal), outside of check mode. V(rotation) keeps the running image
         where neither the variables nor DTR say which one is wanted. V(verification) is an image to pull or a repository
-        to prove with, V(warming) an image to warm, V(backup) the file of a backup, V(awx) the address of a project and
-        a collection that writes to AWX or Controller.
+        to prove with, V(warming) an image to warm, V(backup) and V(restore) the file of a backup, V(awx) the address of
+        a project and a collection that writes to AWX or Controller.
       - V(registration), V(assignment) and V(pull) are what DTR is asked about for V(registry) besides the credentials.
         An administrator registers caches, and no other region of the DTR has a cache of the same name. Accounts, teams
         and organisations of C(dtr_cache_assignments) are there, and no other region claims them as well.
@@ -53,6 +53,7 @@ options:
       - verification
       - warming
       - backup
+      - restore
       - registration
       - assignment
       - pull

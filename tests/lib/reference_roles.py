@@ -46,6 +46,7 @@ REQUIRED_BY_STEPS = {
     "verification": (),
     "warming": ("warm_images",),
     "backup": ("backup_file",),
+    "restore": ("backup_file",),
     "awx": ("awx_project_url",),
     "registration": (),
     "assignment": (),

@@ -56,7 +56,6 @@ _WORDS: dict[str, tuple[str, str]] = {
     "see assignments": ("dtr.cache.cache_assignments_info", "dtr.cache.status"),
     "read the log": ("dtr.cache.cache_logs_info", "dtr.cache.diagnose"),
     "max_resets": ("max_resets", "dtr_cache_max_resets"),
-    "backup file": ("path", "dtr_cache_backup_file"),
     "adopt to": ("to", "dtr_cache_adopt_to"),
     "overwrite": ("overwrite: true", "dtr_cache_adopt_overwrite=true"),
     "wait": ("timeout", "dtr_cache_timeout"),

@@ -43,7 +43,17 @@ PREFLIGHT_ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
         "elements": "str",
         "choices": [
             *("cache", "registry", "dtr", "certificate", "manager", "swarm", "address", "port", "trust"),
-            *("confirmation", "rotation", "verification", "warming", "backup", "registration", "assignment", "pull"),
+            *(
+                "confirmation",
+                "rotation",
+                "verification",
+                "warming",
+                "backup",
+                "restore",
+                "registration",
+                "assignment",
+                "pull",
+            ),
             "awx",
         ],
         "required": True,

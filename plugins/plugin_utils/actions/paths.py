@@ -8,8 +8,6 @@ from __future__ import annotations
 import os
 import typing as t
 
-from ...module_utils.common.failure import Failure
-
 
 def control_path(path: str, *folders: str | None) -> str:
     """A path as an absolute one.
@@ -47,15 +45,12 @@ def _mount_of(path: str) -> str:
     return path
 
 
-def not_kept(variable: str, path: str) -> Failure:
-    """The failure for a file that would be lost with the job."""
-    return Failure(
-        "NOT_KEPT",
-        f"{variable}: {path} would be lost when this job ends, as AWX removes the job's own files. Nothing was "
-        "written.",
-        hint=f"Set {variable} to a path below a folder that is mounted into the container of each job: in AWX, "
-        "Settings, Jobs, Paths to expose to isolated jobs; on Kubernetes, a volume in the pod specification of the "
-        "container group.",
+def not_kept(path: str) -> str:
+    """Return what to say of a variable whose file would be lost with the job."""
+    return (
+        f"{path} would be lost when this job ends, as AWX removes the job's own files. Name a path below a folder that "
+        "is mounted into the container of each job: in AWX, Settings, Jobs, Paths to expose to isolated jobs; on "
+        "Kubernetes, a volume in the pod specification of the container group"
     )
 
 

@@ -19,8 +19,8 @@ __dtr_cache_in_use         registration, assignments, verification   result of M
 __dtr_cache_registration   removal                                   result of M(dtr.cache.content_caches)
 __dtr_cache_assigned       assignments, of all regions at once       result of M(dtr.cache.cache_assignments)
 __dtr_cache_warmed         warming                                   result of M(dtr.cache.cache_pull)
-__dtr_cache_backup         assignments                               result of M(dtr.cache.backup)
-__dtr_cache_restore        assignments                               result of M(dtr.cache.restore)
+__dtr_cache_backup         assignments                               what M(dtr.cache.cache_assignments_info) read
+__dtr_cache_restored       assignments                               result of M(dtr.cache.cache_assignments)
 __dtr_cache_adopted        playbook dtr.cache.adopt                  result of M(dtr.cache.adopt)
 __dtr_cache_logs           observation                               result of M(dtr.cache.cache_logs_info)
 __dtr_cache_observed       observation                               result of M(dtr.cache.fleet_info)
@@ -50,8 +50,8 @@ _STEPS = {
     "__dtr_cache_registration": "Reset the accounts of the cache and remove its registration",
     "__dtr_cache_assigned": "Let the accounts of all regions pull from their caches",
     "__dtr_cache_warmed": "Pull the images through the cache",
-    "__dtr_cache_backup": "Write caches and accounts to the file",
-    "__dtr_cache_restore": "Register the caches and assign the accounts of the file",
+    "__dtr_cache_backup": "Read which account pulls from which cache",
+    "__dtr_cache_restored": "Let the accounts of the file pull from its caches",
 }
 
 
@@ -262,13 +262,18 @@ class HostFacts:
 
     @property
     def backup(self) -> Result:
-        """What was written to the file of the backup."""
+        """Return what was read for the backup."""
         return self._result("__dtr_cache_backup")
 
     @property
     def restored(self) -> Result:
-        """What was changed to be as in the file of the backup."""
-        return self._result("__dtr_cache_restore")
+        """Return the accounts that were changed to be as in the file of the backup."""
+        return self._result("__dtr_cache_restored")
+
+    @property
+    def restored_caches(self) -> Result:
+        """Return the caches that were registered as in the file of the backup."""
+        return self._result("__dtr_cache_restored_caches")
 
     @property
     def adopted(self) -> Result:

@@ -12,7 +12,7 @@ from ansible_collections.dtr.cache.tests.unit.support.live import CONFIG, change
 
 from ..forms import play_of
 from .conftest import MANY_ACCOUNTS, Json, Registry
-from .playbook_runs import ASIA, EUROPE, LOCALLY, WRONG_PASSWORD, Ansible, Run, rows
+from .playbook_runs import ASIA, EUROPE, LOCALLY, WRONG_PASSWORD, Ansible, Run, fleet, rows
 
 HOSTS = ("region-asia", "manager-europe")
 CACHES = {"a1": ("region-asia", ASIA), "a2": ("asia-2019", f"{ASIA}/"), "e1": ("region-europe", EUROPE)}
@@ -123,9 +123,10 @@ def test_in_a_job_of_awx(ansible: Ansible, registry: Registry, tmp_path: Path) -
     run = adopt(ansible, registry, job / "host_vars", env=env)
     words = " ".join(run.output.split())
     assert run.code == 2 and "would be lost when this job ends" in words and "Paths to expose to isolated jobs" in words
-    backup = {"path": str(job / "caches.json"), **registry.connection}
-    run = ansible.run([play_of("localhost", {"tasks": [{"dtr.cache.backup": backup}]})], env=env)
-    assert run.code == 2 and "Set dtr_cache_backup_file to a path" in " ".join(run.output.split())
+    run = ansible.run(
+        "dtr.cache.backup", inventory=fleet(registry, asia={}), env=env, dtr_cache_backup_file=str(job / "caches.json")
+    )
+    assert run.code == 2 and "caches.json would be lost when this job ends" in " ".join(run.output.split())
     assert not job.exists()
 
 

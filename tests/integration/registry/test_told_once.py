@@ -38,8 +38,8 @@ CASES = {
         {"dtr_cache_warm_images": ["eng/app:1"], "dtr_cache_host": "cache.example.org"},
         1,
     ),
-    "backup": Case("backup", "/gone/a.json cannot be written", {"dtr_cache_backup_file": "/gone/a.json"}, 1),
-    "restore": Case("restore", "/gone/a.json cannot be read", {"dtr_cache_backup_file": "/gone/a.json"}, 1),
+    "backup": Case("backup", "there is no folder /gone; make it", {"dtr_cache_backup_file": "/gone/a.json"}),
+    "restore": Case("restore", "/gone/a.json cannot be read", {"dtr_cache_backup_file": "/gone/a.json"}),
     "manager": Case("adopt", "The manager manager-asia cannot be reached:", {}, 1),
 }
 

@@ -7,20 +7,24 @@ from __future__ import annotations
 
 import typing as t
 
-from ..facts import HostFacts, Result
+from ..facts import HostFacts
 from ..observing.problems import registry_url
 from .table import Table
 from .words import failure_of, reasons
 
 Rows = list[dict[str, t.Any]]
+# Caches and accounts, or None where it was not done.
+Counts = t.Optional[tuple[int, int]]
 
 
 def rows(hosts: t.Sequence[HostFacts]) -> Rows:
-    """What each file holds."""
-    return [
-        _row(url, fleet, _done(fleet, "backup"), lambda done: (len(done["content_caches"]), done["accounts"]))
-        for url, fleet in _fleets(hosts).items()
-    ]
+    """Return what each file holds."""
+
+    def held(host: HostFacts) -> Counts:
+        done = host.backup
+        return (len(done["counts"]) - 1, done["total"] - done["dangling_count"]) if "counts" in done else None
+
+    return [_row(url, fleet, held) for url, fleet in _fleets(hosts).items()]
 
 
 def table(hosts: t.Sequence[HostFacts], _check_mode: bool) -> Table:
@@ -28,13 +32,16 @@ def table(hosts: t.Sequence[HostFacts], _check_mode: bool) -> Table:
 
 
 def restored_rows(hosts: t.Sequence[HostFacts]) -> Rows:
-    """How many caches and accounts were changed."""
+    """Return how many caches and accounts were changed."""
 
-    def changed(done: Result) -> tuple[int, int]:
-        accounts = sum(way["count"] for way in done.get("ways") or [])
-        return len(done.get("created") or []) + len(done.get("replaced") or []), accounts
+    def changed(host: HostFacts) -> Counts:
+        caches, done = host.restored_caches, host.restored
+        if "content_caches" not in caches:
+            return None
+        moved = len(caches.get("reassigned") or []) + sum(way["count"] for way in done.get("ways") or [])
+        return len(caches.get("created") or []) + len(caches.get("replaced") or []), moved
 
-    return [_row(url, fleet, _done(fleet, "restored"), changed) for url, fleet in _fleets(hosts).items()]
+    return [_row(url, fleet, changed) for url, fleet in _fleets(hosts).items()]
 
 
 def restored_table(hosts: t.Sequence[HostFacts], check_mode: bool) -> Table:
@@ -57,17 +64,11 @@ def _notes(hosts: t.Sequence[HostFacts]) -> list[list[str]]:
     ]
 
 
-def _done(fleet: t.Sequence[HostFacts], fact: str) -> Result:
-    """The result of the one host that did it for its DTR."""
-    results: t.Iterable[Result] = (getattr(host, fact) for host in fleet)
-    return next((result for result in results if result and not result.get("skipped")), {})
-
-
-def _row(
-    url: str, fleet: t.Sequence[HostFacts], done: Result, counts: t.Callable[[Result], tuple[int, int]]
-) -> dict[str, t.Any]:
-    caches, accounts = counts(done) if "content_caches" in done else (None, None)
+def _row(url: str, fleet: t.Sequence[HostFacts], counts: t.Callable[[HostFacts], Counts]) -> dict[str, t.Any]:
+    """Return the row of a DTR, by the one host that did it for all."""
+    done = next(filter(None, map(counts, fleet)), None)
     failure = next(filter(None, map(failure_of, fleet)), None)
+    caches, accounts = done or (None, None)
     return {
         "dtr": url,
         "caches": caches,

@@ -22,7 +22,6 @@ FIELDS = {"code", "message", "http_status", "url", "hint"}
 CONNECTION = {"url": "https://127.0.0.1:9", "username": "admin", "password": "s3cret-of-the-test"}
 MODULES = (
     "adopt",
-    "backup",
     "cache_assignments",
     "cache_assignments_info",
     "cache_health",
@@ -35,7 +34,6 @@ MODULES = (
     "preflight",
     "registry_ca_info",
     "registry_info",
-    "restore",
     "stack_converged",
     "stack_plan",
 )

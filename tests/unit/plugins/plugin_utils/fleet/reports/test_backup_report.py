@@ -19,7 +19,7 @@ def cells(rows: list[dict[str, t.Any]]) -> list[tuple[t.Any, ...]]:
 
 
 def test_one_row_a_dtr() -> None:
-    done = {"content_caches": [{"name": "region-asia"}], "accounts": 36}
+    done = {"counts": {"region-asia": 30, "local": 6}, "total": 37, "dangling_count": 1}
     hosts = [facts.host("a", ONE, backup=done), facts.host("b", ONE, backup=SKIPPED), facts.host("c", OTHER)]
     assert cells(backups.rows(hosts)) == [
         ("https://one.example.org", 1, 36, "/b/one.json", "ok"),
@@ -28,14 +28,11 @@ def test_one_row_a_dtr() -> None:
 
 
 def test_what_was_changed_is_counted_once() -> None:
-    done = {
-        "content_caches": [],
-        "created": [{}],
-        "replaced": [{}, {}],
-        "ways": [{"before": "x", "after": "y", "count": 2}],
-    }
-    assert cells(backups.restored_rows([facts.host("a", ONE, restore=done)]))[0][1:3] == (3, 2)
-    assert "accounts would change" in backups.restored_table([facts.host("a", ONE, restore=done)], True).lines(200)[0]
+    caches = {"content_caches": [], "created": [{}], "replaced": [{}, {}], "reassigned": [{}]}
+    done = {"ways": [{"before": "x", "after": "y", "count": 1}]}
+    host = facts.host("a", ONE, restored_caches=caches, restored=done)
+    assert cells(backups.restored_rows([host]))[0][1:3] == (3, 2)
+    assert "accounts would change" in backups.restored_table([host], True).lines(200)[0]
 
 
 def test_why_it_failed() -> None:
