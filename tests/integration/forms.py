@@ -6,6 +6,11 @@ from __future__ import annotations
 
 import os
 import typing as t
+from pathlib import Path
+
+import yaml
+
+PROJECT = Path(__file__).resolve().parents[2]
 
 Json = dict[str, t.Any]
 
@@ -29,10 +34,15 @@ def _delegated(role: str, entries: list[Json], manager: str) -> Json:
 
 
 def _listed(role: str, entries: list[Json], _manager: str) -> Json:
-    """In the play's own list of roles, by turns with C(vars) and with parameters."""
-    return {
-        "roles": [{"role": role, **(entry if number % 2 else {"vars": entry})} for number, entry in enumerate(entries)]
-    }
+    """In the play's own list of roles, by turns with C(vars) and with parameters, as far as the role has them."""
+    specs = PROJECT / "roles" / role.rpartition(".")[2] / "meta" / "argument_specs.yml"
+    known = yaml.safe_load(specs.read_text(encoding="utf-8"))["argument_specs"]["main"]["options"]
+    roles: list[Json] = []
+    for number, entry in enumerate(entries):
+        parameters = {name: value for name, value in entry.items() if number % 2 and name in known}
+        others = {name: value for name, value in entry.items() if name not in parameters}
+        roles.append({"role": role, **parameters, "vars": others})
+    return {"roles": roles}
 
 
 _ALL: dict[str, Form] = {

@@ -145,7 +145,7 @@ def defaults() -> str:
     lines = [
         *(
             "# SPDX-FileCopyrightText: Contributors to the dtr.cache project",
-            "# SPDX-License-Identifier: GPL-3.0-or-later",
+            "# SPDX-License-Identifier: " + "GPL-3.0-or-later",
         ),
         *("#", "# Made from docs/variables.yml. The preflight applies these defaults for all roles.", "---"),
     ]

@@ -28,7 +28,7 @@ def test_one_row_a_dtr() -> None:
 
 
 def test_what_was_changed_is_counted_once() -> None:
-    caches = {"content_caches": [], "created": [{}], "replaced": [{}, {}], "reassigned": [{}]}
+    caches: dict[str, t.Any] = {"content_caches": [], "created": [{}], "replaced": [{}, {}], "reassigned": [{}]}
     done = {"ways": [{"before": "x", "after": "y", "count": 1}]}
     host = facts.host("a", ONE, restored_caches=caches, restored=done)
     assert cells(backups.restored_rows([host]))[0][1:3] == (3, 2)
