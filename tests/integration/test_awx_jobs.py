@@ -87,7 +87,7 @@ def test_every_template(awx: Awx, lab: Lab, tmp_path: Path) -> None:
         job = awx.start(template, {**artifacts, **answers(template, **given)}, limit=REGION, check=check, diff=diff)
         output = ANSI.sub("", job.output)
         assert job.code == 0, output
-        assert "WARNING" not in output, output
+        assert "WARNING" not in output.replace("[WARNING]: Inactive accounts are left out", ""), output
         jobs.append(job)
         artifacts.update(job.artifacts)
         return job

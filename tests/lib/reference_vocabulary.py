@@ -143,10 +143,10 @@ def _entry(variable: Variable) -> str:
 def defaults() -> str:
     """Return the defaults of role C(settings)."""
     lines = [
-        *(
-            "# SPDX-FileCopyrightText: Contributors to the dtr.cache project",
-            "# SPDX-License-Identifier: " + "GPL-3.0-or-later",
-        ),
+        # REUSE-IgnoreStart
+        "# SPDX-FileCopyrightText: Contributors to the dtr.cache project",
+        "# SPDX-License-Identifier: GPL-3.0-or-later",
+        # REUSE-IgnoreEnd
         *("#", "# Made from docs/variables.yml. The preflight applies these defaults for all roles.", "---"),
     ]
     lines += [f"{each.name}: {_yaml(each.entry.get('default'))}" for each in vocabulary()]
