@@ -17,7 +17,9 @@ from pygments.lexers.special import TextLexer
 HERE = Path(__file__).parent
 REPOSITORY = Path(os.environ["PROJECT"])
 GALAXY = yaml.safe_load((HERE / "galaxy.yml").read_text(encoding="utf-8"))
-SOURCES = f"{GALAXY['repository']}/blob/main"
+# What the site is built of, and the versions beside it: see tests/lib/sites.
+REF = os.environ.get("SITE_REF", "main")
+SOURCES = f"{GALAXY['repository']}/blob/{REF}"
 
 project = f"{GALAXY['namespace']}.{GALAXY['name']}"
 copyright = GALAXY["authors"][0]  # noqa: A001 (Sphinx's name for it)
@@ -28,9 +30,17 @@ html_title = project
 html_copy_source = False
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+templates_path = ["templates"]
+html_context = {"site_ref": REF, "site_versions": os.environ.get("SITE_VERSIONS", REF).split()}
+html_sidebars = {
+    "**": [
+        *("sidebar/brand.html", "sidebar/search.html", "sidebar/scroll-start.html", "sidebar/navigation.html"),
+        *("versions.html", "sidebar/scroll-end.html"),
+    ]
+}
 html_theme_options = {
     "source_repository": GALAXY["repository"],
-    "source_branch": "main",
+    "source_branch": REF,
     "top_of_page_buttons": [],
 }
 pygments_style = "default"
