@@ -17,7 +17,7 @@ from pygments.lexers.special import TextLexer
 HERE = Path(__file__).parent
 REPOSITORY = Path(os.environ["PROJECT"])
 GALAXY = yaml.safe_load((HERE / "galaxy.yml").read_text(encoding="utf-8"))
-# What the site is built of, and the versions beside it: see tests/lib/sites.
+# The branch or tag of the site, and the versions beside it: see tests/lib/sites.
 REF = os.environ.get("SITE_REF", "main")
 SOURCES = f"{GALAXY['repository']}/blob/{REF}"
 
@@ -52,7 +52,7 @@ smartquotes = False
 myst_heading_anchors = 4
 antsibull_ext_color_scheme = "none"
 
-# What the pages of plugins refer to in Ansible's own documentation.
+# Targets in Ansible's documentation that the pages of plugins refer to.
 ANSIBLE = "https://docs.ansible.com/projects/ansible/latest/"
 ELSEWHERE = {
     "common_return_values": ANSIBLE + "reference_appendices/common_return_values.html",
@@ -90,7 +90,7 @@ def _place(folder: str, target: str) -> str:
     page = "index.md" if path == "README.md" else f"collections/dtr/cache/{role[1]}_role.rst" if role else path
     if (HERE / page).is_file():
         return posixpath.relpath(page, folder)
-    # What is not there either stays as it is, and is found.
+    # A missing file stays as it is: the build fails with its name.
     return f"{SOURCES}/{path}" if (REPOSITORY / path).exists() else target
 
 

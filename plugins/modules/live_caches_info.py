@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: live_caches_info
-short_description: Find the content caches that run in a Swarm, whoever deployed them
+short_description: List the content caches that run in a Swarm, however they were deployed
 version_added: 1.0.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:

@@ -160,7 +160,7 @@ def awx_questions() -> str:
 def awx_workflow() -> str:
     boxes, names = [], []
     for node in awx()["workflow_job_template_nodes"]:
-        what = f"job template {node['job_template']}" if "job_template" in node else "somebody approves"
+        what = f"job template {node['job_template']}" if "job_template" in node else "a user approves"
         boxes.append(f"{what}{', in check mode' if node.get('job_type') == 'check' else ''}")
         names.append(node["name"])
     widths = [max(len(name), len(what)) for name, what in zip(names, boxes, strict=True)]
