@@ -13,7 +13,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 PLACES = ("*.md", "docs", "playbooks", "roles", "inventory")
 NO_TEXT = (".png", ".svg", ".json", ".license", ".css", ".j2", "CODE_OF_CONDUCT.md", "docs/decisions.md")
 WORDS = re.compile(
-    r"\b(?:of (?:its|their|your|his) own|stands?(?!-)|(?:is|are|was|were) told|takes? part|taking part|nobody|somebody|whoever)\b",
+    r"\b(?:of (?:its|their|your|his) own|stands?(?!-)|(?:is|are|was|were) told|takes? part|taking part"
+    r"|nobody|somebody|whoever)\b",
     re.IGNORECASE,
 )
 # Sentences that begin with a clause for a subject. Questions and commands such as "Who can do it?" end otherwise.
