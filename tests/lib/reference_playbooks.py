@@ -15,6 +15,7 @@ from reference_vocabulary import PREFIX, PROJECT, rows
 
 PAGE = PROJECT / "docs" / "playbooks.md"
 PLAYBOOKS = PROJECT / "playbooks"
+MORE = PROJECT / "docs" / "playbooks.yml"
 REPORTS = PROJECT / "plugins" / "plugin_utils" / "fleet" / "reports" / "catalogue.py"
 # What stands in the first comments for something of the reader's own.
 PLACES = {
@@ -44,23 +45,28 @@ def purpose(playbook: Path) -> tuple[str, str]:
 def playbook_page() -> str:
     """docs/playbooks.md as a whole."""
     statistics = _statistics()
+    more = yaml.safe_load(MORE.read_text(encoding="utf-8"))
     lines = [
         LICENCE,
         "# Playbooks",
         "Each one is run by its name. `inventory.yml` is your inventory, whose group `dtr_caches` has one "
-        "host for each region. All of them take `--check`, `--diff` and `--limit`, and extra "
-        "variables of [these](variables.md).",
+        "host for each region. All of them take `--check`, `--diff` and `--limit`, and any of the "
+        "[variables](variables.md), also as extra variables.",
+        "Each but `dtr.cache.awx` ends with a report: a table on the screen, and the same as statistics of the run, "
+        "which AWX keeps as artifacts. The exit code is that of `ansible-playbook`: 0 when every region is well, 2 when "
+        "a region failed or, for `status`, `diagnose` and `verify`, is not healthy, 4 when inventory or playbook cannot "
+        "be read, and 99 after Ctrl-C. A manager that cannot be reached counts as a failure of its region.",
         rows(
             ["playbook", "what it does"],
             ([f"[`{_name(each)}`](#{_anchor(each)})", purpose(each)[0]] for each in playbooks()),
         ),
     ]
     for playbook in playbooks():
-        lines += _entry(playbook, statistics)
+        lines += _entry(playbook, statistics, more[playbook.stem])
     return "\n\n".join(lines) + "\n"
 
 
-def _entry(playbook: Path, statistics: t.Mapping[str, str]) -> list[str]:
+def _entry(playbook: Path, statistics: t.Mapping[str, str], more: t.Mapping[str, t.Any]) -> list[str]:
     says, command = purpose(playbook)
     for word, place in PLACES.items():
         command = re.sub(rf"\b{word}\b", place, command)
@@ -70,13 +76,20 @@ def _entry(playbook: Path, statistics: t.Mapping[str, str]) -> list[str]:
     reports = [task["dtr.cache.report"]["of"] for task in tasks if "dtr.cache.report" in task]
     lines = [f"## `{_name(playbook)}`", f"{says}.", f"```console\n$ {command}\n```"]
     facts = {
-        "Requires": [f"[`{PREFIX}{name}`](variables.md#{PREFIX}{name})" for name in required_by(needs)],
+        "Requires": list(map(_variable, required_by(needs))),
+        "Worth a look": [_variable(name) for name in more["variables"] if name not in required_by(needs)],
+        "Files": [more["files"]] if "files" in more else [],
         "Steps of roles": [
             f"[`{name.rpartition('.')[2]}`](../roles/{name.rpartition('.')[2]}/README.md)" for name in roles
         ],
         "Statistics": [f"`{statistics[report]}`" for report in dict.fromkeys(reports)],
     }
-    return [*lines, "\n".join(f"- {title}: {', '.join(found)}" for title, found in facts.items() if found)]
+    lines.append("\n".join(f"- {title}: {', '.join(found)}" for title, found in facts.items() if found))
+    return [*lines, f"```text\n{more['report'].rstrip()}\n```"] if "report" in more else lines
+
+
+def _variable(name: str) -> str:
+    return f"[`{PREFIX}{name}`](variables.md#{PREFIX}{name})"
 
 
 def _name(playbook: Path) -> str:
