@@ -53,9 +53,9 @@ def playbook_page() -> str:
         "host for each region. All of them take `--check`, `--diff` and `--limit`, and any of the "
         "[variables](variables.md), also as extra variables.",
         "Each but `dtr.cache.awx` ends with a report: a table on the screen, and the same as statistics of the run, "
-        "which AWX keeps as artifacts. The exit code is that of `ansible-playbook`: 0 when every region is well, 2 when "
-        "a region failed or, for `status`, `diagnose` and `verify`, is not healthy, 4 when inventory or playbook cannot "
-        "be read, and 99 after Ctrl-C. A manager that cannot be reached counts as a failure of its region.",
+        "which AWX keeps as artifacts. The exit code is that of `ansible-playbook`: 0 when every region is well, 2 "
+        "when a region failed or, for `status`, `diagnose` and `verify`, is not healthy, 4 when inventory or playbook "
+        "cannot be read, and 99 after Ctrl-C. A manager that cannot be reached counts as a failure of its region.",
         rows(
             ["playbook", "what it does"],
             ([f"[`{_name(each)}`](#{_anchor(each)})", purpose(each)[0]] for each in playbooks()),
