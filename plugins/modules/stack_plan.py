@@ -49,16 +49,6 @@ options:
         of this stack is placed by the same label, whose nodes are then not known here. Other labels do not matter.
     type: dict
     default: {}
-  configs:
-    description: Names of Docker configs that must exist, besides those that O(definition) declares as external.
-    type: list
-    elements: str
-    default: []
-  secrets:
-    description: Names of Docker secrets that must exist, besides those that O(definition) declares as external.
-    type: list
-    elements: str
-    default: []
   objects:
     description:
       - What the configs and secrets of O(definition) are, for the diff of their contents. Docker does not give the
@@ -510,8 +500,6 @@ MODULE = EngineModule(
         "name": {"type": "str"},
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         "node_labels": {"type": "dict", "default": {}},
-        "configs": {"type": "list", "elements": "str", "default": []},
-        "secrets": {"type": "list", "elements": "str", "no_log": False, "default": []},
         "objects": {
             "type": "list",
             "elements": "dict",

@@ -16,10 +16,10 @@ import posixpath
 import typing as t
 
 from ..common.redaction import comparable, redacted
-from . import compose
 from .described_caches import config_file
 from .model import Raw, Swarm
 from .objects import CERTIFICATES_LABEL, CONFIG_FILE, CONTENT_LABEL
+from .views import files
 
 yaml: t.Any
 try:
@@ -52,12 +52,11 @@ class FileDiff(t.NamedTuple):
 
 
 def file_diffs(
-    stack: str, swarm: Swarm, definition: t.Mapping[str, t.Any], objects: t.Mapping[str, WantedObject]
+    swarm: Swarm, definition: t.Mapping[str, t.Any], objects: t.Mapping[str, WantedObject]
 ) -> list[FileDiff]:
     """The files of a stack's services that are to have another content, as far as something can be shown of them.
 
     Args:
-        stack: The stack's name.
         swarm: What there is.
         definition: The stack's definition.
         objects: The wanted configs and secrets, by name.
@@ -66,7 +65,7 @@ def file_diffs(
     for name, service in (definition.get("services") or {}).items():
         live = swarm.services.get(name)
         before = _live_names(live["Spec"]) if live else {}
-        for file, after_name in sorted(_wanted_names(stack, service, definition).items()):
+        for file, after_name in sorted(_wanted_names(service, definition).items()):
             before_name = before.get(file, "")
             if live and file == CONFIG_FILE and not before_name:
                 # By hand it may be called anything.
@@ -78,9 +77,9 @@ def file_diffs(
     return found
 
 
-def _wanted_names(stack: str, service: Raw, definition: Raw) -> dict[str, str]:
-    kinds = (compose.files(stack, service, definition, kind) for kind in ("configs", "secrets"))
-    return {posixpath.basename(place): reference.name for kind in kinds for place, reference in kind.items()}
+def _wanted_names(service: Raw, definition: Raw) -> dict[str, str]:
+    kinds = (files(service, definition, kind) for kind in ("configs", "secrets"))
+    return {posixpath.basename(place): name for kind in kinds for place, name in kind.items()}
 
 
 def _live_names(spec: Raw) -> dict[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ..common.redaction import HIDDEN, blanked, holds_credential, redacted
-from .compose import config_place, image
+from .compose import image
 from .live_cache import CONFIG_NAME, config_of, is_content_cache, stack_and_name
 from .masking import without_credentials
 from .model import Moment, Raw, Swarm
@@ -16,7 +16,7 @@ from .objects import STACK_LABEL
 from .plan import IMAGE_LABEL
 from .tasks import node_name, runs, tasks_of
 from .verdict import nodes_that_meet
-from .views import View, live_mount, live_ports, live_service
+from .views import View, config_place, live_mount, live_ports, live_service
 
 _SECRETS_FOLDER = "/run/secrets/"
 

@@ -14,11 +14,10 @@ import dataclasses
 import typing as t
 
 from .cache_service import cache_service, mode_problem
-from .compose import Port, ports
 from .live_cache import VENDOR_LABELS, LiveCache, live_cache, live_caches, node_labels_of
 from .model import Raw, Swarm
 from .plan import Plan, WantedStack, plan_label, plan_removal
-from .views import live_ports
+from .views import Port, live_ports, ports
 
 Command = list[str]
 

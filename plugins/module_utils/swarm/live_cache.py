@@ -17,10 +17,10 @@ import typing as t
 from urllib.parse import urlsplit
 
 from ..common.urls import canonical_server
-from .compose import Port, config_place, repository
 from .compose import image as shown_image
+from .compose import repository
 from .model import NAMESPACE_LABEL, Raw, is_trial
-from .views import live_ports
+from .views import Port, config_place, live_ports
 
 try:
     import yaml
@@ -50,8 +50,6 @@ class LiveCache(t.NamedTuple):
         image: Its image, without a digest.
         ports: The ports that it publishes.
         node_labels: The labels with their values by which it is placed on nodes.
-        configs: The names of its Docker configs by the place where each is mounted.
-        secrets: The same of its Docker secrets.
         config: Its C(config.yml); None where it cannot be read, such as from a secret.
     """
 
@@ -61,8 +59,6 @@ class LiveCache(t.NamedTuple):
     image: str
     ports: tuple[Port, ...]
     node_labels: t.Mapping[str, str]
-    configs: t.Mapping[str, str]
-    secrets: t.Mapping[str, str]
     config: t.Mapping[str, t.Any] | None
 
     @property
@@ -130,14 +126,6 @@ def live_cache(service: Raw, configs: t.Mapping[str, Raw]) -> LiveCache:
         image=shown_image(container["Image"], with_digest=False) if container.get("Image") else "",
         ports=tuple(live_ports(spec)),
         node_labels=node_labels_of(spec),
-        configs={
-            config_place(item["File"]["Name"]): item["ConfigName"]
-            for item in container.get("Configs") or []
-            if item.get("File")
-        },
-        secrets={
-            item["File"]["Name"]: item["SecretName"] for item in container.get("Secrets") or [] if item.get("File")
-        },
         config=config_of(service, configs),
     )
 

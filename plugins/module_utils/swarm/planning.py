@@ -11,7 +11,6 @@ import typing as t
 
 from ..common.failure import Failure
 from .cache_service import SERVICE, cache_service, with_service
-from .compose import external_names, mounts, ports
 from .contents import WantedObject, file_diffs
 from .engine import Engine
 from .former import move, with_former
@@ -32,10 +31,9 @@ from .trial import (
     trial_stack,
 )
 from .verdict import CONVERGED, judge, nodes_that_meet
+from .views import external_names, mounts, ports
 
 OBJECTS = ("config", "secret")
-# What the option C(stacks) leaves out.
-_OF_STACKS = {"state": "present", "configs": [], "secrets": []}
 
 
 def prevented_by(engine: Engine, options: t.Mapping[str, t.Any], warn: t.Callable[[str], None]) -> list[str]:
@@ -141,7 +139,9 @@ def planned_for_each(engine: Engine, options: t.Mapping[str, t.Any], *, check_mo
     """The plan for each of the option C(stacks), or why there is none, with the warnings of each."""
     # Where the Engine gives no answer, it is not asked again for each of them.
     engine.require_manager()
-    plans = [_planned_or_not(engine, {**_OF_STACKS, **stack}, check_mode=check_mode) for stack in options["stacks"]]
+    plans = [
+        _planned_or_not(engine, {**stack, "state": "present"}, check_mode=check_mode) for stack in options["stacks"]
+    ]
     return {"changed": any(each["changed"] for each in plans), "plans": plans}
 
 
@@ -166,7 +166,7 @@ def _files(swarm: Swarm, wanted: WantedStack, options: t.Mapping[str, t.Any]) ->
         given["name"]: WantedObject(given["labels"], options["config"] if given["file"] == CONFIG_FILE else None)
         for given in options["objects"]
     }
-    return [each._asdict() for each in file_diffs(wanted.name, swarm, wanted.definition, objects)]
+    return [each._asdict() for each in file_diffs(swarm, wanted.definition, objects)]
 
 
 def _moved(swarm: Swarm, wanted: WantedStack) -> dict[str, t.Any]:
@@ -240,30 +240,19 @@ def _is_somewhere(address: str) -> bool:
 
 def _wanted(options: t.Mapping[str, t.Any], swarm: Swarm) -> WantedStack:
     given = {field.name: options[field.name] for field in dataclasses.fields(WantedStack) if field.name in options}
-    for kind in ("configs", "secrets"):
-        given[kind] = list(dict.fromkeys([*given[kind], *external_names(given["definition"], kind)]))
+    given.update({kind: external_names(options["definition"], kind) for kind in ("configs", "secrets")})
     declared = _declared(options)
     given["service"] = cache_service(
         options["name"],
         swarm.services,
         swarm.configs,
         str(declared.get("image") or ""),
-        _port(declared) or options.get("port", 0),
+        next((port.published for port in ports(declared)), options.get("port", 0)),
     )
     given["definition"] = with_service(given["definition"], given["service"])
     return WantedStack(**given)
 
 
 def _declared(options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """The service of the cache as the definition declares it."""
-    service = (options["definition"].get("services") or {}).get(SERVICE)
-    return service if isinstance(service, dict) else {}
-
-
-def _port(service: t.Mapping[str, t.Any]) -> int:
-    """The port that a declared service publishes; 0 where it is not known."""
-    try:
-        return next((port.published for port in ports(service)), 0)
-    except (Failure, AttributeError, KeyError, TypeError, ValueError):
-        # What is wrong with the definition is reported where it is read as a whole.
-        return 0
+    """Return the service of the cache as the definition declares it."""
+    return t.cast("dict[str, t.Any]", (options["definition"].get("services") or {}).get(SERVICE) or {})

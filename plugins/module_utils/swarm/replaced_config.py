@@ -8,11 +8,11 @@ from __future__ import annotations
 import typing as t
 
 from ..common.urls import without_secrets
-from .compose import external_names
 from .described_caches import config_file
 from .live_cache import downstream_options, is_content_cache, live_cache, parsed_config
 from .model import Raw, Swarm
 from .objects import NAME_LABEL, REGISTRY_LABEL, URL_LABEL
+from .views import external_names
 
 
 def replaced_config(swarm: Swarm, service: str, definition: t.Mapping[str, t.Any]) -> dict[str, t.Any] | None:

@@ -13,11 +13,10 @@ import dataclasses
 import typing as t
 
 from .cache_service import SERVICE
-from .compose import Mount, mounts
 from .model import TRIAL_LABEL, FormerStack, Moment, Raw, Swarm, is_trial
 from .plan import Plan, WantedStack
 from .tasks import runs, tasks_of
-from .views import live_mount
+from .views import Mount, live_mount, mounts
 
 # What Swarm changes of a service without another task.
 _KEEPS_REPLICAS = {"replicas", "update_config", "rollback_config", "service_labels"}

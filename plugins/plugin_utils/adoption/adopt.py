@@ -15,7 +15,6 @@ import typing as t
 
 from ...module_utils.common.failure import Failure
 from ...module_utils.dtr.model import ContentCache
-from ...module_utils.swarm.compose import networks
 from ...module_utils.swarm.views import View, wanted_service
 from ..deployment.definition import registry_config, stack_definition, swarm_objects
 from ..settings.model import CACHE, SWARM, Settings
@@ -230,8 +229,7 @@ def _wanted(settings: Settings, *, with_networks: bool = False) -> View:
     """The service as a deployment makes it."""
     definition = stack_definition(settings, swarm_objects(settings, "DTR's CA"))
     view = wanted_service(settings.stack_name, "cache", definition)
-    attached = networks(settings.stack_name, definition["services"]["cache"], definition) if with_networks else []
-    return {**view, **({"networks": attached} if attached else {})}
+    return {**view, **({"networks": [f"{settings.stack_name}_default"]} if with_networks else {})}
 
 
 def _without_names(files: t.Mapping[str, str]) -> dict[str, str]:

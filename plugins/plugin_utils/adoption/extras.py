@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ...module_utils.common.redaction import HIDDEN
-from ...module_utils.swarm.other_settings import KEY as OTHER_SETTINGS
+from ...module_utils.swarm.views import OTHER_SETTINGS
 from .draft import Draft, Live
 
 # What UCP and MKE give to services by themselves, and the one of these that people set.

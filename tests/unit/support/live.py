@@ -11,10 +11,9 @@ import typing as t
 
 import yaml
 from ansible_collections.dtr.cache.plugins.module_utils.common.redaction import blanked
-from ansible_collections.dtr.cache.plugins.module_utils.swarm import compose
 from ansible_collections.dtr.cache.plugins.module_utils.swarm.described_caches import described_caches
 from ansible_collections.dtr.cache.plugins.module_utils.swarm.model import Moment, Swarm
-from ansible_collections.dtr.cache.plugins.module_utils.swarm.views import wanted_service
+from ansible_collections.dtr.cache.plugins.module_utils.swarm.views import mounts, ports, wanted_service
 from ansible_collections.dtr.cache.plugins.plugin_utils.deployment.definition import (
     registry_config,
     stack_definition,
@@ -181,7 +180,7 @@ def deployed(settings: Settings) -> dict[str, t.Any]:
         "service_name": "cache",
         "id": "id-cache",
         "image": settings.image,
-        "ports": [port._asdict() for port in compose.ports(declared)],
+        "ports": [port._asdict() for port in ports(declared)],
         "replicas": settings.replicas,
         "constraints": view["constraints"],
         "nodes": sorted(settings.nodes),
@@ -193,7 +192,7 @@ def deployed(settings: Settings) -> dict[str, t.Any]:
                 **{name: getattr(mount, name) for name in ("kind", "source", "target", "driver", "manner")},
                 "options": dict(mount.options),
             }
-            for mount in compose.mounts(settings.stack_name, declared, definition)
+            for mount in mounts(settings.stack_name, declared, definition)
         ],
         "limits": view.get("limits", {}),
         "reservations": view.get("reservations", {}),

@@ -49,7 +49,7 @@ def definition(kind: str, file: str, name: str) -> dict[str, t.Any]:
 
 
 def config_diff(live: Swarm, text: str = yaml.safe_dump(CONFIG), kind: str = "configs") -> FileDiff:
-    (found,) = file_diffs("st", live, definition(kind, "config.yml", NEW), {NEW: WantedObject({}, text)})
+    (found,) = file_diffs(live, definition(kind, "config.yml", NEW), {NEW: WantedObject({}, text)})
     assert (found.file, found.after_name) == ("config.yml", NEW)
     assert "hush" not in str(found)
     return found
@@ -123,14 +123,14 @@ def test_without_yaml_on_the_manager_that_is_said(monkeypatch: pytest.MonkeyPatc
 def test_certificates_are_compared_by_what_they_say(labels: dict[str, str], before: str) -> None:
     live = swarm("secrets", "cache.cert.pem", "old", Labels=labels)
     objects = {"new": WantedObject(certificate(subject="CN=new"))}
-    (diff,) = file_diffs("st", live, definition("secrets", "cache.cert.pem", "new"), objects)
+    (diff,) = file_diffs(live, definition("secrets", "cache.cert.pem", "new"), objects)
     assert (diff.before, diff.after.splitlines()[0]) == (before, "subject: CN=new")
 
 
 def test_of_a_key_and_of_what_stays_nothing_is_shown() -> None:
     live = swarm("secrets", "cache.key.pem", "old")
-    assert not file_diffs("st", live, definition("secrets", "cache.key.pem", "new"), {"new": WantedObject({})})
+    assert not file_diffs(live, definition("secrets", "cache.key.pem", "new"), {"new": WantedObject({})})
     live = swarm("secrets", "cache.cert.pem", "new")
     objects = {"new": WantedObject(certificate())}
-    assert not file_diffs("st", live, definition("secrets", "cache.cert.pem", "new"), objects)
-    assert not file_diffs("st", live, definition("secrets", "cache.cert.pem", "unknown"), {})
+    assert not file_diffs(live, definition("secrets", "cache.cert.pem", "new"), objects)
+    assert not file_diffs(live, definition("secrets", "cache.cert.pem", "unknown"), {})

@@ -112,7 +112,9 @@ def test_both_kinds_of_ports_of_one_service() -> None:
     metrics = {"PublishedPort": 5001, "TargetPort": 5001, "Protocol": "tcp", "PublishMode": "host"}
     former["Spec"]["EndpointSpec"]["Ports"].append(metrics)
     definition = copy.deepcopy(DEFINITION)
-    definition["services"]["cache"]["ports"].append({"mode": "host", "published": 5001, "target": 5001})
+    definition["services"]["cache"]["ports"].append(
+        {"mode": "host", "protocol": "tcp", "published": 5001, "target": 5001}
+    )
     found = move(live(former=former), wanted(definition=definition))
     assert found
     assert found.release == [

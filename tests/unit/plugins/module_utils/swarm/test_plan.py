@@ -6,10 +6,8 @@ from __future__ import annotations
 
 import copy
 import typing as t
-from pathlib import Path
 
 import pytest
-import yaml
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.swarm.model import Swarm
 from ansible_collections.dtr.cache.plugins.module_utils.swarm.plan import (
@@ -302,12 +300,6 @@ def test_what_the_engine_does_anyway_is_no_difference(path: str, value: t.Any) -
     assert plan(swarm(change(path, value)), wanted()) == Plan()
 
 
-def test_a_limit_of_nothing_is_none() -> None:
-    unlimited = {"deploy": {"resources": {"limits": {"cpus": "0", "memory": 0, "pids": 0}}}}
-    definition = {"services": {"cache": {"image": "x", **unlimited}, "same": {"image": "x"}}}
-    assert wanted_service("st", "cache", definition) == wanted_service("st", "same", definition)
-
-
 def with_image(image: str) -> dict[str, t.Any]:
     service = {**DEFINITION["services"]["cache"], "image": image}
     return {**DEFINITION, "services": {"cache": service}}
@@ -390,42 +382,6 @@ def test_what_another_service_uses_stays(when: str) -> None:
     assert kept == ["dtr-cache_cache.key.pem_1", "dtr-cache_cache.key.pem_b"]
 
 
-def test_the_vendors_own_file_is_read(vendors_file: dict[str, t.Any]) -> None:
-    view = wanted_service("dtr-cache", "cache", vendors_file)
-    assert view["image"] == "docker/dtr-content-cache:2.7.6"
-    assert view["configs"] == {"/config.yml": "dtr-cache_config.yml"}
-    assert view["secrets"] == {
-        file: f"dtr-cache_{file}" for file in ("dtr.cert.pem", "cache.cert.pem", "cache.key.pem")
-    }
-    assert view["ports"] == ["443:443/tcp (ingress)"]
-    live = swarm(None, nodes={"worker-1": node(**{"dtr.cache": "true"})})
-    (step,) = plan(live, wanted(definition=vendors_file, configs=[], secrets=[])).steps
-    assert (step["kind"], step["action"]) == ("service", "create")
-
-
-@pytest.fixture
-def vendors_file() -> dict[str, t.Any]:
-    path = Path(__file__).parents[3] / "data" / "docker-stack.yml"
-    return t.cast("dict[str, t.Any]", yaml.safe_load(path.read_text()))
-
-
-@pytest.mark.parametrize(
-    "definition",
-    [
-        {"services": {"cache": None}},
-        {"services": {"cache": {}}},
-        {"services": {"cache": {"image": "x", "configs": ["nowhere"]}}},
-        {"services": {"cache": {"image": "x", "ports": [{"published": 443}]}}},
-        {"services": {"cache": {"image": "x", "deploy": {"replicas": "many"}}}},
-        {"services": {"cache": {"image": "x", "deploy": ["replicas"]}}},
-    ],
-)
-def test_what_docker_would_not_take_is_a_failure_and_no_crash(definition: dict[str, t.Any]) -> None:
-    with pytest.raises(Failure) as caught:
-        plan(swarm(LIVE_SPEC), wanted(definition=definition))
-    assert caught.value.code == "INVALID_INPUT"
-
-
 def test_of_a_new_service_only_what_is_no_default_of_docker_is_shown() -> None:
     (shown,) = plan(swarm(None, configs={}, secrets={}), wanted()).after["services"].values()
     assert shown["restart_policy"] == {"condition": "on-failure"}
@@ -441,11 +397,9 @@ def test_of_a_part_only_what_differs_in_it_is_shown() -> None:
 
 
 @pytest.mark.parametrize("environment", [{}, {"A": "1"}])
-def test_an_image_that_is_not_known_is_not_compared(
-    vendors_file: dict[str, t.Any], environment: dict[str, str]
-) -> None:
-    service = {**vendors_file["services"]["cache"], "image": "", "environment": environment}
-    definition = {**vendors_file, "services": {"cache": service}}
+def test_an_image_that_is_not_known_is_not_compared(environment: dict[str, str]) -> None:
+    service = {**DEFINITION["services"]["cache"], "image": "", "environment": environment}
+    definition = {**DEFINITION, "services": {"cache": service}}
     steps = plan(swarm(LIVE_SPEC), wanted(definition=definition)).steps
     assert ["image" in step["detail"] for step in steps if step["kind"] == "service"] == [False]
     assert undeclared_parts("dtr-cache", "cache", {"Spec": LIVE_SPEC}, definition).count("image") == 0
