@@ -11,86 +11,64 @@ short_description: Show what a deployment would change in a Swarm
 version_added: 1.0.0
 author: Contributors to the dtr.cache project (@dtr-cache)
 description:
-  - Reads a Swarm through the Engine API and compares it with what is wanted. Nothing is ever changed.
-  - A change that somebody made by hand to the live service is found like any other difference. Compared are image,
-    entrypoint and command, environment, ports and their modes, mounts, configs and secrets, C(stop_grace_period),
-    C(logging), C(extra_hosts), C(dns), C(dns_search), C(labels), C(healthcheck), C(hostname), C(sysctls), C(ulimits),
-    C(cap_add), C(cap_drop), C(init), C(networks), C(user), C(working_dir), C(read_only), C(stop_signal), C(tty),
-    C(stdin_open), and of C(deploy) the mode, C(endpoint_mode), replicas, placement (constraints, preferences and
-    replicas a node), C(restart_policy), C(update_config), C(rollback_config), C(resources) and C(labels). A part of
-    O(definition) that is not named here is deployed, but not compared, and neither are labels that begin with
-    C(com.docker.) and are not declared, since UCP and MKE give services some of their own.
+  - For the playbooks and roles of this collection, which fill in its options.
+  - Reads a Swarm through the Engine API and compares it with the desired state. Nothing is ever changed.
+  - Manual changes to the live service count as drift. Every setting that a deployment declares is compared, and those
+    that C(docker stack deploy) would reset. Labels that begin with C(com.docker.) and are not declared are ignored,
+    since UCP and MKE add such labels to services.
   - The diff has the parts that differ, of a new service those that are not Docker's defaults, and with O(objects) what
-    changes in C(config.yml) and in certificates. In a real run the task shows it as well, although other tasks do what
-    it shows.
-  - A content cache that somebody made by hand is recognised by its image, its C(config.yml) or its command, whatever
-    its service, configs and secrets are called. It is updated in place, and what it leaves behind is outdated like what
-    this collection made.
-  - In check mode the task reports changed when there are steps, since the tasks that would do them cannot (
-    M(community.docker.docker_stack) knows no check mode). In a real run the tasks that do them report it.
+    changes in C(config.yml) and in certificates. In a real run the task shows it as well, although other tasks make the
+    changes.
+  - A content cache that was made by hand is recognised by its image, its C(config.yml) or its command. It is updated in
+    place, and its configs and secrets become outdated like those of this collection.
+  - In check mode the task reports changed when there are steps, since M(community.docker.docker_stack) has no check
+    mode. In a real run the tasks that make the changes report them.
 options:
   name:
     description: The stack's name. Required without O(stacks) and O(for_hosts).
     type: str
   state:
     description:
-      - V(present) plans what makes the Swarm as it is wanted.
-      - V(absent) plans the removal of the stack's services and networks, of all its configs and secrets (known by the
-        label C(dtr.cache.stack), by Docker's own label of the stack, or by the service that uses them), and of
-        O(node_labels) from the nodes that are named there. What a service of another stack uses or is placed by stays.
-        Of a stack that has other services as well, or another cache, these stay with what they use.
+      - V(present) plans the steps to the desired state.
+      - V(absent) plans the removal of the stack's services and networks, of all its configs and secrets, and of
+        O(node_labels) from the nodes that are named there. Objects and labels that another service uses stay, and so do
+        other services and caches of the stack.
     type: str
     choices: [present, absent]
     default: present
   node_labels:
     description:
       - Labels that nodes must have, as a dictionary of host names, each with a dictionary of labels.
-      - Other nodes must not have a label of that name, since the stack's placement goes by it; unless a service outside
-        of this stack is placed by the same label, whose nodes are then not known here. Other labels do not matter.
+      - Other nodes lose a label of that name, unless another service is placed by it.
+    type: dict
+    default: {}
+  definition:
+    description: The stack's definition as RV(dtr.cache.preflight#module:deployment) has it. The configs and secrets
+      that it names must exist. Without it, no service is compared.
     type: dict
     default: {}
   objects:
-    description:
-      - What the configs and secrets of O(definition) are, for the diff of their contents. Docker does not give the
-        content of a secret, so that what certificates say is read from labels, of both sides.
+    description: The configs and secrets of O(definition) for the diff of their contents, each with its C(name), C(file)
+      and C(labels). Docker does not return the content of a secret, so facts about certificates are read from labels.
     type: list
     elements: dict
     default: []
-    suboptions:
-      name:
-        description: The object's name in the Swarm.
-        type: str
-        required: true
-      file:
-        description: The file that it is in the container.
-        type: str
-        required: true
-      labels:
-        description: The labels that it gets, or has.
-        type: dict
-        default: {}
   config:
-    description:
-      - The wanted content of the object whose file is C(config.yml). With C(--diff) it is compared with the live one;
-        a word stands in the place of each credential.
+    description: The desired content of C(config.yml) for the diff, which masks each credential.
     type: str
   former_stacks:
-    description:
-      - Names of stacks that were this cache before. Those that are still there are replaced, and what is left of them
-        is removed. RV(move) says how the new service takes their place.
+    description: Names of stacks that were this cache before. Those that still exist are replaced and removed. RV(move)
+      says how the new service takes their place.
     type: list
     elements: str
     default: []
   host:
-    description:
-      - The public host name of the cache. What is removed is not the cache of another host, so that a wrong name, or
-        one that is another cache's by now, ends no pulls.
+    description: The public host name of the cache. A removal leaves the cache of another host alone.
     type: str
     default: ""
   port:
-    description:
-      - The port that the cache publishes. What is removed is not the cache of another port either. V(0) compares the
-        host alone.
+    description: The port that the cache publishes. A removal leaves the cache of another port alone. V(0) compares the
+      host alone.
     type: int
     default: 0
   public_port:
@@ -98,98 +76,24 @@ options:
     type: int
     default: 0
   keep_versions:
-    description:
-      - How many superseded configs and secrets of each file of the deployment stay for a rollback.
-      - Those that a service still uses, or would after a rollback, stay in any case.
-      - Of those that somebody made by hand, only what has Docker's own label of the stack and is a version of a file of
-        the deployment counts here; all others go as soon as no service uses them, nor would after a rollback.
+    description: How many superseded configs and secrets of each file stay for a rollback. Those that a service uses, or
+      would use after a rollback, stay in any case.
     type: int
     default: 2
   preflight:
-    description:
-      - What to check in the Swarm first, where M(dtr.cache.preflight) leaves that to this task. When something is
-        wrong, no plan is made, and the result lists all problems.
+    description: The options with which M(dtr.cache.preflight) would check the Swarm, such as C(nodes), C(port) and
+      C(publish_mode). They are checked first. If anything is wrong, there is no plan, and RV(problems) has everything.
     type: dict
-    suboptions:
-      nodes:
-        description: Host names of the nodes to dedicate, which have to be there and ready.
-        type: list
-        elements: str
-        required: true
-      port:
-        description: The port to publish, which nothing else may have.
-        type: int
-        required: true
-      metrics_port:
-        description: The port of the nodes for the cache's metrics, which nothing else may have.
-        type: int
-      publish_mode:
-        description: How it is published.
-        type: str
-        choices: [ingress, host]
-        required: true
-      node_label:
-        description: The label of the nodes, by which another service may be placed as well.
-        type: str
-        default: ""
-      host:
-        description: The public host name of the cache. By it, the same cache in another stack is recognised.
-        type: str
-        default: ""
-      resolve_image:
-        description:
-          - When C(docker stack deploy) will ask the registry of the cache's image for it. Where it will, the registry
-            is asked now.
-        type: str
-        choices: [always, changed, never]
-        default: never
-      with_registry_auth:
-        description: Whether it will log in to that registry.
-        type: bool
-        default: false
-  definition:
-    description:
-      - The stack's definition, the data of a C(docker-stack.yml), with Docker's short or long forms. Without one, no
-        service is compared.
-      - Configs and secrets that it takes from files are known by the names that C(docker stack deploy) gives them.
-    type: dict
-    default: {}
   stacks:
-    description: Several stacks of the Swarm, instead of O(name). What is said of each is in RV(plans).
+    description: Several stacks of the Swarm instead of O(name), each with its C(name) and the other options above.
+      RV(plans) has the results.
     type: list
     elements: dict
-    suboptions:
-      name:
-        description: As O(name).
-        type: str
-        required: true
-      node_labels:
-        description: As O(node_labels).
-        type: dict
-        default: {}
-      former_stacks:
-        description: As O(former_stacks).
-        type: list
-        elements: str
-        default: []
-      host:
-        description: As O(host).
-        type: str
-        default: ""
-      keep_versions:
-        description: As O(keep_versions).
-        type: int
-        default: 2
-      definition:
-        description: As O(definition).
-        type: dict
-        default: {}
   for_hosts:
     description:
       - Instead of O(name), the hosts of a play that run this task. The stack is that of the settings that
         M(dtr.cache.preflight) has read for the task's host and registered as C(__dtr_cache).
-      - Of hosts that reach the same manager in the same way, the first one asks by O(stacks) for all. Each gets the
-        result of its own stack.
+      - Of hosts that reach the same manager in the same way, the first one asks by O(stacks) for all.
     type: list
     elements: str
 extends_documentation_fragment:
@@ -205,23 +109,12 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: What would change?
+- name: Compare the labels of nodes
   dtr.cache.stack_plan:
     name: dtr-cache
     node_labels:
       worker-3:
         dtr.cache: "true"
-    secrets:
-      - dtr-cache_cache.key.pem_0f3c5a1b2d4e
-    definition:
-      version: "3.3"
-      services:
-        cache:
-          image: docker/dtr-content-cache:2.7.6
-          entrypoint: [/start.sh, /config.yml]
-          ports: ["443:443"]
-          deploy:
-            replicas: 1
   register: plan
 
 - name: Show the steps
@@ -231,29 +124,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 plans:
-  description: For each of O(stacks), in their order, the result as for O(name), or a failure (RV(plans[].failed)).
+  description: For each of O(stacks), in their order, the result as for O(name), or a failure.
   returned: with O(stacks)
   type: list
   elements: dict
-  contains:
-    failed:
-      description: Whether no plan could be made.
-      returned: when it is so
-      type: bool
-      sample: true
-replaced_config:
-  description:
-    - What the live C(config.yml) of the service C(cache) says, where the definition replaces it. C(registry) is the DTR
-      that the label C(dtr.cache.registry) names, and C(upstreams) are the addresses that it pulls from; a secret has
-      no content to read.
-  returned: success
-  type: dict
-  sample: {registry: "https://dtr.example.org", upstreams: ["https://dtr.example.org"]}
-left_behind:
-  description: What stays at another DTR, where the cache was one of that before, and how to clean up there.
-  returned: when the variables of the roles name another DTR than before
-  type: str
-  sample: "At https://old.example.org region-asia stays registered."
+  sample: [{steps: [], settled: true, changed: false}]
 problems:
   description: Everything that O(preflight) found wrong, one sentence each.
   returned: when something is wrong
@@ -261,90 +136,51 @@ problems:
   elements: str
   sample: ["node worker-9: the Swarm has no such node"]
 steps:
-  description: What is missing or differs, in the order in which it must be done. Empty when nothing differs.
+  description:
+    - The steps to the desired state in their order, each with its C(kind) (V(node_label), V(config), V(secret),
+      V(service) or V(network)), its C(action) (V(set), V(create), V(update) or V(remove)) and its C(name).
+    - C(detail) has the label, or the parts of the service that differ. C(id) is the node's id. C(stack) is the stack
+      of a step that comes last, when the new service runs. C(alone) is V(yes) for a service that is removed while
+      others of its stack stay.
   returned: success
   type: list
   elements: dict
-  contains:
-    kind:
-      description: V(node_label), V(config), V(secret), V(service) or V(network).
-      type: str
-      sample: service
-    action:
-      description: V(set), V(create), V(update) or V(remove).
-      type: str
-      sample: update
-    name:
-      description: The node, config, secret or service.
-      type: str
-      sample: dtr-cache_cache
-    detail:
-      description: The label that is set, or the parts of the service that differ.
-      type: str
-      sample: image
-    id:
-      description: The node's id in the Swarm, only for a label. More than one node may have its host name.
-      type: str
-      sample: k4q1x0b7m2v9
-    stack:
-      description: Only for what comes last, when the new service runs. The stack that it was a part of.
-      type: str
-      sample: asia-cache
-    alone:
-      description: V(yes) only for a service that is removed while others of its stack stay.
-      type: str
-      sample: "yes"
   sample:
     - {kind: node_label, action: set, name: worker-3, detail: dtr.cache=true, id: nk3o0v5vqp5k}
+definition:
+  description: O(definition) with the name of the service that is updated in place. It is deployed as C(compose).
+  returned: success
+  type: dict
+  sample: {version: "3.3", services: {cache: {image: "docker/dtr-content-cache:2.7.6"}}}
+compose:
+  description: RV(definition) as C(docker stack deploy) has to get it.
+  returned: success
+  type: dict
+  sample: {version: "3.3", services: {cache: {image: "docker/dtr-content-cache:2.7.6"}}}
 move:
   description:
-    - How the new service takes the place of those of O(former_stacks), as arguments of Docker's command. Empty where
-      none is left.
-    - A port in mode V(host) goes from one to the other replica by replica. A port of the routing mesh is taken from the
-      former service before the new one is deployed, since Swarm gives it to one service alone. So is a port in mode
-      V(host) that the new service has in the other mode, or of which the former service has a replica on each node.
+    - How the new service takes the place of those of O(former_stacks), which C(former) names. C(release) has the
+      commands before the deployment, C(hand_over) those after it, and C(undo) those that bring the former services
+      back. Commands are arguments of C(docker).
+    - A port in mode V(host) moves replica by replica. Swarm gives a port of the routing mesh to one service alone, so
+      the former service gives it up before the deployment; so it does where the mode of the port changes.
   returned: success
   type: dict
-  contains:
-    former: {description: Full names of the former services., type: list, elements: str, sample: [asia-cache_cache]}
-    release:
-      description: What is done before the new service is deployed.
-      type: list
-      elements: list
-      sample: [[service, update, --detach, --publish-rm, "443", asia-cache_cache]]
-    hand_over:
-      description: What is done afterwards, one after the other. M(dtr.cache.stack_converged) waits in between.
-      type: list
-      elements: list
-      sample: [[service, scale, --detach, asia-cache_cache=0]]
-    undo:
-      description: What brings the former services back when the new one does not run.
-      type: list
-      elements: list
-      sample: [[service, scale, --detach, asia-cache_cache=2]]
+  sample: {former: [asia-cache_cache], hand_over: [[service, scale, --detach, asia-cache_cache=0]]}
 trial:
-  description:
-    - The stack by which a deployment is tried before it exchanges a replica that runs.
+  description: The stack that tries a deployment before a running replica is exchanged. C(stack) is its name,
+    C(is_left_over) says whether an interrupted run has left one, and C(definition) and C(compose) are empty where no
+    replica is exchanged.
   returned: success
   type: dict
-  contains:
-    stack: {description: Its name., type: str, sample: dtr-cache-trial}
-    is_left_over: {description: Whether an interrupted run has left one., type: bool, sample: false}
-    definition:
-      description: Its definition. Empty where no replica that runs is exchanged.
-      type: dict
-      sample: {version: "3.3", services: {cache: {image: "docker/dtr-content-cache:2.7.6"}}}
-    compose:
-      description: The same as C(docker stack deploy) has to get it.
-      type: dict
-      sample: {version: "3.3", services: {cache: {image: "docker/dtr-content-cache:2.7.6"}}}
+  sample: {stack: dtr-cache-trial, is_left_over: false, definition: {}, compose: {}}
 empties_cache:
-  description: Whether a replica is exchanged for one that has no volume and no folder in common with it.
+  description: Whether the new replica has no volume and no folder in common with the one that it replaces.
   returned: success
   type: bool
   sample: false
 left_volumes:
-  description: The volumes of services that go, with the nodes on which they stay, since Swarm removes none.
+  description: The volumes of services that are removed, with the nodes on which Swarm leaves them.
   returned: success
   type: list
   elements: dict
@@ -356,131 +192,98 @@ volumes_to_remove:
   elements: dict
   sample: [{name: dtr-cache_cache-data, node: worker-3}]
 lost_or_left:
-  description: What becomes of the layers that the cache has, where they are lost or stay behind, as sentences.
+  description: Sentences about layers that are lost or stay behind.
   returned: success
   type: list
   elements: str
   sample: ["Volume dtr-cache_cache-data stays on worker-3 with the layers in it."]
-manager:
-  description: The host name of the node that was asked.
-  returned: success
+left_behind:
+  description: What stays at the DTR that the cache belonged to before, and how to clean up there.
+  returned: when the variables of the roles name another DTR than before
   type: str
-  sample: manager-1
+  sample: "At https://old.example.org region-asia stays registered."
+replaced_config:
+  description: What the C(config.yml) that is replaced says of its DTR. C(registry) is from its label, C(upstreams) from
+    its content, which a secret does not show.
+  returned: success
+  type: dict
+  sample: {registry: "https://dtr.example.org", upstreams: ["https://dtr.example.org"]}
 kept_images:
-  description:
-    - Services of O(definition) whose image was changed past it. C(docker stack deploy) would keep that image, since the
-      service's label C(com.docker.stack.image) still names the wanted one, unless it resolves images V(always).
+  description: Services whose image was changed by hand, and which C(docker stack deploy) would keep unless it resolves
+    images V(always), since the label C(com.docker.stack.image) still names the desired image.
   returned: success
   type: list
   elements: str
   sample: [cache]
-service:
-  description:
-    - The service of the stack that is the cache, without the stack's name. Where the stack has one under another name
-      than the definition's C(cache), such as one made by hand, it is that one, and it is updated in place.
-  returned: when the Swarm was read
-  type: str
-  sample: cache
-definition:
-  description: O(definition) with RV(service) as the name of its service. That is what is to be deployed.
-  returned: success
-  type: dict
-  sample: {version: "3.3", services: {cache: {image: "docker/dtr-content-cache:2.7.6"}}}
-compose:
-  description: RV(definition) as C(docker stack deploy) has to get it.
-  returned: success
-  type: dict
-  sample: {version: "3.3", services: {cache: {image: "docker/dtr-content-cache:2.7.6"}}}
 settled:
-  description:
-    - Whether each replica of the live stack runs what the definition declares. It may not, although nothing differs,
-      after a run that was interrupted. M(dtr.cache.stack_converged) waits for it.
+  description: Whether each replica runs the definition of the stack. After an interrupted run this can be false
+    although nothing differs.
   returned: success
   type: bool
   sample: true
-stalled:
-  description:
-    - Services whose replicas have all ended and for which Swarm makes no new one, although nothing differs. Deploying
-      them again makes Swarm schedule them again.
-  returned: success
-  type: list
-  elements: str
-  sample: [dtr-cache_cache]
-known_tasks:
-  description:
-    - The tasks that the stack has now, by id, and whether each one runs. With them, M(dtr.cache.stack_converged) knows
-      what was exchanged since.
-  returned: success
-  type: dict
-  sample: {kq8yizf0x4b2h1ndp7w3: true}
-caches:
-  description:
-    - The live service that a deployment updates, or those that a removal removes, with what tells whose cache each is.
-    - The task fails with code V(OTHER_CACHE) where that is another one than the region's that was checked before.
-  returned: success
-  type: list
-  elements: dict
-  contains:
-    service: {description: Its name., type: str, sample: dtr-cache_cache}
-    url: {description: C(http.host) of its C(config.yml)., type: str, sample: "https://cache-asia.example.org"}
-    name: {description: The name in DTR that it was deployed with., type: str, sample: region-asia}
-    registry: {description: The DTR that it was deployed for., type: str, sample: "https://dtr.example.org"}
-swarm:
-  description: The id of the Swarm.
-  returned: success
-  type: str
-  sample: x0g9lqdvc5b0iqbtpsjhi5uu4
 reason:
   description: Why it has settled or has not, in a few words.
   returned: success
   type: str
   sample: "service cache: 1/2 run (failed, running)"
 fix:
-  description: What to do, where a node or a port keeps replicas from running; empty otherwise.
+  description: What to do where a node or a port keeps replicas from running; empty otherwise.
   returned: success
   type: str
   sample: Start the Engine of worker-3, or name another node in dtr_cache_nodes and run dtr.cache.deploy.
+stalled:
+  description: Services whose replicas have all ended and for which Swarm makes no new one until they are deployed
+    again.
+  returned: success
+  type: list
+  elements: str
+  sample: [dtr-cache_cache]
+known_tasks:
+  description: The tasks of the stack by id, and whether each one runs, for M(dtr.cache.stack_converged).
+  returned: success
+  type: dict
+  sample: {kq8yizf0x4b2h1ndp7w3: true}
+caches:
+  description: The live services that the plan updates or removes, with C(http.host) of their C(config.yml) (C(url)),
+    and the C(name) in DTR and the DTR (C(registry)) from its labels. The task fails with code V(OTHER_CACHE) where
+    the cache belongs to another region.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - {service: dtr-cache_cache, url: "https://cache.example.org", name: region-asia, registry: "https://x.org"}
+manager:
+  description: The host name of the node that was asked.
+  returned: success
+  type: str
+  sample: manager-1
+swarm:
+  description: The id of the Swarm.
+  returned: success
+  type: str
+  sample: x0g9lqdvc5b0iqbtpsjhi5uu4
+service:
+  description: The service of the stack that is the cache, without the stack's name.
+  returned: when the Swarm was read
+  type: str
+  sample: cache
 services:
-  description: What runs now, ordered by name; also when the task failed because no plan could be made.
+  description: The services that run, also when no plan could be made, each with its C(name), C(image), C(ports) and
+    C(nodes). C(replicas) has C(wanted) and C(running) ones.
   returned: when the Swarm was read
   type: list
   elements: dict
-  contains:
-    name:
-      description: The service's name without the stack's.
-      type: str
-      sample: cache
-    image:
-      description: The image that it declares, without a digest.
-      type: str
-      sample: docker/dtr-content-cache:2.7.6
-    replicas:
-      description: How many replicas it declares (C(wanted)), and how many run on nodes that are ready (C(running)).
-      type: dict
-      sample: {wanted: 2, running: 1}
-    ports:
-      description: The ports that it publishes, with their protocols and modes.
-      type: list
-      elements: str
-      sample: ["443:443/tcp (ingress)"]
-    nodes:
-      description: The nodes on which replicas run.
-      type: list
-      elements: str
-      sample: [worker-3]
+  sample:
+    - {name: cache, image: "cache:2", replicas: {wanted: 1, running: 1}, ports: ["443:443/tcp (host)"], nodes: [w]}
 published_ports:
-  description:
-    - The host ports that the stack's live service C(cache) publishes, in ascending order. Empty when the stack has no
-      such service; also when the task failed because no plan could be made.
-    - Give them to O(dtr.cache.cache_health#module:caches[].published_ports).
+  description: The host ports that the live RV(service) publishes, for
+    O(dtr.cache.cache_health#module:caches[].published_ports).
   returned: when the Swarm was read
   type: list
   elements: int
   sample: [443]
 node_addresses:
-  description:
-    - The addresses of the Swarm's nodes by the nodes' host names, as the nodes know each other; also when the task
-      failed because no plan could be made.
+  description: The addresses of the Swarm's nodes by their host names.
   returned: when the Swarm was read
   type: dict
   sample: {"manager-1": ["192.0.2.21"], "worker-3": ["192.0.2.22"]}
@@ -500,48 +303,16 @@ MODULE = EngineModule(
         "name": {"type": "str"},
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         "node_labels": {"type": "dict", "default": {}},
-        "objects": {
-            "type": "list",
-            "elements": "dict",
-            "default": [],
-            "options": {
-                "name": {"type": "str", "required": True},
-                "file": {"type": "str", "required": True},
-                "labels": {"type": "dict", "default": {}},
-            },
-        },
+        "objects": {"type": "list", "elements": "dict", "default": []},
         "config": {"type": "str", "no_log": True},
         "former_stacks": {"type": "list", "elements": "str", "default": []},
         "host": {"type": "str", "default": ""},
         "port": {"type": "int", "default": 0},
         "public_port": {"type": "int", "default": 0},
         "keep_versions": {"type": "int", "default": 2},
-        "preflight": {
-            "type": "dict",
-            "options": {
-                "nodes": {"type": "list", "elements": "str", "required": True},
-                "port": {"type": "int", "required": True},
-                "metrics_port": {"type": "int"},
-                "publish_mode": {"type": "str", "choices": ["ingress", "host"], "required": True},
-                "node_label": {"type": "str", "default": ""},
-                "host": {"type": "str", "default": ""},
-                "resolve_image": {"type": "str", "choices": ["always", "changed", "never"], "default": "never"},
-                "with_registry_auth": {"type": "bool", "default": False},
-            },
-        },
+        "preflight": {"type": "dict"},
         "definition": {"type": "dict", "default": {}},
-        "stacks": {
-            "type": "list",
-            "elements": "dict",
-            "options": {
-                "name": {"type": "str", "required": True},
-                "node_labels": {"type": "dict", "default": {}},
-                "former_stacks": {"type": "list", "elements": "str", "default": []},
-                "host": {"type": "str", "default": ""},
-                "keep_versions": {"type": "int", "default": 2},
-                "definition": {"type": "dict", "default": {}},
-            },
-        },
+        "stacks": {"type": "list", "elements": "dict"},
         "for_hosts": {"type": "list", "elements": "str"},
     },
     prevented_by,

@@ -139,9 +139,7 @@ def planned_for_each(engine: Engine, options: t.Mapping[str, t.Any], *, check_mo
     """The plan for each of the option C(stacks), or why there is none, with the warnings of each."""
     # Where the Engine gives no answer, it is not asked again for each of them.
     engine.require_manager()
-    plans = [
-        _planned_or_not(engine, {**stack, "state": "present"}, check_mode=check_mode) for stack in options["stacks"]
-    ]
+    plans = [_planned_or_not(engine, {**options, **stack}, check_mode=check_mode) for stack in options["stacks"]]
     return {"changed": any(each["changed"] for each in plans), "plans": plans}
 
 
