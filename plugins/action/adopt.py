@@ -19,10 +19,10 @@ from ..plugin_utils.actions.paths import not_kept, vanishes_with_job
 from ..plugin_utils.actions.plays import as_fact
 from ..plugin_utils.actions.shared import first_claim, made_once
 from ..plugin_utils.actions.words import speak_of_variables
-from ..plugin_utils.adoption.adopt import Adopted, Place, adopt
-from ..plugin_utils.adoption.choice import Wish, choose, entries, matches
-from ..plugin_utils.adoption.files import place_of, write
-from ..plugin_utils.adoption.registration import Holders
+from ..plugin_utils.adoption.adopt import Adoption, adopt
+from ..plugin_utils.adoption.describe import Accounts, Context
+from ..plugin_utils.adoption.find import Hints, choose, match, own_entries
+from ..plugin_utils.adoption.host_vars import file_of_host, write_file
 from ..plugin_utils.settings.structures import plain
 from ..plugin_utils.settings.variables import connection_mark, given_variables
 
@@ -58,24 +58,24 @@ class ActionModule(DtrAction):
         given, defaults = given_variables(variables, self._templar, self._loader)
         # Without Ansible's own types, which YAML cannot represent.
         caches = plain(options["caches"])
-        found = matches(caches, registered)
+        found = match(caches, registered)
         taken = {entry.id for of_cache in found.values() for entry in of_cache}
         others = [entry for entry in registered if entry.id not in taken]
-        wish = _wish(host, given)
-        live = choose(caches, found, wish, options["services"])
+        hints = _hints(host, given)
+        live = choose(caches, found, hints, options["services"])
         beside = [
             each["service"] for each in caches if each["stack"] and each["stack"] == live["stack"] and each != live
         ]
-        place = Place(defaults, given, wish, str(options["url"]).rstrip("/"), others, beside)
+        context = Context(defaults, given, hints, str(options["url"]).rstrip("/"), others, beside)
         self._claim(live, options["swarm"], host)
-        holders = Holders(known["accounts"], known["inactive"], known["active"])
-        counts = {cache: len(names) for cache, names in holders.by_cache.items()}
-        adopted = adopt(live, entries(live, found, place.wish, registered, counts), holders, place)
+        accounts = Accounts(known["accounts"], known["inactive"], known["active"])
+        counts = {cache: len(names) for cache, names in accounts.by_cache.items()}
+        adopted = adopt(live, own_entries(live, found, hints, registered, counts), accounts, context)
         retries = {"warnings": known["warnings"]} if known.get("warnings") else {}
         return {**self._written(adopted, options, variables), **retries}
 
     def _known_to_dtr(self, options: t.Mapping[str, t.Any], variables: dict[str, t.Any]) -> dict[str, t.Any]:
-        """What DTR says of all caches and accounts.
+        """Return the caches and accounts of DTR.
 
         Raises:
             Failure: It cannot be read.
@@ -100,7 +100,7 @@ class ActionModule(DtrAction):
         return t.cast("dict[str, t.Any]", made_once(f"accounts of {mark}", ask))
 
     def _claim(self, live: t.Mapping[str, t.Any], swarm: str, host: str) -> None:
-        """Two hosts of one Swarm that describe one cache would deploy it twice."""
+        """Refuse two hosts of one Swarm that describe the same cache, which they would deploy twice."""
         if not swarm:
             return
         first = first_claim(f"cache {live['id']} in {swarm}", host)
@@ -112,13 +112,13 @@ class ActionModule(DtrAction):
             )
 
     def _written(
-        self, adopted: Adopted, options: t.Mapping[str, t.Any], variables: t.Mapping[str, t.Any]
+        self, adopted: Adoption, options: t.Mapping[str, t.Any], variables: t.Mapping[str, t.Any]
     ) -> dict[str, t.Any]:
         beside = os.path.join(variables.get("inventory_dir") or os.getcwd(), "host_vars")
-        path = place_of(options["to"] or beside, str(variables["inventory_hostname"]))
+        path = file_of_host(options["to"] or beside, str(variables["inventory_hostname"]))
         if vanishes_with_job(path, os.environ):
             raise Failure("NOT_KEPT", f"dtr_cache_adopt_to: {not_kept(path)}.")
-        written = write(path, adopted.text, overwrite=options["overwrite"], check_mode=bool(self._task.check_mode))
+        written = write_file(path, adopted.text, overwrite=options["overwrite"], check_mode=bool(self._task.check_mode))
         shown = {name: value for name, value in adopted._asdict().items() if name != "text"}
         return {
             **shown,
@@ -128,8 +128,8 @@ class ActionModule(DtrAction):
         }
 
 
-def _wish(host: str, given: t.Mapping[str, t.Any]) -> Wish:
-    """What of the host's variables chooses a cache."""
+def _hints(host: str, given: t.Mapping[str, t.Any]) -> Hints:
+    """Return the variables of the host that choose a cache."""
     port = str(given.get(f"{_PREFIX}port") or "")
     texts = {name: str(given.get(_PREFIX + name) or "").strip() for name in ("name", "host", "stack_name")}
-    return Wish(host, port=int(port) if port.isdecimal() else None, **texts)
+    return Hints(host, port=int(port) if port.isdecimal() else None, **texts)

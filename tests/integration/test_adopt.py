@@ -63,7 +63,7 @@ CHANGES = [
     "service: restart_policy: condition on-failure -> any",
     "service: stop_grace_period: 10s -> 40s",
     "service: update_config: delay 0s -> 5s, failure_action pause -> rollback, monitor 5s -> 10s",
-    "config.yml: http.draintimeout, http.secret, middleware.downstream.upstreams",
+    "config.yml: http.draintimeout, http.secret, middleware.registry.downstream.upstreams",
 ]
 
 
@@ -165,7 +165,7 @@ def test_the_file_describes_what_runs(by_hand: Lab, play: Play, inventory: Path)
     for change in CHANGES:
         assert f"# - {change}\n" in text
     words = " ".join(run.output.split())
-    assert "Its service also publishes port 8443, which no variable keeps" in words
+    assert "Ports 8443:443/tcp (host) of its service is not kept" in words
     assert "dns_options ndots:1 of its service is not kept" in words and "Groups 27 of its service is not" in words
     (row,) = run.regions().values()
     assert (row["cache"], row["accounts"], row["to set"], row["result"]) == ("region-asia", "3", "2", "written")

@@ -1,47 +1,50 @@
 # SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From a cache that runs to the variables that describe it, and what a deployment with them would change.
+"""From a running cache to the file of its variables, and to what a deployment with them would change.
 
-Pure functions: what is written is read back by the one reading of the variables before anybody gets it.
+The variables are read back as a deployment reads them, and what they make is compared with what runs. So everything
+that no variable keeps is found by its path, without a rule for each key. Pure functions.
 """
 
 from __future__ import annotations
 
-import datetime
 import json
 import re
 import typing as t
 
-from ...module_utils.common.failure import Failure
+from ...module_utils.common.redaction import blanked
 from ...module_utils.dtr.model import ContentCache
-from ...module_utils.swarm.views import View, wanted_service
+from ...module_utils.swarm.views import OTHER_SETTINGS, View, wanted_service
 from ..deployment.definition import registry_config, stack_definition, swarm_objects
-from ..settings.model import CACHE, SWARM, Settings
-from ..settings.read import read_settings
-from ..settings.reader import MISSING, PREFIX, ControlNode
-from .choice import Wish
-from .config import STORAGE, changed_keys, describe_config, describe_config_extra
-from .document import document, vaulted_names
-from .draft import Draft, Live, Vaulted
-from .extras import describe_grace_period, own_labels
-from .registration import Holders, describe_accounts, describe_registration
-from .service import describe_service, describe_software
+from ..settings.model import Settings
+from ..settings.reader import PREFIX
+from .describe import (
+    Accounts,
+    Context,
+    describe_accounts,
+    describe_config,
+    describe_config_extra,
+    describe_grace_period,
+    describe_registration,
+    describe_service,
+    describe_software,
+    leaves,
+    own_labels,
+)
+from .find import Live
+from .host_vars import Draft
 
-# What stands for a secret while the variables are read back.
-_SECRET = "x" * 40
-_CREDENTIALS = '{"type": "service_account"}'
-# The files that the environment names are no part of what is written, and are not read here.
-_OF_THE_ENVIRONMENT = {f"{PREFIX}registry_{name}": None for name in ("ca", "client_cert", "client_key")}
 _NAMES = tuple(f"{PREFIX}{name}: " for name in ("name", "stack_name"))
-_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_NAME = 128
-_PARTS = ("configs", "secrets")
-_LABELS = ("labels", "service_labels")
+# Variables without which there is no deployment.
+_NEEDED = ("host", "nodes", "upstream_cas", "certificate", "private_key")
+# Parts of the view whose differences are named in other words, or are no loss.
+_NO_LOSS = ("configs", "secrets", "environment", "replicas", "constraints", "labels", "service_labels")
 
 
-class Adopted(t.NamedTuple):
-    """What describes a cache.
+class Adoption(t.NamedTuple):
+    """A described cache.
 
     Args:
         text: The file.
@@ -49,7 +52,7 @@ class Adopted(t.NamedTuple):
         url: Its address.
         stack: Its stack.
         nodes: Its nodes.
-        accounts: How many accounts pull from it.
+        accounts: The number of accounts that pull from it.
         to_set: The variables that only the user knows and a deployment needs.
         vaulted: The user's variables that are to hold the secrets of C(config.yml).
         notes: What is not kept, or needs a decision.
@@ -68,77 +71,52 @@ class Adopted(t.NamedTuple):
     changes: list[str]
 
 
-class Place(t.NamedTuple):
-    """Where a cache is described.
-
-    Args:
-        defaults: The vocabulary with its defaults.
-        given: What the host has of it already.
-        wish: What of that chooses the cache.
-        registry_url: The DTR.
-        others: The entries of DTR that lead to no cache of the host's Swarm.
-        beside: The services of the other caches of its stack.
-    """
-
-    defaults: t.Mapping[str, t.Any]
-    given: t.Mapping[str, t.Any]
-    wish: Wish
-    registry_url: str
-    others: t.Sequence[ContentCache] = ()
-    beside: t.Sequence[str] = ()
-
-
-def adopt(live: Live, entries: t.Sequence[ContentCache], holders: Holders, place: Place) -> Adopted:
-    """The variables of a cache, from what its Swarm and its DTR say.
+def adopt(live: Live, entries: t.Sequence[ContentCache], accounts: Accounts, context: Context) -> Adoption:
+    """Describe a cache.
 
     Args:
         live: The cache.
-        entries: Its entries in DTR.
-        holders: Who pulls from the caches of DTR.
-        place: Where it is described.
+        entries: Its entries in DTR, the one that keeps its name first.
+        accounts: The accounts that pull from the caches of DTR.
+        context: What is around it.
     """
-    draft = Draft(place.defaults, place.given)
-    describe_registration(draft, live, entries, place.wish, place.registry_url, place.others)
+    draft = Draft(context.defaults, context.given)
+    describe_registration(draft, live, entries, context)
     describe_software(draft, live)
-    _describe_dtr(draft, place)
-    describe_config(draft, live, place.registry_url)
-
-    def acceptable(name: str, value: t.Any) -> list[str]:
-        _settings, problems = _read(draft, {name: value})
-        start = f"{PREFIX}{name}: "
-        return [problem.removeprefix(start) for problem in problems if problem.startswith(start)]
-
-    describe_service(draft, live, acceptable, place.beside)
-    settings, _problems = _read(draft)
+    # In host_vars it would override that of the group, which moves all caches to another DTR.
+    draft.known["registry_url"] = context.registry_url
+    describe_config(draft, live, context.registry_url)
+    describe_service(draft, live, context.beside)
+    settings, _problems = draft.read()
     if live["config"]["content"]:
-        rendered = registry_config(settings)
-        describe_config_extra(draft, live, rendered, settings.metrics_port)
-    _ask_for_identity(draft)
-    accounts = describe_accounts(draft, entries, holders)
-    settings, _problems = _read(draft)
-    describe_grace_period(draft, live, _wanted(settings)["stop_grace_period"])
-    settings, problems = _read(draft)
-    # A name changes nothing of the service and of config.yml.
-    changes = _changes(live, settings) if all(map(_is_of_a_name, problems)) else []
+        describe_config_extra(draft, live, registry_config(settings), settings.metrics_port)
+    _ask_for_secrets(draft)
+    number = describe_accounts(draft, entries, accounts)
+    settings, _problems = draft.read()
+    describe_grace_period(draft, live, _view(settings, live)["stop_grace_period"])
+    settings, problems = draft.read()
+    # A wrong name changes nothing else.
+    changes = _compare(draft, live, settings) if all(problem.startswith(_NAMES) for problem in problems) else []
     problems = [_with_way_on(problem, draft, settings) for problem in problems]
-    vaulted = vaulted_names(draft.values)
-    return Adopted(
-        document(draft, _about(draft, live, place, problems, changes, vaulted)),
+    return Adoption(
+        draft.text(_about(draft, live, context, problems, changes)),
         settings.name,
         settings.url if settings.host else "",
         settings.stack_name,
         list(settings.nodes),
-        accounts,
-        _to_set(draft, place.given),
-        vaulted,
+        number,
+        [
+            f"{PREFIX}{name}"
+            for name in draft.names()
+            if name in _NEEDED and name in draft.asked and draft.given.get(name) in (None, "", [])
+        ],
+        draft.vault_variables(),
         [*draft.notes, *problems],
         changes,
     )
 
 
-def _describe_dtr(draft: Draft, place: Place) -> None:
-    # In host_vars it would win over the group's, which moves all caches to another DTR.
-    draft.know("registry_url", place.registry_url)
+def _ask_for_secrets(draft: Draft) -> None:
     draft.ask(
         "registry_username",
         "admin",
@@ -146,13 +124,9 @@ def _describe_dtr(draft: Draft, place: Place) -> None:
         "(DTR_USERNAME, DTR_PASSWORD) gives them.",
     )
     draft.ask("registry_password", '"{{ vault_dtr_cache_registry_password }}"')
-
-
-def _ask_for_identity(draft: Draft) -> None:
-    name = draft.values.get("host", "cache.example.org")
     draft.ask(
         "certificate",
-        f"files/{name}.cert.pem",
+        f"files/{draft.values.get('host', 'cache.example.org')}.cert.pem",
         "To set: the certificate that the cache has now, or a new one, with its intermediates. Nobody can read the "
         "secrets in which the Swarm has it and its key.",
     )
@@ -162,79 +136,86 @@ def _ask_for_identity(draft: Draft) -> None:
     )
 
 
-def _read(draft: Draft, more: t.Mapping[str, t.Any] | None = None) -> tuple[Settings, list[str]]:
-    """The variables as a deployment reads them, but for what only the user knows."""
-    values = {PREFIX + name: _filled(value) for name, value in {**draft.known, **draft.values, **(more or {})}.items()}
-    known = {name: value for name, value in values.items() if name in draft.defaults}
-    settings, problems = read_settings(
-        known,
-        defaults={**draft.defaults, **_OF_THE_ENVIRONMENT},
-        needs=(CACHE, SWARM),
-        control_node=ControlNode(_no_file, lambda path: path, lambda _path: MISSING, lambda _path: ""),
-        now=datetime.datetime.now(datetime.timezone.utc),
-    )
-    asked = tuple(f"{PREFIX}{name}: is required" for name in draft.asked)
-    return settings, [problem for problem in problems if not problem.startswith(asked)]
-
-
-def _is_of_a_name(problem: str) -> bool:
-    return problem.startswith(_NAMES)
-
-
 def _with_way_on(problem: str, draft: Draft, settings: Settings) -> str:
-    """A problem with what to set, where a name that somebody gave is none that a deployment gives."""
-    if not _is_of_a_name(problem):
+    """Return a problem with what to set where the cache or its stack has a name that no deployment gives."""
+    if not problem.startswith(_NAMES):
         return problem
     name = problem.partition(":")[0].removeprefix(PREFIX)
     former = [draft.values[name], *draft.values.get(f"former_{name}s", [])]
-    new = settings.stack_name if name == "stack_name" else _NOT_IN_A_NAME.sub("-", str(draft.values[name])).strip("-._")
-    what = "replaces the stack" if name == "stack_name" else "renames the cache in DTR, and its accounts stay"
+    if name == "stack_name":
+        new, what = settings.stack_name, "replaces the stack"
+    else:
+        new = re.sub(r"[^A-Za-z0-9._-]+", "-", str(draft.values[name])).strip("-._")
+        what = "renames the cache in DTR, and its accounts stay"
     return (
         f"{problem}. Set it to another name{f' such as {new[:_LONGEST_NAME]}' if new else ''}, and "
         f"{PREFIX}former_{name}s to {json.dumps(former, ensure_ascii=False)}: a deployment then {what}"
     )
 
 
-def _no_file(path: str) -> bytes:
-    raise Failure("UNREADABLE_FILE", f"{path} is not read")
-
-
-def _filled(value: t.Any) -> t.Any:
-    """The value with something in the place of each secret."""
-    if isinstance(value, Vaulted):
-        return {STORAGE: "{}"}.get(value) or (_CREDENTIALS if value.endswith("credentials") else _SECRET)
-    if isinstance(value, dict):
-        return {key: _filled(item) for key, item in value.items()}
-    return [_filled(item) for item in value] if isinstance(value, list) else value
-
-
-def _changes(live: Live, settings: Settings) -> list[str]:
-    """What of the service and of C(config.yml) is not as a deployment makes it."""
-    before = {key: value for key, value in live["view"].items() if key != "image"}
-    after = _wanted(settings, with_networks="networks" in before)
+def _compare(draft: Draft, live: Live, settings: Settings) -> list[str]:
+    """Return what a deployment changes, and note what it takes away because no variable keeps it."""
+    before, after = _live_view(live), _view(settings, live)
     changes = []
-    for key in sorted({*before, *after} - {"image", "environment", "mounts"}):
+    for key in sorted({*before, *after} - {"image", "environment"}):
         old, new = before.get(key), after.get(key)
-        if key in _PARTS:
-            old, new = _without_names(old or {}), _without_names(new or {})
-        elif key in _LABELS:
-            old, new = own_labels(old or {}), new or {}
-        if old != new:
-            changes.append(f"service: {key}: {_difference(old, new)}")
-    keys = changed_keys(live, registry_config(settings))
+        if old == new:
+            continue
+        changes.append(f"service: {key}: {_difference(old, new)}")
+        for path, value in _lost(key, old, new) if key not in _NO_LOSS else ():
+            draft.note(
+                f"{path} {value} of its service is not kept: no variable sets it, and a deployment takes it away"
+            )
+    keys = _changed_keys(live, registry_config(settings))
     return [*changes, *([f"config.yml: {', '.join(keys)}"] if keys else [])]
 
 
-def _wanted(settings: Settings, *, with_networks: bool = False) -> View:
-    """The service as a deployment makes it."""
+def _live_view(live: Live) -> View:
+    """Return the service as it runs, without names that follow a content and without labels of the platform."""
+    view = {**live["view"], "mounts": sorted(map(_mount, live["mounts"]))}
+    for kind in ("configs", "secrets"):
+        view[kind] = _without_names(view.get(kind, {}))
+    for kind in ("labels", "service_labels"):
+        view[kind] = own_labels(view.get(kind, {}))
+    return {key: value for key, value in view.items() if value not in (None, [], {}, "")}
+
+
+def _view(settings: Settings, live: Live) -> View:
+    """Return the service as a deployment makes it, in the same form."""
     definition = stack_definition(settings, swarm_objects(settings, "DTR's CA"))
     view = wanted_service(settings.stack_name, "cache", definition)
-    return {**view, **({"networks": [f"{settings.stack_name}_default"]} if with_networks else {})}
+    if "networks" in live["view"]:
+        view["networks"] = [f"{settings.stack_name}_default"]
+    return {**view, **{kind: _without_names(view[kind]) for kind in ("configs", "secrets") if kind in view}}
 
 
 def _without_names(files: t.Mapping[str, str]) -> dict[str, str]:
-    """The configs or secrets by their places, with their owners and modes; their names follow their content."""
+    """Return configs or secrets by their places, with owner and mode."""
     return {place: shown.partition(" ")[2].strip("()") or "mounted" for place, shown in files.items()}
+
+
+def _mount(mount: t.Mapping[str, t.Any]) -> str:
+    """Return a mount as the view of a service has it; credentials in its options are masked."""
+    details = [*mount["manner"], *([f"driver {mount['driver']}"] if mount["driver"] not in ("", "local") else [])]
+    details += [f"{key}={value}" for key, value in sorted(mount["options"].items())]
+    return f"{mount['kind']} {mount['source']} at {mount['target']}" + (f" ({','.join(details)})" if details else "")
+
+
+def _lost(key: str, old: t.Any, new: t.Any) -> t.Iterator[tuple[str, str]]:
+    """Yield the parts of a value that a deployment takes away, with their paths."""
+    if isinstance(old, dict):
+        for name, value in old.items():
+            if name not in (new or {}):
+                yield (name if key == OTHER_SETTINGS else f"{key}.{name}"), _shown(value)
+    elif isinstance(old, list):
+        # A port is the same one in another mode.
+        gone = [
+            item for item in old if not (new and item.partition(":")[0] in {each.partition(":")[0] for each in new})
+        ]
+        if gone:
+            yield key, ", ".join(gone)
+    elif new is None:
+        yield key, _shown(old)
 
 
 def _difference(old: t.Any, new: t.Any) -> str:
@@ -251,38 +232,34 @@ def _shown(value: t.Any) -> str:
     return "none" if value is None else str(value)
 
 
-def _to_set(draft: Draft, given: t.Mapping[str, t.Any]) -> list[str]:
-    """What a deployment needs and nobody has set yet."""
-    needed = ("host", "nodes", "upstream_cas", "certificate", "private_key")
-    return [
-        f"{PREFIX}{name}"
-        for name in draft.ordered()
-        if name in needed and name in draft.asked and given.get(PREFIX + name) in (None, "", [])
-    ]
+def _changed_keys(live: Live, rendered: t.Mapping[str, t.Any]) -> list[str]:
+    """Return the keys of C(config.yml) that a deployment adds, changes or leaves out. Secrets are not compared."""
+    if not live["config"]["content"]:
+        return []
+    before, after = dict(leaves(live["config"]["content"])), dict(leaves(blanked(dict(rendered))))
+    keys = [path for path in {**before, **after} if before.get(path) != after.get(path)]
+    if ("http", "secret") in before and not live["own"]:
+        keys.append(("http", "secret"))
+    return sorted({".".join(path) for path in keys})
 
 
 def _about(
-    draft: Draft,
-    live: Live,
-    place: Place,
-    problems: t.Sequence[str],
-    changes: t.Sequence[str],
-    vaulted: t.Sequence[str],
+    draft: Draft, live: Live, context: Context, problems: t.Sequence[str], changes: t.Sequence[str]
 ) -> list[str]:
-    """What stands at the top of the file."""
+    """Return the sentences at the top of the file."""
     where = f"stack {live['stack']}" if live["stack"] else "no stack"
+    host = context.hints.inventory_host
     lines = [
-        f"The content cache of {place.wish.inventory_host} as it runs: service {live['service']} of {where}.",
+        f"The content cache of {host} as it runs: service {live['service']} of {where}.",
         "Written by playbook dtr.cache.adopt. Set what is missing, then see what a deployment would change:",
-        f"  ansible-playbook -i INVENTORY dtr.cache.deploy --limit {place.wish.inventory_host} --check --diff",
+        f"  ansible-playbook -i INVENTORY dtr.cache.deploy --limit {host} --check --diff",
     ]
-    lists = (
-        ("Put these secrets of config.yml into a vault:", vaulted),
+    for heading, items in (
+        ("Put these secrets of config.yml into a vault:", draft.vault_variables()),
         ("A deployment refuses, until it is decided:", problems),
         ("Not kept, or to be decided:", draft.notes),
         ("The first deployment changes, besides the names and labels of configs and secrets:", changes),
-    )
-    for heading, items in lists:
+    ):
         if items:
             lines += ["", heading, *(f"- {item}" for item in items)]
     if not changes and not problems and live["config"]["content"]:

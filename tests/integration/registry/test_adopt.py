@@ -84,7 +84,7 @@ def test_two_regions_of_a_large_fleet(ansible: Ansible, large_registry: Registry
     with registry.nothing_is_written():
         run = adopt(ansible, registry, folder, "--diff", overwrite=True, dtr_cache_ca_certificate=missing)
     assert run.code == 0, run.output
-    assert "-dtr_cache_name: asia" in run.output and "-site: '***'" in run.output and "hush" not in run.output
+    assert "-dtr_cache_name: asia" in run.output and "-site:" in run.output and "hush" not in run.output
     texts = [(folder / f"{host}.yml").read_text() for host in HOSTS]
     asia, europe = map(yaml.safe_load, texts)
     assert (asia["dtr_cache_name"], europe["dtr_cache_name"]) == ("region-asia", "region-europe")

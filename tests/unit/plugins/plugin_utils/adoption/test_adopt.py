@@ -10,8 +10,8 @@ import typing as t
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.dtr.model import ContentCache
 from ansible_collections.dtr.cache.plugins.module_utils.swarm.views import wanted_service
-from ansible_collections.dtr.cache.plugins.plugin_utils.adoption.choice import Wish
-from ansible_collections.dtr.cache.plugins.plugin_utils.adoption.registration import MOST_ACCOUNTS, Holders
+from ansible_collections.dtr.cache.plugins.plugin_utils.adoption.describe import MOST_ACCOUNTS, Accounts
+from ansible_collections.dtr.cache.plugins.plugin_utils.adoption.find import Hints
 from ansible_collections.dtr.cache.plugins.plugin_utils.deployment.definition import registry_config, stack_definition
 from ansible_collections.dtr.cache.tests.unit.support.adopted import ASIA, VOCABULARY, adopted, variables
 from ansible_collections.dtr.cache.tests.unit.support.live import (
@@ -33,6 +33,13 @@ ALWAYS = [
     "service: update_config: delay 0s -> 5s, failure_action pause -> rollback, monitor 5s -> 10s",
     "config.yml: http.draintimeout, http.secret",
 ]
+
+
+def with_port(live: dict[str, t.Any], published: int, target: int) -> dict[str, t.Any]:
+    """Return the cache with a second port, which is one of its nodes."""
+    port = {"published": published, "target": target, "protocol": "tcp", "mode": "host"}
+    ports = sorted([*live["view"]["ports"], f"{published}:{target}/tcp (host)"])
+    return {**live, "ports": [*live["ports"], port], "view": {**live["view"], "ports": ports}}
 
 
 def test_the_vendors_cache() -> None:
@@ -195,7 +202,7 @@ def test_a_config_yml_that_nobody_can_read() -> None:
     # Without a host in config.yml, only a name says which of DTR's entries it is.
     assert "if it is one of region-asia (https://cache.example.org:443), set dtr_cache_name" in written.notes[0]
     entry = ContentCache("a1", settings.name, settings.url)
-    named = adopted(deployed(settings), entry, wish=Wish("manager-asia", name=settings.name))
+    named = adopted(deployed(settings), entry, hints=Hints("manager-asia", name=settings.name))
     assert variables(named)["host"] == settings.host
     assert named.to_set == ["dtr_cache_certificate", "dtr_cache_private_key"]
 
@@ -225,10 +232,10 @@ def test_what_config_yml_says(changes: list[tuple[str, t.Any]], name: str, value
         (vendors(("http.tls", None)), "the cache speaks plain http"),
         (vendors((f"{DOWNSTREAM}.upstreams", [{"originhost": "x"}])), "originhost, the form of DTR 2.2"),
         (vendors(container={"Env": ["REGISTRY_HTTP_ADDR=:80"]}), "REGISTRY_HTTP_ADDR is not kept"),
-        (vendors(task={"Resources": {"Limits": {"Pids": 100}}}), "limits processes to 100"),
+        (vendors(task={"Resources": {"Limits": {"Pids": 100}}}), "limits.pids 100 of its service is not kept"),
         (
             vendors(container={"Mounts": [{"Type": "bind", "Source": "/etc/x", "Target": "/x"}]}),
-            "the bind /etc/x at /x is not kept",
+            "mounts bind /etc/x at /x of its service is not kept: no variable sets it",
         ),
     ],
 )
@@ -256,8 +263,8 @@ def test_placement_and_port_of_another_kind() -> None:
 
 def test_the_names_that_dtr_has() -> None:
     others = [ContentCache("a2", "old-asia", "https://cache-asia.example.org"), ContentCache("e1", "x", "https://x")]
-    holders = Holders({"a1": ["alice"], "a2": ["bob", "carol"]}, {"a1": 1}, 9)
-    written = adopted(vendors(), ASIA, *others, holders=holders)
+    accounts = Accounts({"a1": ["alice"], "a2": ["bob", "carol"]}, {"a1": 1}, 9)
+    written = adopted(vendors(), ASIA, *others, accounts=accounts)
     # The name that most accounts have.
     assert variables(written)["name"] == "old-asia"
     assert variables(written)["assignments"] == {"accounts": ["alice", "bob", "carol"]}
@@ -267,7 +274,7 @@ def test_the_names_that_dtr_has() -> None:
 
 def test_a_name_that_no_deployment_gives_is_named_with_the_way_on() -> None:
     entry = ContentCache("a1", "Asia Cache #1", "https://cache-asia.example.org")
-    written = adopted(vendors(), entry, ContentCache("a2", "asia", entry.host), holders=Holders({"a1": ["x"]}, {}, 9))
+    written = adopted(vendors(), entry, ContentCache("a2", "asia", entry.host), accounts=Accounts({"a1": ["x"]}, {}, 9))
     (problem,) = written.notes
     assert problem.endswith(
         "Set it to another name such as Asia-Cache-1, and dtr_cache_former_names to "
@@ -338,16 +345,14 @@ def test_of_several_ports_the_one_that_clients_use(
     registered: str | None, at: str | None, given: int | None, port: int, public_port: int | None
 ) -> None:
     live = vendors(("http.host", at))
-    also = {"published": 8443, "target": 443, "protocol": "tcp", "mode": "host"}
     entry = ContentCache("a1", "region-asia", registered or "https://cache-europe.example.org")
-    written = adopted({**live, "ports": [*live["ports"], also]}, entry, wish=Wish("manager-asia", port=given))
+    written = adopted(with_port(live, 8443, 443), entry, hints=Hints("manager-asia", port=given))
     found = variables(written)
     assert (found["port"], found.get("public_port")) == (port, public_port)
-    other, mode = (443, "host") if port == 8443 else (8443, "ingress")
+    other, mode = ("443:443/tcp (ingress)", "host") if port == 8443 else ("8443:443/tcp (host)", "ingress")
     assert found["publish_mode"] == mode
-    assert (
-        f"its service also publishes port {other}, which no variable keeps: a deployment takes it away" in written.notes
-    )
+    lost = f"ports {other} of its service is not kept: no variable sets it, and a deployment takes it away"
+    assert lost in written.notes
 
 
 @pytest.mark.parametrize(
@@ -389,19 +394,19 @@ def test_neither_dtr_nor_config_yml_names_the_host(port: int | None) -> None:
 
 def test_accounts_of_a_large_fleet() -> None:
     many = [f"user-{number:05}" for number in range(10_000)]
-    everyone = adopted(vendors(), holders=Holders({"a1": many}, {}, 10_000))
+    everyone = adopted(vendors(), accounts=Accounts({"a1": many}, {}, 10_000))
     assert variables(everyone)["assignments"] == {"everyone": True} and everyone.accounts == 10_000
-    most = adopted(vendors(), holders=Holders({"a1": many[:-1]}, {}, 10_000))
+    most = adopted(vendors(), accounts=Accounts({"a1": many[:-1]}, {}, 10_000))
     assert "assignments" not in variables(most)
     assert "9999 of 10000 active users pull from this cache" in most.text.replace("\n# ", " ")
-    listed = adopted(vendors(), holders=Holders({"a1": many[:MOST_ACCOUNTS]}, {}, 10_000))
+    listed = adopted(vendors(), accounts=Accounts({"a1": many[:MOST_ACCOUNTS]}, {}, 10_000))
     assert variables(listed)["assignments"] == {"accounts": many[:MOST_ACCOUNTS]}
     assert max(map(len, (everyone.text, most.text))) < 5000
 
 
 def test_yaml_takes_every_name_for_text() -> None:
     names = ["010", "yes", "1e3", "null", "a: b", "# c", "{{ d }}", "ü"]
-    written = adopted(vendors(), holders=Holders({"a1": names}, {}, 99))
+    written = adopted(vendors(), accounts=Accounts({"a1": names}, {}, 99))
     accounts = variables(written)["assignments"]["accounts"]
     assert accounts == [f"unsafe {name}" if "{{" in name else name for name in sorted(names)]
 
@@ -437,3 +442,125 @@ def test_a_stack_with_two_caches_is_told_with_what_to_do() -> None:
         "stack dtr-cache also has the cache dtr-cache_osaka, and dtr.cache keeps one cache in a stack."
     )
     assert "dtr_cache_stack_name" in note and "docker service rm dtr-cache_cache" in note
+
+
+def live_with(**parts: t.Any) -> dict[str, t.Any]:
+    live = vendors()
+    return {**live, "view": {**live["view"], **parts}}
+
+
+@pytest.mark.parametrize(
+    ("part", "extra"),
+    [
+        ({"logging": {"driver": "json-file", "options": {"max-size": "10m"}}}, None),
+        ({"dns": ["192.0.2.53"]}, None),
+        ({"hostname": "cache"}, None),
+        ({"extra_hosts": ["192.0.2.1 dtr.example.org"]}, {"extra_hosts": ["dtr.example.org:192.0.2.1"]}),
+        (
+            {"labels": {"team": "a", "com.docker.ucp.collection": "x", "com.docker.ucp.access.label": "/a"}},
+            {"labels": {"team": "a", "com.docker.ucp.access.label": "/a"}},
+        ),
+        ({"service_labels": {"team": "a"}}, {"deploy": {"labels": {"team": "a"}}}),
+        ({"ulimits": {"nofile": "1024:2048"}}, {"ulimits": {"nofile": {"soft": 1024, "hard": 2048}}}),
+        ({"healthcheck": {"test": ["NONE"]}}, {"healthcheck": {"disable": True}}),
+        ({"healthcheck": {"test": ["CMD", "true"], "interval": "30s"}}, None),
+    ],
+    ids=str,
+)
+def test_a_key_of_the_compose_file(part: dict[str, t.Any], extra: dict[str, t.Any] | None) -> None:
+    written = adopted(live_with(**part))
+    assert variables(written)["service_extra"] == (extra or part)
+    assert written.notes == [] and "service" not in " ".join(written.changes[3:])
+
+
+def test_labels_that_the_platform_gave_are_no_change() -> None:
+    labels = {"com.docker.ucp.collection": "x"}
+    written = adopted(live_with(labels=labels, service_labels=labels))
+    assert not any("labels" in change for change in written.changes)
+    assert written.notes == []
+
+
+def test_what_the_variable_refuses_is_named() -> None:
+    written = adopted(live_with(labels={"note": "password=hush"}))
+    assert written.notes[0].startswith("labels of its service is not kept: ") and "credential" in written.notes[0]
+    assert "service_extra" not in variables(written)
+
+
+def test_more_time_for_the_last_requests_is_kept() -> None:
+    assert variables(adopted(live_with(stop_grace_period="120s")))["service_extra"] == {"stop_grace_period": "120s"}
+    assert "service_extra" not in variables(adopted(live_with(stop_grace_period="40s")))
+
+
+def test_a_credential_is_not_kept() -> None:
+    written = adopted(live_with(logging={"driver": "splunk", "options": {"splunk-token": "(secret)"}}))
+    assert "service_extra" not in variables(written)
+    assert written.notes[0].startswith("logging of its service holds a credential")
+
+
+def test_the_port_of_the_metrics() -> None:
+    live = vendors(("http.debug", {"addr": "0.0.0.0:5001", "prometheus": {"enabled": True}}))
+    found = variables(adopted(with_port(live, 5001, 5001)))
+    assert (found["port"], found["metrics_port"]) == (443, 5001)
+    notes = adopted(with_port(live, 9001, 5001)).notes
+    assert any("ports 9001:5001/tcp (host) of its service is not kept" in note for note in notes)
+
+
+FILE = {"Name": "cache.key.pem", "UID": "1000", "GID": "0", "Mode": 0o400}
+
+
+@pytest.mark.parametrize(
+    ("parts", "named"),
+    [
+        (
+            {"container": {"DNSConfig": {"Options": ["ndots:1", "rotate"]}}},
+            "dns_options ndots:1, rotate of its service",
+        ),
+        ({"container": {"Groups": ["27"]}}, "groups 27 of its service is not kept: no variable sets it"),
+        ({"container": {"User": "1000"}}, "user 1000 of its service is not kept"),
+        ({"container": {"OomScoreAdj": -5}}, "ContainerSpec.OomScoreAdj -5 of its service is not kept"),
+        ({"task": {"Resources": {"SwapBytes": 5}}}, "Resources.SwapBytes 5 of its service is not kept"),
+        (
+            {
+                "task": {
+                    "Resources": {
+                        "Reservations": {"GenericResources": [{"NamedResourceSpec": {"Kind": "a", "Value": "b"}}]}
+                    }
+                }
+            },
+            "reservations.generic a=b of its service is not kept",
+        ),
+    ],
+)
+def test_what_no_variable_sets_is_named(parts: dict[str, t.Any], named: str) -> None:
+    """A deployment takes it away, and the cache may have needed it."""
+    written = adopted(vendors(**parts))
+    assert written.notes[0].startswith(named)
+    (change,) = set(written.changes) - set(adopted(vendors()).changes)
+    assert change.startswith("service: ") and change.endswith(" -> none")
+
+
+@pytest.mark.parametrize(
+    ("mount", "named"),
+    [
+        ({"ReadOnly": True}, "bind /srv at /var/lib/registry (read only) of its service is not kept"),
+        ({"BindOptions": {"Propagation": "rslave"}}, "(propagation rslave) of its service is not kept"),
+        ({"BindOptions": {"Propagation": "rprivate"}}, ""),
+        ({"Type": "volume", "VolumeOptions": {"NoCopy": True}}, "(no copy) of its service is not kept"),
+        ({"Type": "tmpfs", "Source": "", "Target": "/t", "TmpfsOptions": {"Mode": 0o700}}, "at /t (mode 0700) of"),
+        ({"Type": "tmpfs", "Source": "", "Target": "/t", "TmpfsOptions": {"Mode": 0o1777}}, ""),
+        (
+            {"BindOptions": {"NonRecursive": True}},
+            "ContainerSpec.Mounts[/var/lib/registry].BindOptions.NonRecursive True",
+        ),
+    ],
+    ids=str,
+)
+def test_how_something_is_mounted_is_named(mount: dict[str, t.Any], named: str) -> None:
+    whole = {"Type": "bind", "Source": "/srv", "Target": "/var/lib/registry", **mount}
+    notes = " ".join(adopted(vendors(container={"Mounts": [whole]})).notes)
+    assert named in notes if named else notes == ""
+
+
+def test_whose_a_mounted_file_is_is_a_change() -> None:
+    changes = adopted(vendors(container={"Secrets": [{"File": FILE, "SecretName": "x"}]})).changes
+    assert "cache.key.pem uid 1000, gid 0, mode 0400 -> mounted" in " ".join(changes)

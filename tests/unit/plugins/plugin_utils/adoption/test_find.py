@@ -9,7 +9,7 @@ import typing as t
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.dtr.model import ContentCache
-from ansible_collections.dtr.cache.plugins.plugin_utils.adoption.choice import Wish, choose, entries, matches
+from ansible_collections.dtr.cache.plugins.plugin_utils.adoption.find import Hints, choose, match, own_entries
 from ansible_collections.dtr.cache.tests.unit.support.live import CONFIG, changed, config, found, service
 
 ASIA = ContentCache("a1", "region-asia", "https://cache.example.org:443")
@@ -17,7 +17,7 @@ INDIA = ContentCache("i1", "region-india", "https://cache.example.org:8443")
 NAMED = ContentCache("o1", "old-asia", "https://CACHE.example.org/")
 ELSEWHERE = ContentCache("e1", "region-europe", "https://cache-europe.example.org:443")
 REGISTERED = [ASIA, INDIA, ELSEWHERE]
-ANYONE = Wish("m")
+ANYONE = Hints("m")
 
 
 def two() -> list[dict[str, t.Any]]:
@@ -32,38 +32,38 @@ def two() -> list[dict[str, t.Any]]:
     )
 
 
-def chosen(wish: Wish, lives: list[dict[str, t.Any]] | None = None) -> str:
+def chosen(hints: Hints, lives: list[dict[str, t.Any]] | None = None) -> str:
     lives = two() if lives is None else lives
-    return str(choose(lives, matches(lives, REGISTERED), wish, 7)["stack"])
+    return str(choose(lives, match(lives, REGISTERED), hints, 7)["stack"])
 
 
 @pytest.mark.parametrize(
-    ("wish", "stack"),
+    ("hints", "stack"),
     [
-        (Wish("m", stack_name="india"), "india"),
-        (Wish("m", port=8443), "india"),
-        (Wish("m", name="region-asia"), "asia"),
-        (Wish("m", host="cache.example.org"), "asia"),
-        (Wish("region-asia"), "asia"),
+        (Hints("m", stack_name="india"), "india"),
+        (Hints("m", port=8443), "india"),
+        (Hints("m", name="region-asia"), "asia"),
+        (Hints("m", host="cache.example.org"), "asia"),
+        (Hints("region-asia"), "asia"),
     ],
 )
-def test_one_of_two(wish: Wish, stack: str) -> None:
-    assert chosen(wish) == stack
+def test_one_of_two(hints: Hints, stack: str) -> None:
+    assert chosen(hints) == stack
 
 
 def test_a_single_one_needs_no_wish() -> None:
-    assert chosen(Wish("m"), two()[1:]) == "india"
-    assert chosen(Wish("m", name="another"), two()[1:]) == "india"
+    assert chosen(Hints("m"), two()[1:]) == "india"
+    assert chosen(Hints("m", name="another"), two()[1:]) == "india"
 
 
-def failure(wish: Wish, lives: list[dict[str, t.Any]]) -> dict[str, t.Any]:
+def failure(hints: Hints, lives: list[dict[str, t.Any]]) -> dict[str, t.Any]:
     with pytest.raises(Failure) as raised:
-        chosen(wish, lives)
+        chosen(hints, lives)
     return raised.value.as_result()
 
 
 def test_several_are_all_named_with_what_to_set() -> None:
-    result = failure(Wish("m"), two())
+    result = failure(Hints("m"), two())
     assert result["failure"]["code"] == "SEVERAL_CACHES"
     assert "2 content caches, and nothing says which one is m" in result["msg"]
     assert "stack asia, service asia_cache (port 443, registered as region-asia)" in result["msg"]
@@ -72,32 +72,32 @@ def test_several_are_all_named_with_what_to_set() -> None:
 
 
 def test_none_says_what_was_searched_and_what_to_set() -> None:
-    result = failure(Wish("m"), [])
+    result = failure(Hints("m"), [])
     assert result["failure"]["code"] == "NO_CACHE"
     assert "None of the 7 services of this Swarm is a content cache" in result["msg"]
     assert "middleware downstream" in result["msg"] and "set dtr_cache_stack_name" in result["msg"]
 
 
 def test_a_stack_that_is_not_there() -> None:
-    result = failure(Wish("m", stack_name="asai"), two())
+    result = failure(Hints("m", stack_name="asai"), two())
     assert "no content cache in a stack asai. It has stack asia" in result["msg"]
 
 
-def names(live: dict[str, t.Any], registered: list[ContentCache], wish: Wish = ANYONE, **holders: int) -> list[str]:
-    return [entry.name for entry in entries(live, matches([live], registered), wish, registered, holders)]
+def names(live: dict[str, t.Any], registered: list[ContentCache], hints: Hints = ANYONE, **holders: int) -> list[str]:
+    return [entry.name for entry in own_entries(live, match([live], registered), hints, registered, holders)]
 
 
 def test_the_same_address_in_any_spelling_is_the_same_cache() -> None:
     asia, _india = two()
     assert names(asia, [ASIA, NAMED, ELSEWHERE]) == ["old-asia", "region-asia"]
     assert names(asia, [ASIA, NAMED], a1=2, o1=1) == ["region-asia", "old-asia"]
-    assert names(asia, [ASIA, NAMED], Wish("old-asia"), a1=2) == ["old-asia", "region-asia"]
-    assert names(asia, [ASIA, NAMED], Wish("m", name="region-asia"), o1=2) == ["region-asia", "old-asia"]
+    assert names(asia, [ASIA, NAMED], Hints("old-asia"), a1=2) == ["old-asia", "region-asia"]
+    assert names(asia, [ASIA, NAMED], Hints("m", name="region-asia"), o1=2) == ["region-asia", "old-asia"]
 
 
 def test_two_caches_on_one_host_name_are_told_apart_by_their_ports() -> None:
     lives = two()
-    assert {live["stack"]: [each.name for each in matches(lives, REGISTERED)[live["id"]]] for live in lives} == {
+    assert {live["stack"]: [each.name for each in match(lives, REGISTERED)[live["id"]]] for live in lives} == {
         "asia": ["region-asia"],
         "india": [],
     }
@@ -124,4 +124,4 @@ def test_what_leads_to_a_cache(host: str | None, url: str, is_found: bool) -> No
 def test_a_cache_whose_address_nobody_names_is_known_by_its_name() -> None:
     (live,) = found([service()], [config("dtr-cache_config.yml", changed(CONFIG, ("http.host", None)))])
     assert names(live, REGISTERED) == []
-    assert names(live, REGISTERED, Wish("region-europe")) == ["region-europe"]
+    assert names(live, REGISTERED, Hints("region-europe")) == ["region-europe"]
