@@ -11,15 +11,9 @@ import threading
 import typing as t
 from pathlib import Path
 
-from ansible_collections.dtr.cache.plugins.module_utils.health.checks import CLIENT_TO_CACHE, Check
-from ansible_collections.dtr.cache.plugins.module_utils.health.endpoint import (
-    Endpoint,
-    EndpointReport,
-    ProbeAnswer,
-    Question,
-)
-from ansible_collections.dtr.cache.plugins.module_utils.health.endpoints import cache_advice, unverified
-from ansible_collections.dtr.cache.plugins.module_utils.health.probes import probe
+from ansible_collections.dtr.cache.plugins.module_utils.health.checks import Answer, Check
+from ansible_collections.dtr.cache.plugins.module_utils.health.examine import cache_endpoint
+from ansible_collections.dtr.cache.plugins.module_utils.health.probe import Endpoint, Question, Report, probe
 from ansible_collections.dtr.cache.plugins.module_utils.http import tls
 from ansible_collections.dtr.cache.tests.unit.support.web import Identity, Reply, Request, serve
 
@@ -45,39 +39,30 @@ def chain_context(folder: Path, leaf: Identity, *others: Identity) -> ssl.SSLCon
     return context
 
 
-def judge(seen: ProbeAnswer | str) -> Check:
-    return Check("edge", "api", isinstance(seen, ProbeAnswer) and seen.status == 200, str(seen))
+def judge(seen: Answer | str) -> Check:
+    return Check("edge", "api", isinstance(seen, Answer) and seen.status == 200, str(seen))
 
 
 def endpoint(url: str, ca: Identity, **changes: t.Any) -> Endpoint:
-    made = Endpoint(
-        edge=CLIENT_TO_CACHE,
-        url=url,
-        trust=tls.client_context(ca_certificate=ca.pem),
-        anchors=[ca.certificate],
-        advice=cache_advice(),
-        ask=[Question("/v2/", STEP, judge)],
-        min_days=14,
-        client_context=unverified,
-    )
-    return made._replace(**changes)
+    made = cache_endpoint(url, None, tls.client_context(ca_certificate=ca.pem), [ca.certificate], min_days=14)
+    return made._replace(**{"ask": [Question("/v2/", judge)], **changes})
 
 
 def fine(_request: Request) -> Reply:
     return Reply(200, b"{}")
 
 
-def probe_server(context: ssl.SSLContext | None, ca: Identity, **changes: t.Any) -> EndpointReport:
+def probe_server(context: ssl.SSLContext | None, ca: Identity, **changes: t.Any) -> Report:
     with serve(fine, context) as site:
         url = f"https://127.0.0.1:{site.port}"
         return probe(endpoint(url, ca, **changes), STEP)
 
 
-def failed(report: EndpointReport) -> dict[str, Check]:
+def failed(report: Report) -> dict[str, Check]:
     return {check.check: check for check in report.checks if not check.ok}
 
 
-def only_failure(report: EndpointReport, name: str) -> tuple[str, str]:
+def only_failure(report: Report, name: str) -> tuple[str, str]:
     """Detail and hint of the one thing that is wrong."""
     wrong = failed(report)
     assert list(wrong) == [name], report.checks

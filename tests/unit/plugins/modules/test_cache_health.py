@@ -15,7 +15,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from ansible_collections.dtr.cache.plugins.module_utils.health import endpoints
+from ansible_collections.dtr.cache.plugins.module_utils.health import probe
 from ansible_collections.dtr.cache.plugins.module_utils.x509.certificates import fingerprint, load_certificates
 from ansible_collections.dtr.cache.tests.unit.support.modules import run_module
 from ansible_collections.dtr.cache.tests.unit.support.pulling import FakeDtr, running
@@ -248,7 +248,7 @@ def test_a_hundred_caches_of_which_fifty_hang(fleet: Fleet) -> None:
         places = [list(hangs)[number % len(hangs)] for number in range(50)]
         entries = [fleet.entry(name=f"{place}-{number}", url=hangs[place]) for number, place in enumerate(places)]
         serving = [fleet.entry(name=f"serves-{number}", url=plain.url) for number in range(50)]
-        stack.enter_context(mock.patch.object(endpoints, "STEP_SECONDS", step))
+        stack.enter_context(mock.patch.object(probe, "STEP_SECONDS", step))
         begin = time.monotonic()
         fleet.run(caches=serving, check_registration=False, timeout=60)
         alone = time.monotonic() - begin

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""There is always a result in time, and the last whole round counts."""
+"""The examination of caches: its rounds, its verdict, and whether Swarm, DTR and names agree on where a cache is."""
 
 from __future__ import annotations
 
@@ -16,16 +16,45 @@ from ansible_collections.dtr.cache.plugins.module_utils.health.checks import (
     CLIENT_TO_CACHE,
     CLIENT_TO_DTR,
     Check,
+    bad,
+    likely_cause,
 )
-from ansible_collections.dtr.cache.plugins.module_utils.health.endpoint import Endpoint, EndpointReport
-from ansible_collections.dtr.cache.plugins.module_utils.health.endpoints import unverified
-from ansible_collections.dtr.cache.plugins.module_utils.health.model import Cache, Condition, Dtr, Pulling, PullReport
+from ansible_collections.dtr.cache.plugins.module_utils.health.examine import (
+    Cache,
+    Condition,
+    Dtr,
+    assignment_checks,
+    cache_endpoint,
+    deployment_check,
+    dtr_endpoint,
+    read_only_checks,
+    registration_checks,
+    verdict,
+    with_addresses,
+)
+from ansible_collections.dtr.cache.plugins.module_utils.health.probe import Endpoint, Report
+from ansible_collections.dtr.cache.plugins.module_utils.health.pull_check import PullCheck, PullReport
 
-ASIA = Cache("region-asia", "https://asia.example.com", None)
+
+def cache(name: str, url: str, port: int | None = None, **fields: t.Any) -> Cache:
+    """Return a cache; C(routed) is the field of its endpoint."""
+    server = cache_endpoint(url, port, None, routed=fields.pop("routed", False))
+    return Cache(name, server, port, **fields)
+
+
+ASIA = cache("region-asia", "https://asia.example.com")
 
 
 def registered(*entries: tuple[str, str]) -> list[ContentCache]:
     return [ContentCache(str(number), name, host) for number, (name, host) in enumerate(entries)]
+
+
+class Pull(PullCheck):
+    """Stands in for the pull from a cache."""
+
+    def __init__(self, log_in: t.Callable[[], None], run: t.Callable[[str, t.Sequence[str]], PullReport]) -> None:
+        self.log_in = log_in
+        self.run = run
 
 
 class Stage:
@@ -37,7 +66,7 @@ class Stage:
         monkeypatch.setattr(examine, "probe", self.probe)
         monkeypatch.setattr(examine, "_PAUSE_SECONDS", 0.05)
 
-    def probe(self, endpoint: Endpoint, _step: float) -> EndpointReport:
+    def probe(self, endpoint: Endpoint, _step: float) -> Report:
         name = endpoint.url.removeprefix("https://")
         self.probed.append(name)
         shows = self.shows[name]
@@ -45,17 +74,15 @@ class Stage:
         if not isinstance(show, bool):
             time.sleep(show)
             show = True
-        return EndpointReport([Check(endpoint.edge, "tcp", show, "as the test wants")], None, 30, 0.01)
+        return Report([Check(endpoint.edge, "tcp", show, "as the test wants")], None, 30, 0.01)
 
     def examine(self, names: t.Iterable[str], **options: t.Any) -> dict[str, Condition]:
-        settings = {"min_days": 14, "timeout": 5.0, "wait": False, **options}
+        settings = {"timeout": 5.0, "wait": False, **options}
         asked = [settings.pop(name, None) for name in ("content_caches", "read_only", "dangling")]
-        dtr = Dtr("https://dtr", None, [], unverified, *asked)
+        dtr = Dtr(dtr_endpoint("https://dtr", None), *asked)
         with_dtr = dtr if "dtr" in self.shows else None
         own = {name: settings.pop(name, None) for name in ("pull", "dangling_there")}
-        caches = [
-            Cache(name, f"https://{name}", None, pull=own["pull"], dangling=own["dangling_there"]) for name in names
-        ]
+        caches = [cache(name, f"https://{name}", pull=own["pull"], dangling=own["dangling_there"]) for name in names]
         return {each.cache.name: each for each in examine.examine(caches, with_dtr, **settings)}
 
 
@@ -119,14 +146,14 @@ class TestExamine:
         hangs = Check(CLIENT_TO_CACHE, "tls", False, "there is no TLS answer within 0.3 seconds.", "Look.")
         shows = [(0.0, refused), (10.0, hangs)]
 
-        def probe(_endpoint: Endpoint, step: float) -> EndpointReport:
+        def probe(_endpoint: Endpoint, step: float) -> Report:
             seconds, check = shows.pop(0)
             time.sleep(min(seconds, step))
-            return EndpointReport([check], None, None, None)
+            return Report([check])
 
         monkeypatch.setattr(examine, "probe", probe)
         monkeypatch.setattr(examine, "_PAUSE_SECONDS", 0.05)
-        (condition,) = examine.examine([ASIA], None, min_days=14, timeout=1.5, wait=True)
+        (condition,) = examine.examine([ASIA], None, timeout=1.5, wait=True)
         assert shows == []
         assert condition.checks == [refused]
 
@@ -142,7 +169,7 @@ class TestExamine:
             time.sleep(5)
 
         stage = Stage(monkeypatch, a=[True], dtr=[True])
-        pull = Pulling(lambda: None, late)
+        pull = Pull(lambda: None, late)
         for asked, told in (
             ({"content_caches": late, "read_only": late, "dangling": late}, ["answers"]),
             ({"read_only": late}, ["pull"]),
@@ -163,13 +190,13 @@ class TestExamine:
             asked.append(url)
             return PullReport([pulled])
 
-        pull = Pulling(lambda: asked.append("log in"), look)
+        pull = Pull(lambda: asked.append("log in"), look)
         found = Stage(monkeypatch, a=[well]).examine(["a"], pull=pull)
         assert (pulled in found["a"].checks) == known
         assert asked == (["log in", "https://a"] if known else []), "and nothing is asked for in vain"
 
     def test_a_pull_of_an_account_that_is_sent_elsewhere_tells_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        pull = Pulling(lambda: pytest.fail("in vain"), lambda _url, _addresses: pytest.fail("in vain"))
+        pull = Pull(lambda: pytest.fail("in vain"), lambda _url, _addresses: pytest.fail("in vain"))
         for asked in ({"content_caches": registered}, {"dangling": lambda: ["alice"]}):
             found = Stage(monkeypatch, a=[True], dtr=[True]).examine(["a"], pull=pull, **asked)
             assert len([check for check in found["a"].checks if check.failed]) == 1
@@ -186,7 +213,7 @@ class TestExamine:
         def look(_url: str, _addresses: t.Sequence[str]) -> PullReport:
             return PullReport([shows.pop() if shows else Check(CACHE_TO_DTR, "pull", True, "fine")])
 
-        found = Stage(monkeypatch, a=[True]).examine(["a"], pull=Pulling(log_in, look), wait=True)
+        found = Stage(monkeypatch, a=[True]).examine(["a"], pull=Pull(log_in, look), wait=True)
         assert found["a"].healthy
         assert len(logins) == 2, "until it succeeds"
 
@@ -195,7 +222,7 @@ class TestExamine:
             raise Failure("NO_SUCH_USER", "account: DTR has no user zoe.", hint="Name another.")
 
         found = Stage(monkeypatch, a=[True]).examine(
-            ["a"], pull=Pulling(log_in, lambda _url, _addresses: pytest.fail("not logged in"))
+            ["a"], pull=Pull(log_in, lambda _url, _addresses: pytest.fail("not logged in"))
         )
         (check,) = [check for check in found["a"].checks if check.failed]
         assert check[:5] == (CLIENT_TO_DTR, "pull", False, "account: DTR has no user zoe.", "Name another.")
@@ -212,7 +239,7 @@ class TestExamine:
             return PullReport([Check(CACHE_TO_DTR, "pull", True, "fine")])
 
         began = time.monotonic()
-        found = Stage(monkeypatch, a=[True]).examine(["a"], pull=Pulling(log_in, late), timeout=0.4)
+        found = Stage(monkeypatch, a=[True]).examine(["a"], pull=Pull(log_in, late), timeout=0.4)
         assert ended == [1]
         assert time.monotonic() - began < 3, "a look is"
         assert [check.check for check in found["a"].checks if check.failed] == ["pull"]
@@ -222,3 +249,215 @@ class TestExamine:
         found = stage.examine(["a"], dangling=lambda: ["bob"], dangling_there=lambda: ["alice"])
         (check,) = [check for check in found["a"].checks if check.failed]
         assert check.detail == "assigned to a cache that no longer exists: alice."
+
+
+class TestVerdict:
+    def test_verdict_names_each_cache(self) -> None:
+        bad = Check(CLIENT_TO_CACHE, "tcp", False, "port 443 refuses connections.", "Start it.")
+        also = Check(CACHE_TO_DTR, "upstream", False, "no.", None)
+        conditions = [
+            Condition(ASIA, [bad, also]),
+            Condition(ASIA._replace(name="region-europe"), [bad._replace(ok=True)]),
+            Condition(ASIA._replace(name="region-us"), [also]),
+        ]
+        assert verdict(conditions) == (
+            "2 of 3 caches are not healthy. region-asia: client->cache, tcp: port 443 refuses connections. Start it. "
+            "(1 more check failed) region-us: cache->DTR, upstream: no."
+        )
+        assert verdict(conditions[1:2]) is None
+        assert verdict(conditions[2:]) == "The cache is not healthy. region-us: cache->DTR, upstream: no."
+
+
+@pytest.mark.parametrize(
+    ("check", "serves"),
+    [
+        (Check(CLIENT_TO_CACHE, "tcp", False, "refused."), False),
+        (Check(CLIENT_TO_CACHE, "validity", False, "expires in 3 days.", None, True), True),
+        (deployment_check(ASIA, []), True),
+        (Check(CACHE_TO_DTR, "upstream", False, "503."), True),
+        (Check(CLIENT_TO_DTR, "registration", False, "none."), True),
+    ],
+)
+def test_what_keeps_clients_from_an_answer(check: Check, serves: bool) -> None:
+    row = Condition(ASIA, [Check(CLIENT_TO_CACHE, "name_resolution", True, "fine"), check]).row()
+    assert (row["healthy"], row["serves"]) == (False, serves)
+    assert set(row["checks"][1]) == {"edge", "check", "ok", "detail", "hint"}
+
+
+class TestRegistration:
+    @pytest.mark.parametrize("host", ["https://asia.example.com", "https://ASIA.example.com:443/"])
+    def test_as_it_should_be(self, host: str) -> None:
+        (check,) = registration_checks(ASIA, registered(("region-asia", host), ("other", "https://other")))
+        assert check.ok
+
+    def test_another_name_for_it_is_told(self) -> None:
+        (check,) = registration_checks(ASIA, registered(("region-asia", ASIA.url), ("old-asia", ASIA.url)))
+        assert check.ok
+        assert check.detail.endswith(", as is old-asia")
+
+    @pytest.mark.parametrize(
+        ("entries", "told"),
+        [
+            ([], "no content cache named region-asia"),
+            ([("region-asia", "https://old.example.com")], "DTR sends to https://old.example.com, which is not"),
+            ([("region-asia", "not a url:x")], "which is not"),
+            ([("region-asia", ASIA.url), ("region-asia", ASIA.url)], "2 content caches named region-asia"),
+        ],
+    )
+    def test_wrong(self, entries: list[tuple[str, str]], told: str) -> None:
+        (check,) = registration_checks(ASIA, registered(*entries))
+        assert not check.ok
+        assert told in check.detail
+        assert "dtr.cache.content_caches" in (check.hint or "")
+
+    def test_not_readable(self) -> None:
+        unknown, check = registration_checks(ASIA, Failure("HTTP_503", "Refused.", hint="Check the password."))
+        assert (unknown.check, unknown.ok, check.check, check.ok) == ("registration", None, "answers", False)
+        assert (check.detail, check.hint) == ("the registered caches cannot be read: Refused.", "Check the password.")
+
+
+class TestDeployment:
+    @pytest.mark.parametrize(
+        ("published", "told", "hint"),
+        [
+            ([], "the Swarm has no stack that publishes this cache", "dtr.cache.deploy"),
+            ([4443, 80], "clients are sent to port 443, and the stack publishes 4443, 80", "dtr_cache_port"),
+        ],
+    )
+    def test_wrong(self, published: list[int], told: str, hint: str) -> None:
+        check = deployment_check(ASIA, published)
+        assert (check.edge, check.check, check.ok) == (CLIENT_TO_CACHE, "deployment", False)
+        assert told in check.detail
+        assert hint in (check.hint or "")
+
+    def test_right(self) -> None:
+        assert deployment_check(ASIA, [443, 80]).ok
+
+    def test_what_stands_before_the_cache_may_have_another_port(self) -> None:
+        behind = ASIA._replace(port=8443)
+        right = deployment_check(behind, [8443])
+        expected = "clients are sent to port 443, which what stands before the cache has to bring to port 8443"
+        assert (right.ok, right.detail) == (True, f"the stack publishes port 8443, and {expected}")
+        wrong = deployment_check(behind, [443])
+        assert (wrong.ok, wrong.detail) == (False, f"{expected}, and the stack publishes 443.")
+
+
+class TestStateOfDtr:
+    @pytest.mark.parametrize("read_only", [None, Failure("HTTP_500", "No.")])
+    def test_nothing_is_said_of_what_is_not_known(self, read_only: Failure | None) -> None:
+        assert read_only_checks(read_only) + assignment_checks(None) == []
+
+    def test_all_is_well(self) -> None:
+        checks = read_only_checks(False) + assignment_checks([])
+        assert [(check.check, check.ok) for check in checks] == [("read_only", True), ("assignments", True)]
+
+    def test_few_and_many_lost_accounts(self) -> None:
+        (few,) = assignment_checks(["alice"])
+        assert not few.ok
+        assert few.detail == "assigned to a cache that no longer exists: alice."
+        (many,) = assignment_checks([f"u{number}" for number in range(12)])
+        assert many.detail.endswith("u8, u9 and 2 more.")
+
+    def test_settings_that_cannot_be_read(self) -> None:
+        unknown, check = assignment_checks(Failure("NOT_AUTHORIZED", "Not an administrator.", hint="Be one."))
+        assert (unknown.check, unknown.ok, check.ok, check.hint) == ("assignments", None, False, "Be one.")
+        assert "cannot be read: Not an administrator" in check.detail
+
+
+DTR, NODE, BALANCER = "192.0.2.1", "192.0.2.21", "192.0.2.9"
+NODES = (NODE, "192.0.2.22")
+
+
+def checks(failed: str = "", *, harmless: bool = False) -> list[Check]:
+    found = [
+        Check(CLIENT_TO_CACHE, each, True, "fine") for each in ("name_resolution", "tcp", "tls", "host_name", "api")
+    ]
+    return [
+        bad(CLIENT_TO_CACHE, each.check, "wrong", "Fix it.", harmless=harmless) if each.check == failed else each
+        for each in found
+    ]
+
+
+def cause(failed: str, *addresses: str, port: int = 443, dtr_port: int | None = 443, **of_cache: t.Any) -> str:
+    """The likely cause of a cache with one failed check, at addresses."""
+    asia = cache("asia", f"https://asia.example.com:{port}", **of_cache)
+    dtr = Report([], addresses=[DTR], port=dtr_port) if dtr_port else None
+    probed = Report([], addresses=addresses, port=port)
+    found = likely_cause(with_addresses(asia, checks(failed), probed, dtr))
+    return f"{found.check}: {found.detail} {found.hint}" if found else ""
+
+
+@pytest.mark.parametrize("failed", ["tcp", "tls", "host_name", "api"])
+def test_a_name_that_leads_to_dtr_comes_first(failed: str) -> None:
+    told = cause(failed, DTR)
+    assert told.startswith(
+        "name_resolution: asia.example.com is 192.0.2.1, which is the address of DTR itself, and no cache answers "
+        "there."
+    )
+    assert "Let the name asia.example.com lead to the nodes of the cache" in told
+
+
+def test_another_port_of_dtrs_machine_counts_where_that_is_no_node() -> None:
+    assert cause("tcp", DTR, port=8443, nodes=NODES).startswith("name_resolution: ")
+    assert cause("tcp", DTR, port=8443, nodes=(DTR, *NODES)).startswith("tcp: ")
+    assert cause("tcp", DTR, port=8443).startswith("tcp: ")
+
+
+@pytest.mark.parametrize("failed", ["tcp", "tls"])
+def test_a_cache_that_does_not_answer_at_an_address_of_no_node(failed: str) -> None:
+    told = cause(failed, BALANCER, nodes=NODES)
+    assert told.startswith(
+        "name_resolution: asia.example.com is 192.0.2.9, which is no node of the cache's Swarm (192.0.2.21, "
+        "192.0.2.22), and no cache answers there."
+    )
+    assert "If a load balancer or an address translation stands there" in told
+
+
+@pytest.mark.parametrize(
+    ("failed", "addresses", "nodes"),
+    [
+        ("", (DTR,), NODES),
+        ("", (BALANCER,), NODES),
+        ("api", (BALANCER,), NODES),
+        ("tcp", (NODE,), NODES),
+        ("tcp", (BALANCER, NODE), NODES),
+        ("tcp", (BALANCER,), ()),
+    ],
+)
+def test_where_a_load_balancer_may_stand_nothing_is_said(
+    failed: str, addresses: tuple[str, ...], nodes: tuple[str, ...]
+) -> None:
+    assert "name_resolution" not in cause(failed, *addresses, nodes=nodes)
+
+
+def test_a_reminder_is_no_failure_of_the_name() -> None:
+    asia = cache("asia", "https://asia.example.com", nodes=NODES)
+    probed = Report([], addresses=[BALANCER], port=443)
+    given = checks("host_name", harmless=True)
+    assert with_addresses(asia, given, probed, None) == given
+    assert with_addresses(asia, given, None, None) == given
+
+
+@pytest.mark.parametrize(
+    ("failed", "routed", "published", "told"),
+    [
+        ("tcp", True, (443,), True),
+        ("tls", True, None, True),
+        ("tcp", True, (8443,), False),
+        ("tcp", True, (), False),
+        ("tcp", False, (443,), False),
+        ("api", True, (443,), False),
+    ],
+)
+def test_the_routing_mesh_is_named_where_it_is_used(
+    failed: str, routed: bool, published: tuple[int, ...] | None, told: bool
+) -> None:
+    asia = cache("asia", "https://asia.example.com", routed=routed, published=published)
+    found = with_addresses(asia, checks(failed), None, None)
+    # The mesh does not know the port of a load balancer.
+    behind = cache("asia", "https://asia.example.com:7443", 443, routed=routed, published=published)
+    assert with_addresses(behind, checks(failed), None, None) == found
+    hints = " ".join(check.hint for check in found if check.hint)
+    for part in ("routing mesh", "IPVS", "7946", "4789", "dtr_cache_publish_mode: host"):
+        assert (part in hints) == told, part
+    assert hints.endswith("Fix it.")

@@ -18,7 +18,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.health.checks import (
     DTR_TO_CACHE,
     Check,
 )
-from ansible_collections.dtr.cache.plugins.module_utils.health.model import PullReport
+from ansible_collections.dtr.cache.plugins.module_utils.health.pull_check import PullCheck, PullReport
 from ansible_collections.dtr.cache.plugins.module_utils.http.transport import Transport
 from ansible_collections.dtr.cache.plugins.module_utils.pulling.cache_transport import transport_to
 from ansible_collections.dtr.cache.tests.unit.support.web import Reply, Request, serve
@@ -80,8 +80,9 @@ def look_at(
         return transport_to(origin, address, system_trust=False, timeout=2.0, retries=0)
 
     dtr = t.cast("pull_check.Distribution", Dtr(location, **of_dtr))
-    ask = pull_check.Ask(image, lambda: "alice", lambda: dtr, connect, lambda: misassigned)
-    return pull_check.check_pull(ask, url, places)
+    pull = PullCheck(image, lambda: ("alice", dtr), connect, lambda _account: misassigned)
+    pull.log_in()
+    return pull.run(url, places)
 
 
 def topics(checks: list[Check]) -> list[tuple[str, str, bool | None]]:
