@@ -16,7 +16,7 @@ from ..plugin_utils.actions.words import speak_as_called
 from ..plugin_utils.fleet.collisions import claims_outside
 from ..plugin_utils.fleet.declared import regions_of
 from ..plugin_utils.fleet.facts import HostFacts
-from ..plugin_utils.fleet.observing.fleets import (
+from ..plugin_utils.fleet.observation import (
     Ask,
     Fleet,
     Limits,

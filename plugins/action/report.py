@@ -17,7 +17,7 @@ from ..plugin_utils.actions.progress_lines import read_by_people
 from ..plugin_utils.actions.terminal import terminal_width
 from ..plugin_utils.fleet.facts import HostFacts, Observed
 from ..plugin_utils.fleet.plan_result import CHECKED, project_revision
-from ..plugin_utils.fleet.reports.catalogue import REPORTS, Part, Report, Screen, part_of, troubles_of
+from ..plugin_utils.fleet.reports import REPORTS, Part, Report, part_of, troubles_of
 
 ARGUMENT_SPEC = {"of": {"type": "str", "required": True, "choices": list(REPORTS)}}
 # Ansible loads the action before it makes the processes of the tasks, which have no terminal.
@@ -67,7 +67,7 @@ class ActionModule(SharedByForks, ActionBase):
         moment = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         content = report.content(part.all, moment)
         if read_by_people():
-            lines = report.lines(part.new, Screen(WIDTH, bool(self._task.check_mode)))
+            lines = report.lines(part.new, WIDTH, bool(self._task.check_mode))
             # What caches and certificates are called, other people chose. Display itself ends a text that does not end
             # by a line break.
             shown = [printable(part) for line in lines for part in line.split("\n")]

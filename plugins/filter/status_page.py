@@ -56,7 +56,7 @@ import typing as t
 def status_page(rows: t.Any, time: t.Any, registries: t.Any = ()) -> str:
     """The text of the page."""
     # Loaded where it is used: Ansible loads all filters of a collection together.
-    from ..plugin_utils.fleet.page.page import render_page
+    from ..plugin_utils.fleet.page import render_page
     from ..plugin_utils.fleet.status import read_fleet, read_registries, read_time
 
     moment = read_time(time)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.reports import deployment, status, verification, warming
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.reports import REPORTS
 from ansible_collections.dtr.cache.tests.unit.support import facts
 from ansible_collections.dtr.cache.tests.unit.support.pages import (
     GUIDES,
@@ -95,7 +95,7 @@ def test_the_first_screen_shows_what_the_demo_prints() -> None:
     shown = re.search(r"^`tests/demo` ends like this.*?```text\n(.*?)```", README.read_text(), re.MULTILINE | re.DOTALL)
     assert shown
     headings, *_rows = shown[1].splitlines()
-    columns = re.split(r"\s{2,}", deployment.table([facts.host("region")], False).lines(200)[0])
+    columns = re.split(r"\s{2,}", REPORTS["deployment"].lines([facts.host("region")], 200)[0])
     assert is_part(re.split(r"\s{2,}", headings), columns)
     demo = (PROJECT / "tests" / "demo").read_text()
     for name, value in re.findall(r"^(IMAGE|ACCOUNT)=(.*)$", demo, re.MULTILINE):
@@ -120,14 +120,15 @@ def is_part(headings: list[str], columns: list[str]) -> bool:
 
 def test_reports_on_pages_have_the_columns_of_the_code() -> None:
     host = facts.host("region")
-    of_status: dict[str, t.Any] = collections.defaultdict(lambda: None)
-    columns = [list(status.summary([of_status])[0])]
-    columns += [list(each.table([host], False).rows[0]) for each in (deployment, verification, warming)]
+    of_run = ("deployment", "verification", "warming", "assignment", "adoption")
+    columns = [list(REPORTS[each].table([host]).rows[0]) for each in of_run]
+    unknown: dict[str, t.Any] = collections.defaultdict(lambda: None, causes=[])
+    columns += [list(REPORTS[each].shown(unknown, [], False)) for each in ("status", "diagnosis")]
     shown = [found for page in PAGES for text in fenced(page, "text") for found in headings_of(text)]
     shown = [found for found in shown if found[0] == "region"]
     assert len(shown) >= 4
     assert [found for found in shown if not any(is_part(found, each) for each in columns)] == []
-    assert not is_part(["region", "result", "url"], columns[1])
+    assert not is_part(["region", "result", "url"], columns[0])
 
 
 def test_example_inventories_use_variables_that_exist() -> None:

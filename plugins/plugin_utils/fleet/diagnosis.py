@@ -24,9 +24,8 @@ from ...module_utils.health.checks import (
 )
 from ...module_utils.logs.causes import START, STORAGE, VAGUE
 from .facts import HostFacts, Result
-from .observing.problems import PLACEMENT, REPLICAS, VERSION
-from .observing.regions import HEALTHY, UNHEALTHY, reported_row
-from .observing.versions import difference, differs
+from .observation import HEALTHY, UNHEALTHY, reported_row
+from .problems import DRIFT, PLACEMENT, REPLICAS, VERSION, differs, version_difference
 from .traffic import traffic_of, traffic_sentences
 
 Finding = t.Mapping[str, t.Any]
@@ -40,7 +39,7 @@ _NOT_SERVING: tuple[Topic, ...] = (
     (CLIENT_TO_CACHE, "finished"),
 )
 # What only a missing service explains.
-_OF_NO_SERVICE: tuple[Topic, ...] = (("swarm", "drift"), (CLIENT_TO_CACHE, "deployment"))
+_OF_NO_SERVICE: tuple[Topic, ...] = (DRIFT, (CLIENT_TO_CACHE, "deployment"))
 _UPSTREAM: Topic = (CACHE_TO_DTR, "upstream")
 # A DTR that does not answer anybody; the cache's own words about it add nothing.
 _DTR_AWAY: tuple[Topic, ...] = tuple((CLIENT_TO_DTR, check) for check in ("tcp", "tls", "api", "finished"))
@@ -99,12 +98,8 @@ class Cause:
         }
 
 
-def verdicts(hosts: t.Iterable[HostFacts]) -> list[dict[str, t.Any]]:
-    """The verdicts of many hosts, in their order."""
-    return [_of_host(host) for host in hosts]
-
-
-def _of_host(host: HostFacts) -> dict[str, t.Any]:
+def verdict_of(host: HostFacts) -> dict[str, t.Any]:
+    """Return the verdict on the cache of a host."""
     row = reported_row(host)
     stack = str(host.settings.get("stack_name") or "")
     found = verdict(row, host.logs.get("findings") or [], _unread(host.logs), stack)
@@ -165,7 +160,7 @@ def _other_version(row: Result) -> list[str]:
     """That the cache has another version than its DTR, where that is no problem of the row."""
     if not differs(row) or any(tuple(problem["topic"]) == VERSION for problem in row["problems"]):
         return []
-    return [f"{difference(row)} dtr_cache_version or dtr_cache_image say so."]
+    return [f"{version_difference(row)} dtr_cache_version or dtr_cache_image say so."]
 
 
 def _unknown(row: Result) -> list[str]:

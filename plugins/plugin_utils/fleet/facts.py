@@ -126,11 +126,6 @@ class HostFacts:
         return self._result("__dtr_cache").get("judged") or []
 
     @property
-    def is_deployment(self) -> bool:
-        """Whether the settings describe all that a deployment is made of, so that planned steps mean something."""
-        return bool(self.deployment)
-
-    @property
     def deployment(self) -> Result | None:
         """What a deployment is made of; nothing where the settings do not say all of it."""
         return self._result("__dtr_cache").get("deployment")

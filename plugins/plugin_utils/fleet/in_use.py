@@ -9,7 +9,7 @@ import typing as t
 
 from ...module_utils.common.names import NAMED, bounded
 from .facts import HostFacts, Result
-from .observing.problems import node_addresses, replica_addresses
+from .problems import node_addresses, replica_addresses
 
 # In this order. Nobody is sent to a cache that does not serve.
 STEPS = ("probe", "register", "assign", "pull")

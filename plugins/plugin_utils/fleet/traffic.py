@@ -8,9 +8,9 @@ from __future__ import annotations
 import typing as t
 
 from .facts import HostFacts, Result
+from .table import counted_words, size_words
 
 _NAMED = 3
-_UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 def traffic_of(host: HostFacts) -> Result | None:
@@ -39,8 +39,8 @@ def traffic_sentences(traffic: Result | None) -> list[str]:
     slow = "slow ones not known" if traffic["slow"] is None else f"{traffic['slow']} slow"
     sums = (
         f"Served since {traffic['complete_since']}: {size_words(traffic['bytes'])} in "
-        f"{_of(traffic['layers'], 'layer')}, {_of(traffic['pulls'], 'pull')} of "
-        f"{_of(traffic['image_count'], 'image')} by {_of(traffic['client_count'], 'client')}; "
+        f"{counted_words(traffic['layers'], 'layer')}, {counted_words(traffic['pulls'], 'pull')} of "
+        f"{counted_words(traffic['image_count'], 'image')} by {counted_words(traffic['client_count'], 'client')}; "
         f"{traffic['failed']} failed, {traffic['refused']} refused, {slow}."
     )
     return [
@@ -52,16 +52,10 @@ def traffic_sentences(traffic: Result | None) -> list[str]:
     ]
 
 
-def size_words(size: float) -> str:
-    """Bytes in the unit that people read."""
-    amount, unit = float(size), 0
-    while amount >= 999.5 and unit < len(_UNITS) - 1:
-        amount, unit = amount / 1000, unit + 1
-    return f"{amount:.0f} {_UNITS[unit]}" if unit == 0 or amount >= 99.95 else f"{amount:.1f} {_UNITS[unit]}"
-
-
 def _most(beginning: str, rows: t.Sequence[Result], word: str) -> list[str]:
-    named = ", ".join(f"{row[word]} ({size_words(row['bytes'])}, {_of(row['pulls'], 'pull')})" for row in rows[:_NAMED])
+    named = ", ".join(
+        f"{row[word]} ({size_words(row['bytes'])}, {counted_words(row['pulls'], 'pull')})" for row in rows[:_NAMED]
+    )
     return [f"{beginning}: {named}."] if named else []
 
 
@@ -73,7 +67,3 @@ def _slowest(traffic: Result) -> list[str]:
         f"The slowest, at {slowest['time']}: {size_words(slowest['bytes'])} of {slowest['image']} to "
         f"{slowest['client']} took {slowest['seconds']:g} s."
     ]
-
-
-def _of(count: int, word: str) -> str:
-    return f"{count:,} {word}{'' if count == 1 else 's'}"

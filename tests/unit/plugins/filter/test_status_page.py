@@ -13,7 +13,7 @@ import typing as t
 
 import pytest
 from ansible_collections.dtr.cache.plugins.filter.status_page import status_page
-from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.page.page import days_text, days_tone, seconds_text
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.page import days_text, days_tone, seconds_text
 from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.status import STATES
 
 NOON = "2026-11-24T12:00:00Z"

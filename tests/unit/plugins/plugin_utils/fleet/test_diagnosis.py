@@ -8,7 +8,7 @@ import typing as t
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.logs import causes as log_causes
 from ansible_collections.dtr.cache.plugins.plugin_utils.fleet import diagnosis
-from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.reports import verdicts
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.reports import REPORTS, details_of
 from ansible_collections.dtr.cache.tests.unit.support import facts
 from hypothesis import given
 from hypothesis import strategies as st
@@ -158,18 +158,18 @@ def test_two_rejected_requests_are_a_note() -> None:
     ],
 )
 def test_what_of_the_logs_could_not_be_read_is_told(logs: dict[str, t.Any], note: str) -> None:
-    (found,) = diagnosis.verdicts([facts.host("asia", observed={"regions": [row()]}, logs=logs)])
+    found = diagnosis.verdict_of(facts.host("asia", observed={"regions": [row()]}, logs=logs))
     assert found["notes"] == [note]
 
 
 def test_a_host_at_which_everything_failed_has_a_verdict() -> None:
     host = facts.host("asia", failure={"task": "Observe", "reason": "boom"})
-    (found,) = diagnosis.verdicts([host])
-    assert verdicts.unhealthy(host) == ["The state of asia is unknown."]
+    found = diagnosis.verdict_of(host)
+    assert REPORTS["diagnosis"].troubles(host, [host]) == ["The state of asia is unknown."]
     assert found["state"] == "unknown"
     assert "boom" in found["verdict"]
-    assert verdicts.details_of([found])
-    assert verdicts.summary([found])[0]["state"] == "unknown"
+    assert details_of([found])
+    assert REPORTS["diagnosis"].shown(found, [], False)["state"] == "unknown"
 
 
 @given(
@@ -196,8 +196,8 @@ def test_nothing_is_lost_or_told_twice(topics: list[tuple[str, str]], found: lis
         if each["cause"] not in log_causes.VAGUE:
             places = f"{shown} {' '.join(verdict['notes'])}"
             assert each["sample"] in places or each["summary"] in places
-    assert verdicts.details_of([verdict])
-    assert verdicts.summary([verdict])
+    assert details_of([verdict])
+    assert REPORTS["diagnosis"].shown(verdict, [], False)
 
 
 def test_the_report_is_for_a_person() -> None:
@@ -206,7 +206,7 @@ def test_the_report_is_for_a_person() -> None:
         diagnosis.verdict(row(), []),
         diagnosis.verdict(row(REGISTRATION), []),
     ]
-    lines = verdicts.details_of(found)
+    lines = details_of(found)
     assert lines[:3] == [
         "asia (region-asia) is unhealthy.",
         "  1. cache->DTR: it does not trust the CA of DTR's certificate.",
@@ -214,9 +214,10 @@ def test_the_report_is_for_a_person() -> None:
     ]
     assert lines.count("asia (region-asia) is unhealthy.") == 2
     assert "  1. client->DTR registration is wrong." in lines
-    assert verdicts.details_of([diagnosis.verdict(row(), [])]) == ["Nothing is wrong, and the logs show no trouble."]
+    assert details_of([diagnosis.verdict(row(), [])]) == ["Nothing is wrong, and the logs show no trouble."]
     assert (
-        verdicts.summary(found)[0]["most likely cause"] == "cache->DTR: it does not trust the CA of DTR's certificate."
+        REPORTS["diagnosis"].shown(found[0], [], False)["most likely cause"]
+        == "cache->DTR: it does not trust the CA of DTR's certificate."
     )
 
 
@@ -224,11 +225,11 @@ def test_the_report_is_for_a_person() -> None:
 def test_the_report_fits_the_terminal(width: int) -> None:
     observed = {"regions": [row(UPSTREAM)]}
     hosts = [facts.host("asia", observed=observed, logs={"findings": [finding("upstream_ca_unknown")]})]
-    lines = verdicts.lines(hosts, width)
+    lines = REPORTS["diagnosis"].lines(hosts, width)
     assert max(map(len, lines)) <= width
     assert lines[0] == "asia (region-asia) is unhealthy."
     assert "" in lines
-    assert verdicts.unhealthy(hosts[0]) == ["asia is unhealthy."]
+    assert REPORTS["diagnosis"].troubles(hosts[0], hosts) == ["asia is unhealthy."]
 
 
 def failed_check(*topics: tuple[str, str]) -> dict[str, t.Any]:
@@ -267,7 +268,7 @@ def test_what_is_wrong_with_the_dtr_alone_is_a_note() -> None:
         "hint": "Switch it off.",
     }
     observed = {"regions": [{**row(), "registry_url": "https://dtr"}], "registries": [registry]}
-    (found,) = diagnosis.verdicts([facts.host("asia", observed=observed, logs={"findings": []})])
+    found = diagnosis.verdict_of(facts.host("asia", observed=observed, logs={"findings": []}))
     assert (found["state"], found["causes"]) == ("healthy", [])
     assert found["notes"] == ["The DTR https://dtr: client->DTR, read_only: Read only. Switch it off."]
 

@@ -9,11 +9,10 @@ import typing as t
 import pytest
 from ansible_collections.dtr.cache.plugins.filter.status_page import status_page
 from ansible_collections.dtr.cache.plugins.plugin_utils.fleet import diagnosis
-from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.observing.problems import DtrResults
-from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.observing.regions import region_row
-from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.reports import status
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.observation import region_row
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.problems import DtrResults
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.reports import REPORTS
 from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.traffic import (
-    size_words,
     traffic_of,
     traffic_sentences,
 )
@@ -75,28 +74,12 @@ def test_sentences() -> None:
     assert "slow ones not known" in traffic_sentences(nothing)[0]
 
 
-@pytest.mark.parametrize(
-    ("size", "words"),
-    [
-        (0, "0 B"),
-        (999, "999 B"),
-        (1000, "1.0 kB"),
-        (99_940, "99.9 kB"),
-        (99_950, "100 kB"),
-        (999_600, "1.0 MB"),
-        (10**16, "10000 TB"),
-    ],
-)
-def test_sizes(size: int, words: str) -> None:
-    assert size_words(size) == words
-
-
 def test_status_and_diagnosis_say_it() -> None:
     row = {**region_row(facts.host(settings={}), DtrResults()), "state": "healthy", "traffic": traffic()}
     observed = {"regions": [row], "registries": []}
     host = facts.host(settings=ASKED, observed=observed, logs={"findings": [], "traffic": traffic()})
-    assert "Served since 2026-11-23T13:02:11Z: 91.2 GB" in "\n".join(status.lines([host], 300))
-    (verdict,) = diagnosis.verdicts([host])
+    assert "Served since 2026-11-23T13:02:11Z: 91.2 GB" in "\n".join(REPORTS["status"].lines([host], 300))
+    verdict = diagnosis.verdict_of(host)
     assert (verdict["state"], verdict["traffic"]) == ("healthy", traffic())
     assert verdict["notes"][0].startswith("Served since ")
 

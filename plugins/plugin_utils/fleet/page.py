@@ -20,9 +20,9 @@ import typing as t
 
 import jinja2
 
-from ....module_utils.common.vocabulary import MEASURED
-from ..status import STATES, CacheStatus, Check, Edge, RegistryStatus
-from ..traffic import size_words
+from ...module_utils.common.vocabulary import MEASURED
+from .status import STATES, CacheStatus, Check, Edge, RegistryStatus
+from .table import size_words
 
 _FOLDER = pathlib.Path(__file__).parent
 # In a larger fleet, the cards of healthy caches are one line that opens, and a chart shows its first lines.

@@ -7,20 +7,21 @@ from __future__ import annotations
 import typing as t
 
 import pytest
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet import diagnosis
 from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.facts import HostFacts
-from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.observing.fleets import (
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.observation import (
     Fleet,
     Limits,
     fleets_of,
     observe,
     probes,
+    region_row,
     region_rows,
     registry_rows,
+    reported_row,
 )
-from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.observing.names import with_names
-from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.observing.problems import DtrResults, Problem
-from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.observing.regions import reported_row
-from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.reports.status import summary
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.problems import DtrResults
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.reports import REPORTS
 from ansible_collections.dtr.cache.tests.unit.support import facts
 
 DTR = "https://dtr.example.org"
@@ -117,6 +118,10 @@ def row_of(*regions: HostFacts, **found: t.Any) -> dict[str, t.Any]:
 
 def checks_fail(*checks: dict[str, t.Any], keep: bool = True) -> dict[str, t.Any]:
     return {"health": {"caches": [probed("asia", [*checks, *(GOOD if keep else [])])]}}
+
+
+def summary_of(rows: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
+    return [REPORTS["status"].shown(row, [], False) for row in rows]
 
 
 def causes(row: dict[str, t.Any]) -> list[str]:
@@ -467,10 +472,12 @@ def test_accounts_that_are_left_behind_at_another_name(
     assert row_of(region("asia"), region("old"), declared={"asia", "old"}, **found)["other_names"] == []
 
 
-@pytest.mark.parametrize(("topic", "order"), [("registration", "a n r b"), ("pull", "a r b n")])
-def test_another_name_is_told_before_the_registration_that_it_explains(topic: str, order: str) -> None:
-    problems = [Problem("a"), Problem("r", topic=("client->DTR", topic)), Problem("b")]
-    assert " ".join(each.cause for each in with_names(problems, [Problem("n")])) == order
+@pytest.mark.parametrize(("topic", "place"), [("registration", 0), ("pull", 1)])
+def test_another_name_is_told_before_the_registration_that_it_explains(topic: str, place: int) -> None:
+    entries = [{"id": "o", "name": "old", "host": "https://asia.example.org"}]
+    found = checks_fail(check("client->DTR", topic, "It is not."), keep=False)
+    row = row_of(region("asia"), registered={"content_caches": entries}, **found)
+    assert "under the name old" in causes(row)[place]
 
 
 def test_accounts_that_a_region_claims_and_that_pull_from_elsewhere() -> None:
@@ -559,7 +566,7 @@ def test_what_dtr_does_not_say_is_not_known() -> None:
     unknown = [world.rows()[0][name] for name in ("registered", "accounts", "elsewhere", "dangling", "other_names")]
     registry = world.registries()[0]
     assert [*unknown, *(registry[name] for name in ("healthy", "read_only", "dangling", "undeclared"))] == [None] * 9
-    shown = summary(world.rows())[0]
+    shown = summary_of(world.rows())[0]
     assert (shown["registered"], shown["accounts"]) == ("?", "?")
 
 
@@ -628,7 +635,7 @@ def test_a_dtr_is_asked_once_for_all_its_caches() -> None:
         "assignments": [{"cache": "asia", "orgs": ["sales"]}],
         "others": [{"cache": "oz", "accounts": ["zoe"]}],
     }
-    assert (results.probed, results.ca_problem) == ([], None)
+    assert (results.health, results.ca_problem) == ({"caches": []}, None)
 
 
 @pytest.mark.parametrize("answer", [{"msg": "refused", "failure": {}}, {"healthy": False}])
@@ -703,3 +710,67 @@ def test_a_replica_on_a_node_that_is_not_named_is_told(nodes: list[str], changes
     causes = [problem["cause"] for problem in row["problems"]]
     sentence = "a replica runs on worker-9, which dtr_cache_nodes does not name (worker-1 is named)."
     assert (sentence in causes) == told, causes
+
+
+SERVICE = "dtr-cache_cache"
+OTHER_STEP = {"kind": "service", "action": "update", "name": SERVICE, "detail": "environment, replicas"}
+
+
+def version_row(
+    version: str | None, *steps: dict[str, str], runs: str = "docker/dtr-content-cache:2.7.4", image: str = ""
+) -> t.Any:
+    """A region that leaves the version to DTR, unless it has an image."""
+    services = [{"name": "cache", "image": runs, "replicas": {"wanted": 1, "running": 1}}] if runs else []
+    facts = {
+        "inventory_hostname": "asia",
+        "__dtr_cache": {
+            "settings": {"name": "asia", "product": "dtr", "image": image, "stack_name": "dtr-cache", "replicas": 1},
+            "deployment": {"definition": {}},
+        },
+        "__dtr_cache_plan": {"steps": list(steps), "services": services},
+    }
+    return region_row(HostFacts(facts), DtrResults(registry={"healthy": True, "version": version}))
+
+
+@pytest.mark.parametrize(
+    ("given", "drift"),
+    [
+        (version_row("2.7.4"), []),
+        (version_row("2.7.6"), ["image"]),
+        (version_row("2.7.6", OTHER_STEP), ["environment, image, replicas"]),
+        (version_row("2.7.4", OTHER_STEP), ["environment, replicas"]),
+        # Of the right version, but not the image that a deployment takes.
+        (version_row("2.7.4", runs="mirror.example.org/cache:2.7.4"), ["image"]),
+        # Nobody knows which one a deployment would take.
+        (version_row(None), []),
+        (version_row("2.9.1"), []),
+        (version_row("2.7.6", image="docker/dtr-content-cache:2.7.4"), []),
+        (version_row("2.7.6", {"kind": "service", "action": "create", "name": SERVICE, "detail": ""}, runs=""), [""]),
+    ],
+)
+def test_the_image_that_a_deployment_would_exchange_is_drift(given: t.Any, drift: list[str]) -> None:
+    assert [step["detail"] for step in given["drift"]] == drift
+
+
+def test_an_upgraded_dtr_is_the_first_cause_of_the_drift() -> None:
+    found = version_row("2.7.6")
+    assert [problem["topic"] for problem in found["problems"]][:2] == [("swarm", "version"), ("swarm", "drift")]
+    assert found["cause"].startswith(
+        "The cache has version 2.7.4 and its DTR has 2.7.6. The vendor wants both the same"
+    )
+    assert found["hint"] == "dtr.cache.deploy gives the cache the version of the DTR."
+    assert "The vendor" not in " ".join(diagnosis.verdict(found, [])["notes"])
+
+
+def test_a_version_that_the_user_chose_is_worth_knowing_and_no_problem() -> None:
+    found = version_row("2.7.6", image="docker/dtr-content-cache:2.7.4")
+    assert ("swarm", "version") not in [problem["topic"] for problem in found["problems"]]
+    assert summary_of([found])[0]["version"] == "2.7.4 (DTR 2.7.6)"
+    assert "dtr_cache_version or dtr_cache_image say so." in " ".join(diagnosis.verdict(found, [])["notes"])
+
+
+@pytest.mark.parametrize("version", ["2.7.4", None])
+def test_the_same_version_or_one_that_is_not_known_is_not_worth_a_word(version: str | None) -> None:
+    found = version_row(version)
+    assert summary_of([found])[0]["version"] == "2.7.4"
+    assert "The vendor" not in str([found["problems"], diagnosis.verdict(found, [])])

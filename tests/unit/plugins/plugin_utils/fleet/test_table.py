@@ -7,7 +7,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.reports.table import Table, wrapped
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.table import Table, size_words, wrapped
 
 
 def table(rows: list[dict[str, t.Any]], width: int = 200) -> list[str]:
@@ -117,3 +117,19 @@ def test_the_caches_name_is_shown_where_it_differs_from_the_regions() -> None:
         "asia       asia    ok",
         "manager-1  europe  ok",
     ]
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (99_940, "99.9 kB"),
+        (99_950, "100 kB"),
+        (999_600, "1.0 MB"),
+        (10**16, "10000 TB"),
+    ],
+)
+def test_sizes(size: int, words: str) -> None:
+    assert size_words(size) == words
