@@ -18,7 +18,7 @@ from ..plugin_utils.actions.of_manager import OnManager
 from ..plugin_utils.actions.plays import play_of
 from ..plugin_utils.actions.problems import manager_out_of_reach
 from ..plugin_utils.actions.shared import made_once
-from ..plugin_utils.deployment.swarm_questions import of_drift
+from ..plugin_utils.deployment.stack_plan import of_drift
 from ..plugin_utils.fleet.facts import HostFacts
 from ..plugin_utils.fleet.plan_result import AskedPlan
 

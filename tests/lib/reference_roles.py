@@ -99,7 +99,7 @@ FOR_THE_LOG = dict.fromkeys(("probe", "pull"), (*BEHIND["engine"], "stack_name",
 # What gives the whole deployment to a role.
 DEPLOYMENT = ("__dtr_cache.deployment", "lookup('dtr.cache.deployment'", "for_hosts:")
 # What a plan for several hosts reads of their settings stands there.
-QUESTIONS = PROJECT / "plugins" / "plugin_utils" / "deployment" / "swarm_questions.py"
+QUESTIONS = PROJECT / "plugins" / "plugin_utils" / "deployment" / "stack_plan.py"
 
 
 def role_page(role: Path) -> str:

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A client bundle of UCP or MKE on the control node: which Engine it leads to, and with which TLS files.
+"""A client bundle of UCP or MKE on the control node: the address of its Engine, and its TLS files.
 
-Docker's programs want the files on a disk, so an archive is unpacked into a private folder below Ansible's own
-temporary one, which goes with the run. What a run that was killed has left behind is removed by the next.
+Docker's programs need the files on a disk, so an archive is unpacked into a private folder below Ansible's temporary
+one, which is removed with the run. The next run removes folders of runs that were killed.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ ENVIRONMENT = "env.sh"
 TLS_FILES = {"ca_path": "ca.pem", "client_cert": "cert.pem", "client_key": "key.pem"}
 PREFIX = "dtr-cache-bundle-"
 
-# A process in its namespace, with what tells it from a later one of the same number.
+# A process: its namespace, its number and the time of its start.
 _OWNER = re.compile(r"([0-9]+)-([0-9]+)-[0-9a-z]+(?=-)")
 _DOCKER_HOST = re.compile(r"""^\s*(?:export\s+)?DOCKER_HOST=["']?([^\s"']+)""", re.MULTILINE)
 
 
 class Bundle(t.NamedTuple):
-    """The options of an Engine's connection, and the folder that was made for them."""
+    """The connection options of an Engine, and the folder that was made for them."""
 
     engine: dict[str, t.Any]
     unpacked: str | None
@@ -67,10 +67,7 @@ def open_bundle(path: str, temporary: Path) -> Bundle:
 
 
 def remove_left_over(folder: Path) -> None:
-    """Remove what runs have unpacked that are gone. Those of other process namespaces cannot be judged and stay.
-
-    Where the folder is one of everybody, what another user has put there is left alone.
-    """
+    """Remove folders of runs that have ended. Those of other process namespaces and of other users stay."""
     for left in folder.glob(f"*/{PREFIX}*"):
         owner = _OWNER.match(left.name[len(PREFIX) :])
         if owner and owner[1] == _namespace() and _owner(int(owner[2])) != owner[0] and _is_own_folder(left):
@@ -103,7 +100,7 @@ def _engine(files: t.Mapping[str, bytes]) -> dict[str, t.Any]:
 
 
 def _owner(pid: int) -> str:
-    """What tells a process from all others, also from a later one with the same number; it changes when it ends."""
+    """Return what distinguishes a process from all others, also from a later one with its number."""
     try:
         started = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
     except OSError:

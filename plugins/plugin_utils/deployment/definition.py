@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From the settings of a cache to what Swarm gets: C(config.yml), C(docker-stack.yml) and the objects they name.
+"""The deployment of a cache, from its settings: C(config.yml), C(docker-stack.yml), and the objects that they name.
 
 Both files have the form of the vendor's deployment guide (DTR 2.5 to 2.7), with one difference: configs and secrets are
 external and named by their content, since Swarm cannot change one in place.
@@ -15,6 +15,8 @@ import hmac
 import json
 import typing as t
 from urllib.parse import urlsplit
+
+import yaml
 
 from ...module_utils.common.failure import Failure
 from ...module_utils.common.redaction import blanked, comparable
@@ -34,10 +36,8 @@ from ...module_utils.x509 import certificates
 from ..settings.cache import NEVER
 from ..settings.config import DEFAULT_VOLUME, DRAIN_TIMEOUT, at, folder_of_layers, merged, of_environment, together
 from ..settings.credentials import carries_credentials
-from ..settings.image import PRODUCTS
 from ..settings.model import Settings
 from ..settings.values import is_misread
-from .yaml_text import as_yaml
 
 CONFIG = "config"
 SECRET = "secret"
@@ -48,15 +48,13 @@ SECRETS_FOLDER = "/run/secrets"
 
 # The Engine kills a container that has not ended this long after the last request had to be finished.
 SECONDS_TO_END = 10
-# Of the environment of Docker's command.
-_NEVER_SET = "DTR_CACHE_IS_NEVER_SET"
-# Of a bundle of CAs, that many certificates are described.
-_DESCRIBED = 10
+_NEVER_SET = "DTR_CACHE_IS_NEVER_SET"  # in the environment of Docker's command
+_DESCRIBED = 10  # certificates of a bundle
 
 
 @dataclasses.dataclass(frozen=True)
 class SwarmObject:
-    """A Docker config or secret, as the container sees it (C(file)) and as Swarm names it (C(name))."""
+    """A Docker config or secret: its C(file) in the container, and its C(name) in Swarm."""
 
     kind: str
     file: str
@@ -66,10 +64,12 @@ class SwarmObject:
 
 
 def registry_config(settings: Settings) -> dict[str, t.Any]:
-    """The cache's C(config.yml) as data."""
+    """Return the cache's C(config.yml) as data."""
     options: dict[str, t.Any] = {
         **({} if settings.blob_ttl == NEVER else {"blobttl": settings.blob_ttl}),
-        "upstreams": [_with_port(each) for each in settings.upstreams or (settings.registry_url,)],
+        "upstreams": [
+            url if urlsplit(url).port else f"{url}:443" for url in settings.upstreams or (settings.registry_url,)
+        ],
     }
     authorities = [f"{SECRETS_FOLDER}/{file}" for file in _authority_files(settings)]
     if authorities:
@@ -96,33 +96,38 @@ def registry_config(settings: Settings) -> dict[str, t.Any]:
 
 
 def config_text(settings: Settings) -> str:
-    """The cache's C(config.yml) as text, the same for the same settings."""
+    """Return the cache's C(config.yml) as text."""
     return as_yaml(registry_config(settings))
 
 
 def config_for_review(settings: Settings) -> str:
-    """The cache's C(config.yml) with a word in the place of each secret."""
+    """Return the cache's C(config.yml) with a word in the place of each secret."""
     return as_yaml(blanked(registry_config(settings)))
 
 
 def stack_text(settings: Settings, objects: t.Sequence[SwarmObject]) -> str:
-    """The cache's C(docker-stack.yml) as text."""
+    """Return the cache's C(docker-stack.yml) as text."""
     return as_yaml(_as_compose(stack_definition(settings, objects)))
 
 
 def for_docker(definition: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """A definition as community.docker has to get it for C(docker stack deploy).
+    """Return a definition in the form that community.docker needs for C(docker stack deploy).
 
-    It writes YAML in which Docker reads some texts as truth values or numbers. Docker reads YAML first and puts in
+    It writes YAML in which Docker reads some texts as truth values or numbers. Docker reads YAML first and expands
     variables then, so the default of a variable stays a text.
     """
-    return t.cast("dict[str, t.Any]", _each_text(_as_compose(definition), _kept_a_text))
+
+    def keep(text: str) -> str:
+        return f"${{{_NEVER_SET}:-{text}}}" if is_misread(text) else text
+
+    return t.cast("dict[str, t.Any]", _each_text(_as_compose(definition), keep))
 
 
 def _as_compose(definition: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """A definition as C(docker-stack.yml) has it.
+    """Return a definition as C(docker-stack.yml) has it.
 
-    A variable of the environment is one text, as Docker would read a name such as C(N) as a truth value.
+    A variable of the environment is one text, as Docker would read a name such as C(N) as a truth value, and C($$) is
+    a dollar.
     """
     services = definition.get("services") or {}
     as_text = {
@@ -130,19 +135,14 @@ def _as_compose(definition: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         for name, service in services.items()
         if service.get("environment")
     }
-    # What stands for a dollar.
     return t.cast(
         "dict[str, t.Any]",
         _each_text({**definition, "services": {**services, **as_text}}, lambda text: text.replace("$", "$$")),
     )
 
 
-def _kept_a_text(text: str) -> str:
-    return f"${{{_NEVER_SET}:-{text}}}" if is_misread(text) else text
-
-
 def _each_text(value: t.Any, change: t.Callable[[str], str]) -> t.Any:
-    """A structure with all its texts changed, but for the names of keys."""
+    """Return a structure with all its texts changed, except names of keys."""
     if isinstance(value, dict):
         return {key: _each_text(item, change) for key, item in value.items()}
     if isinstance(value, list):
@@ -151,11 +151,11 @@ def _each_text(value: t.Any, change: t.Callable[[str], str]) -> t.Any:
 
 
 def swarm_objects(settings: Settings, registry_ca: str | None) -> list[SwarmObject]:
-    """The configs and secrets of a deployment.
+    """Return the configs and secrets of a deployment.
 
     Args:
         settings: The cache's settings.
-        registry_ca: DTR's CA in PEM; None when the cache needs none or it is not known yet, and the secret is left out.
+        registry_ca: DTR's CA in PEM; None leaves its secret out: the cache needs none, or it is not known yet.
     """
     config = config_text(settings)
     config_kind = SECRET if carries_credentials(registry_config(settings)) else CONFIG
@@ -169,43 +169,32 @@ def swarm_objects(settings: Settings, registry_ca: str | None) -> list[SwarmObje
             file=file,
             name=f"{settings.stack_name}_{file}_{content_mark(data)}",
             data=data,
-            labels={
-                STACK_LABEL: settings.stack_name,
-                FILE_LABEL: file,
-                **_owner_labels(settings, file),
-                **_description(settings, kind, file, data),
-            },
+            labels={STACK_LABEL: settings.stack_name, FILE_LABEL: file, **_labels(settings, kind, file, data)},
         )
         for kind, file, data in contents
     ]
 
 
-def _description(settings: Settings, kind: str, file: str, data: str) -> dict[str, str]:
-    """Labels with what everybody may know of a secret, for the next run to show what changes."""
-    if kind != SECRET or file == KEY_FILE:
-        return {}
+def _labels(settings: Settings, kind: str, file: str, data: str) -> dict[str, str]:
+    """Return the labels by which a later run knows the owner of a file, and shows changes of a secret."""
     if file == CONFIG_FILE:
-        shown = comparable(registry_config(settings))
-        return {CONTENT_LABEL: as_yaml(shown)}
+        registry = canonical_server(settings.registry_url)
+        labels = {NAME_LABEL: settings.name, URL_LABEL: settings.url, REGISTRY_LABEL: registry}
+        shown = {CONTENT_LABEL: as_yaml(comparable(registry_config(settings)))} if kind == SECRET else {}
+        return {**labels, **shown}
+    if file == KEY_FILE:
+        return {}
     try:
         described = [certificates.describe(each) for each in certificates.load_certificates(data)[:_DESCRIBED]]
-    except Failure:  # of settings that were refused
+    except Failure:  # of invalid settings
         return {}
     return {CERTIFICATES_LABEL: json.dumps(described)}
 
 
-def _owner_labels(settings: Settings, file: str) -> dict[str, str]:
-    """Return the labels by which a later run knows whose cache it is, also one that is not registered yet."""
-    if file != CONFIG_FILE:
-        return {}
-    registry = canonical_server(settings.registry_url)
-    return {NAME_LABEL: settings.name, URL_LABEL: settings.url, REGISTRY_LABEL: registry}
-
-
 def describe_deployment(settings: Settings, registry_ca: str | None) -> dict[str, t.Any]:
-    """The definition of the stack and the names of what it consists of; nothing in it is a secret.
+    """Return the definition of the stack, its configs and its secrets, without any secret content.
 
-    C(compose) is the definition as C(docker stack deploy) has to get it.
+    C(compose) is the definition in the form for C(docker stack deploy).
     """
     objects = swarm_objects(settings, registry_ca)
     definition = stack_definition(settings, objects)
@@ -221,22 +210,22 @@ def describe_deployment(settings: Settings, registry_ca: str | None) -> dict[str
 
 
 def files_for_review(settings: Settings, objects: t.Sequence[SwarmObject]) -> dict[str, str]:
-    """The documented file tree, as text by path, without anything secret."""
+    """Return the documented files as text by path, without anything secret."""
     public = {f"certs/{item.file}": item.data for item in objects if item.file.endswith(".cert.pem")}
     return {"docker-stack.yml": stack_text(settings, objects), CONFIG_FILE: config_for_review(settings), **public}
 
 
 def content_mark(data: str) -> str:
-    """Twelve hexadecimal digits that change exactly when the content does.
+    """Return twelve hexadecimal digits that change exactly when the content does.
 
     The content itself is the key of the HMAC, and each file that is not public holds a value of 128 bits or more that
-    cannot be guessed (the private key; C(http.secret)), so the mark tells nothing about it.
+    cannot be guessed (the private key; C(http.secret)), so the mark reveals nothing about it.
     """
     return hmac.new(data.encode(), b"dtr.cache content", hashlib.sha256).hexdigest()[:12]
 
 
 def stack_definition(settings: Settings, objects: t.Sequence[SwarmObject]) -> dict[str, t.Any]:
-    """The cache's C(docker-stack.yml) as data."""
+    """Return the cache's C(docker-stack.yml) as data."""
     config_is_secret = any(item.kind == SECRET and item.file == CONFIG_FILE for item in objects)
     deploy: dict[str, t.Any] = {
         "replicas": settings.replicas,
@@ -272,37 +261,19 @@ def stack_definition(settings: Settings, objects: t.Sequence[SwarmObject]) -> di
     return definition
 
 
-def changed_authorities(diff: t.Mapping[str, t.Any]) -> list[tuple[str, str]]:
-    """The names of the secrets with DTR's CA, before and after, where the diff of a plan exchanges it in a service."""
-    before, after = ((diff.get(side) or {}).get("services") or {} for side in ("before", "after"))
-    found = []
-    for service, live in before.items():
-        wanted = after.get(service)
-        if isinstance(live, dict) and isinstance(wanted, dict):
-            for file in sorted({product.ca_secret for product in PRODUCTS.values()}):
-                old, new = ((side.get("secrets") or {}).get(file) for side in (live, wanted))
-                if old and new and old != new:
-                    found.append((old, new))
-    return found
-
-
 def _authority_files(settings: Settings) -> list[str]:
-    """DTR's own CA is in the list beside those of other upstreams, as the vendor's page on configuration wants it."""
+    """Return the files of the CAs that the cache trusts: DTR's own beside those of other upstreams, as documented."""
     others = [f"upstream.{index}.cert.pem" for index in range(1, len(settings.upstream_cas) + 1)]
     return others if settings.registry_ca == "system" else [*others, settings.product.ca_secret]
 
 
-def _with_port(url: str) -> str:
-    return url if urlsplit(url).port else f"{url}:443"
-
-
 def _as_read(settings: Settings) -> dict[str, t.Any]:
-    """C(config.yml) with what the registry reads from its environment."""
+    """Return C(config.yml) with the settings that the registry reads from its environment."""
     return together(registry_config(settings), of_environment(settings.environment))
 
 
 def _stop_grace_period(settings: Settings) -> str:
-    """Longer than the registry's own time for its last requests.
+    """Return a time longer than the registry's own for its last requests.
 
     Raises:
         Failure: C(INVALID_INPUT) when that is no duration.
@@ -312,9 +283,9 @@ def _stop_grace_period(settings: Settings) -> str:
 
 
 def _needs_a_limit(settings: Settings) -> bool:
-    """Whether only a limit keeps two replicas from one node, where they would end up while the other one restarts.
+    """Check whether only a limit keeps two replicas from one node while the other node restarts.
 
-    A port of the node's own does the same. With C(start-first) the new replica needs the node that the old one has.
+    A port of the node does the same. With C(start-first) the new replica needs the node of the old one.
     """
     return (
         settings.publish_mode == "ingress"
@@ -335,7 +306,7 @@ def _port_of_node(port: int) -> dict[str, t.Any]:
 
 
 def _format(settings: Settings) -> str:
-    """The version of the format: that of the documents, or the one with which a part that is used came."""
+    """Return the version of the format: the documented one, or the first that has all parts in use."""
     came_with = {
         "3.4": "order" in settings.update_config or "start_period" in settings.service_extra.get("healthcheck", {}),
         "3.6": "tmpfs" in settings.service_extra,
@@ -346,12 +317,11 @@ def _format(settings: Settings) -> str:
 
 
 def _add_extra(service: dict[str, t.Any], extra: t.Mapping[str, t.Any]) -> None:
-    """Add the keys of C(dtr_cache_service_extra)."""
     for key, value in extra.items():
         if key == "deploy":
             service["deploy"].update(value)
         elif key == "tmpfs":
-            # The key of the same name is read by docker stack deploy, and forgotten.
+            # docker stack deploy ignores the key of the same name.
             mounts = [{"type": "tmpfs", "target": folder} for folder in value]
             service["volumes"] = [*service.get("volumes", []), *mounts]
         else:
@@ -361,7 +331,7 @@ def _add_extra(service: dict[str, t.Any], extra: t.Mapping[str, t.Any]) -> None:
 def _add_volume(
     definition: dict[str, t.Any], service: dict[str, t.Any], volume: str | dict[str, t.Any], folder: str
 ) -> None:
-    """Mount a folder of the node (a path), or a named volume, where the registry keeps its layers."""
+    """Mount a folder of the node (a path) or a named volume where the registry keeps its layers."""
     if isinstance(volume, str) and volume.startswith("/"):
         service["volumes"] = [f"{volume}:{folder}"]
         return
@@ -369,3 +339,20 @@ def _add_volume(
     name = described.pop("name", DEFAULT_VOLUME)
     service["volumes"] = [f"{name}:{folder}"]
     definition["volumes"] = {name: described}
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes texts that Docker and the registry would misread."""
+
+
+_Dumper.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style="'" if is_misread(text) else None
+    ),
+)
+
+
+def as_yaml(data: t.Any) -> str:
+    """Return the data as text that is the same for the same data."""
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=False)

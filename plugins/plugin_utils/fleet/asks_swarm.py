@@ -14,7 +14,7 @@ from ..actions.deadline import TooLate, within
 from ..actions.paths import control_path_of_host
 from ..actions.problems import manager_out_of_reach, manager_silent
 from ..actions.reasons import explained, reason_of
-from ..deployment.swarm_questions import of_plan, of_prerequisites
+from ..deployment.stack_plan import of_plan, of_prerequisites
 from ..settings.model import Settings
 from ..settings.variables import connection_mark
 from .plan_result import AskedPlan

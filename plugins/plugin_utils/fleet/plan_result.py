@@ -15,8 +15,8 @@ from ...module_utils.swarm.plan import OTHER_CACHE
 from ..actions.problems import problems_as_result
 from ..actions.progress_lines import read_by_people
 from ..actions.shown_diffs import as_ansible_shows
-from ..deployment.definition import changed_authorities, for_docker
-from ..deployment.plan_diff import readable
+from ..deployment.definition import for_docker
+from ..deployment.stack_plan import changed_authorities, readable
 from .collisions import not_ours
 from .left_behind import left_behind
 

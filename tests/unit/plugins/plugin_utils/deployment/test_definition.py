@@ -12,6 +12,7 @@ import yaml
 from ansible_collections.dtr.cache.plugins.module_utils.x509 import certificates
 from ansible_collections.dtr.cache.plugins.plugin_utils.deployment import definition as deployment
 from ansible_collections.dtr.cache.plugins.plugin_utils.settings.model import Settings
+from ansible_collections.dtr.cache.plugins.plugin_utils.settings.values import is_misread
 from ansible_collections.dtr.cache.tests.unit.support.settings import CA, CACHE, read
 from ansible_collections.dtr.cache.tests.unit.support.web import make_identity
 
@@ -424,19 +425,6 @@ def test_the_definition_of_a_default_deployment_is_complete() -> None:
     }
 
 
-def test_another_ca_of_dtr_is_seen_in_the_plan() -> None:
-    def services(**marks: str) -> dict[str, t.Any]:
-        secrets = {f"{name}.cert.pem": mark for name, mark in marks.items()}
-        return {"services": {"dtr-cache_cache": {"secrets": secrets}}}
-
-    before, after = services(dtr="old", cache="a"), services(dtr="new", cache="b")
-    assert deployment.changed_authorities({"before": before, "after": after}) == [("old", "new")]
-    assert deployment.changed_authorities({"before": services(cache="a"), "after": services(cache="b")}) == []
-    assert deployment.changed_authorities({"before": services(dtr="same"), "after": services(dtr="same")}) == []
-    first = {"before": {"services": {"dtr-cache_cache": "absent"}}, "after": after}
-    assert deployment.changed_authorities(first) == deployment.changed_authorities({}) == []
-
-
 def test_labels_say_what_everybody_may_know_of_a_secret() -> None:
     objects = {item.file: item for item in deployment.swarm_objects(settings_with(), CA.pem)}
     (described,) = json.loads(objects["cache.cert.pem"].labels["dtr.cache.certificates"])
@@ -459,3 +447,32 @@ def test_so_they_do_of_a_config_that_is_a_secret() -> None:
     assert (config.kind, "hush" in config.data) == ("secret", True)
     shown = config.labels["dtr.cache.content"]
     assert "hush" not in shown and yaml.safe_load(shown)["storage"]["s3"]["bucket"] == "layers"
+
+
+# As gopkg.in/yaml.v2 (resolve.go) has them.
+MISREAD = [
+    *("y", "Y", "n", "N", "1e3", "+1e3", "-1.5e3", ".5E2", "0o17", "0O17", "0X1F", "-0B1", "0_8", "1e_3", "+_1"),
+    # Short names of commits, and a date.
+    *("08", "0812345", "12e03", "2026-1-5", "2026-1-5 1:2:3"),
+]
+
+
+@pytest.mark.parametrize("text", MISREAD)
+def test_what_only_go_takes_for_another_type_is_quoted(text: str) -> None:
+    assert is_misread(text)
+    written = deployment.as_yaml({text: text, "list": [text]})
+    assert written == f"'{text}': '{text}'\nlist:\n- '{text}'\n"
+    assert yaml.safe_load(written) == {text: text, "list": [text]}
+
+
+@pytest.mark.parametrize("text", ["yes", "no", "5", "0.5", "null", "2026-01-01", "0x1F", "5.e-1", "1_000", "", "~"])
+def test_what_both_do_is_quoted_anyway(text: str) -> None:
+    assert deployment.as_yaml([text]) in (f"- '{text}'\n", f'- "{text}"\n')
+
+
+@pytest.mark.parametrize(
+    "text", ["nginx", "ny", "1e3x", "e3", "24h", "1.5.0", "a: b", "_1", "0xg", "e_3", "2026-1", "-", "."]
+)
+def test_texts_stay_texts(text: str) -> None:
+    assert not is_misread(text)
+    assert yaml.safe_load(deployment.as_yaml(text)) == text

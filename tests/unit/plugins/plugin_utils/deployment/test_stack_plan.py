@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
-from ansible_collections.dtr.cache.plugins.plugin_utils.deployment.plan_diff import readable
+import typing as t
+
+from ansible_collections.dtr.cache.plugins.plugin_utils.deployment.stack_plan import changed_authorities, readable
 
 BEFORE = {"node_labels": {"worker-1": {"dtr.cache": None}}, "services": {"st_cache": {"image": "a:1"}}}
 AFTER = {"node_labels": {"worker-1": {"dtr.cache": "true"}}, "services": {"st_cache": {"image": "a:2"}}}
@@ -30,3 +32,16 @@ def test_each_file_has_a_diff_of_its_own() -> None:
 
 def test_without_a_difference_there_is_none() -> None:
     assert readable({"before": {}, "after": {}}, "st") == readable({}, "st") == []
+
+
+def test_another_ca_of_dtr_is_seen_in_the_plan() -> None:
+    def services(**marks: str) -> dict[str, t.Any]:
+        secrets = {f"{name}.cert.pem": mark for name, mark in marks.items()}
+        return {"services": {"dtr-cache_cache": {"secrets": secrets}}}
+
+    before, after = services(dtr="old", cache="a"), services(dtr="new", cache="b")
+    assert changed_authorities({"before": before, "after": after}) == [("old", "new")]
+    assert changed_authorities({"before": services(cache="a"), "after": services(cache="b")}) == []
+    assert changed_authorities({"before": services(dtr="same"), "after": services(dtr="same")}) == []
+    first = {"before": {"services": {"dtr-cache_cache": "absent"}}, "after": after}
+    assert changed_authorities(first) == changed_authorities({}) == []
