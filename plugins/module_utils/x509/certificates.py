@@ -89,6 +89,11 @@ def to_pem(certificates: t.Iterable[x509.Certificate]) -> str:
     return "".join(certificate.public_bytes(serialization.Encoding.PEM).decode("ascii") for certificate in certificates)
 
 
+def to_der(certificate: x509.Certificate) -> bytes:
+    """The certificate as a TLS connection carries it."""
+    return certificate.public_bytes(serialization.Encoding.DER)
+
+
 def describe(certificate: x509.Certificate) -> Description:
     """Names, validity and fingerprint of a certificate as plain text."""
     return {

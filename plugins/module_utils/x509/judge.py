@@ -179,6 +179,11 @@ def key_fault(key: t.Any, *, of_server: bool) -> str | None:
     return f"a key of the kind {kind}, which the registry and Docker do not know"
 
 
+def has_elliptic_curve(certificate: x509.Certificate) -> bool:
+    """Tell whether the key of a certificate is an ECDSA one."""
+    return isinstance(certificate.public_key(), ec.EllipticCurvePublicKey)
+
+
 def private_key_problem(key: t.Any) -> str | None:
     """Say why a cache cannot be deployed with this key, as a clause after its name."""
     fault = key_fault(key, of_server=True)

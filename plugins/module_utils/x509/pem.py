@@ -22,7 +22,6 @@ try:
 except ImportError:  # certificates.CRYPTOGRAPHY_IMPORT_ERROR reports it
     pass
 
-_BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _BREAKS_AS_TEXT = re.compile(r"(?:\\+r)?\\+n|\\+r|\\+t")
 _BLOCK = re.compile(r"-----BEGIN\s+([A-Z0-9 ]+?)\s*-----(.*?)-----END\s+\1\s*-----", re.DOTALL | re.IGNORECASE)
 _EDGE = re.compile(r"-{2,}\s*(?:BEGIN|END)", re.IGNORECASE)
@@ -135,13 +134,12 @@ def is_base64(text: str) -> bool:
 def _decoded(content: str | bytes) -> str:
     if isinstance(content, str):
         return content
-    for mark, encoding in _BOMS:
-        if content.startswith(mark):
-            return content.decode(encoding, "replace")
+    # PEM itself is ASCII, in UTF-16 and UTF-32 as well.
+    plain = content.replace(b"\0", b"")
     try:
-        return content.decode("utf-8")
+        return plain.decode("utf-8")
     except UnicodeDecodeError:
-        return content.decode("latin-1")
+        return plain.decode("latin-1")
 
 
 def _certificate(block: Block, number: int) -> bytes:

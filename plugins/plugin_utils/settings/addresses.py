@@ -28,7 +28,7 @@ _USER = re.compile(r"[A-Za-z0-9._-]+")
 
 
 def is_host(host: str) -> bool:
-    return _is_ip(host) or (len(host) <= 253 and _HOST.fullmatch(host) is not None and not _ends_in_number(host))
+    return is_address(host) or (len(host) <= 253 and _HOST.fullmatch(host) is not None and not _ends_in_number(host))
 
 
 def https_url(value: t.Any) -> str:
@@ -95,7 +95,9 @@ def _split(text: str) -> SplitResult | None:
         host, port = ascii_name(parts.hostname or ""), parts.port
     except ValueError:
         return None
-    is_server = _is_ip(host) and ":" in host if parts.netloc.startswith("[") else _is_server(parts.hostname or "", host)
+    is_server = (
+        is_address(host) and ":" in host if parts.netloc.startswith("[") else _is_server(parts.hostname or "", host)
+    )
     return parts if is_server and port != 0 and not parts.netloc.endswith(":") else None
 
 
@@ -103,7 +105,7 @@ def _is_server(written: str, host: str) -> bool:
     """Whether a host is one, as it is written and as DNS has it, which leaves out what nobody sees."""
     if not all(letter.isalnum() or letter in "-_." for letter in written) or not _SERVER.fullmatch(host):
         return False
-    return ".." not in host and (_is_ip(host) or not _ends_in_number(host))
+    return ".." not in host and (is_address(host) or not _ends_in_number(host))
 
 
 def _ends_in_number(host: str) -> bool:
@@ -111,7 +113,7 @@ def _ends_in_number(host: str) -> bool:
     return _NUMBER.fullmatch(host.removesuffix(".").rpartition(".")[2]) is not None
 
 
-def _is_ip(host: str) -> bool:
+def is_address(host: str) -> bool:
     if "%" in host:  # a zone is a network interface of one machine
         return False
     try:
@@ -122,4 +124,4 @@ def _is_ip(host: str) -> bool:
 
 
 def _is_loopback(host: str) -> bool:
-    return ipaddress.ip_address(host).is_loopback if _is_ip(host) else host == "localhost"
+    return ipaddress.ip_address(host).is_loopback if is_address(host) else host == "localhost"

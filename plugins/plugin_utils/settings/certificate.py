@@ -20,6 +20,8 @@ Certificates = t.Sequence[t.Any]  # x509.Certificate
 
 # OpenSSL's codes for a chain that ends before a trusted CA, or at another one of the same name.
 _UNKNOWN_ISSUER = (2, 7, 18, 19, 20, 21)
+# Docker Engines up to 24 take no longer message of a handshake.
+_LARGEST_CHAIN = 2**16 - 2**10
 _ADVICE = {
     26: "it, or a CA in it, must not be used for servers (extended key usage, key usage)",
     34: "it, or a CA in it, has a critical extension that clients do not know",
@@ -130,6 +132,23 @@ def check_authority(
             reader.problem(name, str(fault).rstrip("."))
 
 
+def check_cipher_suites(reader: Reader, variable: str, chain: Certificates, config_of_tls: t.Any) -> None:
+    """Check that a client of TLS 1.2 can agree with the registry: such a suite is for one kind of key.
+
+    The trial of a registry does not show it, and registries of DTR 2.x know nothing newer.
+    """
+    config = config_of_tls if isinstance(config_of_tls, dict) else {}
+    suites = config.get("ciphersuites")
+    if not chain or not suites or not isinstance(suites, list) or config.get("minimumtls") == "tls1.3":
+        return
+    kind = "ECDSA" if judge.has_elliptic_curve(chain[0]) else "RSA"
+    named = {name for name in ("ECDSA", "RSA") for each in suites if f"_{name}_" in str(each)}
+    if named and kind not in named:
+        reader.problem(
+            variable, f"http.tls.ciphersuites: none is for the {kind} key of the certificate; add one with {kind} in it"
+        )
+
+
 def _check(reader: Reader, presented: _Presented) -> None:
     """Report all that keeps clients from accepting the certificate, or makes it end too soon."""
     chain, key, host = presented.chain, presented.key, presented.host
@@ -160,6 +179,13 @@ def _check_path(reader: Reader, presented: _Presented, path: Certificates) -> No
         reader.problem("certificate", "is out of order: each certificate must be followed by the one that issued it")
     for certificate, fault in judge.go_faults(path, chain):
         reader.problem(_variable(presented, certificate), f"{certificates.name_of(certificate)} {fault}")
+    size = sum(len(certificates.to_der(each)) for each in chain)
+    if size > _LARGEST_CHAIN:
+        reader.problem(
+            "certificate",
+            f"has {len(chain)} certificates of {size} bytes, and Docker takes {_LARGEST_CHAIN}; leave out all but the "
+            "cache's own certificate and its intermediates",
+        )
     first = min(path, key=certificates.not_after)
     days = certificates.days_left(first, now)
     if days < min_days:

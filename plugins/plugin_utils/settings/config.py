@@ -16,6 +16,7 @@ import typing as t
 
 from ...module_utils.common.failure import Failure
 from ...module_utils.common.names import why_no_name
+from ...module_utils.swarm.compose import duration
 from . import credentials, values
 from .reader import Reader
 from .structures import parsed
@@ -133,10 +134,19 @@ DRAIN_TIMEOUT = "30s"
 
 _LAYERS = "/var/lib/registry"
 _PREFIX = "REGISTRY_"
+# Below these, the registry reads the last part of a variable's name in any letters.
+_FREE_NAMES = ("REGISTRY_HTTP_HEADERS_", "REGISTRY_LOG_FIELDS_")
 # What the section C(storage) has beside its backend.
 _NO_BACKENDS = ("cache", "delete", "maintenance", "redirect")
 _ROOT: Path = ("storage", "filesystem", "rootdirectory")
 _DELETE: Path = ("storage", "delete", "enabled")
+_PURGING: Path = ("storage", "maintenance", "uploadpurging")
+_HEADERS: Path = ("http", "headers")
+# What a backend takes as text.
+_NAMES_OF_BACKEND = (
+    *("bucket", "container", "region", "accesskey", "secretkey", "accesskeyid", "accesskeysecret"),
+    *("accountname", "accountkey", "username", "password", "tenant", "domain"),
+)
 _UPSTREAMS = "dtr_cache_upstreams, dtr_cache_upstream_cas and dtr_cache_blob_ttl"
 # What the cache consists of, and what to do instead.
 _OWN: dict[Path, str] = {
@@ -267,7 +277,7 @@ def config_problems(parts: t.Sequence[Part], metrics_port: int | None = None) ->
         for sentence in _own_problems(part, metrics_port):
             yield part.variable, sentence
     config = together({"storage": {"delete": {"enabled": True}}}, parts)
-    for path, sentence in (*_storage_problems(config), *_misread(config)):
+    for path, sentence in (*_storage_problems(config), *_header_problems(config), *_misread(config)):
         giver = next((part for part in reversed(parts) if part.decides(path) is not None), None)
         if giver:
             yield giver.variable, giver.in_words(path, sentence)
@@ -276,6 +286,8 @@ def config_problems(parts: t.Sequence[Part], metrics_port: int | None = None) ->
 def read_config(reader: Reader, environment: t.Mapping[str, str], metrics_port: int | None) -> dict[str, t.Any]:
     """C(storage), with a backend where nothing else names one, and C(config_extra)."""
     storage, extra = _tidy(reader.mapping("storage")), reader.mapping("config_extra")
+    for name, value in environment.items():
+        _check_variable(reader, name, value)
     problems = list(config_problems(_parts(storage, extra, environment), metrics_port))
     for variable, problem in problems:
         reader.problem(variable, problem)
@@ -287,6 +299,15 @@ def read_config(reader: Reader, environment: t.Mapping[str, str], metrics_port: 
 def _parts(storage: t.Any, config_extra: t.Any, environment: t.Mapping[str, str]) -> list[Part]:
     parts = [Part("storage", storage, ("storage",)), Part("config_extra", config_extra)]
     return [*parts, *of_environment(environment)]
+
+
+def _check_variable(reader: Reader, name: str, value: str) -> None:
+    """Check a variable of the environment as the registry reads it: its name in capitals, and its value as YAML."""
+    if not name.upper().startswith(_PREFIX):
+        return
+    if name != name.upper() and not name.startswith(_FREE_NAMES):
+        reader.problem("environment", f"{values.shown(name)}: the registry reads such a name in capitals only")
+    reader.checked("environment", parsed, value, None, f"{values.shown(name)}: ")
 
 
 def _own_problems(part: Part, metrics_port: int | None) -> t.Iterator[str]:
@@ -312,23 +333,48 @@ def _storage_problems(config: t.Mapping[str, t.Any]) -> t.Iterator[tuple[Path, s
         yield ("storage", named[-1]), f" is a second backend beside {others}, and the registry takes exactly one"
     if at(config, _DELETE) is not True:
         yield _DELETE, " must stay true: without it a layer could never expire"
-    folder = at(config, _ROOT)
-    if folder is not None and (problem := folder_problem(folder)):
-        yield _ROOT, f": {problem}"
+    filesystem = at(config, _ROOT[:-1])
+    if isinstance(filesystem, dict) and _ROOT[-1] in filesystem:
+        # Without a value the registry would make a folder <nil> of it.
+        folder = filesystem[_ROOT[-1]] or ""
+        problem = folder_problem(folder)
+        if problem or re.search(r"[:\x00-\x1f]|\s$", str(folder)):
+            yield _ROOT, f": {problem or f'{values.quoted(folder)} has a letter that no mount of Docker can have'}"
+
+
+def _header_problems(config: t.Mapping[str, t.Any]) -> t.Iterator[tuple[Path, str]]:
+    headers = at(config, _HEADERS)
+    for name in headers if isinstance(headers, dict) else ():
+        if name.lower() == "content-encoding":
+            yield (*_HEADERS, name), " would have clients decode layers that are not encoded; leave it out"
 
 
 def _misread(value: t.Any, path: Path = ()) -> t.Iterator[tuple[Path, str]]:
     """Times without a unit, or in none that the registry takes, and numbers that YAML may have changed."""
     if value is not None and any(_is_like(path, form) for form in _TIMES):
-        try:
-            values.time(value)
-        except Failure as failure:
-            yield path, f": {failure.message.rstrip('.')}"
-    elif isinstance(value, float) and path not in _OWN:
+        if problem := _time_problem(value, path):
+            yield path, f": {problem}"
+    elif (isinstance(value, float) and path not in _OWN) or (isinstance(value, int) and _is_name(path)):
         yield path, f" {why_no_name(value)}"
     elif isinstance(value, (dict, list)):
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             yield from _misread(item, (*path, str(key)))
+
+
+def _is_name(path: Path) -> bool:
+    return path[:1] == ("storage",) and path[-1] in _NAMES_OF_BACKEND
+
+
+def _time_problem(value: t.Any, path: Path) -> str:
+    try:
+        text = values.time(value)
+    except Failure as failure:
+        return failure.message.rstrip(".")
+    if text != value:
+        return f"{values.quoted(text)} has blanks at its ends, with which the registry does not read it"
+    if path[:-1] == _PURGING and (duration(text) or 0) < 10**9:
+        return f"{text} is less than 1s: the registry would purge uploads that are under way, without a pause"
+    return ""
 
 
 def _is_like(path: Path, form: Path) -> bool:

@@ -15,7 +15,7 @@ import typing as t
 
 from ...module_utils.common.failure import Failure
 from . import cache, certificate, clients, dtr, run, service, values
-from .config import backends, given_config, read_config, read_volume
+from .config import at, backends, given_config, read_config, read_volume
 from .model import REGISTRY, Settings
 from .reader import PREFIX, ControlNode, Reader
 from .service import read_service_extra
@@ -72,6 +72,9 @@ def read_settings(
     environment = service.read_environment(reader)
     config = read_config(reader, environment, address["metrics_port"])
     given = given_config(**config, environment=environment)
+    of_environment = any(name.startswith("REGISTRY_HTTP_TLS_CIPHER") for name in environment)
+    giver = "environment" if of_environment else "config_extra"
+    certificate.check_cipher_suites(reader, giver, presented["chain"], at(given, ("http", "tls")))
     settings = Settings(
         product=product,
         image=image,

@@ -158,6 +158,9 @@ class Reader:
         """A PEM text, given itself or as a path on the control node; whoever parses it says what is wrong with it."""
         if pem.has_pem(value):
             return value
+        if value.startswith("$ANSIBLE_VAULT"):
+            self.problem(name, "is vaulted text as it is; write it behind !vault |, or give the path of a vaulted file")
+            return None
         if "$" in value:
             self.problem(name, "has a $, and environment variables are not expanded; write the path itself")
             return None

@@ -14,7 +14,7 @@ from ...module_utils.common.redaction import holds_credential
 from ...module_utils.swarm.compose import byte_size, duration
 from ...module_utils.swarm.masking import carries_secret
 from . import credentials, values
-from .addresses import read_engine
+from .addresses import is_address, read_engine
 from .config import DRAIN_TIMEOUT, at, normal, of_environment, together
 from .image import Product
 from .model import SWARM
@@ -234,6 +234,8 @@ def read_service_extra(reader: Reader, config: t.Mapping[str, t.Any]) -> dict[st
         "tmpfs": _folders,
     }
     read = reader.known(NAME, _without(reader, given, "", _OWN), kinds)
+    if {"test", "disable"} <= {key for key, value in read.get("healthcheck", {}).items() if value}:
+        reader.problem(NAME, "healthcheck: has a test and disable, and Docker takes only one of them")
     _check_grace_period(reader, read.get("stop_grace_period"), at(config, ("http", "draintimeout")) or DRAIN_TIMEOUT)
     return {key: value for key, value in read.items() if value not in ({}, [])}
 
@@ -294,7 +296,19 @@ def _labels(value: t.Any) -> dict[str, str]:
 
 
 def _extra_hosts(value: t.Any) -> list[str]:
-    return [f"{host}:{address.strip('[]')}" for host, address in _pairs(value, ":").items()]
+    """A host may have several addresses, as entries of a list."""
+    value = _given(value)
+    if isinstance(value, dict):
+        pairs = [[host, address] for host, address in values.texts(value).items()]
+    else:
+        pairs = [re.split("[:=]", item, maxsplit=1) for item in values.items(value)]
+    found = []
+    for host, *rest in pairs:
+        address = "".join(rest).strip().strip("[]")
+        if not host.strip() or not (is_address(address) or address == "host-gateway"):
+            raise values.invalid(f"{values.quoted(host)} has no address; write HOST:ADDRESS, such as dtr:10.0.0.1")
+        found.append(f"{host.strip()}:{address}")
+    return sorted(found)
 
 
 def _test(value: t.Any) -> list[str]:
