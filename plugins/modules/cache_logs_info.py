@@ -180,7 +180,7 @@ unread:
   sample: ["the log of node worker-4, which is down"]
 """
 
-from ..module_utils.logs.reader import findings_of
+from ..module_utils.logs.findings import findings_of
 from ..module_utils.module.of_engine import EngineModule
 
 MODULE = EngineModule(

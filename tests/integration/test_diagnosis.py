@@ -27,7 +27,7 @@ import boto3
 import pytest
 import requests
 import yaml
-from ansible_collections.dtr.cache.plugins.module_utils.logs.reader import findings_of
+from ansible_collections.dtr.cache.plugins.module_utils.logs.findings import findings_of
 from ansible_collections.dtr.cache.plugins.module_utils.swarm.engine import Engine
 from ansible_collections.dtr.cache.plugins.module_utils.swarm.model import NAMESPACE_LABEL
 from docker.types import EndpointSpec, Mount, Resources, RestartPolicy

@@ -17,7 +17,7 @@ import typing as t
 from collections.abc import Iterator
 
 import pytest
-from ansible_collections.dtr.cache.plugins.module_utils.logs.reader import findings_of
+from ansible_collections.dtr.cache.plugins.module_utils.logs.findings import findings_of
 from ansible_collections.dtr.cache.plugins.module_utils.swarm.engine import Engine
 from ansible_collections.dtr.cache.tests.unit.support.modules import run_module
 

@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a cache has served, from the lines of its log about its answers.
+"""Count what a cache has served, from the lines of its log about its answers.
 
 The registry writes two lines for each answer: one of its access log, in the combined form of web servers, and one of
 its own log, which has the duration, at level info. Both are read; an answer is counted once. A log of any length is
-read in one pass, and what is kept of it is bounded, whoever writes what into a request.
+read in one pass, and what is kept of it is bounded, whatever clients write into requests.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import calendar
 import collections
 import functools
+import json
 import re
 import threading
 import time
@@ -22,9 +23,8 @@ from ..common.failure import Failure
 from ..http.transport import USER_AGENT
 from ..swarm.compose import duration
 from ..swarm.log_stream import LogLine
-from .message import fields_of
 
-# A client that asks for nothing of an image for so long has ended its pull: a cache sees layers, and no tags.
+# After such a pause a client has ended its pull of an image: a cache sees layers, and no tags.
 SECONDS_OF_PAUSE = 600
 # An answer is slow when it takes longer than this, with less than this a second.
 SLOW_SECONDS = 10.0
@@ -33,6 +33,9 @@ SHOWN = 20
 # Pairs of an image and a client that are told apart in one log.
 MOST_PAIRS = 10_000
 
+# C(name=value), as the registry's text formatter writes it.
+_FIELD = re.compile(r"([\w.@-]{1,64})=(\"(?:\\.|[^\"\\])*\"?|\S*)")
+_ESCAPED = re.compile(r"\\(.)")
 _BLOB = r"/v2/([a-z0-9][a-z0-9._/-]{0,254})/blobs/[a-z0-9]{2,16}:[0-9a-f]{32,128}"
 # HOST - USER [TIME] "GET PATH HTTP/1.1" STATUS BYTES "REFERRER" "AGENT"
 _ACCESS = re.compile(
@@ -57,7 +60,7 @@ class Answer(t.NamedTuple):
 
 
 class Pair:
-    """What one client got of one image. C(pulls) are its beginnings and ends, in seconds since 1970."""
+    """The layers of one image that one client got. C(pulls) are beginnings and ends, in seconds since 1970."""
 
     __slots__ = ("failed", "layers", "pulls", "size")
 
@@ -122,17 +125,17 @@ class TaskTraffic:
 
     @property
     def tally(self) -> Tally:
-        """Those of the access log, or of the registry's own log where the access log is off."""
+        """Return the answers of the access log, or of the registry's own log where the access log is off."""
         return self._access if self._access.answers else self._responses
 
     def close(self) -> TaskTraffic:
-        """Take in nothing more: a log that hangs may be read on while the sums are made."""
+        """Count nothing more: a log that hangs may be read on while the sums are made."""
         with self._lock:
             self._is_closed = True
         return self
 
     def take(self, line: LogLine) -> None:
-        """Take in one line."""
+        """Count one line."""
         with self._lock:
             if not self._is_closed:
                 self._take(line)
@@ -164,8 +167,29 @@ class TaskTraffic:
                 self.slowest = (seconds, answer, line.time)
 
 
+def fields_of(text: str) -> dict[str, str]:
+    """Return the fields of a line of the registry's logger, in any of its forms."""
+    if text.startswith("{"):
+        return _json_fields(text)
+    return {match[1]: _unquoted(match[2]) for match in _FIELD.finditer(text)}
+
+
+def _json_fields(text: str) -> dict[str, str]:
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return {str(key): str(value) for key, value in document.items()} if isinstance(document, dict) else {}
+
+
+def _unquoted(value: str) -> str:
+    if not value.startswith('"'):
+        return value
+    return _ESCAPED.sub(lambda match: {"n": " ", "t": " "}.get(match[1], match[1]), value.strip('"'))
+
+
 def access_in(text: str) -> Answer | None:
-    """The answer that a line of the access log is about, if it is one for a layer."""
+    """Return the answer that a line of the access log is about, if it is one for a layer."""
     match = _ACCESS.match(text)
     if not match:
         return None
@@ -173,7 +197,7 @@ def access_in(text: str) -> Answer | None:
 
 
 def response_in(text: str) -> Answer | None:
-    """The same of a line of the registry's own log, in each of its forms (C(log.formatter))."""
+    """Return the same of a line of the registry's own log, in each of its forms (C(log.formatter))."""
     fields = fields_of(text)
     uri = _URI.fullmatch(fields.get("http.request.uri", ""))
     if not uri or fields.get("http.request.method") != "GET":
@@ -193,7 +217,7 @@ def response_in(text: str) -> Answer | None:
 
 
 def summary(tasks: t.Iterable[TaskTraffic]) -> dict[str, t.Any]:
-    """What all replicas together have served."""
+    """Return what all replicas together have served."""
     found = [task.close() for task in tasks]
     tallies = [task.tally for task in found]
     pairs = _together(tallies)
@@ -220,7 +244,7 @@ def summary(tasks: t.Iterable[TaskTraffic]) -> dict[str, t.Any]:
 
 
 def _together(tallies: t.Iterable[Tally]) -> dict[tuple[str, str], Pair]:
-    """The pairs of all logs: a pull whose layers come from several replicas is one."""
+    """Return the pairs of all logs: a pull whose layers come from several replicas is one."""
     pairs: dict[tuple[str, str], Pair] = {}
     for tally in tallies:
         for key, each in tally.pairs.items():
@@ -241,7 +265,7 @@ def _together(tallies: t.Iterable[Tally]) -> dict[tuple[str, str], Pair]:
 
 
 def _by(pairs: t.Mapping[tuple[str, str], Pair], place: int, word: str) -> list[dict[str, t.Any]]:
-    """The pairs by image or by client, those with the most bytes first."""
+    """Return the pairs by image or by client, those with the most bytes first."""
     rows: dict[str, dict[str, t.Any]] = {}
     for key, pair in pairs.items():
         row = rows.setdefault(key[place], {word: key[place], "pulls": 0, "layers": 0, "bytes": 0, "failed": 0})
@@ -271,5 +295,5 @@ def _without_port(address: str) -> str:
 
 @functools.lru_cache(maxsize=64)
 def _moment(text: str) -> int:
-    """Seconds since 1970 of a line's time."""
+    """Return the seconds since 1970 of a line's time."""
     return calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))

@@ -15,7 +15,7 @@ from ansible.inventory.manager import split_host_pattern
 from ansible.plugins.loader import module_loader
 
 from ...module_utils.common.failure import Failure
-from ...module_utils.logs.since import since
+from ...module_utils.logs.findings import since
 from . import values
 from .image import reference
 from .reader import FILE, FOLDER, MISSING, PREFIX, Reader

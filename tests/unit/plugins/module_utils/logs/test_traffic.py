@@ -11,7 +11,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.dtr.cache.plugins.module_utils.logs import reader
+from ansible_collections.dtr.cache.plugins.module_utils.logs.findings import findings_of
 from ansible_collections.dtr.cache.plugins.module_utils.logs.traffic import (
     MOST_PAIRS,
     TaskTraffic,
@@ -184,7 +184,7 @@ class _Engine:
 
 def traffic_of(engine: _Engine, **options: t.Any) -> dict[str, t.Any]:
     given = {"name": "dtr-cache", "since": "5m", "traffic_since": "2h", "lines": 100, "timeout": 5.0, **options}
-    found: dict[str, t.Any] = reader.findings_of(engine, given)["traffic"]
+    found: dict[str, t.Any] = findings_of(engine, given)["traffic"]
     return found
 
 
@@ -220,5 +220,5 @@ def test_logs_that_went_with_their_replicas_are_said_to_be_gone() -> None:
 def test_nobody_has_to_ask() -> None:
     engine = _Engine({"t1": [access()]})
     options = {"name": "dtr-cache", "since": "5m", "traffic_since": None, "lines": 100, "timeout": 5.0}
-    assert reader.findings_of(engine, options)["traffic"] is None
+    assert findings_of(engine, options)["traffic"] is None
     assert set(engine.asked) == {1769860500}
