@@ -13,8 +13,6 @@ from ..modules import cache_assignments_info, cache_health, content_caches_info,
 from ..plugin_utils.actions.of_dtr import DtrAction
 from ..plugin_utils.actions.plays import as_fact, play_of
 from ..plugin_utils.actions.words import speak_as_called
-from ..plugin_utils.fleet.collisions import claims_outside
-from ..plugin_utils.fleet.declared import regions_of
 from ..plugin_utils.fleet.facts import HostFacts
 from ..plugin_utils.fleet.observation import (
     Ask,
@@ -26,6 +24,7 @@ from ..plugin_utils.fleet.observation import (
     registry_rows,
     without_names,
 )
+from ..plugin_utils.fleet.regions import claims_outside, regions_of
 from ..plugin_utils.settings import variables as settings_variables
 
 ARGUMENT_SPEC = {

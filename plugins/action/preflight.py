@@ -23,6 +23,7 @@ from ..module_utils.module.options import PREFLIGHT_ARGUMENT_SPEC
 from ..module_utils.module.prerequisites import PREREQUISITES
 from ..modules.registry_ca_info import MODULE as REGISTRY_CA_INFO
 from ..plugin_utils.actions import play_problems
+from ..plugin_utils.actions.ansible_internals import unique_id
 from ..plugin_utils.actions.forks import SharedByForks
 from ..plugin_utils.actions.in_process import Task, run_here
 from ..plugin_utils.actions.keep_alive import keep_alive
@@ -35,11 +36,16 @@ from ..plugin_utils.actions.words import speak_of_variables
 from ..plugin_utils.deployment.client_bundle import open_bundle
 from ..plugin_utils.deployment.definition import describe_deployment
 from ..plugin_utils.fleet.asks_swarm import AsksSwarm
-from ..plugin_utils.fleet.collisions import claims_of_others, collisions, collisions_in_swarm, others_of
-from ..plugin_utils.fleet.declared import regions_of
 from ..plugin_utils.fleet.plan_result import CHECKED, not_as_checked, plan_fingerprint
-from ..plugin_utils.fleet.source_files import files_with_users
-from ..plugin_utils.fleet.undoing import undoing
+from ..plugin_utils.fleet.regions import (
+    claims_of_others,
+    collisions,
+    collisions_in_swarm,
+    files_with_users,
+    others_of,
+    regions_of,
+    undoing,
+)
 from ..plugin_utils.settings.cache import with_image_of_dtr, with_running_image
 from ..plugin_utils.settings.model import NEEDS, Settings, public_settings
 from ..plugin_utils.settings.region import Region, region_as_read
@@ -298,7 +304,7 @@ class ActionModule(SharedByForks, AsksSwarm):
         def ask() -> dict[str, t.Any]:
             return run_here(module, Task(MODULE, options, environment=texts))
 
-        key = json.dumps([str(self._task._uuid), dict(options), texts], sort_keys=True)
+        key = json.dumps([unique_id(self._task), dict(options), texts], sort_keys=True)
         result: dict[str, t.Any] = made_once(key, ask) if once else ask()
         answer["warnings"].extend(result.get("warnings") or [])
         return result

@@ -13,6 +13,7 @@ from ansible.errors import AnsibleConnectionFailure
 
 from ..module_utils.common.failure import Failure
 from ..module_utils.module.options import ENGINE_ARGUMENT_SPEC
+from ..plugin_utils.actions.ansible_internals import unique_id
 from ..plugin_utils.actions.deadline import TooLate, within
 from ..plugin_utils.actions.of_manager import OnManager
 from ..plugin_utils.actions.plays import play_of
@@ -107,7 +108,7 @@ class ActionModule(OnManager):
             plans = zip((facts.host for facts in alike), zip(stacks, answer.pop("plans", [])))
             return {**answer, "plans": dict(plans)}
 
-        made = made_once(json.dumps([str(self._task._uuid), own.manager_mark or own.host, hosts]), ask_for_all)
+        made = made_once(json.dumps([unique_id(self._task), own.manager_mark or own.host, hosts]), ask_for_all)
         if "unreachable" in made:
             raise AnsibleConnectionFailure(made["unreachable"])
         if "silent" in made:

@@ -45,7 +45,7 @@ _value:
 import typing as t
 
 from ..plugin_utils.fleet.facts import HostFacts
-from ..plugin_utils.fleet.source_files import unused_files
+from ..plugin_utils.fleet.regions import unused_files
 
 
 def _unused_files(preflight: t.Mapping[str, t.Any], hostvars: t.Any, active: t.Sequence[str]) -> list[str]:

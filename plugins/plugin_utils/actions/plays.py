@@ -9,6 +9,7 @@ import typing as t
 
 from ansible.utils.display import Display
 
+from .ansible_internals import unique_id
 from .reasons import told_once
 from .words import is_of_collection
 
@@ -18,7 +19,7 @@ FACT = "__dtr_cache"
 
 def play_of(task: t.Any) -> str:
     """What tells this play from others of the run. All batches of a play have the same."""
-    return str(task.get_play()._uuid)
+    return unique_id(task.get_play())
 
 
 def as_fact(result: dict[str, t.Any], task: t.Any, variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import typing as t
 
 from ...module_utils.common.failure import Failure
+from ...module_utils.common.urls import canonical_server
 from ...module_utils.swarm.objects import is_named_by_content
 from ...module_utils.swarm.plan import OTHER_CACHE
 from ..actions.problems import problems_as_result
@@ -17,8 +19,7 @@ from ..actions.progress_lines import read_by_people
 from ..actions.shown_diffs import as_ansible_shows
 from ..deployment.definition import for_docker
 from ..deployment.stack_plan import changed_authorities, readable
-from .collisions import not_ours
-from .left_behind import left_behind
+from .regions import not_ours
 
 Result = t.Mapping[str, t.Any]
 
@@ -187,3 +188,40 @@ class AskedPlan(t.NamedTuple):
         if diffs and not result.get("changed") and not self.check_mode and read_by_people():
             display.display(f"What differs in the Swarm of {self.host}:\n{as_ansible_shows(diffs)}\n")
         return {**result, "diff": diffs}
+
+
+def left_behind(replaced: Result | None, settings: Result) -> str | None:
+    """What a region leaves at the DTR that it was of, and how to clean up there; C(None) where there is no other.
+
+    Args:
+        replaced: What the C(config.yml) that is about to be replaced says, as M(dtr.cache.stack_plan) returns it.
+        settings: The public settings of the region.
+    """
+    dtr = settings.get("dtr")
+    if not replaced or not dtr:
+        return None
+    # Caches that it pulled from may be no DTR, which nobody wrote down before there was a label.
+    certain = bool(replaced["registry"])
+    known = {dtr, *map(canonical_server, settings.get("upstreams") or [])}
+    servers = map(canonical_server, [replaced["registry"]] if certain else replaced["upstreams"])
+    former = sorted({server for server in servers if server not in known})
+    return _told(former[0], dtr, settings, certain=certain) if former else None
+
+
+def _told(old: str, new: str, settings: Result, *, certain: bool) -> str:
+    name = settings["name"]
+    entry: dict[str, t.Any] = {"name": name, "state": "absent"}
+    if settings.get("former_names"):
+        entry["former_names"] = list(settings["former_names"])
+    was = f"was a cache of the DTR {old}" if certain else f"has pulled from {old}"
+    arguments = shlex.quote(json.dumps({"caches": [entry]}))
+    # One that is renamed in the same run has its former name there.
+    names = " or ".join([name, *entry.get("former_names", [])])
+    return (
+        f"{name} {was} and is now one of {new}. If that is another DTR, and not the same one under another address: "
+        f"Its entry {names} and the accounts that are assigned to it stay there. Their pulls are still sent to this "
+        "cache, which gets nothing from there any more. That DTR was sent nothing. To "
+        "clean up there, set DTR_URL, DTR_USERNAME, DTR_PASSWORD and DTR_CA_PATH to its own: "
+        f"ansible localhost -m dtr.cache.content_caches -a {arguments} resets these accounts and removes the entry. "
+        "dtr.cache.backup, with the dtr_cache_registry_ variables of that DTR, writes down first who they are."
+    )

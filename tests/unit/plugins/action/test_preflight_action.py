@@ -19,7 +19,7 @@ from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Fa
 from ansible_collections.dtr.cache.plugins.module_utils.http import retries, transport
 from ansible_collections.dtr.cache.plugins.module_utils.module.of_dtr import DtrModule
 from ansible_collections.dtr.cache.plugins.plugin_utils.actions import packages, play_problems
-from ansible_collections.dtr.cache.plugins.plugin_utils.fleet import asks_swarm, declared
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet import asks_swarm, regions
 from ansible_collections.dtr.cache.plugins.plugin_utils.settings.variables import trust_as_template
 from ansible_collections.dtr.cache.tests.unit.support.actions import make_action
 from ansible_collections.dtr.cache.tests.unit.support.dtr import Dtr
@@ -443,7 +443,7 @@ class TestOtherRegions:
         assert not self.check({"europe": same}, assignments={"accounts": ["alice"]}).get("failed")
 
     def test_an_extra_variable_says_nothing_of_who_is_left_out(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(declared, "load_extra_vars", lambda _loader: {"dtr_cache_assignments": {}})
+        monkeypatch.setattr(regions, "load_extra_vars", lambda _loader: {"dtr_cache_assignments": {}})
         same = {**self.EUROPE, "dtr_cache_assignments": {"accounts": ["alice"]}}
         assert not self.check({"europe": same}, assignments={"accounts": ["alice"]}).get("failed")
         result = self.check({"europe": same}, playing=["europe"], assignments={"accounts": ["alice"]})
@@ -464,8 +464,8 @@ class TestOtherRegions:
     def test_the_regions_are_read_once_for_all_hosts_of_a_task(self, monkeypatch: pytest.MonkeyPatch) -> None:
         others = {f"r{number}": {"dtr_cache_name": f"r{number}"} for number in range(5)}
         variables = self.fleet(host(registry_ca="system"), others)
-        read = mock.Mock(side_effect=declared.declared_region)
-        monkeypatch.setattr(declared, "declared_region", read)
+        read = mock.Mock(side_effect=regions.declared_region)
+        monkeypatch.setattr(regions, "declared_region", read)
         action = make_action("preflight", {"needs": self.NEEDS, "ask_swarm": "never"}, play=Play())
         for name in ("asia", "r1", "r2"):
             action.run(task_vars={**variables, "inventory_hostname": name})

@@ -9,7 +9,7 @@ import shlex
 import typing as t
 
 import pytest
-from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.left_behind import left_behind
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.plan_result import left_behind
 
 NEW = {"name": "region-asia", "dtr": "https://new.example.org", "upstreams": []}
 OLD = "https://old.example.org"

@@ -7,14 +7,22 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.collisions import (
+from ansible_collections.dtr.cache.plugins.module_utils.common.urls import canonical_server
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.facts import HostFacts
+from ansible_collections.dtr.cache.plugins.plugin_utils.fleet.regions import (
+    Undoing,
     claims_of_others,
     collisions,
     collisions_in_swarm,
+    files_with_users,
     not_ours,
     others_of,
+    undoing,
+    unused_files,
 )
+from ansible_collections.dtr.cache.plugins.plugin_utils.settings.model import authority_file
 from ansible_collections.dtr.cache.plugins.plugin_utils.settings.region import Region
+from ansible_collections.dtr.cache.tests.unit.support.settings import CA, read
 
 DEPLOY = ("registration", "assignment", "swarm")
 ASIA = Region(
@@ -312,3 +320,98 @@ class TestClaimsOfOthers:
     @pytest.mark.parametrize("changes", [{"dtr": "https://other"}, {"dtr": ""}, {"name": ""}, {"assignments": {}}])
     def test_who_does_not_matter(self, changes: dict[str, t.Any]) -> None:
         assert claims_of_others(EUROPE, [ASIA._replace(**changes)]) == []
+
+
+GROUPS = {"all": ["asia", "europe", "node-1", "node-2", "docker-1"], "nodes": ["node-1", "node-2"]}
+FILE = authority_file(CA.pem)
+REMOVED = Region("asia", name="region-asia", dtr=ASIA.dtr, authority=FILE)
+NEIGHBOUR = Region("europe", name="region-europe", dtr=ASIA.dtr, authority="another")
+
+
+def undo(*others: Region, **changes: t.Any) -> Undoing:
+    settings, problems = read(**{"firewall_hosts": "nodes, node-1", "client_hosts": ["docker-1"], **changes})
+    assert problems == []
+    own = REMOVED._replace(former_names=settings.former_names)
+    return undoing(settings, own, [own, *others], GROUPS)
+
+
+def test_hosts_and_groups() -> None:
+    assert undo(NEIGHBOUR) == Undoing(["node-1", "node-2"], ["docker-1"], FILE, [], [])
+    assert undo().fact() == {"firewall": ["node-1", "node-2"], "trust": ["docker-1"], "file": FILE}
+    assert undo(firewall_hosts=[], client_hosts=None).fact() == {"firewall": [], "trust": [], "file": FILE}
+
+
+@pytest.mark.parametrize("authority", [FILE, None], ids=["the same", "not known"])
+def test_a_ca_that_another_region_may_need_stays(authority: str | None) -> None:
+    found = undo(NEIGHBOUR._replace(authority=authority))
+    assert (found.trust, found.problems) == ([], [])
+    assert found.warnings == [
+        "The CA of region-asia stays on the hosts of dtr_cache_client_hosts, since the cache of europe has or may have "
+        "the same."
+    ]
+    assert undo(NEIGHBOUR._replace(authority=authority), client_hosts=[]).warnings == []
+
+
+def test_without_a_ca_there_is_none_to_take() -> None:
+    settings, _problems = read(client_hosts=["docker-1"], ca_certificate=None)
+    found = undoing(settings, REMOVED._replace(authority=""), [], GROUPS)
+    assert (found.trust, len(found.warnings)) == ([], 1)
+
+
+def test_a_cache_that_another_one_pulls_from_is_not_removed() -> None:
+    settings, _problems = read()
+    beyond = NEIGHBOUR._replace(upstreams=[canonical_server(settings.url)], in_play=False)
+    (problem,) = undoing(settings, REMOVED, [REMOVED, beyond], GROUPS).problems
+    assert problem.startswith("dtr_cache_upstreams: the cache of host europe pulls from this one (https://cache.")
+    # It goes as well.
+    assert undoing(settings, REMOVED, [REMOVED, beyond._replace(in_play=True)], GROUPS).problems == []
+
+
+def test_what_is_not_there_and_what_is_another_regions_is_refused() -> None:
+    found = undo(NEIGHBOUR, firewall_hosts=["node-3", "nodes"], former_names=["region-europe"])
+    assert [problem.partition(":")[0] for problem in found.problems] == [
+        "dtr_cache_former_names",
+        "dtr_cache_firewall_hosts",
+    ]
+    assert found.problems[1].endswith("the inventory has no host or group node-3")
+
+
+SHARED, OWN = "/certs/shared.key", "/certs/asia.key"
+
+
+def test_files_have_the_regions_that_name_or_use_them() -> None:
+    regions = [
+        Region("asia", source_files=[SHARED, OWN], files=[OWN]),
+        Region("europe", files=[SHARED]),
+        Region("brazil", source_files=[SHARED]),
+    ]
+    assert files_with_users("asia", [SHARED, OWN], regions) == {SHARED: ["europe", "brazil"], OWN: []}
+    assert files_with_users("europe", [], regions) == {SHARED: ["asia", "brazil"]}
+    assert files_with_users("asia", [OWN], []) == {OWN: []}
+
+
+def cleaned(host: str, files: t.Mapping[str, t.Sequence[str]], **more: t.Any) -> HostFacts:
+    return HostFacts({"inventory_hostname": host, "__dtr_cache": {"play": "1", "source_files": files}, **more}, "1")
+
+
+def removed(*hosts: HostFacts) -> dict[str, list[str]]:
+    known = {each.host: each for each in hosts}
+    return {each.host: unused_files(each, known) for each in hosts}
+
+
+def test_the_last_region_that_needs_a_file_removes_it() -> None:
+    asia, europe = cleaned("asia", {SHARED: ["europe"], OWN: []}), cleaned("europe", {SHARED: ["asia"]})
+    assert removed(asia, europe) == {"asia": [OWN], "europe": [SHARED]}
+
+
+def test_a_file_stays_for_a_region_that_needs_it_again() -> None:
+    asia = cleaned("asia", {SHARED: ["europe"], OWN: []})
+    not_run = HostFacts({"inventory_hostname": "europe"}, "1")
+    of_an_earlier_play = HostFacts({"inventory_hostname": "europe", "__dtr_cache": {"play": "0"}}, "1")
+    failure = {"play": "1", "task": "Deploy", "reason": ""}
+    failed = cleaned("europe", {SHARED: ["asia"]}, __dtr_cache_failure=failure)
+    for europe in (not_run, of_an_earlier_play, failed):
+        assert removed(asia, europe) == {"asia": [OWN], "europe": []}
+    # Left out by --limit, or not reached.
+    assert removed(asia) == {"asia": [OWN]}
+    assert removed(cleaned("asia", {OWN: []}, __dtr_cache_failure=failure)) == {"asia": []}
