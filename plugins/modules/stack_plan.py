@@ -290,8 +290,8 @@ node_addresses:
 """
 
 from ..module_utils.module.of_engine import EngineModule
+from ..module_utils.swarm.engine import Snapshot
 from ..module_utils.swarm.planning import planned, planned_for_each, prevented_by
-from ..module_utils.swarm.snapshot import Snapshot, SnapshotOfStacks
 
 MODULE = EngineModule(
     lambda engine, module: (
@@ -316,7 +316,7 @@ MODULE = EngineModule(
         "for_hosts": {"type": "list", "elements": "str"},
     },
     prevented_by,
-    lambda params: SnapshotOfStacks(params) if params["stacks"] else Snapshot(params),
+    Snapshot,
     mutually_exclusive=[("name", "stacks")],
     required_one_of=[("name", "stacks")],
 )

@@ -26,7 +26,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.logs.causes import STARTING
 from ansible_collections.dtr.cache.plugins.module_utils.logs.findings import Collector
-from ansible_collections.dtr.cache.plugins.module_utils.swarm.log_stream import LogLine
+from ansible_collections.dtr.cache.plugins.module_utils.swarm.task_logs import LogLine
 from ansible_collections.dtr.cache.plugins.module_utils.x509.certificates import fingerprint, load_certificates
 from ansible_collections.dtr.cache.tests.unit.support.modules import run_module
 

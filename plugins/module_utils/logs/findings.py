@@ -18,10 +18,9 @@ import typing as t
 from ..common.failure import Failure
 from ..common.redaction import redacted
 from ..http.transport import USER_AGENT
-from ..swarm.log_stream import OF_THE_ENGINE, LogLine, line_of, messages, moment_of
 from ..swarm.model import Moment, Raw
-from ..swarm.task_logs import logs_of, read_logs
-from ..swarm.tasks import ENDED_BADLY
+from ..swarm.task_logs import OF_THE_ENGINE, LogLine, line_of, logs_of, messages, moment_of, read_logs
+from ..swarm.verdict import ENDED_BADLY
 from . import causes
 from .causes import NO_SERVICE, NODE_LOST, Cause
 from .traffic import MOST_PAIRS, TaskTraffic, fields_of, summary

@@ -22,7 +22,7 @@ import typing as t
 from ..common.failure import Failure
 from ..http.transport import USER_AGENT
 from ..swarm.compose import duration
-from ..swarm.log_stream import LogLine
+from ..swarm.task_logs import LogLine
 
 # After such a pause a client has ended its pull of an image: a cache sees layers, and no tags.
 SECONDS_OF_PAUSE = 600

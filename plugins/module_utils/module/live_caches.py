@@ -11,8 +11,8 @@ import typing as t
 from ansible.module_utils.basic import missing_required_lib
 
 from ..common.failure import Failure
-from ..swarm.described_caches import described_caches
 from ..swarm.engine import Engine
+from ..swarm.live_cache import described_caches
 from ..swarm.model import Moment
 from .base import Module
 

@@ -26,7 +26,6 @@ from .model import (
     NOT_A_MANAGER,
     FormerStack,
     Moment,
-    Raw,
     Swarm,
     by_host_name,
     of_stack,
@@ -73,7 +72,7 @@ class Engine:
 
     @functools.cached_property
     def _client(self) -> t.Any:
-        """The SDK's client, made when it is needed, since it asks the Engine for its version."""
+        """Return the SDK's client, which asks the Engine for its version."""
         return docker.APIClient(
             base_url=self.address,
             tls=_tls_config(self._params),
@@ -83,16 +82,15 @@ class Engine:
         )
 
     def answer_within(self, seconds: float) -> None:
-        """Give up each request from now on after so many seconds, or earlier where the options say so."""
+        """Give up each further request after so many seconds, or earlier where the options say so."""
         self._seconds = max(1, min(self._params["engine_timeout"], math.ceil(seconds)))
         # Made already, it has its time-out from then.
         if "_client" in vars(self):
             self._client.timeout = self._seconds
 
     def require_manager(self) -> dict[str, t.Any]:
-        """The Engine's own information, if it is a manager of a Swarm."""
-        with self._explained():
-            info: dict[str, t.Any] = self._client.info()
+        """Return the Engine's own information, if it is a manager of a Swarm."""
+        info: dict[str, t.Any] = self._ask("info")
         state = info["Swarm"].get("LocalNodeState", "inactive")
         if state != "active":
             raise Failure(
@@ -110,12 +108,16 @@ class Engine:
         return info
 
     def read_swarm(self, stack: str, former: t.Sequence[str] = ()) -> Swarm:
-        """All that a plan for this stack compares.
+        """Return the objects that a plan for a stack compares.
 
         Args:
             stack: The stack.
             former: Stacks that were the same cache before.
         """
+
+        def of(networks: t.Iterable[dict[str, t.Any]], name: str) -> dict[str, dict[str, t.Any]]:
+            return {each["Name"]: each for each in networks if (each.get("Labels") or {}).get(NAMESPACE_LABEL) == name}
+
         services = self.all_services()
         by_stack = {name: of_stack(services, name) for name in (stack, *former)}
         known = {service["ID"] for found in by_stack.values() for service in found.values()}
@@ -126,70 +128,60 @@ class Engine:
             other_services=[service for service in services if service["ID"] not in known],
             configs=self.configs(),
             secrets=self.secrets(),
-            networks=_of_stack(networks, stack),
-            former={name: FormerStack(by_stack[name], _of_stack(networks, name)) for name in former},
+            networks=of(networks, stack),
+            former={name: FormerStack(by_stack[name], of(networks, name)) for name in former},
             network_names={network["Id"]: network["Name"] for network in networks},
         )
 
     def networks(self) -> list[dict[str, t.Any]]:
-        """The networks that this Engine knows."""
-        with self._explained():
-            return list(self._client.networks())
+        """Return the networks that this Engine knows."""
+        return list(self._ask("networks"))
 
     def secrets(self) -> dict[str, dict[str, t.Any]]:
-        """The Docker secrets of the whole Swarm by name."""
-        with self._explained():
-            return {secret["Spec"]["Name"]: secret for secret in self._client.secrets()}
+        """Return the Docker secrets of the whole Swarm by name."""
+        return {secret["Spec"]["Name"]: secret for secret in self._ask("secrets")}
 
     def configs(self) -> dict[str, dict[str, t.Any]]:
-        """The Docker configs of the whole Swarm by name, with their content."""
-        with self._explained():
-            return {config["Spec"]["Name"]: config for config in self._client.configs()}
+        """Return the Docker configs of the whole Swarm by name, with their content."""
+        return {config["Spec"]["Name"]: config for config in self._ask("configs")}
+
+    def nodes(self) -> dict[str, dict[str, t.Any]]:
+        """Return the nodes of the Swarm by id."""
+        return {node["ID"]: node for node in self._ask("nodes")}
+
+    def all_services(self) -> list[dict[str, t.Any]]:
+        """Return the services of the whole Swarm."""
+        return list(self._ask("services"))
+
+    def services_of(self, stack: str) -> dict[str, dict[str, t.Any]]:
+        """Return the services of a stack, by name without the stack's."""
+        return of_stack(self._ask("services", label=f"{NAMESPACE_LABEL}={stack}"), stack)
+
+    def tasks_of(self, stack: str) -> list[dict[str, t.Any]]:
+        """Return the tasks of a stack's services, also those that have ended."""
+        return list(self._ask("tasks", label=f"{NAMESPACE_LABEL}={stack}"))
+
+    def all_tasks(self) -> list[dict[str, t.Any]]:
+        """Return the tasks of the whole Swarm that are to run."""
+        return list(self._ask("tasks", **{"desired-state": "running"}))
 
     def observe(self, stack: str, former: t.Collection[str] = ()) -> Moment:
-        """What shows whether a stack has settled, and what is left of the services that it replaces."""
+        """Return the state of a stack, and of the services (C(former)) that it replaces."""
         moment = Moment(self.services_of(stack), self.tasks_of(stack), self.nodes())
         if not former:
             return moment
         services = [service for service in self.all_services() if service["Spec"]["Name"] in former]
-        return dataclasses.replace(moment, former=[(service, self._tasks_of_service(service)) for service in services])
+        found = [(service, self._ask("tasks", service=service["ID"])) for service in services]
+        return dataclasses.replace(moment, former=found)
 
-    def _tasks_of_service(self, service: Raw) -> list[dict[str, t.Any]]:
+    def _ask(self, kind: str, **filters: str) -> t.Any:
+        """Return the objects of a kind, such as C(services), or the Engine's C(info)."""
         with self._explained():
-            return list(self._client.tasks(filters={"service": service["ID"]}))
-
-    def services_of(self, stack: str) -> dict[str, dict[str, t.Any]]:
-        """The services of a stack, by name without the stack's."""
-        with self._explained():
-            return of_stack(self._client.services(filters={"label": f"{NAMESPACE_LABEL}={stack}"}), stack)
-
-    def all_services(self) -> list[dict[str, t.Any]]:
-        """The services of the whole Swarm."""
-        with self._explained():
-            return list(self._client.services())
-
-    def tasks_of(self, stack: str) -> list[dict[str, t.Any]]:
-        """The tasks of a stack's services, those that have ended as well."""
-        with self._explained():
-            return list(self._client.tasks(filters={"label": f"{NAMESPACE_LABEL}={stack}"}))
-
-    def tasks_of_stacks(self) -> list[dict[str, t.Any]]:
-        """The tasks of all stacks, those that have ended as well."""
-        with self._explained():
-            return list(self._client.tasks(filters={"label": NAMESPACE_LABEL}))
-
-    def nodes(self) -> dict[str, dict[str, t.Any]]:
-        """The Swarm's nodes by id."""
-        with self._explained():
-            return {node["ID"]: node for node in self._client.nodes()}
-
-    def all_tasks(self) -> list[dict[str, t.Any]]:
-        """The tasks of the whole Swarm that are to run."""
-        with self._explained():
-            return list(self._client.tasks(filters={"desired-state": "running"}))
+            question = getattr(self._client, kind)
+            return question(filters=filters) if filters else question()
 
     def registry_says(self, image: str, *, with_auth: bool) -> tuple[int, str]:
-        """Status and words with which this Engine passes on what an image's registry says of it.
+        """Return the status and the words of an image's registry, as this Engine passes them on.
 
         C(docker stack deploy) asks the same to resolve the image.
 
@@ -214,10 +206,10 @@ class Engine:
     def task_log(
         self, task_id: str, *, lines: int, seconds: float, since: int = 0, described: bool = False
     ) -> t.Iterator[bytes]:
-        """The end of the log of one task as the Engine sends it.
+        """Yield the end of the log of one task as the Engine sends it.
 
-        The log of a whole service does not end when one of its tasks never had a container, or its node does not answer
-        (seen with Engine 26.1), so each task is asked for alone.
+        The log of a whole service may never end: where a task had no container, or its node does not answer (seen with
+        Engine 26.1).
 
         Args:
             task_id: The task.
@@ -254,7 +246,7 @@ class Engine:
 
     @contextlib.contextmanager
     def _explained(self) -> t.Iterator[None]:
-        """Docker's errors in words."""
+        """Raise Docker's errors as failures."""
         try:
             yield
         except docker.errors.APIError as error:
@@ -284,14 +276,39 @@ class Engine:
             ) from error
 
     def _missing_socket(self, error: BaseException) -> OSError | None:
-        """Why a socket of this machine cannot be connected to; None for all else, which may be over in a moment."""
+        """Return why a socket of this machine refuses connections; None for other errors, which may end soon."""
         if not self.address.startswith(("unix:", "http+unix:", "/")):
             return None
         return next((each for each in _causes(error) if isinstance(each, OSError) and each.errno in _NO_SOCKET), None)
 
 
+class Snapshot(Engine):
+    """An Engine at one moment: each question is asked once, and for several stacks all tasks come with one request."""
+
+    def __init__(self, params: t.Mapping[str, t.Any]) -> None:
+        super().__init__(params)
+        self._known: dict[tuple[t.Any, ...], t.Any] = {}
+
+    def services_of(self, stack: str) -> dict[str, dict[str, t.Any]]:
+        """Return the services of a stack, by name without the stack's."""
+        return of_stack(self.all_services(), stack)
+
+    def tasks_of(self, stack: str) -> list[dict[str, t.Any]]:
+        """Return the tasks of a stack's services, also those that have ended."""
+        if not self._params.get("stacks"):
+            return super().tasks_of(stack)
+        services = {service["ID"] for service in self.services_of(stack).values()}
+        return [task for task in self._ask("tasks", label=NAMESPACE_LABEL) if task["ServiceID"] in services]
+
+    def _ask(self, kind: str, **filters: str) -> t.Any:
+        key = (kind, *filters.items())
+        if key not in self._known:
+            self._known[key] = super()._ask(kind, **filters)
+        return self._known[key]
+
+
 def _told(error: BaseException) -> str:
-    """What the libraries say of a connection, without what they say of themselves."""
+    """Return the words for a failed connection, without the names of Python objects around them."""
     _before, caused_by, cause = str(error).partition("(Caused by ")
     cause = cause.rstrip(")")
     if not caused_by or cause[-1:] not in ("'", '"'):
@@ -313,7 +330,7 @@ def _user() -> str:
 
 
 def _causes(error: BaseException | None) -> t.Iterator[BaseException]:
-    """An error and all that it came of: libraries wrap what the system said in errors of their own."""
+    """Yield an error and its causes, which libraries wrap in their own errors."""
     seen: list[BaseException] = []
     pending = [error]
     while pending:
@@ -329,13 +346,8 @@ def _is_time_out(error: BaseException) -> bool:
     return any(isinstance(each, TIME_OUTS) or type(each).__name__ == "ReadTimeoutError" for each in _causes(error))
 
 
-def _of_stack(networks: t.Iterable[dict[str, t.Any]], stack: str) -> dict[str, dict[str, t.Any]]:
-    """The networks of a stack by their names."""
-    return {each["Name"]: each for each in networks if (each.get("Labels") or {}).get(NAMESPACE_LABEL) == stack}
-
-
 class _TlsConfig(_SdkTlsConfig):
-    """TLS as the SDK does it, but with another host name to expect in the certificate, which newer SDKs cannot."""
+    """The TLS of the SDK, with another host name to expect in the certificate, which newer SDKs cannot."""
 
     def __init__(self, host_name: str | None, **options: t.Any) -> None:
         super().__init__(**options)
@@ -350,7 +362,7 @@ class _TlsConfig(_SdkTlsConfig):
 
 
 def _tls_config(params: t.Mapping[str, t.Any]) -> t.Any:
-    """TLS as the options say; files that they do not name are those of Docker's own folder for them, if it is set."""
+    """Return the TLS of the options, with files from C(DOCKER_CERT_PATH) where the options name none."""
     if not (params["tls"] or params["validate_certs"]):
         return False
     folder = os.environ.get("DOCKER_CERT_PATH")

@@ -13,8 +13,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from .cache_service import cache_service, mode_problem
-from .live_cache import VENDOR_LABELS, LiveCache, live_cache, live_caches, node_labels_of
+from .live_cache import VENDOR_LABELS, LiveCache, cache_service, live_cache, live_caches, mode_problem, node_labels_of
 from .model import Raw, Swarm
 from .plan import Plan, WantedStack, plan_label, plan_removal
 from .views import Port, live_ports, ports

@@ -16,11 +16,14 @@ import re
 import typing as t
 from urllib.parse import urlsplit
 
-from ..common.urls import canonical_server
+from ..common.redaction import HIDDEN, blanked, holds_credential, redacted
+from ..common.urls import DEFAULT_PORTS, canonical_server
+from .compose import image, repository
 from .compose import image as shown_image
-from .compose import repository
-from .model import NAMESPACE_LABEL, Raw, is_trial
-from .views import Port, config_place, live_ports
+from .model import IMAGE_LABEL, NAMESPACE_LABEL, Moment, Raw, Swarm, is_trial
+from .objects import STACK_LABEL, is_of_collection
+from .verdict import node_name, nodes_that_meet, runs, tasks_of
+from .views import Port, View, config_place, live_mount, live_ports, live_service, without_credentials
 
 try:
     import yaml
@@ -205,3 +208,325 @@ def host_of(url: str) -> str:
     except ValueError:
         return url
     return re.sub(r":\d+$", "", server.partition("://")[2].partition("/")[0])
+
+
+# What the vendor's documents call it, and so what a stack without one gets.
+SERVICE = "cache"
+# The mode of a cache; others are Global and those of jobs.
+REPLICATED = "Replicated"
+
+
+def cache_service(
+    stack: str, services: t.Mapping[str, Raw], configs: t.Mapping[str, Raw], image: str, port: int = 0
+) -> str:
+    """The name of the stack's service that is the cache; that of the documents where the stack has none.
+
+    Args:
+        stack: The stack.
+        services: The stack's services by their names without the stack's.
+        configs: The Docker configs of the Swarm by their names.
+        image: The image that is wanted.
+        port: The port that the cache publishes: of several caches in one stack, the one that has it.
+    """
+    names = _caches(stack, services, configs, image)
+    if SERVICE in names or not names:
+        return SERVICE
+    publishing = [name for name in names if publishes(services[name], port)]
+    chosen = names if len(names) == 1 else publishing
+    return chosen[0] if len(chosen) == 1 else SERVICE
+
+
+class Identity(t.NamedTuple):
+    """What tells a cache from the others; what is empty or 0 is not compared.
+
+    Args:
+        host: Its public host name.
+        public_port: The port at which clients and DTR reach it.
+        port: The port that it publishes.
+        image: The image that is wanted: what runs from its repository is a cache whatever that is called.
+    """
+
+    host: str = ""
+    public_port: int = 0
+    port: int = 0
+    image: str = ""
+
+
+def own_caches(
+    stack: str, services: t.Mapping[str, Raw], configs: t.Mapping[str, Raw], own: Identity
+) -> tuple[list[str], list[LiveCache]]:
+    """The services of a stack that are this cache, and the content caches of the stack that are not.
+
+    Two caches may have one host name and differ by their ports. Where one has this very address, others that only may
+    have it, as their C(config.yml) does not say theirs, are not this one.
+    """
+    caches = {name: live_cache(services[name], configs) for name in _caches(stack, services, configs, own.image)}
+    if not caches and set(services) == {SERVICE}:
+        # All that the stack has is called so, whatever it runs.
+        return [SERVICE], []
+    signs = {name: _likeness(cache, own, ours=is_ours(stack, services[name])) for name, cache in caches.items()}
+    least = max(signs.values(), default=0) if own.port else 1
+    mine = [name for name, likeness in signs.items() if likeness and likeness >= least]
+    return mine, [cache for name, cache in caches.items() if name not in mine]
+
+
+def _likeness(cache: LiveCache, own: Identity, *, ours: bool) -> int:
+    """How sure it is that this is the cache: 3 by its whole address, 2 by its port, 1 it may be, 0 it is not."""
+    if not cache.is_of(own.host):
+        return 0
+    if not own.port:
+        return 1
+    if cache.url and own.public_port == (cache.url_port or DEFAULT_PORTS["https"]):
+        return 3
+    # Made by hand, a name without a port may have been meant for any.
+    if cache.url and (ours or cache.url_port):
+        return 0
+    if cache.publishes(own.port):
+        return 2
+    return 0 if cache.ports else 1
+
+
+def stack_problems(
+    stack: str, services: t.Mapping[str, Raw], configs: t.Mapping[str, Raw], image: str, port: int
+) -> list[str]:
+    """What of the stack's own services stands against deploying the cache there."""
+    own = cache_service(stack, services, configs, image, port)
+    names = _caches(stack, services, configs, image)
+    if own not in names and len(names) > 1:
+        return [
+            f"dtr_cache_stack_name: stack {stack} has {len(names)} content caches ({_listed(stack, names)}), and not "
+            f"exactly one of them publishes port {port}; remove those that are not this cache with docker service rm, "
+            "or give this cache a stack of its own with dtr_cache_stack_name"
+        ]
+    if own in services and own not in names:
+        image_of_it = services[own]["Spec"]["TaskTemplate"]["ContainerSpec"].get("Image", "").partition("@")[0]
+        return [
+            f"dtr_cache_stack_name: service {stack}_{own} is no content cache (its image is {image_of_it}), and would "
+            "be replaced by one; give this cache a stack of its own with dtr_cache_stack_name"
+        ]
+    if own in services and (other_mode := mode_problem(services[own])):
+        return [f"dtr_cache_stack_name: {other_mode}"]
+    others = [name for name, service in sorted(services.items()) if name != own and publishes(service, port)]
+    if not others:
+        return []
+    if own in services:
+        who = f"{stack}_{own} is the cache, and {_listed(stack, others)} publishes the port as well"
+    else:
+        who = f"{_listed(stack, others)} publishes it, and is no content cache that is known"
+    return [
+        f"dtr_cache_port: two services of stack {stack} cannot both have port {port}: {who}. Remove what is not needed "
+        f"with: docker service rm {' '.join(f'{stack}_{name}' for name in others)}"
+    ]
+
+
+def mode_problem(service: Raw) -> str:
+    """Return why a deployment cannot take the place of a service in another mode; empty where it is replicated."""
+    mode, name = next(iter(service["Spec"].get("Mode") or ()), REPLICATED), service["Spec"]["Name"]
+    if mode == REPLICATED:
+        return ""
+    return (
+        f"service {name} runs in mode {mode.lower()}, which Swarm cannot change: remove it right before the "
+        f"deployment, with docker service rm {name}; its accounts stay, and cannot pull in between"
+    )
+
+
+def with_service(definition: t.Mapping[str, t.Any], name: str) -> dict[str, t.Any]:
+    """The definition with its service called as the one that is there, so that it is updated in place."""
+    services = definition.get("services") or {}
+    if name == SERVICE or SERVICE not in services:
+        return dict(definition)
+    renamed = {name if key == SERVICE else key: service for key, service in services.items()}
+    return {**definition, "services": renamed}
+
+
+def publishes(service: Raw, port: int) -> bool:
+    """Whether a service publishes a port, or is about to."""
+    ends = (service["Spec"].get("EndpointSpec") or {}, service.get("Endpoint") or {})
+    return any(item.get("PublishedPort") == port for end in ends for item in end.get("Ports") or [])
+
+
+def is_ours(stack: str, service: Raw) -> bool:
+    """Whether this collection deployed a service, as it runs or before its last update."""
+    specs = (service["Spec"], service.get("PreviousSpec") or {})
+    return any(is_of_collection(stack, spec.get("TaskTemplate") or {}) for spec in specs)
+
+
+def _caches(stack: str, services: t.Mapping[str, Raw], configs: t.Mapping[str, Raw], image: str) -> list[str]:
+    """The content caches, and what this collection deployed whatever somebody has made of it since."""
+    return sorted(
+        name
+        for name, service in services.items()
+        if is_content_cache(service, configs, image) or is_ours(stack, service)
+    )
+
+
+def _listed(stack: str, names: t.Iterable[str]) -> str:
+    return ", ".join(f"{stack}_{name}" for name in names)
+
+
+_SECRETS_FOLDER = "/run/secrets/"
+
+# Where a config.yml is, and whether anybody can read it.
+CONFIG, SECRET, UNKNOWN = "config", "secret", "unknown"
+_UNREADABLE = {
+    CONFIG: "it is not there any more, or is no YAML",
+    SECRET: "it is a Docker secret, which nobody can read",
+    UNKNOWN: "it is in the image or on the disk of a node",
+}
+
+
+class ConfigFile(t.NamedTuple):
+    """The C(config.yml) of a service, as far as it can be read.
+
+    Args:
+        kind: C(config), C(secret), which nobody can read, or C(unknown): in the image or on a node's disk.
+        name: The name of the config or secret in the Swarm.
+        place: Its path in the container.
+        content: Its data, with a word in the place of each credential; empty where it cannot be read.
+        problem: Why not.
+    """
+
+    kind: str
+    name: str = ""
+    place: str = ""
+    content: t.Mapping[str, t.Any] = {}
+    problem: str = ""
+
+
+def described_caches(swarm: Swarm, moment: Moment, stack: str = "") -> list[dict[str, t.Any]]:
+    """The caches of a Swarm, ordered by the names of their services. Nothing in it is a secret.
+
+    Args:
+        swarm: The whole Swarm; of no stack in particular.
+        moment: Its nodes and the tasks that are to run.
+        stack: A stack whose only service is taken for a cache where none of the stack is known as one.
+    """
+    services = [service for service in (*swarm.services.values(), *swarm.other_services) if _has_container(service)]
+    known = [service for service in services if is_content_cache(service, swarm.configs)]
+    of_stack = [service for service in services if stack and stack_and_name(service)[0] == stack]
+    if len(of_stack) == 1 and of_stack[0] not in known:
+        known.append(of_stack[0])
+    return sorted((_described(service, swarm, moment) for service in known), key=lambda live: str(live["service"]))
+
+
+def config_file(service: Raw, swarm: Swarm) -> ConfigFile:
+    """The file that a service gives to the registry: the last word of its command, or what is called so."""
+    container = service["Spec"]["TaskTemplate"]["ContainerSpec"]
+    words = [*(container.get("Command") or []), *(container.get("Args") or [])]
+    configs, secrets = (
+        [(item["File"]["Name"], item[name]) for item in container.get(kind) or [] if item.get("File")]
+        for kind, name in (("Configs", "ConfigName"), ("Secrets", "SecretName"))
+    )
+    files = {
+        **{config_place(place): (CONFIG, name) for place, name in configs},
+        **{_secret_place(place): (SECRET, name) for place, name in secrets},
+    }
+    named = [word for word in reversed(words) if word in files]
+    called = [place for place in files if place.rpartition("/")[2] == CONFIG_NAME]
+    content = config_of(service, swarm.configs)
+    for place in (*named, *called, *sorted(files)):
+        kind, name = files[place]
+        if kind == CONFIG and content is not None:
+            return ConfigFile(kind, name, place, _with_text_keys(blanked(dict(content))))
+        if place in (*named, *called):
+            return ConfigFile(kind, name, place, problem=_UNREADABLE[kind])
+    return ConfigFile(UNKNOWN, problem=_UNREADABLE[UNKNOWN])
+
+
+def _has_container(service: Raw) -> bool:
+    """Whether it runs a container, and is no plugin."""
+    return bool(service["Spec"]["TaskTemplate"].get("ContainerSpec"))
+
+
+def _secret_place(target: str) -> str:
+    return target if target.startswith("/") else _SECRETS_FOLDER + target
+
+
+def _label(file: ConfigFile, swarm: Swarm, label: str) -> str:
+    """A label of the config or secret that a file is."""
+    item: Raw = (swarm.secrets if file.kind == SECRET else swarm.configs).get(file.name) or {}
+    return str((item.get("Spec", {}).get("Labels") or {}).get(label) or "")
+
+
+def _with_text_keys(value: t.Any) -> t.Any:
+    """The data as JSON can have it: YAML also has dates, and keys that are no text."""
+    if isinstance(value, dict):
+        return {str(key): _with_text_keys(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_text_keys(item) for item in value]
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
+
+
+def _described(service: Raw, swarm: Swarm, moment: Moment) -> dict[str, t.Any]:
+    spec = service["Spec"]
+    container = spec["TaskTemplate"]["ContainerSpec"]
+    view = live_service(spec, networks=swarm.network_names)
+    file = config_file(service, swarm)
+    stack, name = stack_and_name(service)
+    constraints = view.get("constraints", [])
+    running = [task for task in tasks_of(service, moment) if runs(task, moment)]
+    return {
+        "stack": stack,
+        "service": str(spec["Name"]),
+        "service_name": name,
+        "id": service["ID"],
+        "image": _declared_image(spec),
+        "ports": [port._asdict() for port in live_ports(spec)],
+        "replicas": view.get("replicas", 0) if view.get("replicas") != "one on each node" else None,
+        "constraints": constraints,
+        "nodes": sorted(
+            str(node["Description"]["Hostname"]) for node in nodes_that_meet(constraints, swarm.nodes.values())
+        ),
+        "running_on": sorted({node_name(task, moment) for task in running}),
+        "addresses": _addresses(moment),
+        "environment": {
+            key: HIDDEN if holds_credential((key,), value) else value
+            for key, value in view.get("environment", {}).items()
+        },
+        "mounts": [_mount(mount) for mount in container.get("Mounts") or []],
+        "limits": view.get("limits", {}),
+        "reservations": view.get("reservations", {}),
+        "update_config": view["update_config"],
+        "view": _comparable(view),
+        "config": file._asdict(),
+        "own": bool(_label(file, swarm, STACK_LABEL)),
+    }
+
+
+def _addresses(moment: Moment) -> list[str]:
+    found = {str((node.get("Status") or {}).get("Addr") or "") for node in moment.nodes.values()}
+    return sorted(found - {""})
+
+
+def _declared_image(spec: Raw) -> str:
+    """The image as it was declared: Docker adds the digest to the one that runs."""
+    live = str(spec["TaskTemplate"]["ContainerSpec"]["Image"])
+    noted = str((spec.get("Labels") or {}).get(IMAGE_LABEL) or "")
+    if noted and image(noted, with_digest=False) == image(live, with_digest=False):
+        return noted
+    name = live.partition("@")[0]
+    # Without a tag, the digest is all that says which image it is.
+    return name if ":" in name.rpartition("/")[2] else live
+
+
+def _mount(mount: Raw) -> dict[str, t.Any]:
+    found = live_mount(mount)
+    options = {str(key): str(value) for key, value in found.options.items()}
+    return {
+        "kind": found.kind,
+        "source": found.source,
+        "target": found.target,
+        "manner": found.manner,
+        "driver": found.driver,
+        "options": dict.fromkeys(options, HIDDEN) if any(map(_may_carry_credentials, options.items())) else options,
+    }
+
+
+def _may_carry_credentials(option: tuple[str, str]) -> bool:
+    key, value = option
+    return holds_credential((key,), value) or redacted(value) != value
+
+
+def _comparable(view: View) -> View:
+    """What is compared as it is. The rest has parts of its own."""
+    return without_credentials({key: value for key, value in view.items() if key not in ("environment", "mounts")})

@@ -9,6 +9,8 @@ import dataclasses
 import typing as t
 
 NAMESPACE_LABEL = "com.docker.stack.namespace"
+# Where docker stack deploy notes the image of the definition.
+IMAGE_LABEL = "com.docker.stack.image"
 # Of a service that only tries a deployment; its value is the stack of the cache.
 TRIAL_LABEL = "dtr.cache.trial"
 NOT_A_MANAGER = "NOT_A_MANAGER"

@@ -9,16 +9,11 @@ import dataclasses
 import typing as t
 
 from ..common.failure import Failure
-from .cache_service import SERVICE, Identity, is_ours, own_caches
-from .live_cache import LiveCache
-from .masking import comparable_sides
-from .model import NAMESPACE_LABEL, Raw, Swarm
+from .live_cache import SERVICE, Identity, LiveCache, is_ours, node_labels_of, own_caches
+from .model import IMAGE_LABEL, NAMESPACE_LABEL, Raw, Swarm
 from .objects import HandMade, hand_made_objects, superseded, used_by_others, used_objects
-from .placement import places_by
-from .views import View, different, kept_volumes, live_service, shown_sides, to_update, two_views
+from .views import View, comparable_sides, different, kept_volumes, live_service, shown_sides, to_update, two_views
 
-# Where docker stack deploy notes the image of the definition.
-IMAGE_LABEL = "com.docker.stack.image"
 # The code of a failure: the stack is that of another cache.
 OTHER_CACHE = "OTHER_CACHE"
 
@@ -218,9 +213,8 @@ def _noted_image(live: Raw) -> str | None:
 
 def _own_labels(others: t.Iterable[Raw], wanted: WantedStack) -> set[str]:
     """The wanted labels that no other service's placement asks for; one that keeps away from them loses nothing."""
-    services = list(others)
     labels = {label for labels in wanted.node_labels.values() for label in labels}
-    return {label for label in labels if not any(places_by(service, label) for service in services)}
+    return labels.difference(*(node_labels_of(service["Spec"]) for service in others))
 
 
 def plan_label(result: Plan, swarm: Swarm, node: str, label: str, value: str | None) -> bool:

@@ -18,16 +18,13 @@ from shutil import which
 
 from ..common.failure import Failure
 from ..common.redaction import redacted
-from .cache_service import cache_service, stack_problems
+from .compose import byte_size
 from .compose import image as shown_image
 from .engine import DOCKER_IMPORT_ERROR, Engine
 from .former import former_problems
-from .live_cache import LiveCache, live_caches, stack_and_name
-from .model import NAMESPACE_LABEL, Raw, by_host_name
-from .node_offers import missing_volume_driver, nodes_not_ready, too_large_reservations
-from .placement import places_by, shared_placement
-from .plan import IMAGE_LABEL
-from .tasks import ENDED, since_1970
+from .live_cache import LiveCache, cache_service, live_caches, node_labels_of, stack_and_name, stack_problems
+from .model import IMAGE_LABEL, NAMESPACE_LABEL, Raw, by_host_name
+from .verdict import ENDED, node_obstacle, since_1970
 
 SECONDS_TO_CONNECT = 2
 # From the end of the time that a container has to end by itself until its port is free.
@@ -119,7 +116,7 @@ def swarm_problems(engine: Engine, wanted: WantedService, warn: t.Callable[[str]
     neighbours = [*others, *(service for service in own_services.values() if service is not own)]
     placement = shared_placement(present, wanted.nodes, wanted.node_label, neighbours, stack_name)
     # What runs elsewhere, and accounts may pull from, must not move; what is placed so already stays as it is.
-    moves = own is not None and not places_by(own, wanted.node_label)
+    moves = own is not None and wanted.node_label not in node_labels_of(own["Spec"])
     if placement and not moves:
         warn(f"{placement}.")
     caches = live_caches(others, configs, wanted.image)
@@ -385,3 +382,89 @@ def _answers(address: str, port: int) -> bool:
             return True
     except OSError:
         return False
+
+
+def nodes_not_ready(nodes: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[str]:
+    """Nodes on which Swarm would start nothing."""
+    obstacles = filter(None, map(node_obstacle, nodes.values()))
+    return [f"dtr_cache_nodes: {obstacle.words}; {obstacle.fix}" for obstacle in obstacles]
+
+
+def too_large_reservations(
+    nodes: t.Mapping[str, t.Mapping[str, t.Any]], replicas: int, reservations: t.Mapping[str, t.Any]
+) -> list[str]:
+    """Reservations that leave some replica without a node, even if nothing else ran there."""
+    wanted = {
+        "NanoCPUs": int(float(reservations.get("cpus") or 0) * 10**9),
+        "MemoryBytes": byte_size(reservations.get("memory")) or 0,
+    }
+    asked = {name: amount for name, amount in wanted.items() if amount > 0}
+    offered = {name: node["Description"].get("Resources") or {} for name, node in nodes.items()}
+    # An Engine that does not say what a node has may have enough.
+    if not asked or not nodes or not all(set(asked) <= set(has) for has in offered.values()):
+        return []
+    places = sum(min(int(has[name]) // amount for name, amount in asked.items()) for has in offered.values())
+    if places >= replicas:
+        return []
+    room = f"have room for {places} of {replicas} replicas" if places else "have no room for a replica"
+    there = ", ".join(f"{name} has {_amounts(has, asked)}" for name, has in offered.items())
+    return [
+        f"dtr_cache_resources: with reservations of {_amounts(wanted, asked)} the nodes of dtr_cache_nodes {room} "
+        f"({there})"
+    ]
+
+
+def missing_volume_driver(nodes: t.Mapping[str, t.Mapping[str, t.Any]], driver: str) -> list[str]:
+    """Nodes that have no such driver of volumes.
+
+    Swarm would end the old replica and then find no place for the new one. What is compared is what its scheduler
+    compares (swarmkit's manager/scheduler/filter.go).
+    """
+    if driver in ("", "local"):
+        return []
+    drivers = {
+        name: [plugin["Name"] for plugin in node["Description"]["Engine"]["Plugins"] if plugin["Type"] == "Volume"]
+        for name, node in nodes.items()
+        if (node["Description"].get("Engine") or {}).get("Plugins")
+    }
+    return [
+        f"dtr_cache_volume: node {name} has no volume driver {driver}, but {', '.join(sorted(has)) or 'none'}; install "
+        "the driver there (docker plugin install), or name another one"
+        for name, has in drivers.items()
+        if not {driver, f"{driver}:latest"} & set(has)
+    ]
+
+
+def _amounts(amounts: t.Mapping[str, t.Any], names: t.Iterable[str]) -> str:
+    words = {
+        "NanoCPUs": f"{int(amounts.get('NanoCPUs') or 0) / 10**9:g} CPUs",
+        "MemoryBytes": f"{int(amounts.get('MemoryBytes') or 0) / 2**20:.0f} MiB of memory",
+    }
+    return " and ".join(words[name] for name in names)
+
+
+def shared_placement(
+    nodes: t.Mapping[str, Raw], wanted: t.Container[str], label: str, others: t.Iterable[Raw], stack: str
+) -> str:
+    """A sentence where Swarm may place a cache on nodes that it is not to have, as another service needs their label.
+
+    Args:
+        nodes: The nodes of the Swarm by their host names.
+        wanted: The host names of the nodes that it is to have.
+        label: The label of its nodes.
+        others: The services that are not this cache's.
+        stack: Its stack.
+    """
+    sharing = sorted(
+        service["Spec"]["Name"] for service in others if label and label in node_labels_of(service["Spec"])
+    )
+    shared = sorted(
+        name for name, node in nodes.items() if name not in wanted and label in (node["Spec"].get("Labels") or {})
+    )
+    if not sharing or not shared:
+        return ""
+    return (
+        f"dtr_cache_nodes: Swarm may put the cache on {', '.join(shared)} as well: label {label} is there, and "
+        f"{', '.join(sharing)} needs it. Give this cache a label of its own, such as dtr_cache_node_label: "
+        f"{label}.{stack}, or name {'this node' if len(shared) == 1 else 'these nodes'} in dtr_cache_nodes"
+    )

@@ -12,10 +12,10 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from .cache_service import SERVICE
+from .live_cache import SERVICE
 from .model import TRIAL_LABEL, FormerStack, Moment, Raw, Swarm, is_trial
 from .plan import Plan, WantedStack
-from .tasks import runs, tasks_of
+from .verdict import runs, tasks_of
 from .views import Mount, live_mount, mounts
 
 # What Swarm changes of a service without another task.

@@ -6,26 +6,12 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import re
 import typing as t
 
 from .model import Moment, Raw
-from .node_offers import Obstacle, node_obstacle
-from .tasks import (
-    ENDED,
-    ENDED_BADLY,
-    created,
-    is_current,
-    is_ready,
-    is_to_run,
-    node_name,
-    replicas_of,
-    runs,
-    since_1970,
-    stalled_services,
-    tasks_of,
-)
-from .views import live_ports, undeclared_parts
+from .views import live_ports, live_service, undeclared_parts
 
 CONVERGED = "converged"
 ROLLED_BACK = "rolled_back"
@@ -370,3 +356,142 @@ def _cause(failed: t.Sequence[Raw], moment: Moment) -> str:
 
 def _count(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+class Obstacle(t.NamedTuple):
+    """What keeps a replica from its node, and what to do about it."""
+
+    words: str
+    fix: str
+
+
+def node_obstacle(node: t.Mapping[str, t.Any]) -> Obstacle | None:
+    """Return why Swarm starts nothing on a node."""
+    name, state = node["Description"]["Hostname"], node["Status"]["State"]
+    availability = node["Spec"]["Availability"]
+    another = "or name another node in dtr_cache_nodes and run dtr.cache.deploy"
+    if state != "ready":
+        return Obstacle(f"node {name} is {state}", f"start the Engine of {name}, {another}")
+    if availability != "active":
+        command = f"docker node update --availability active {name}"
+        return Obstacle(f"node {name} is set to {availability}", f"let it take tasks with: {command}, {another}")
+    return None
+
+
+ENDED_BADLY = ("failed", "rejected", "orphaned")
+ENDED = ("complete", "shutdown", "remove", *ENDED_BADLY)
+_TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?Z")
+
+
+def task_rows(moment: Moment) -> list[dict[str, t.Any]]:
+    """The newest task of each replica and each task that ended badly, as the result shows them."""
+    rows = []
+    for task in sorted(moment.tasks, key=created, reverse=True):
+        if is_to_run(task) or task["Status"]["State"] in ENDED_BADLY:
+            rows.append(
+                {
+                    "node": node_name(task, moment),
+                    "state": task["Status"]["State"],
+                    "error": task["Status"].get("Err", ""),
+                    "exit_code": _exit_code(task),
+                    "image": task["Spec"]["ContainerSpec"]["Image"],
+                }
+            )
+    return rows
+
+
+def running_services(moment: Moment) -> list[dict[str, t.Any]]:
+    """What each service declares, and how many replicas it has that really run, whatever they were made from."""
+    rows = []
+    for name, service in sorted(moment.services.items()):
+        view = live_service(service["Spec"])
+        running = [task for task in tasks_of(service, moment) if runs(task, moment)]
+        rows.append(
+            {
+                "name": name,
+                "image": view.get("image"),
+                "replicas": {"wanted": view.get("replicas", 0), "running": len(running)},
+                "ports": view.get("ports", []),
+                "nodes": sorted(node_name(task, moment) for task in running),
+            }
+        )
+    return rows
+
+
+def published_ports(moment: Moment, name: str) -> list[int]:
+    """The host ports that a service publishes; none where the stack has no such service."""
+    service = moment.services.get(name)
+    return sorted({port.published for port in live_ports(service["Spec"])}) if service else []
+
+
+def stalled_services(moment: Moment) -> list[str]:
+    """The services whose replicas have all ended and for which Swarm makes no new one, although it should.
+
+    Swarm can lose a replica when its node loses the label while the service is updated. It schedules again at the
+    next update, also at one that changes nothing.
+    """
+    names = []
+    for name, service in sorted(moment.services.items()):
+        tasks = tasks_of(service, moment)
+        if tasks and replicas_of(service) and not any(map(is_to_run, tasks)):
+            names.append(name)
+    return names
+
+
+def tasks_of(service: Raw, moment: Moment) -> list[Raw]:
+    """The tasks of one service."""
+    return [task for task in moment.tasks if task["ServiceID"] == service["ID"]]
+
+
+def is_current(task: Raw, service: Raw) -> bool:
+    """Whether a task was made from what the service declares now: same image, files, command and places."""
+    wanted = service["Spec"]["TaskTemplate"]
+    parts = ("ContainerSpec", "Placement", "Resources", "ForceUpdate")
+    return all((task["Spec"].get(part) or None) == (wanted.get(part) or None) for part in parts)
+
+
+def replicas_of(service: Raw) -> int:
+    """How many replicas a service declares."""
+    return int(((service["Spec"].get("Mode") or {}).get("Replicated") or {}).get("Replicas", 0))
+
+
+def is_to_run(task: Raw) -> bool:
+    """Whether Swarm wants the task to run."""
+    return task["DesiredState"] in ("ready", "running")
+
+
+def runs(task: Raw, moment: Moment) -> bool:
+    """Whether the task really runs, on a node that is ready."""
+    return task["Status"]["State"] == "running" and task["DesiredState"] == "running" and is_ready(task, moment)
+
+
+def is_ready(task: Raw, moment: Moment) -> bool:
+    """Whether the task's node is ready."""
+    node = moment.nodes.get(task.get("NodeID", ""))
+    return node is not None and node["Status"]["State"] == "ready"
+
+
+def node_name(task: Raw, moment: Moment) -> str:
+    """The host name of the task's node; empty where it has none."""
+    node = moment.nodes.get(task.get("NodeID", ""))
+    return str(node["Description"]["Hostname"]) if node else ""
+
+
+def _exit_code(task: Raw) -> int | None:
+    """The exit code of a container that has ended; the Engine reports 0 for those that never ran or still do."""
+    code: int | None = (task["Status"].get("ContainerStatus") or {}).get("ExitCode")
+    return code if task["Status"]["State"] in ("complete", "failed") else None
+
+
+def created(task: Raw) -> float:
+    """When the task was made, in seconds since 1970."""
+    return since_1970(task["CreatedAt"])
+
+
+def since_1970(timestamp: str) -> float:
+    """Seconds since 1970 of one of the Engine's timestamps, which have up to nine digits after the point."""
+    match = _TIMESTAMP.fullmatch(timestamp)
+    if not match:
+        return 0.0
+    whole = datetime.datetime.strptime(match[1], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=datetime.timezone.utc)
+    return whole.timestamp() + float(match[2] or 0)

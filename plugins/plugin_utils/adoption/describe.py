@@ -14,8 +14,7 @@ from ...module_utils.common.redaction import HIDDEN
 from ...module_utils.common.urls import canonical_server
 from ...module_utils.dtr.model import ContentCache
 from ...module_utils.swarm.compose import BYTES, duration, repository
-from ...module_utils.swarm.described_caches import SECRET
-from ...module_utils.swarm.live_cache import MIDDLEWARE, downstream_options
+from ...module_utils.swarm.live_cache import MIDDLEWARE, SECRET, downstream_options
 from ...module_utils.swarm.views import wanted_service
 from ..settings.cache import NEVER
 from ..settings.config import (

@@ -12,7 +12,7 @@ from decimal import Decimal
 from ...module_utils.common.failure import Failure
 from ...module_utils.common.redaction import holds_credential
 from ...module_utils.swarm.compose import byte_size, duration
-from ...module_utils.swarm.masking import carries_secret
+from ...module_utils.swarm.views import carries_secret
 from . import credentials, values
 from .addresses import is_address, read_engine
 from .config import DRAIN_TIMEOUT, at, normal, of_environment, together

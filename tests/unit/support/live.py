@@ -11,7 +11,7 @@ import typing as t
 
 import yaml
 from ansible_collections.dtr.cache.plugins.module_utils.common.redaction import blanked
-from ansible_collections.dtr.cache.plugins.module_utils.swarm.described_caches import described_caches
+from ansible_collections.dtr.cache.plugins.module_utils.swarm.live_cache import described_caches
 from ansible_collections.dtr.cache.plugins.module_utils.swarm.model import Moment, Swarm
 from ansible_collections.dtr.cache.plugins.module_utils.swarm.views import mounts, ports, wanted_service
 from ansible_collections.dtr.cache.plugins.plugin_utils.deployment.definition import (

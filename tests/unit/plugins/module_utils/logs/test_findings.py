@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
 from ansible_collections.dtr.cache.plugins.module_utils.logs import causes
 from ansible_collections.dtr.cache.plugins.module_utils.logs.findings import Collector, since
-from ansible_collections.dtr.cache.plugins.module_utils.swarm.log_stream import LogLine
+from ansible_collections.dtr.cache.plugins.module_utils.swarm.task_logs import LogLine
 from ansible_collections.dtr.cache.tests.unit.support.logs import (
     NODES,
     NOW,

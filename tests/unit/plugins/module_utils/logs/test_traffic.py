@@ -19,8 +19,8 @@ from ansible_collections.dtr.cache.plugins.module_utils.logs.traffic import (
     response_in,
     summary,
 )
-from ansible_collections.dtr.cache.plugins.module_utils.swarm.log_stream import LogLine
 from ansible_collections.dtr.cache.plugins.module_utils.swarm.model import Moment
+from ansible_collections.dtr.cache.plugins.module_utils.swarm.task_logs import LogLine
 from ansible_collections.dtr.cache.tests.unit.support.logs import NODES, framed, message, task
 
 # For each formatter: a layer with a signature, a part of it, a HEAD, one that does not exist, and /v2/.

@@ -11,7 +11,7 @@ import typing as t
 import pytest
 from ansible_collections.dtr.cache.plugins.module_utils.swarm import live_cache
 from ansible_collections.dtr.cache.plugins.module_utils.swarm.model import FormerStack, Swarm
-from ansible_collections.dtr.cache.plugins.module_utils.swarm.replaced_config import replaced_config
+from ansible_collections.dtr.cache.plugins.module_utils.swarm.planning import replaced_config
 from ansible_collections.dtr.cache.tests.unit.support.hand_made import service
 from ansible_collections.dtr.cache.tests.unit.support.plans import DEFINITION, LIVE_SPEC, swarm
 

@@ -9,9 +9,20 @@ import time
 import typing as t
 
 from ansible_collections.dtr.cache.plugins.module_utils.common.failure import Failure
-from ansible_collections.dtr.cache.plugins.module_utils.swarm.task_logs import log_of_failure, logs_of, read_logs
-from ansible_collections.dtr.cache.tests.unit.support.logs import framed
+from ansible_collections.dtr.cache.plugins.module_utils.swarm.task_logs import (
+    line_of,
+    log_of_failure,
+    logs_of,
+    messages,
+    read_logs,
+)
+from ansible_collections.dtr.cache.tests.unit.support.logs import (
+    framed,
+    message,
+)
 from ansible_collections.dtr.cache.tests.unit.support.stacks import moment, node, task
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 def written(name: str, state: str = "running", *, day: int = 1, **options: t.Any) -> dict[str, t.Any]:
@@ -87,3 +98,13 @@ def test_the_last_words_are_those_of_the_newest_failure_that_has_some() -> None:
     assert (words.lines, words.unread) == (["last of b"], [])
     assert set(asked) == {"silent", "b", "a"}
     assert asked["a"] == {"lines": 1, "seconds": 5}
+
+
+@given(st.lists(st.text(alphabet="ab \u00e4", max_size=30), max_size=6), st.integers(1, 40), st.booleans())
+def test_a_stream_may_be_cut_anywhere(texts: list[str], size: int, frames: bool) -> None:
+    lines = [message(text) for text in texts]
+    whole = framed(*lines) if frames else "".join(lines).encode()
+    pieces = [whole[at : at + size] for at in range(0, len(whole), size)]
+    seen = [text for _stream, text in messages(pieces)]
+    assert [line_of(text) for text in seen] == [line_of(line.rstrip("\n")) for line in lines]
+    assert all(line is not None for line in map(line_of, seen))

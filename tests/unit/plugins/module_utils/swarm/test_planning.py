@@ -10,9 +10,14 @@ import typing as t
 
 import pytest
 import yaml
-from ansible_collections.dtr.cache.plugins.module_utils.swarm import contents
-from ansible_collections.dtr.cache.plugins.module_utils.swarm.contents import FileDiff, WantedObject, file_diffs
-from ansible_collections.dtr.cache.plugins.module_utils.swarm.model import Swarm
+from ansible_collections.dtr.cache.plugins.module_utils.swarm import planning
+from ansible_collections.dtr.cache.plugins.module_utils.swarm.model import Moment, Swarm
+from ansible_collections.dtr.cache.plugins.module_utils.swarm.planning import (
+    FileDiff,
+    WantedObject,
+    _node_addresses,
+    file_diffs,
+)
 
 CONFIG: dict[str, t.Any] = {
     "version": 0.1,
@@ -89,35 +94,35 @@ def test_a_new_service_has_all_of_it() -> None:
 
 @pytest.mark.parametrize("text", ["{", "- a list", "key", "\x00", "&a [*a, *a]"])
 def test_what_is_no_configuration_is_not_shown(text: str) -> None:
-    assert config_diff(swarm("configs", "/config.yml", OLD, Data=data(text))).before == contents.UNREADABLE
+    assert config_diff(swarm("configs", "/config.yml", OLD, Data=data(text))).before == planning.UNREADABLE
 
 
 def test_of_a_secret_its_label_is_compared_where_it_has_one() -> None:
     label = {"dtr.cache.content": yaml.safe_dump({**CONFIG, "http": {"addr": ":80", "secret": "(secret)"}})}
     diff = config_diff(swarm("secrets", "config.yml", OLD, Labels=label), kind="secrets")
     assert changed_lines(diff) == (["  addr: :80"], ["  addr: :443"])
-    assert config_diff(swarm("secrets", "config.yml", OLD), kind="secrets").before == contents.UNKNOWN
+    assert config_diff(swarm("secrets", "config.yml", OLD), kind="secrets").before == planning.UNKNOWN
 
 
 def test_where_only_secrets_differ_that_is_said() -> None:
     label = {"dtr.cache.content": yaml.safe_dump({**CONFIG, "http": {"addr": ":443", "secret": "(secret)"}})}
     diff = config_diff(swarm("secrets", "config.yml", OLD, Labels=label), kind="secrets")
-    assert changed_lines(diff) == ([], [contents.SAME.strip()])
+    assert changed_lines(diff) == ([], [planning.SAME.strip()])
 
 
 def test_without_yaml_on_the_manager_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contents, "yaml", None)
-    assert config_diff(swarm("configs", "/config.yml", OLD, Data=data("a: 1"))).before == contents.WITHOUT_YAML
+    monkeypatch.setattr(planning, "yaml", None)
+    assert config_diff(swarm("configs", "/config.yml", OLD, Data=data("a: 1"))).before == planning.WITHOUT_YAML
 
 
 @pytest.mark.parametrize(
     ("labels", "before"),
     [
         (certificate(), "subject: CN=old\nissuer: CN=ca\nnot_before: 2026\nnot_after: 2027\nfingerprint: ab\n"),
-        ({}, contents.UNKNOWN),
-        ({"dtr.cache.certificates": "["}, contents.UNKNOWN),
-        ({"dtr.cache.certificates": '[{"subject": "x"}]'}, contents.UNKNOWN),
-        ({"dtr.cache.certificates": "1"}, contents.UNKNOWN),
+        ({}, planning.UNKNOWN),
+        ({"dtr.cache.certificates": "["}, planning.UNKNOWN),
+        ({"dtr.cache.certificates": '[{"subject": "x"}]'}, planning.UNKNOWN),
+        ({"dtr.cache.certificates": "1"}, planning.UNKNOWN),
     ],
 )
 def test_certificates_are_compared_by_what_they_say(labels: dict[str, str], before: str) -> None:
@@ -134,3 +139,23 @@ def test_of_a_key_and_of_what_stays_nothing_is_shown() -> None:
     objects = {"new": WantedObject(certificate())}
     assert not file_diffs(live, definition("secrets", "cache.cert.pem", "new"), objects)
     assert not file_diffs(live, definition("secrets", "cache.cert.pem", "unknown"), {})
+
+
+ANY = ".".join("0" * 4)
+
+
+@pytest.mark.parametrize(
+    ("node", "manager", "known"),
+    [
+        ("192.0.2.21", "192.0.2.21:2377", ["192.0.2.21"]),
+        # What a manager calls itself.
+        (ANY, "192.0.2.21:2377", ["192.0.2.21"]),
+        ("127.0.0.1", "[2001:db8::1]:2377", ["2001:db8::1"]),
+        ("192.0.2.22", "", ["192.0.2.22"]),
+        ("", "", []),
+    ],
+)
+def test_what_names_no_other_machine_is_left_out(node: str, manager: str, known: list[str]) -> None:
+    status = {"Status": {"State": "ready", "Addr": node}, "ManagerStatus": {"Addr": manager} if manager else None}
+    nodes = {"id": {"Description": {"Hostname": "n"}, **status}}
+    assert _node_addresses(Moment({}, [], nodes)) == {"n": known}
