@@ -1,46 +1,64 @@
 # SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Content caches among the services of a Swarm, and what each one says of itself. Pure functions.
+"""Content caches among the services of a Swarm: which they are, whose each is, and its description. Pure functions.
 
 A service is a content cache by any of these: its image has the vendor's name, its C(config.yml) has the middleware
-C(downstream), or its command is the vendor's C(/start.sh) with a C(config.yml). A cache that somebody made by hand may
-have any service name, and configs and secrets of any name.
+C(downstream), or its command is the vendor's C(/start.sh) with a C(config.yml). A cache that was made by hand may have
+any service name, and configs and secrets of any name.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import posixpath
 import re
 import typing as t
 from urllib.parse import urlsplit
 
 from ..common.redaction import HIDDEN, blanked, holds_credential, redacted
 from ..common.urls import DEFAULT_PORTS, canonical_server
-from .compose import image, repository
 from .compose import image as shown_image
+from .compose import repository
 from .model import IMAGE_LABEL, NAMESPACE_LABEL, Moment, Raw, Swarm, is_trial
 from .objects import STACK_LABEL, is_of_collection
 from .verdict import node_name, nodes_that_meet, runs, tasks_of
-from .views import Port, View, config_place, live_mount, live_ports, live_service, without_credentials
+from .views import Port, config_place, live_mount, live_ports, live_service, without_credentials
 
 try:
     import yaml
 
     _yaml: t.Any = yaml
 except ImportError:
-    # What is missing on the manager is reported by who is asked for it (swarm/prerequisites).
+    # swarm/prerequisites reports what is missing on the manager.
     _yaml = None
 
-# The last part of the image's repository, in all lines of products.
+# The last part of the image's repository, in all product lines.
 IMAGE_NAMES = ("dtr-content-cache", "msr-content-cache")
 # The labels by which the vendor's documents place a cache.
 VENDOR_LABELS = ("dtr.cache", "msr.cache")
 MIDDLEWARE = "downstream"
 START = "/start.sh"
 CONFIG_NAME = "config.yml"
+# The service of the vendor's documents, and so of a stack without a cache.
+SERVICE = "cache"
+# The mode of a cache; others are Global and those of jobs.
+REPLICATED = "Replicated"
+# Where a config.yml is.
+CONFIG, SECRET, UNKNOWN = "config", "secret", "unknown"
+_UNREADABLE = {
+    CONFIG: "it is not there any more, or is no YAML",
+    SECRET: "it is a Docker secret, which nobody can read",
+    UNKNOWN: "it is in the image or on the disk of a node",
+}
+_SECRETS_FOLDER = "/run/secrets/"
 _PLACED = re.compile(r"\s*node\.labels\.(\S+?)\s*==\s*(.*?)\s*")
+
+Services = t.Mapping[str, Raw]
+"""The services of a stack by their names without the stack's."""
+Configs = t.Mapping[str, Raw]
+"""The Docker configs of a Swarm by their names."""
 
 
 class LiveCache(t.NamedTuple):
@@ -52,7 +70,6 @@ class LiveCache(t.NamedTuple):
         full_name: The name that Docker's command shows.
         image: Its image, without a digest.
         ports: The ports that it publishes.
-        node_labels: The labels with their values by which it is placed on nodes.
         config: Its C(config.yml); None where it cannot be read, such as from a secret.
     """
 
@@ -61,26 +78,25 @@ class LiveCache(t.NamedTuple):
     full_name: str
     image: str
     ports: tuple[Port, ...]
-    node_labels: t.Mapping[str, str]
     config: t.Mapping[str, t.Any] | None
 
     @property
     def url(self) -> str:
-        """The public address in its C(config.yml) (C(http.host)); empty where it has none."""
+        """Return the public address in its C(config.yml) (C(http.host)); empty where it has none."""
         http = (self.config or {}).get("http")
         return str(http.get("host") or "") if isinstance(http, t.Mapping) else ""
 
     def publishes(self, port: int) -> bool:
-        """Whether it publishes this port, in whatever mode."""
+        """Check whether it publishes a port, in any mode."""
         return any(each.published == port for each in self.ports)
 
     def is_of(self, host: str) -> bool:
-        """Whether it may be the cache of this host: its C(config.yml) names it, or names none."""
+        """Check whether it may be the cache of a host: its C(config.yml) names that host, or none."""
         return not self.url or not host or host_of(self.url) == host_of(host)
 
     @property
     def url_port(self) -> int | None:
-        """The port that C(http.host) names; None where it names none."""
+        """Return the port that C(http.host) names, if any."""
         try:
             return urlsplit(self.url if "://" in self.url else f"https://{self.url}").port
         except ValueError:
@@ -88,12 +104,12 @@ class LiveCache(t.NamedTuple):
 
     @property
     def signs(self) -> str:
-        """By what it is recognised, for a person."""
+        """Return the facts by which a person recognises it."""
         return ", ".join([f"image {self.image}", *([f"http.host {self.url}"] if self.url else [])])
 
 
-def live_caches(services: t.Iterable[Raw], configs: t.Mapping[str, Raw], image: str = "") -> list[LiveCache]:
-    """The content caches among services, ordered by their full names.
+def live_caches(services: t.Iterable[Raw], configs: Configs, image: str = "") -> list[LiveCache]:
+    """Return the content caches among services, ordered by their full names.
 
     Args:
         services: Services as the Engine lists them.
@@ -104,22 +120,22 @@ def live_caches(services: t.Iterable[Raw], configs: t.Mapping[str, Raw], image: 
     return sorted(found, key=lambda cache: cache.full_name)
 
 
-def is_content_cache(service: Raw, configs: t.Mapping[str, Raw], image: str = "") -> bool:
-    """Whether a service is a content cache."""
+def is_content_cache(service: Raw, configs: Configs, image: str = "") -> bool:
+    """Check whether a service is a content cache."""
     if is_trial(service):
         return False
     container = _container(service)
     name = repository(container.get("Image") or "")
     if name.rpartition("/")[2] in IMAGE_NAMES or (image and name == repository(image)):
         return True
-    if _is_downstream(config_of(service, configs)):
+    if downstream_options(config_of(service, configs)):
         return True
     words = _command(container)
     return words[:1] == [START] and any(word.rpartition("/")[2].startswith("config.y") for word in words[1:])
 
 
-def live_cache(service: Raw, configs: t.Mapping[str, Raw]) -> LiveCache:
-    """What a service says of the cache that it is."""
+def live_cache(service: Raw, configs: Configs) -> LiveCache:
+    """Return the cache that a service is."""
     spec, container = service["Spec"], _container(service)
     stack, name = stack_and_name(service)
     return LiveCache(
@@ -128,27 +144,26 @@ def live_cache(service: Raw, configs: t.Mapping[str, Raw]) -> LiveCache:
         full_name=spec.get("Name") or "",
         image=shown_image(container["Image"], with_digest=False) if container.get("Image") else "",
         ports=tuple(live_ports(spec)),
-        node_labels=node_labels_of(spec),
         config=config_of(service, configs),
     )
 
 
 def stack_and_name(service: Raw) -> tuple[str, str]:
-    """The stack of a service, and its name without the stack's."""
+    """Return the stack of a service, and its name without the stack's."""
     name = str(service["Spec"].get("Name") or "")
     stack = str((service["Spec"].get("Labels") or {}).get(NAMESPACE_LABEL) or "")
     return stack, name[len(stack) + 1 :] if stack and name.startswith(f"{stack}_") else name
 
 
 def node_labels_of(spec: Raw) -> dict[str, str]:
-    """The labels of nodes, with their values, by which a service is placed."""
+    """Return the labels of nodes, with their values, by which a service is placed."""
     constraints = ((spec.get("TaskTemplate") or {}).get("Placement") or {}).get("Constraints") or []
     matches = [_PLACED.fullmatch(constraint) for constraint in constraints]
     return {match[1]: match[2] for match in matches if match}
 
 
-def config_of(service: Raw, configs: t.Mapping[str, Raw]) -> t.Mapping[str, t.Any] | None:
-    """The C(config.yml) that a service's registry reads, where it is a Docker config; None where it is not known."""
+def config_of(service: Raw, configs: Configs) -> t.Mapping[str, t.Any] | None:
+    """Return the C(config.yml) of a service, where it is a Docker config that can be read."""
     container = _container(service)
     mounted = {
         config_place(item["File"]["Name"]): item["ConfigName"]
@@ -167,7 +182,7 @@ def config_of(service: Raw, configs: t.Mapping[str, Raw]) -> t.Mapping[str, t.An
 
 
 def parsed_config(data: str) -> dict[str, t.Any] | None:
-    """The content of a Docker config as the Engine gives it, where it is a mapping in YAML."""
+    """Return the content of a Docker config (C(Data) of the Engine API), where it is a mapping in YAML."""
     if _yaml is None:
         return None
     try:
@@ -178,7 +193,7 @@ def parsed_config(data: str) -> dict[str, t.Any] | None:
 
 
 def downstream_options(config: t.Mapping[str, t.Any] | None) -> dict[str, t.Any]:
-    """The options of the middleware C(downstream) in a C(config.yml) (C(blobttl), C(upstreams), C(cas))."""
+    """Return the options of the middleware C(downstream) in a C(config.yml) (C(blobttl), C(upstreams), C(cas))."""
     middleware = (config or {}).get("middleware")
     listed = middleware.get("registry") if isinstance(middleware, t.Mapping) else None
     for each in listed if isinstance(listed, list) else []:
@@ -186,10 +201,6 @@ def downstream_options(config: t.Mapping[str, t.Any] | None) -> dict[str, t.Any]
             options = each.get("options")
             return dict(options) if isinstance(options, t.Mapping) else {}
     return {}
-
-
-def _is_downstream(config: t.Mapping[str, t.Any] | None) -> bool:
-    return bool(downstream_options(config))
 
 
 def _container(service: Raw) -> Raw:
@@ -201,7 +212,7 @@ def _command(container: Raw) -> list[str]:
 
 
 def host_of(url: str) -> str:
-    """The host name of a URL, of C(HOST:PORT) or of a name alone, in one form."""
+    """Return the host name of a URL, of C(HOST:PORT) or of a name alone, in one form."""
     is_ipv6 = "://" not in url and url.count(":") > 1 and not url.startswith("[")
     try:
         server = canonical_server(f"https://[{url}]" if is_ipv6 else url)
@@ -210,23 +221,10 @@ def host_of(url: str) -> str:
     return re.sub(r":\d+$", "", server.partition("://")[2].partition("/")[0])
 
 
-# What the vendor's documents call it, and so what a stack without one gets.
-SERVICE = "cache"
-# The mode of a cache; others are Global and those of jobs.
-REPLICATED = "Replicated"
+def cache_service(stack: str, services: Services, configs: Configs, image: str, port: int = 0) -> str:
+    """Return the name of the stack's service that is the cache; the documents' name where the stack has none.
 
-
-def cache_service(
-    stack: str, services: t.Mapping[str, Raw], configs: t.Mapping[str, Raw], image: str, port: int = 0
-) -> str:
-    """The name of the stack's service that is the cache; that of the documents where the stack has none.
-
-    Args:
-        stack: The stack.
-        services: The stack's services by their names without the stack's.
-        configs: The Docker configs of the Swarm by their names.
-        image: The image that is wanted.
-        port: The port that the cache publishes: of several caches in one stack, the one that has it.
+    Of several caches in one stack, it is the one that publishes C(port). C(image) is the desired image.
     """
     names = _caches(stack, services, configs, image)
     if SERVICE in names or not names:
@@ -236,60 +234,40 @@ def cache_service(
     return chosen[0] if len(chosen) == 1 else SERVICE
 
 
-class Identity(t.NamedTuple):
-    """What tells a cache from the others; what is empty or 0 is not compared.
-
-    Args:
-        host: Its public host name.
-        public_port: The port at which clients and DTR reach it.
-        port: The port that it publishes.
-        image: The image that is wanted: what runs from its repository is a cache whatever that is called.
-    """
-
-    host: str = ""
-    public_port: int = 0
-    port: int = 0
-    image: str = ""
-
-
 def own_caches(
-    stack: str, services: t.Mapping[str, Raw], configs: t.Mapping[str, Raw], own: Identity
+    stack: str, services: Services, configs: Configs, *, host: str, public_port: int, port: int, image: str
 ) -> tuple[list[str], list[LiveCache]]:
-    """The services of a stack that are this cache, and the content caches of the stack that are not.
+    """Return the services of a stack that are this cache, and the content caches of the stack that are not.
 
     Two caches may have one host name and differ by their ports. Where one has this very address, others that only may
-    have it, as their C(config.yml) does not say theirs, are not this one.
+    have it, as their C(config.yml) has none, are not this one. An empty host, and a port of 0, are not compared.
     """
-    caches = {name: live_cache(services[name], configs) for name in _caches(stack, services, configs, own.image)}
+    caches = {name: live_cache(services[name], configs) for name in _caches(stack, services, configs, image)}
     if not caches and set(services) == {SERVICE}:
-        # All that the stack has is called so, whatever it runs.
+        # The only service of the stack has the name of the cache, whatever it runs.
         return [SERVICE], []
-    signs = {name: _likeness(cache, own, ours=is_ours(stack, services[name])) for name, cache in caches.items()}
-    least = max(signs.values(), default=0) if own.port else 1
-    mine = [name for name, likeness in signs.items() if likeness and likeness >= least]
+
+    def likeness(cache: LiveCache, *, ours: bool) -> int:
+        """Return 3 for the same address, 2 for the same port, 1 where it may be this cache, and 0 where it is not."""
+        if not cache.is_of(host):
+            return 0
+        if not port:
+            return 1
+        if cache.url and public_port == (cache.url_port or DEFAULT_PORTS["https"]):
+            return 3
+        # Made by hand, a name without a port may have been meant for any.
+        if cache.url and (ours or cache.url_port):
+            return 0
+        return 2 if cache.publishes(port) else int(not cache.ports)
+
+    signs = {name: likeness(cache, ours=is_ours(stack, services[name])) for name, cache in caches.items()}
+    least = max(signs.values(), default=0) if port else 1
+    mine = [name for name, sign in signs.items() if sign and sign >= least]
     return mine, [cache for name, cache in caches.items() if name not in mine]
 
 
-def _likeness(cache: LiveCache, own: Identity, *, ours: bool) -> int:
-    """How sure it is that this is the cache: 3 by its whole address, 2 by its port, 1 it may be, 0 it is not."""
-    if not cache.is_of(own.host):
-        return 0
-    if not own.port:
-        return 1
-    if cache.url and own.public_port == (cache.url_port or DEFAULT_PORTS["https"]):
-        return 3
-    # Made by hand, a name without a port may have been meant for any.
-    if cache.url and (ours or cache.url_port):
-        return 0
-    if cache.publishes(own.port):
-        return 2
-    return 0 if cache.ports else 1
-
-
-def stack_problems(
-    stack: str, services: t.Mapping[str, Raw], configs: t.Mapping[str, Raw], image: str, port: int
-) -> list[str]:
-    """What of the stack's own services stands against deploying the cache there."""
+def stack_problems(stack: str, services: Services, configs: Configs, image: str, port: int) -> list[str]:
+    """Return why the cache cannot be deployed to its stack, as the services there are."""
     own = cache_service(stack, services, configs, image, port)
     names = _caches(stack, services, configs, image)
     if own not in names and len(names) > 1:
@@ -331,7 +309,7 @@ def mode_problem(service: Raw) -> str:
 
 
 def with_service(definition: t.Mapping[str, t.Any], name: str) -> dict[str, t.Any]:
-    """The definition with its service called as the one that is there, so that it is updated in place."""
+    """Return the definition with the service named as the one that exists, which is updated in place then."""
     services = definition.get("services") or {}
     if name == SERVICE or SERVICE not in services:
         return dict(definition)
@@ -340,19 +318,19 @@ def with_service(definition: t.Mapping[str, t.Any], name: str) -> dict[str, t.An
 
 
 def publishes(service: Raw, port: int) -> bool:
-    """Whether a service publishes a port, or is about to."""
+    """Check whether a service publishes a port, or is about to."""
     ends = (service["Spec"].get("EndpointSpec") or {}, service.get("Endpoint") or {})
     return any(item.get("PublishedPort") == port for end in ends for item in end.get("Ports") or [])
 
 
 def is_ours(stack: str, service: Raw) -> bool:
-    """Whether this collection deployed a service, as it runs or before its last update."""
+    """Check whether this collection deployed a service, as it runs or before its last update."""
     specs = (service["Spec"], service.get("PreviousSpec") or {})
     return any(is_of_collection(stack, spec.get("TaskTemplate") or {}) for spec in specs)
 
 
-def _caches(stack: str, services: t.Mapping[str, Raw], configs: t.Mapping[str, Raw], image: str) -> list[str]:
-    """The content caches, and what this collection deployed whatever somebody has made of it since."""
+def _caches(stack: str, services: Services, configs: Configs, image: str) -> list[str]:
+    """Return the content caches, and the services that this collection deployed, whatever they run now."""
     return sorted(
         name
         for name, service in services.items()
@@ -362,17 +340,6 @@ def _caches(stack: str, services: t.Mapping[str, Raw], configs: t.Mapping[str, R
 
 def _listed(stack: str, names: t.Iterable[str]) -> str:
     return ", ".join(f"{stack}_{name}" for name in names)
-
-
-_SECRETS_FOLDER = "/run/secrets/"
-
-# Where a config.yml is, and whether anybody can read it.
-CONFIG, SECRET, UNKNOWN = "config", "secret", "unknown"
-_UNREADABLE = {
-    CONFIG: "it is not there any more, or is no YAML",
-    SECRET: "it is a Docker secret, which nobody can read",
-    UNKNOWN: "it is in the image or on the disk of a node",
-}
 
 
 class ConfigFile(t.NamedTuple):
@@ -394,14 +361,15 @@ class ConfigFile(t.NamedTuple):
 
 
 def described_caches(swarm: Swarm, moment: Moment, stack: str = "") -> list[dict[str, t.Any]]:
-    """The caches of a Swarm, ordered by the names of their services. Nothing in it is a secret.
+    """Describe the caches of a Swarm, ordered by the names of their services. No description has a secret.
 
     Args:
         swarm: The whole Swarm; of no stack in particular.
         moment: Its nodes and the tasks that are to run.
         stack: A stack whose only service is taken for a cache where none of the stack is known as one.
     """
-    services = [service for service in (*swarm.services.values(), *swarm.other_services) if _has_container(service)]
+    # The others run plugins.
+    services = [service for service in (*swarm.services.values(), *swarm.other_services) if _container(service)]
     known = [service for service in services if is_content_cache(service, swarm.configs)]
     of_stack = [service for service in services if stack and stack_and_name(service)[0] == stack]
     if len(of_stack) == 1 and of_stack[0] not in known:
@@ -410,7 +378,7 @@ def described_caches(swarm: Swarm, moment: Moment, stack: str = "") -> list[dict
 
 
 def config_file(service: Raw, swarm: Swarm) -> ConfigFile:
-    """The file that a service gives to the registry: the last word of its command, or what is called so."""
+    """Return the C(config.yml) of a service: the last word of its command that is a file, or the file of that name."""
     container = service["Spec"]["TaskTemplate"]["ContainerSpec"]
     words = [*(container.get("Command") or []), *(container.get("Args") or [])]
     configs, secrets = (
@@ -419,7 +387,7 @@ def config_file(service: Raw, swarm: Swarm) -> ConfigFile:
     )
     files = {
         **{config_place(place): (CONFIG, name) for place, name in configs},
-        **{_secret_place(place): (SECRET, name) for place, name in secrets},
+        **{posixpath.join(_SECRETS_FOLDER, place): (SECRET, name) for place, name in secrets},
     }
     named = [word for word in reversed(words) if word in files]
     called = [place for place in files if place.rpartition("/")[2] == CONFIG_NAME]
@@ -433,23 +401,8 @@ def config_file(service: Raw, swarm: Swarm) -> ConfigFile:
     return ConfigFile(UNKNOWN, problem=_UNREADABLE[UNKNOWN])
 
 
-def _has_container(service: Raw) -> bool:
-    """Whether it runs a container, and is no plugin."""
-    return bool(service["Spec"]["TaskTemplate"].get("ContainerSpec"))
-
-
-def _secret_place(target: str) -> str:
-    return target if target.startswith("/") else _SECRETS_FOLDER + target
-
-
-def _label(file: ConfigFile, swarm: Swarm, label: str) -> str:
-    """A label of the config or secret that a file is."""
-    item: Raw = (swarm.secrets if file.kind == SECRET else swarm.configs).get(file.name) or {}
-    return str((item.get("Spec", {}).get("Labels") or {}).get(label) or "")
-
-
 def _with_text_keys(value: t.Any) -> t.Any:
-    """The data as JSON can have it: YAML also has dates, and keys that are no text."""
+    """Return data without the dates and the other keys than texts that YAML has, and JSON has not."""
     if isinstance(value, dict):
         return {str(key): _with_text_keys(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -462,6 +415,7 @@ def _described(service: Raw, swarm: Swarm, moment: Moment) -> dict[str, t.Any]:
     container = spec["TaskTemplate"]["ContainerSpec"]
     view = live_service(spec, networks=swarm.network_names)
     file = config_file(service, swarm)
+    item: Raw = (swarm.secrets if file.kind == SECRET else swarm.configs).get(file.name) or {}
     stack, name = stack_and_name(service)
     constraints = view.get("constraints", [])
     running = [task for task in tasks_of(service, moment) if runs(task, moment)]
@@ -478,7 +432,9 @@ def _described(service: Raw, swarm: Swarm, moment: Moment) -> dict[str, t.Any]:
             str(node["Description"]["Hostname"]) for node in nodes_that_meet(constraints, swarm.nodes.values())
         ),
         "running_on": sorted({node_name(task, moment) for task in running}),
-        "addresses": _addresses(moment),
+        "addresses": sorted(
+            {str((node.get("Status") or {}).get("Addr") or "") for node in moment.nodes.values()} - {""}
+        ),
         "environment": {
             key: HIDDEN if holds_credential((key,), value) else value
             for key, value in view.get("environment", {}).items()
@@ -487,22 +443,19 @@ def _described(service: Raw, swarm: Swarm, moment: Moment) -> dict[str, t.Any]:
         "limits": view.get("limits", {}),
         "reservations": view.get("reservations", {}),
         "update_config": view["update_config"],
-        "view": _comparable(view),
+        "view": without_credentials(
+            {key: value for key, value in view.items() if key not in ("environment", "mounts")}
+        ),
         "config": file._asdict(),
-        "own": bool(_label(file, swarm, STACK_LABEL)),
+        "own": bool((item.get("Spec", {}).get("Labels") or {}).get(STACK_LABEL)),
     }
 
 
-def _addresses(moment: Moment) -> list[str]:
-    found = {str((node.get("Status") or {}).get("Addr") or "") for node in moment.nodes.values()}
-    return sorted(found - {""})
-
-
 def _declared_image(spec: Raw) -> str:
-    """The image as it was declared: Docker adds the digest to the one that runs."""
+    """Return the image as it was declared, without the digest that Docker adds."""
     live = str(spec["TaskTemplate"]["ContainerSpec"]["Image"])
     noted = str((spec.get("Labels") or {}).get(IMAGE_LABEL) or "")
-    if noted and image(noted, with_digest=False) == image(live, with_digest=False):
+    if noted and shown_image(noted, with_digest=False) == shown_image(live, with_digest=False):
         return noted
     name = live.partition("@")[0]
     # Without a tag, the digest is all that says which image it is.
@@ -512,21 +465,7 @@ def _declared_image(spec: Raw) -> str:
 def _mount(mount: Raw) -> dict[str, t.Any]:
     found = live_mount(mount)
     options = {str(key): str(value) for key, value in found.options.items()}
-    return {
-        "kind": found.kind,
-        "source": found.source,
-        "target": found.target,
-        "manner": found.manner,
-        "driver": found.driver,
-        "options": dict.fromkeys(options, HIDDEN) if any(map(_may_carry_credentials, options.items())) else options,
-    }
-
-
-def _may_carry_credentials(option: tuple[str, str]) -> bool:
-    key, value = option
-    return holds_credential((key,), value) or redacted(value) != value
-
-
-def _comparable(view: View) -> View:
-    """What is compared as it is. The rest has parts of its own."""
-    return without_credentials({key: value for key, value in view.items() if key not in ("environment", "mounts")})
+    if any(holds_credential((key,), value) or redacted(value) != value for key, value in options.items()):
+        options = dict.fromkeys(options, HIDDEN)
+    shown = {name: getattr(found, name) for name in ("kind", "source", "target", "manner", "driver")}
+    return {**shown, "options": options}

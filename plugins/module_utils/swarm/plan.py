@@ -9,7 +9,7 @@ import dataclasses
 import typing as t
 
 from ..common.failure import Failure
-from .live_cache import SERVICE, Identity, LiveCache, is_ours, node_labels_of, own_caches
+from .live_cache import SERVICE, LiveCache, is_ours, node_labels_of, own_caches
 from .model import IMAGE_LABEL, NAMESPACE_LABEL, Raw, Swarm
 from .objects import HandMade, hand_made_objects, superseded, used_by_others, used_objects
 from .views import View, comparable_sides, different, kept_volumes, live_service, shown_sides, to_update, two_views
@@ -129,7 +129,13 @@ def plan_removal(swarm: Swarm, wanted: WantedStack, image: str = "") -> Plan:
     """
     result = Plan()
     own, others = own_caches(
-        wanted.name, swarm.services, swarm.configs, Identity(wanted.host, wanted.public_port, wanted.port, image)
+        wanted.name,
+        swarm.services,
+        swarm.configs,
+        host=wanted.host,
+        public_port=wanted.public_port,
+        port=wanted.port,
+        image=image,
     )
     if others and not own:
         raise _other_cache(wanted, others)

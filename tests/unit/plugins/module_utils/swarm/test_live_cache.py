@@ -47,7 +47,6 @@ def test_what_a_cache_says_of_itself() -> None:
     assert (found.image, found.url) == ("docker/dtr-content-cache:2.7.6", "https://cache-asia.example.org")
     assert [str(port) for port in found.ports] == ["443:443/tcp (ingress)"]
     assert (found.publishes(443), found.publishes(8443)) == (True, False)
-    assert found.node_labels == {"dtr.cache": "true"}
     assert found.config == CONFIG
     assert found.signs == "image docker/dtr-content-cache:2.7.6, http.host https://cache-asia.example.org"
 
