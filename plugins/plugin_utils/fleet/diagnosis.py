@@ -106,7 +106,7 @@ def verdict_of(host: HostFacts) -> dict[str, t.Any]:
     # That the DTR is down may be among the causes.
     if not any(each["edge"] == CLIENT_TO_DTR for each in found["causes"]):
         told = [each["told"] for each in found["causes"]]
-        for registry in host.observed_registries:
+        for registry in host.observed.registries:
             if registry["cause"] and registry["cause"] not in told and registry["url"] == row.get("registry_url"):
                 advice = f" {registry['hint']}" if registry["hint"] else ""
                 found["notes"].append(f"The DTR {registry['url']}: {registry['cause']}{advice}")

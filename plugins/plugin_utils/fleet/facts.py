@@ -40,6 +40,7 @@ import typing as t
 from ..actions.reasons import reason_of
 
 Result = t.Mapping[str, t.Any]
+_Value = t.TypeVar("_Value")
 
 # The facts of which each step of a run leaves one, and what the step is called where its result does not say.
 _STEPS = {
@@ -56,21 +57,44 @@ _STEPS = {
 
 
 class RunFailure(t.NamedTuple):
-    """Where the run failed at a host, and why."""
+    """The task at which the run failed at a host, and the reason."""
 
     task: str
     reason: str
 
 
 class Observed(t.NamedTuple):
-    """What M(dtr.cache.fleet_info) says of one host: its row, and those of the DTRs."""
+    """The result of M(dtr.cache.fleet_info) for one host: its row, and those of the DTRs."""
 
     region: Result | None
     registries: t.Sequence[Result]
 
 
+class _Part(t.Generic[_Value]):
+    """A part of a fact; the default where it is missing.
+
+    Args:
+        fact: The end of the fact's name, empty for the result of the preflight.
+        part: The key, empty for all of the fact.
+        default: What it is where it is missing.
+    """
+
+    def __init__(self, fact: str, part: str, default: _Value) -> None:
+        self._fact = f"__dtr_cache_{fact}" if fact else "__dtr_cache"
+        self._part = part
+        self._default = default
+
+    def __get__(self, facts: HostFacts, _type: object = None) -> _Value:
+        result = facts.result(self._fact)
+        found = result.get(self._part) if self._part else result
+        return t.cast("_Value", self._default if found is None else found)
+
+
+_NONE: Result = {}
+
+
 class HostFacts:
-    """What the steps of the run left in the variables of one host.
+    """The facts of one host.
 
     Args:
         variables: All variables of the host.
@@ -79,6 +103,41 @@ class HostFacts:
         observed: What was observed of hosts, filled and read by all that share it: hosts that were observed together
             have the same result.
     """
+
+    # The settings without secrets; empty where they were never read, or refused.
+    settings = _Part[Result]("", "settings", _NONE)
+    # What is wrong with the settings of a host that is only observed.
+    settings_problems = _Part[t.Sequence[str]]("", "problems", ())
+    # The host that the settings were read of.
+    checked_host = _Part[t.Optional[str]]("", "host", None)
+    # The parts of the settings that were found complete.
+    judged = _Part[t.Sequence[str]]("", "judged", ())
+    # What a deployment is made of, so that planned steps mean something; None where the settings do not say all of it.
+    deployment = _Part[t.Optional[Result]]("", "deployment", None)
+    # What hosts have in common that reach the same manager in the same way.
+    manager_mark = _Part[t.Optional[str]]("", "manager_mark", None)
+    # The files to remove, each with the other hosts that name or use it.
+    source_files = _Part[t.Mapping[str, t.Sequence[str]]]("", "source_files", _NONE)
+    # The mark of the connection to DTR that the settings describe.
+    connection = _Part[t.Optional[str]]("", "connection", None)
+    # Why the CA of DTR could not be fetched.
+    dtr_ca_problem = _Part[t.Optional[str]]("", "dtr_ca_problem", None)
+    # The other regions of the DTR that claim accounts, each with its C(claims).
+    others = _Part[t.Sequence[Result]]("", "others", ())
+    # How modules reach the Engine of the manager.
+    engine = _Part[Result]("", "engine", _NONE)
+    # The steps that were done in the Swarm.
+    steps = _Part[t.Sequence[t.Mapping[str, str]]]("steps", "steps", ())
+    # How long no replica took requests while they were replaced.
+    gap_seconds = _Part[t.Optional[float]]("converged", "gap_seconds", None)
+    # The replicas that were replaced and did not end by themselves.
+    cut_off = _Part[t.Sequence[Result]]("converged", "cut_off", ())
+    warmed = _Part[Result]("warmed", "", _NONE)
+    backup = _Part[Result]("backup", "", _NONE)
+    restored = _Part[Result]("restored", "", _NONE)
+    restored_caches = _Part[Result]("restored_caches", "", _NONE)
+    adopted = _Part[Result]("adopted", "", _NONE)
+    logs = _Part[Result]("logs", "", _NONE)
 
     def __init__(
         self,
@@ -94,247 +153,130 @@ class HostFacts:
         self._known: dict[str, Result] = {}
         self._observed = {} if observed is None else observed
         self.is_reached = is_reached
+        self.host = str(variables["inventory_hostname"])
 
-    @property
-    def host(self) -> str:
-        """The host's name in the inventory."""
-        return str(self._variables["inventory_hostname"])
-
-    @property
-    def settings(self) -> Result:
-        """The settings without secrets; empty where they were never read, or refused."""
-        return self._result("__dtr_cache").get("settings") or {}
+    def result(self, name: str) -> Result:
+        """Return a fact of the play; empty where there is none."""
+        if name not in self._known:
+            found = self._variables.get(name)
+            # Until its task has run, a template of a role is in its place. A result without a play is of this one.
+            result = found if isinstance(found, t.Mapping) else {}
+            self._known[name] = result if (result.get("play") or self._play) == self._play else {}
+        return self._known[name]
 
     @property
     def was_checked(self) -> bool:
-        """Whether the play has read its settings, and perhaps refused them."""
-        return bool(self._result("__dtr_cache"))
-
-    @property
-    def settings_problems(self) -> t.Sequence[str]:
-        """What is wrong with the settings of a host that is only observed."""
-        return self._result("__dtr_cache").get("problems") or []
-
-    @property
-    def checked_host(self) -> str | None:
-        """The host that the settings were read of."""
-        return self._result("__dtr_cache").get("host")
-
-    @property
-    def judged(self) -> t.Sequence[str]:
-        """The parts of the settings that were found complete."""
-        return self._result("__dtr_cache").get("judged") or []
-
-    @property
-    def deployment(self) -> Result | None:
-        """What a deployment is made of; nothing where the settings do not say all of it."""
-        return self._result("__dtr_cache").get("deployment")
-
-    @property
-    def manager_mark(self) -> str | None:
-        """What hosts have in common that reach the same manager in the same way."""
-        return self._result("__dtr_cache").get("manager_mark")
+        """Check whether the play has read its settings, and perhaps refused them."""
+        return bool(self.result("__dtr_cache"))
 
     @property
     def dtr_ca(self) -> str:
-        """The CA of DTR in PEM; empty where the system's CAs are trusted, or where there is none."""
-        return str((self._result("__dtr_cache").get("dtr_ca") or {}).get("pem") or "")
-
-    @property
-    def source_files(self) -> t.Mapping[str, t.Sequence[str]]:
-        """The files to remove, each with the other hosts that name or use it."""
-        return self._result("__dtr_cache").get("source_files") or {}
+        """Return the CA of DTR in PEM; empty where the system's CAs are trusted, or where there is none."""
+        return str((self.result("__dtr_cache").get("dtr_ca") or {}).get("pem") or "")
 
     @property
     def removed_files(self) -> t.Sequence[str]:
-        """The source files that this host removed."""
-        return [each["__dtr_cache_file"] for each in self._result("__dtr_cache_cleaned").get("results") or []]
+        """Return the source files that this host removed."""
+        return [each["__dtr_cache_file"] for each in self.result("__dtr_cache_cleaned").get("results") or []]
 
     @property
-    def connection(self) -> str | None:
-        """The mark of the connection to DTR that the settings describe."""
-        return self._result("__dtr_cache").get("connection")
+    def planned_caches(self) -> t.Sequence[str]:
+        """Return the caches that check mode only announces."""
+        return self._variables.get("__dtr_cache_planned") or []
 
     @property
-    def dtr_ca_problem(self) -> str | None:
-        """Why the CA of DTR could not be fetched."""
-        return self._result("__dtr_cache").get("dtr_ca_problem") or None
-
-    @property
-    def others(self) -> t.Sequence[Result]:
-        """The other regions of the DTR that claim accounts, each with its C(claims)."""
-        return self._result("__dtr_cache").get("others") or []
-
-    @property
-    def engine(self) -> Result:
-        """How modules reach the Engine of the manager."""
-        return self._result("__dtr_cache").get("engine") or {}
+    def plan(self) -> Result:
+        """Return what the Swarm has and what a deployment would change."""
+        return self.result("__dtr_cache").get("plan") or self.result("__dtr_cache_plan")
 
     @property
     def manager_is_lost(self) -> bool:
-        """Whether the manager did not answer before; to wait for it once is enough."""
+        """Check whether the manager did not answer before; to wait for it once is enough."""
         code = (self.plan.get("failure") or {}).get("code")
         return bool(self.plan.get("unreachable")) or code == "MANAGER_SILENT"
 
     @property
-    def planned_caches(self) -> t.Sequence[str]:
-        """The caches that check mode only announces."""
-        return self._variables.get("__dtr_cache_planned") or []
-
-    @property
-    def steps_of_use(self) -> Result:
-        """The results of the steps that were done to put this cache in use, by step."""
-        found = self._result("__dtr_cache_in_use")
-        return found if found.get("cache") == self.settings.get("name") else {}
-
-    @property
-    def plan(self) -> Result:
-        """What the Swarm has and what a deployment would change."""
-        return self._result("__dtr_cache").get("plan") or self._result("__dtr_cache_plan")
-
-    @property
-    def steps(self) -> t.Sequence[t.Mapping[str, str]]:
-        """The steps that were done in the Swarm."""
-        return self._result("__dtr_cache_steps").get("steps") or []
-
-    @property
     def unfinished_steps(self) -> t.Sequence[t.Mapping[str, str]]:
-        """The steps that a run was to do in the Swarm that failed before it had done all of them."""
-        if self.failure is None or self._result("__dtr_cache_steps"):
+        """Return the steps that a run was to do in the Swarm that failed before it had done all of them."""
+        if self.failure is None or self.result("__dtr_cache_steps"):
             return []
         steps = self.plan.get("steps") or []
-        if self._result("__dtr_cache_tried").get("failed") or self._result("__dtr_cache_trial").get("failed"):
+        if any(self.result(f"__dtr_cache_{name}").get("failed") for name in ("tried", "trial")):
             # Before the trial only labels were set: what was created for it is removed.
             return [step for step in steps if (step["kind"], step["action"]) == ("node_label", "set")]
         return steps
 
     @property
     def running_services(self) -> t.Sequence[Result]:
-        """What runs in the stack; nothing where the steps of this run change it and nobody has seen it since."""
-        seen = self._result("__dtr_cache_converged").get("services")
+        """Return what runs in the stack; nothing where the steps of this run change it and it was not read since."""
+        seen = self.result("__dtr_cache_converged").get("services")
         changed = any(step["kind"] in ("node_label", "service") for step in self.steps)
         return seen or ([] if changed else self.plan.get("services") or [])
 
     @property
-    def gap_seconds(self) -> float | None:
-        """How long no replica took requests while they were replaced."""
-        return self._result("__dtr_cache_converged").get("gap_seconds")
+    def steps_of_use(self) -> Result:
+        """Return the results of the steps that were done to put this cache in use, by step."""
+        found = self.result("__dtr_cache_in_use")
+        return found if found.get("cache") == self.settings.get("name") else {}
 
-    @property
-    def cut_off(self) -> t.Sequence[Result]:
-        """The replicas that were replaced and did not end by themselves."""
-        return self._result("__dtr_cache_converged").get("cut_off") or []
+    def _of_use(self, step: str) -> Result:
+        return self.result("__dtr_cache_in_use").get(step) or {}
 
     @property
     def health(self) -> Result:
-        """What the last probe found at the cache."""
+        """Return what the last probe found at the cache."""
         return next(iter(self._of_use("probe").get("caches") or []), {})
 
     @property
     def registration(self) -> Result:
-        """What was changed of the caches that DTR knows."""
-        return self._of_use("register") or self._result("__dtr_cache_registration")
+        """Return what was changed of the caches that DTR knows."""
+        return self._of_use("register") or self.result("__dtr_cache_registration")
 
     @property
     def assigned(self) -> Result:
-        """What was changed of the accounts' caches."""
-        return self._of_use("assign") or self._result("__dtr_cache_assigned")
+        """Return what was changed of the accounts' caches."""
+        return self._of_use("assign") or self.result("__dtr_cache_assigned")
 
     @property
     def pulls(self) -> t.Sequence[Result]:
-        """The pulls of the verification."""
+        """Return the pulls of the verification."""
         return self._of_use("pull").get("pulls") or []
 
     @property
     def proof(self) -> Result | None:
-        """The proof by an image of its own."""
+        """Return the proof by an image of its own."""
         return self._of_use("pull").get("proof") or None
 
     @property
-    def warmed(self) -> Result:
-        """What was pulled to fill the cache."""
-        return self._result("__dtr_cache_warmed")
-
-    @property
-    def backup(self) -> Result:
-        """Return what was read for the backup."""
-        return self._result("__dtr_cache_backup")
-
-    @property
-    def restored(self) -> Result:
-        """Return the accounts that were changed to be as in the file of the backup."""
-        return self._result("__dtr_cache_restored")
-
-    @property
-    def restored_caches(self) -> Result:
-        """Return the caches that were registered as in the file of the backup."""
-        return self._result("__dtr_cache_restored_caches")
-
-    @property
-    def adopted(self) -> Result:
-        """What was written of a cache that somebody else made."""
-        return self._result("__dtr_cache_adopted")
-
-    @property
-    def logs(self) -> Result:
-        """What the cache's logs have."""
-        return self._result("__dtr_cache_logs")
-
-    @property
-    def observed_region(self) -> Result | None:
-        """This host's row of what was observed."""
-        return self._observation.region
-
-    @property
-    def observed_registries(self) -> t.Sequence[Result]:
-        """The rows of the DTRs that were observed together with this host."""
-        return self._observation.registries
-
-    @property
-    def failure(self) -> RunFailure | None:
-        """Where the run failed at this host, if it did: as a rescue kept it, or else the first step that failed."""
-        return self.kept_failure or next(self._failed_steps(), None)
-
-    @property
-    def kept_failure(self) -> RunFailure | None:
-        """The failure that the rescue of a playbook kept."""
-        failure = self._result("__dtr_cache_failure")
-        return RunFailure(str(failure["task"]), str(failure["reason"])) if failure else None
-
-    def reported_hosts(self, play: str) -> t.Sequence[str]:
-        """The hosts that an earlier batch of the same play has reported, as far as this host knows."""
-        report = self._variables.get("__dtr_cache_report") or {}
-        return report.get("hosts") or [] if report.get("play") == play else []
-
-    def _failed_steps(self) -> t.Iterator[RunFailure]:
-        """Those of this play. In a playbook of somebody else's no rescue keeps their failures."""
-        for name, title in _STEPS.items():
-            result = self._result(name)
-            # One that Ansible ended itself has none; each play begins with the first step anew.
-            if result.get("failed") and ("play" in result or name == "__dtr_cache"):
-                yield RunFailure(str(result.get("title") or title), reason_of(result, self.host))
-
-    @property
-    def _observation(self) -> Observed:
+    def observed(self) -> Observed:
+        """Return the row of the host and those of the DTRs that were observed together with it."""
         if self.host not in self._observed:
-            found = self._result("__dtr_cache_observed")
+            found = self.result("__dtr_cache_observed")
             registries = found.get("registries") or []
             rows = {row["region"]: Observed(row, registries) for row in found.get("regions") or []}
             self._observed.update({self.host: Observed(None, registries), **rows})
         return self._observed[self.host]
 
-    def _of_use(self, step: str) -> Result:
-        return self._result("__dtr_cache_in_use").get(step) or {}
+    @property
+    def failure(self) -> RunFailure | None:
+        """Return where the run failed at this host: as a rescue kept it, or else the first step that failed."""
+        if self.kept_failure:
+            return self.kept_failure
+        # Those of this play. In a playbook of the user no rescue keeps their failures.
+        for name, title in _STEPS.items():
+            result = self.result(name)
+            # A step that Ansible ended itself has no play; each play begins with the first step anew.
+            if result.get("failed") and ("play" in result or name == "__dtr_cache"):
+                return RunFailure(str(result.get("title") or title), reason_of(result, self.host))
+        return None
 
-    def _result(self, name: str) -> Result:
-        if name not in self._known:
-            self._known[name] = self._read(name)
-        return self._known[name]
+    @property
+    def kept_failure(self) -> RunFailure | None:
+        """Return the failure that the rescue of a playbook kept."""
+        failure = self.result("__dtr_cache_failure")
+        return RunFailure(str(failure["task"]), str(failure["reason"])) if failure else None
 
-    def _read(self, name: str) -> Result:
-        found = self._variables.get(name)
-        # Until its task has run, a template of a role stands there.
-        if not isinstance(found, t.Mapping):
-            return {}
-        # A task that Ansible ended before it knew its play is of this one.
-        return found if (found.get("play") or self._play) == self._play else {}
+    def reported_hosts(self, play: str) -> t.Sequence[str]:
+        """Return the hosts that an earlier batch of the same play has reported, as far as this host knows."""
+        report = self._variables.get("__dtr_cache_report") or {}
+        return report.get("hosts") or [] if report.get("play") == play else []

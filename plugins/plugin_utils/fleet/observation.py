@@ -196,7 +196,7 @@ def region_row(host: HostFacts, dtr: DtrResults) -> Row:
 
 def reported_row(host: HostFacts) -> Row:
     """Return the row of a host that was observed before, or where observing it failed."""
-    row = dict(host.observed_region or {})
+    row = dict(host.observed.region or {})
     failure = host.kept_failure
     if row and not failure:
         return row

@@ -495,7 +495,7 @@ def _registries_of(hosts: t.Iterable[HostFacts]) -> list[Row]:
     """Return the rows of all DTRs. All hosts that were observed together have the same ones."""
     found: list[Row] = []
     for host in hosts:
-        found += [dict(row) for row in host.observed_registries if row not in found]
+        found += [dict(row) for row in host.observed.registries if row not in found]
     return found
 
 
