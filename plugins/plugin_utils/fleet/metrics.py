@@ -19,34 +19,34 @@ _HEALTHY = {"healthy": True, "unhealthy": False, "unknown": None}
 
 
 class Metric(t.NamedTuple):
-    """A metric of each cache: its samples, with the labels that they have beside the cache's own."""
+    """A metric of each cache, or of each DTR: its samples, with the labels that they have beside those of the cache."""
 
     name: str
     help: str
-    samples: t.Callable[[CacheStatus], t.Iterable[Sample]]
+    samples: t.Callable[[t.Any], t.Iterable[Sample]]
 
 
-def _one(value: t.Callable[[CacheStatus], float | None]) -> t.Callable[[CacheStatus], t.Iterable[Sample]]:
-    """A single sample, or none where the value is not known."""
+def _one(value: t.Callable[[t.Any], float | None]) -> t.Callable[[t.Any], t.Iterable[Sample]]:
+    """Return what gives a single sample, or none where the value is not known."""
 
-    def samples(cache: CacheStatus) -> t.Iterator[Sample]:
-        number = value(cache)
+    def samples(status: CacheStatus | RegistryStatus) -> t.Iterator[Sample]:
+        number = value(status)
         if number is not None:
             yield {}, float(number)
 
     return samples
 
 
-def _edges_ok(cache: CacheStatus) -> t.Iterator[Sample]:
-    for edge in cache.edges:
-        if edge.state != "unseen":
-            yield {"edge": edge.name}, float(edge.state == "ok")
+def _of_traffic(value: t.Callable[[Traffic], float | None]) -> t.Callable[[t.Any], t.Iterable[Sample]]:
+    return _one(lambda cache: value(cache.traffic) if cache.traffic else None)
 
 
-def _edges_seconds(cache: CacheStatus) -> t.Iterator[Sample]:
-    for edge in cache.edges:
-        if edge.seconds is not None:
-            yield {"edge": edge.name}, edge.seconds
+def _edges_ok(cache: CacheStatus) -> t.Iterable[Sample]:
+    return [({"edge": edge.name}, float(edge.state == "ok")) for edge in cache.edges if edge.state != "unseen"]
+
+
+def _edges_seconds(cache: CacheStatus) -> t.Iterable[Sample]:
+    return [({"edge": edge.name}, edge.seconds) for edge in cache.edges if edge.seconds is not None]
 
 
 def _expiry(cache: CacheStatus) -> float | None:
@@ -54,33 +54,28 @@ def _expiry(cache: CacheStatus) -> float | None:
     return moment.timestamp() if moment else None
 
 
-def _failed_checks(cache: CacheStatus) -> t.Iterator[Sample]:
-    # A series that is there twice makes the whole file invalid.
-    for edge, check in dict.fromkeys((each.edge, each.check) for each in cache.checks if each.state == "failed"):
-        yield {"edge": edge, "check": check}, 1.0
+# A series that is there twice makes the whole file invalid.
 
 
-def _addresses_ok(cache: CacheStatus) -> t.Iterator[Sample]:
-    for address, ok in {each.address: each.ok for each in cache.addresses}.items():
-        if ok is not None:
-            yield {"address": address}, float(ok)
+def _failed_checks(cache: CacheStatus) -> t.Iterable[Sample]:
+    failed = dict.fromkeys((each.edge, each.check) for each in cache.checks if each.failed)
+    return [({"edge": edge, "check": check}, 1.0) for edge, check in failed]
 
 
-def _of_traffic(value: t.Callable[[Traffic], float | None]) -> t.Callable[[CacheStatus], t.Iterable[Sample]]:
-    return _one(lambda cache: value(cache.traffic) if cache.traffic else None)
+def _addresses_ok(cache: CacheStatus) -> t.Iterable[Sample]:
+    known = {each.address: each.ok for each in cache.addresses}
+    return [({"address": address}, float(ok)) for address, ok in known.items() if ok is not None]
 
 
-def _image_bytes(cache: CacheStatus) -> t.Iterator[Sample]:
+def _image_bytes(cache: CacheStatus) -> t.Iterable[Sample]:
     sizes: dict[str, float] = {}
     for image in cache.traffic.images[:_IMAGES] if cache.traffic else ():
-        # A series that is there twice makes the whole file invalid.
         sizes[image.name] = sizes.get(image.name, 0) + image.size
-    for name, size in sizes.items():
-        yield {"image": name}, size
+    return [({"image": name}, size) for name, size in sizes.items()]
 
 
-def _info(cache: CacheStatus) -> t.Iterator[Sample]:
-    yield {"url": cache.url, "version": cache.version, "image": cache.image}, 1.0
+def _info(cache: CacheStatus) -> t.Iterable[Sample]:
+    return [({"url": cache.url, "version": cache.version, "image": cache.image}, 1.0)]
 
 
 METRICS = (
@@ -145,57 +140,53 @@ METRICS = (
     Metric("dtr_cache_served_image_bytes", "Bytes of the ten images with the most.", _image_bytes),
 )
 
-
-REGISTRY_METRICS: tuple[tuple[str, str, t.Callable[[RegistryStatus], float | None]], ...] = (
-    (
+REGISTRY_METRICS = (
+    Metric(
         "dtr_cache_registry_healthy",
         "Whether the DTR says that it is healthy.",
-        lambda registry: registry.healthy,
+        _one(lambda registry: registry.healthy),
     ),
-    (
+    Metric(
         "dtr_cache_registry_read_only",
         "Whether the DTR takes no pushes; caches serve all the same.",
-        lambda registry: registry.read_only,
+        _one(lambda registry: registry.read_only),
     ),
-    (
+    Metric(
         "dtr_cache_registry_dangling_accounts",
         "Accounts whose cache no longer exists and that no region declares.",
-        lambda registry: registry.dangling,
+        _one(lambda registry: registry.dangling),
     ),
-    (
+    Metric(
         "dtr_cache_registry_lost_caches",
         "Registered caches with accounts that no region declares and that do not answer.",
-        lambda registry: registry.lost,
+        _one(lambda registry: registry.lost),
     ),
-    ("dtr_cache_registry_well", "Whether nothing at all is wrong with the DTR.", lambda registry: not registry.cause),
+    Metric(
+        "dtr_cache_registry_well",
+        "Whether nothing at all is wrong with the DTR.",
+        _one(lambda registry: not registry.cause),
+    ),
 )
 
 
 def render_metrics(
     caches: t.Sequence[CacheStatus], registries: t.Sequence[RegistryStatus], moment: datetime.datetime
 ) -> str:
-    """The report's text, which ends in a line break."""
+    """Return the report's text, which ends in a line break."""
     caches = _once(caches)
-    lines = [
-        *_heading("dtr_cache_status_timestamp_seconds", "When the report was made."),
-        _line("dtr_cache_status_timestamp_seconds", {}, moment.timestamp()),
-        *_heading("dtr_cache_status_caches", "Caches of the report by state."),
-    ]
-    for state in reversed(STATES):
-        count = sum(cache.state == state for cache in caches)
-        lines.append(_line("dtr_cache_status_caches", {"state": state}, count))
-    for metric in METRICS:
-        samples = [({**_labels(cache), **more}, value) for cache in caches for more, value in metric.samples(cache)]
-        if samples:
-            lines += _heading(metric.name, metric.help)
-            lines += [_line(metric.name, labels, value) for labels, value in samples]
     known = {registry.url: registry for registry in registries}
-    for name, text, value_of in REGISTRY_METRICS:
-        values = [(url, value_of(registry)) for url, registry in known.items()]
-        samples = [({"registry": url}, float(value)) for url, value in values if value is not None]
-        if samples:
-            lines += _heading(name, text)
-            lines += [_line(name, labels, value) for labels, value in samples]
+    states = [({"state": state}, sum(cache.state == state for cache in caches)) for state in reversed(STATES)]
+    lines = [
+        *_lines("dtr_cache_status_timestamp_seconds", "When the report was made.", [({}, moment.timestamp())]),
+        *_lines("dtr_cache_status_caches", "Caches of the report by state.", states),
+    ]
+    of_caches = [(_labels(cache), cache) for cache in caches]
+    of_registries = [({"registry": url}, registry) for url, registry in known.items()]
+    each: t.Sequence[tuple[Labels, t.Any]]
+    for metrics, each in ((METRICS, of_caches), (REGISTRY_METRICS, of_registries)):
+        for metric in metrics:
+            samples = [({**own, **more}, value) for own, status in each for more, value in metric.samples(status)]
+            lines += _lines(metric.name, metric.help, samples)
     return "\n".join(lines) + "\n"
 
 
@@ -204,25 +195,21 @@ def _labels(cache: CacheStatus) -> dict[str, str]:
 
 
 def _once(caches: t.Iterable[CacheStatus]) -> list[CacheStatus]:
-    """The worst of those that have the same labels: a series that is there twice makes the whole file invalid."""
+    """Return the worst of those that have the same labels, which a file must not have twice."""
     found: dict[tuple[str, ...], CacheStatus] = {}
     for cache in caches:
         found.setdefault(tuple(_labels(cache).values()), cache)
     return list(found.values())
 
 
-def _heading(name: str, text: str) -> list[str]:
-    return [f"# HELP {name} {text}", f"# TYPE {name} gauge"]
-
-
-def _line(name: str, labels: Labels, value: float) -> str:
-    inside = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels.items())
-    return f"{name}{{{inside}}} {_number(value)}" if inside else f"{name} {_number(value)}"
+def _lines(name: str, text: str, samples: t.Sequence[Sample]) -> list[str]:
+    lines = [f"# HELP {name} {text}", f"# TYPE {name} gauge"] if samples else []
+    for labels, value in samples:
+        inside = ",".join(f'{key}="{_escaped(label)}"' for key, label in labels.items())
+        number = int(value) if float(value).is_integer() else float(value)
+        lines.append(f"{name}{{{inside}}} {number!r}" if inside else f"{name} {number!r}")
+    return lines
 
 
 def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-
-
-def _number(value: float) -> str:
-    return str(int(value)) if float(value).is_integer() else repr(float(value))

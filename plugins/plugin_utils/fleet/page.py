@@ -21,7 +21,7 @@ import typing as t
 import jinja2
 
 from ...module_utils.common.vocabulary import MEASURED
-from .status import STATES, CacheStatus, Check, Edge, RegistryStatus
+from .status import STATES, CacheStatus, Edge, RegistryStatus, state_of
 from .table import size_words
 
 _FOLDER = pathlib.Path(__file__).parent
@@ -39,8 +39,8 @@ _EDGE_WORDS = {
     "client->DTR": ("client", "DTR"),
     "DTR->cache": ("DTR", "cache"),
 }
-_STATE_WORDS = {"ok": "works", "failed": "fails", "unseen": "not seen", "unsure": "not known"}
 _CHECK_WORDS = {"ok": "right: ", "failed": "wrong: ", "unseen": "not known: "}
+_STATE_WORDS = {"ok": "works", "failed": "fails", "unseen": "not seen", "unsure": "not known"}
 _VALUES = t.Sequence[t.Optional[float]]
 
 
@@ -51,7 +51,7 @@ class Axis(t.NamedTuple):
     ticks: t.Sequence[float]
 
     def percent(self, value: float) -> str:
-        """How far from the beginning a value lies."""
+        """Return how far from the beginning a value is."""
         return f"{100 * min(max(value, 0.0), self.end) / self.end:.2f}%"
 
 
@@ -60,6 +60,14 @@ class Bar(t.NamedTuple):
 
     width: str
     beyond: bool
+
+
+class Card(t.NamedTuple):
+    """One cache of the fleet."""
+
+    id: str
+    status: CacheStatus
+    compact: bool
 
 
 class Line(t.NamedTuple):
@@ -71,60 +79,15 @@ class Line(t.NamedTuple):
     tone: str
 
 
-class Card:
-    """One cache of the fleet."""
-
-    def __init__(self, number: int, status: CacheStatus, compact: bool) -> None:
-        self.id = f"cache-{number}"
-        self.status = status
-        self.compact = compact
-
-    @property
-    def failed(self) -> int:
-        """How many checks are wrong."""
-        return sum(check.state == "failed" for check in self.status.checks)
-
-    @property
-    def certificate(self) -> str:
-        """How long the certificate is good for."""
-        return days_text(self.status.days_left)
-
-    @property
-    def certificate_tone(self) -> str:
-        """How much that matters."""
-        return days_tone(self.status.days_left)
-
-    @property
-    def until(self) -> str:
-        """The day on which clients begin to refuse the cache."""
-        if not self.status.expires:
-            return ""
-        ended = self.status.days_left is not None and self.status.days_left < 0
-        return f"{'on' if ended else 'until'} {self.status.expires:%Y-%m-%d}"
-
-    @property
-    def declared_until(self) -> str:
-        """The day on which the declared certificate expires, where none was seen live."""
-        return self.status.declared_until.strftime("%Y-%m-%d") if self.status.declared_until else ""
-
-    @property
-    def replicas_tone(self) -> str:
-        """Whether some are missing."""
-        return "bad" if self.status.running != self.status.wanted else ""
-
-    @property
-    def first_answer(self) -> str:
-        """The latency that a client meets."""
-        return seconds_text(self.status.edges[0].seconds)
-
-
 def render_page(
     caches: t.Sequence[CacheStatus], registries: t.Sequence[RegistryStatus], moment: datetime.datetime
 ) -> str:
-    """The page; the caches are in order, worst first."""
+    """Return the page; the caches are in order, worst first."""
     troubled = [registry for registry in registries if registry.cause]
     large = len(caches) > SMALL_FLEET
-    cards = [Card(number, cache, large and cache.state == "healthy") for number, cache in enumerate(caches, 1)]
+    cards = [
+        Card(f"cache-{number}", cache, large and cache.state == "healthy") for number, cache in enumerate(caches, 1)
+    ]
     counts = {state: sum(cache.state == state for cache in caches) for state in STATES}
     known_accounts = [cache.accounts for cache in caches if cache.accounts is not None]
     style = _style()
@@ -147,11 +110,12 @@ def render_page(
         assignments=_assignments(cards),
         first_lines=SMALL_FLEET,
         names=_NAMES,
+        check_words=_CHECK_WORDS,
     )
 
 
 def days_text(days: int | None) -> str:
-    """Days left, in words."""
+    """Return the days left in words."""
     if days is None:
         return "not seen"
     if days < 0:
@@ -160,12 +124,18 @@ def days_text(days: int | None) -> str:
 
 
 def days_tone(days: int | None) -> str:
-    """How much the time that is left matters."""
+    """Return how much the time that is left matters."""
     return "none" if days is None else "bad" if days < _VERY_SOON else "soon" if days < _SOON else ""
 
 
+def until(cache: CacheStatus) -> str:
+    """Return the day on which clients begin to refuse the cache."""
+    ended = cache.days_left is not None and cache.days_left < 0
+    return f"{'on' if ended else 'until'} {cache.expires:%Y-%m-%d}"
+
+
 def seconds_text(seconds: float | None) -> str:
-    """A latency with the digits that matter."""
+    """Return a latency with the digits that matter."""
     if seconds is None:
         return ""
     milliseconds = seconds * 1000
@@ -181,7 +151,7 @@ def seconds_text(seconds: float | None) -> str:
 
 
 def edge_text(edge: Edge) -> str:
-    """The state of an edge in a word or two, with its latency."""
+    """Return the state of an edge in a word or two, with its latency."""
     latency = seconds_text(edge.seconds)
     if edge.state == "ok":
         return latency or _STATE_WORDS["ok"]
@@ -189,46 +159,36 @@ def edge_text(edge: Edge) -> str:
 
 
 def edge_name(name: str) -> str:
-    """An edge as people read it."""
+    """Return the name of an edge as people read it."""
     return " → ".join(_EDGE_WORDS.get(name, (name,)))
 
 
 def edge_description(edge: Edge) -> str:
-    """An edge for people who do not see the picture."""
+    """Describe an edge for people who do not see the picture."""
     text = f"{' to '.join(_EDGE_WORDS[edge.name])}: {_state_word(edge)}"
     if edge.state == "ok" and edge.seconds is not None:
         text += f", first answer after {seconds_text(edge.seconds)}"
-    wrong = next((check for check in edge.checks if check.state == "failed"), None)
-    return text + (f", {check_name(wrong)}" if wrong else "")
+    wrong = next((check for check in edge.checks if check.failed), None)
+    return text + (f", {wrong.check.replace('_', ' ')}" if wrong else "")
 
 
 def _state_word(edge: Edge) -> str:
-    """What is known of an edge: where nothing can be said although it was checked, that is another word."""
+    """Return the word for an edge: where nothing can be said although it was checked, that is another one."""
     return _STATE_WORDS["unsure" if edge.state == "unseen" and edge.checks else edge.state]
 
 
-def check_word(check: Check) -> str:
-    """The state of a check for people who do not see the picture."""
-    return _CHECK_WORDS[check.state]
-
-
-def check_name(check: Check) -> str:
-    """Such as C(host name) for C(host_name)."""
-    return check.check.replace("_", " ")
-
-
 def label(text: str, limit: int = _LABEL) -> str:
-    """The beginning of a long name."""
+    """Return the beginning of a long name."""
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def message(text: str) -> str:
-    """The beginning of a long message."""
+    """Return the beginning of a long message."""
     return label(text, _MESSAGE)
 
 
 def _groups(cards: t.Sequence[Card], large: bool) -> list[tuple[str, str, list[Card]]]:
-    """Title, anchor and cards: a large fleet by its states, a small one as a whole."""
+    """Return title, anchor and cards: a large fleet by its states, a small one as a whole."""
     if not large:
         return [("Caches", "caches", list(cards))] if cards else []
     groups = [(state, [card for card in cards if card.status.state == state]) for state in STATES]
@@ -263,7 +223,7 @@ def _verdict_on_caches(counts: t.Mapping[str, int]) -> str:
 
 
 def _common_causes(caches: t.Iterable[CacheStatus]) -> list[tuple[str, int]]:
-    """What more than one cache suffers from, most frequent first."""
+    """Return the causes that more than one cache has, most frequent first."""
     counts = collections.Counter(cache.cause for cache in caches if cache.state != "healthy" and cache.cause)
     return [(cause, count) for cause, count in counts.most_common(5) if count > 1]
 
@@ -276,35 +236,26 @@ def _distinct(values: t.Iterable[str]) -> list[str]:
 
 
 def _certificates(cards: t.Sequence[Card]) -> dict[str, t.Any]:
-    days = [card.status.days_left for card in cards]
-    axis = _axis(days, {30: 3, 90: 3, 180: 3, 400: 4, 800: 4})
-    lines = [
-        Line(card, card.certificate, _bar(axis, card.status.days_left), card.certificate_tone)
-        for card in sorted(cards, key=lambda card: _last(card.status.days_left))
-    ]
+    axis = _axis([card.status.days_left for card in cards], {30: 3, 90: 3, 180: 3, 400: 4, 800: 4})
+    lines = []
+    for card in sorted(cards, key=lambda card: (card.status.days_left is None, card.status.days_left or 0)):
+        left = card.status.days_left
+        lines.append(Line(card, days_text(left), _bar(axis, left), days_tone(left)))
     return {"lines": lines, "axis": axis}
 
 
 def _latencies(cards: t.Sequence[Card]) -> dict[str, t.Any]:
-    values = [edge.seconds for card in cards for edge in _measured(card)]
-    ends = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
-    axis = _axis(values, dict.fromkeys(ends, 1))
+    axis = _axis(
+        [edge.seconds for card in cards for edge in _measured(card)],
+        dict.fromkeys((0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10), 1),
+    )
+
+    def line(card: Card, edge: Edge) -> Line:
+        tone = "bad" if edge.state == "failed" else "" if edge.seconds is not None else "none"
+        return Line(card, seconds_text(edge.seconds) or _state_word(edge), _bar(axis, edge.seconds), tone)
+
     slowest = sorted(cards, key=lambda card: -max((edge.seconds or 0 for edge in _measured(card)), default=0))
-    lines = [
-        {
-            "card": card,
-            "edges": [
-                Line(
-                    card,
-                    seconds_text(edge.seconds) or _state_word(edge),
-                    _bar(axis, edge.seconds),
-                    "bad" if edge.state == "failed" else "" if edge.seconds is not None else "none",
-                )
-                for edge in _measured(card)
-            ],
-        }
-        for card in slowest
-    ]
+    lines = [{"card": card, "edges": [line(card, edge) for edge in _measured(card)]} for card in slowest]
     return {"lines": lines, "end": seconds_text(axis.end)}
 
 
@@ -313,23 +264,20 @@ def _measured(card: Card) -> list[Edge]:
 
 
 def _assignments(cards: t.Sequence[Card]) -> dict[str, t.Any]:
-    numbers = [card.status.accounts for card in cards]
-    most = max((number for number in numbers if number is not None), default=0)
-    axis = Axis(max(most, 1), ())
-    lines = [
-        Line(
-            card,
-            "not known" if card.status.accounts is None else f"{card.status.accounts:,}",
-            _bar(axis, card.status.accounts),
-            "none" if card.status.accounts is None else "",
-        )
-        for card in sorted(cards, key=lambda card: -1 if card.status.accounts is None else card.status.accounts)[::-1]
-    ]
+    def number(card: Card) -> int:
+        return -1 if card.status.accounts is None else card.status.accounts
+
+    axis = Axis(max(1, *map(number, cards)) if cards else 1, ())
+    lines = []
+    for card in sorted(cards, key=number)[::-1]:
+        accounts = card.status.accounts
+        text, tone = ("not known", "none") if accounts is None else (f"{accounts:,}", "")
+        lines.append(Line(card, text, _bar(axis, accounts), tone))
     return {"lines": lines}
 
 
 def _axis(values: _VALUES, ends: t.Mapping[float, int]) -> Axis:
-    """The shortest axis that holds nineteen of twenty values: a single far one must not squeeze all others."""
+    """Return the shortest axis that holds nineteen of twenty values: a single far one must not squeeze all others."""
     known = sorted(value for value in values if value is not None)
     most = known[max(0, -(-19 * len(known) // 20) - 1)] if known else 0
     end = next((end for end in ends if end >= most), max(ends))
@@ -338,10 +286,6 @@ def _axis(values: _VALUES, ends: t.Mapping[float, int]) -> Axis:
 
 def _bar(axis: Axis, value: float | None) -> Bar | None:
     return None if value is None else Bar(axis.percent(value), value > axis.end)
-
-
-def _last(value: float | None) -> float:
-    return float("inf") if value is None else value
 
 
 # Template
@@ -356,16 +300,19 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
-        edge_text=edge_text,
-        edge_name=edge_name,
-        edge_description=edge_description,
-        check_name=check_name,
-        check_word=check_word,
-        label=label,
-        message=message,
-        size=size_words,
+    filters = (
+        days_text,
+        days_tone,
+        seconds_text,
+        until,
+        edge_text,
+        edge_name,
+        edge_description,
+        label,
+        message,
+        state_of,
     )
+    environment.filters.update({each.__name__: each for each in filters}, size=size_words)
     return environment.get_template("page.html.j2")
 
 
@@ -376,6 +323,6 @@ def _style() -> str:
 
 
 def _policy(style: str) -> str:
-    """What a browser lets the page do: show its own style and its own icon."""
+    """Return what a browser lets the page do: show its own style and its own icon."""
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"

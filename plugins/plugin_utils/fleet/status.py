@@ -17,6 +17,8 @@ from ansible.errors import AnsibleFilterError
 
 from ...module_utils.common.vocabulary import EDGES
 from ...module_utils.dtr.model import are_same
+from ...module_utils.health.checks import Check
+from .problems import Problem
 
 # Worst first.
 STATES = ("unhealthy", "unknown", "healthy")
@@ -26,24 +28,11 @@ _LAST_MOMENT = datetime.datetime.max.replace(microsecond=0, tzinfo=datetime.time
 # What no text format can hold, or would show as nothing: control characters, halves of surrogate pairs.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 
-
-class Check(t.NamedTuple):
-    """One property that was checked; C(ok) is C(None) where it is not known."""
-
-    edge: str
-    check: str
-    ok: bool | None
-    detail: str
-    hint: str
-
-    @property
-    def state(self) -> str:
-        """What is known of it, as an edge's state has it."""
-        return "unseen" if self.ok is None else "ok" if self.ok else "failed"
+Row = t.Mapping[str, t.Any]
 
 
 class Edge(t.NamedTuple):
-    """One of the ways that a pull takes, or that stands behind it."""
+    """One of the ways that a pull takes, or on which a pull depends."""
 
     name: str
     state: str
@@ -66,11 +55,6 @@ class Address(t.NamedTuple):
     address: str
     ok: bool | None
     detail: str
-
-    @property
-    def state(self) -> str:
-        """What is known of it, as an edge's state has it."""
-        return "unseen" if self.ok is None else "ok" if self.ok else "failed"
 
 
 class Share(t.NamedTuple):
@@ -99,20 +83,12 @@ class Traffic(t.NamedTuple):
     missing: t.Sequence[str]
 
 
-class Problem(t.NamedTuple):
-    """Something that is not well, and what to do about it."""
-
-    cause: str
-    hint: str
-
-
 class RegistryStatus(t.NamedTuple):
     """What is known of a DTR; C(None) is what is not."""
 
     url: str
     healthy: bool | None
     read_only: bool | None
-    version: str
     dangling: int | None
     lost: int | None
     cause: str
@@ -138,9 +114,8 @@ class CacheStatus:
     wanted: int | None
     running: int | None
     days_left: int | None
-    not_after: datetime.datetime | None
-    expires: datetime.datetime | None
-    declared_until: datetime.datetime | None
+    expires: datetime.datetime | None  # when clients begin to refuse the cache
+    declared_until: datetime.datetime | None  # the end of the declared certificate, where none was seen live
     accounts: int | None
     elsewhere: int | None
     dangling: int | None
@@ -153,51 +128,46 @@ class CacheStatus:
 
     @property
     def same_version(self) -> bool | None:
-        """Whether the cache has the version of its DTR, as the vendor wants it."""
+        """Check whether the cache has the version of its DTR, as the vendor wants it."""
         return are_same(self.version, self.registry_version)
 
     @property
     def checks(self) -> list[Check]:
-        """Those of all edges."""
+        """Return those of all edges."""
         return [check for edge in self.edges for check in edge.checks]
 
 
 def read_fleet(rows: t.Any, moment: datetime.datetime) -> list[CacheStatus]:
-    """The caches of a report, worst first.
+    """Return the caches of a report, worst first.
 
     Raises:
-        AnsibleFilterError: these are no rows.
+        AnsibleFilterError: These are no rows.
     """
     caches = [_cache(row, moment) for row in _checked(rows, "regions")]
     return sorted(caches, key=lambda cache: (STATES.index(cache.state), cache.region.casefold(), cache.cache))
 
 
 def read_registries(rows: t.Any) -> list[RegistryStatus]:
-    """The DTRs of a report.
+    """Return the DTRs of a report.
 
     Raises:
-        AnsibleFilterError: these are no rows.
+        AnsibleFilterError: These are no rows.
     """
     return [
         RegistryStatus(
-            clean(row.get("url")),
-            row.get("healthy"),
-            row.get("read_only"),
-            clean(row.get("version")),
-            row.get("dangling"),
-            _lost(row.get("undeclared")),
-            clean(row.get("cause")),
-            clean(row.get("hint")),
+            **_texts(row, "url", "cause", "hint"),
+            **_values(row, "healthy", "read_only", "dangling"),
+            lost=_lost(row.get("undeclared")),
         )
         for row in _checked(rows, "registries")
     ]
 
 
 def read_time(value: t.Any) -> datetime.datetime:
-    """A moment, in UTC, from its ISO 8601 text, from seconds since 1970 or from itself.
+    """Return a moment, in UTC, from its ISO 8601 text, from seconds since 1970 or from itself.
 
     Raises:
-        AnsibleFilterError: it is none of them.
+        AnsibleFilterError: It is none of them.
     """
     moment: datetime.datetime | None
     try:
@@ -213,14 +183,27 @@ def read_time(value: t.Any) -> datetime.datetime:
 
 
 def clean(value: t.Any) -> str:
-    """One line of text that can be written and shown."""
+    """Return one line of text that can be written and shown."""
     return "" if value is None else _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", " ".join(str(value).split()))
 
 
-def _checked(rows: t.Any, origin: str) -> t.Sequence[t.Mapping[str, t.Any]]:
+def state_of(ok: bool | None) -> str:
+    """Return what is known of a check, as the state of an edge has it."""
+    return "unseen" if ok is None else "ok" if ok else "failed"
+
+
+def _checked(rows: t.Any, origin: str) -> t.Sequence[Row]:
     if not isinstance(rows, t.Sequence) or not all(isinstance(row, t.Mapping) for row in rows):
         raise AnsibleFilterError(f"takes {origin} as dtr.cache.fleet_info returns them: a list of dictionaries")
     return rows
+
+
+def _texts(row: Row, *names: str) -> dict[str, t.Any]:
+    return {name: clean(row.get(name)) for name in names}
+
+
+def _values(row: Row, *names: str) -> dict[str, t.Any]:
+    return {name: row.get(name) for name in names}
 
 
 def _iso(value: t.Any) -> datetime.datetime | None:
@@ -233,82 +216,80 @@ def _utc(moment: datetime.datetime) -> datetime.datetime:
     return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)).astimezone(datetime.timezone.utc)
 
 
-def _cache(row: t.Mapping[str, t.Any], moment: datetime.datetime) -> CacheStatus:
-    checks = [_check(check) for check in row.get("checks") or []]
-    seconds = row.get("seconds") or {}
-    replicas = row.get("replicas") or {}
-    drift = row.get("drift")
-    certificate = row.get("certificate") or {}
-    not_after = _not_after(certificate)
-    declared_until = None
+def _moment(value: t.Any) -> datetime.datetime | None:
+    """Return a moment of a row in UTC; C(None) where it is none."""
+    try:
+        moment = _iso(value)
+    except ValueError:
+        return None
+    return None if moment is None else _utc(moment)
+
+
+def _cache(row: Row, moment: datetime.datetime) -> CacheStatus:
+    replicas, certificate, seconds = (row.get(name) or {} for name in ("replicas", "certificate", "seconds"))
+    checks = [
+        Check(
+            **_texts(check, "edge", "check", "detail", "hint"),
+            ok=None if check.get("ok") is None else bool(check["ok"]),
+        )
+        for check in row.get("checks") or []
+    ]
+    not_after, declared_until = _moment(certificate.get("not_after")), None
     if certificate.get("seen") is False:
-        # It was declared, and nobody has seen it live.
         not_after, declared_until = None, not_after
     days_left = row.get("days_left")
     if days_left is None and not_after is not None:
         days_left = (not_after - moment) // DAY
-    state = row.get("state")
-    region = clean(row.get("region"))
+    drift = row.get("drift")
+    region, cache = clean(row.get("region")), clean(row.get("cache"))
     return CacheStatus(
-        region=region or clean(row.get("cache")),
-        cache=clean(row.get("cache")) or region,
-        url=clean(row.get("url")),
-        registry_url=clean(row.get("registry_url")),
+        **_texts(row, "url", "registry_url", "cause", "hint", "image", "version", "registry_version"),
+        **_values(row, "accounts", "elsewhere", "dangling", "registered", "serves"),
+        **_values(replicas, "wanted", "running"),
+        region=region or cache,
+        cache=cache or region,
         nodes=[clean(node) for node in row.get("nodes") or []],
-        state=str(state) if state in STATES else "unknown",
-        cause=clean(row.get("cause")),
-        hint=clean(row.get("hint")),
-        others=[_problem(problem) for problem in (row.get("problems") or [])[1:]],
-        image=clean(row.get("image")),
-        version=clean(row.get("version")),
-        registry_version=clean(row.get("registry_version")),
-        wanted=replicas.get("wanted"),
-        running=replicas.get("running"),
+        state=str(row.get("state")) if row.get("state") in STATES else "unknown",
+        others=[Problem(**_texts(each, "cause", "hint")) for each in (row.get("problems") or [])[1:]],
         days_left=days_left,
-        not_after=not_after,
         expires=_expires(not_after, days_left, moment),
         declared_until=declared_until,
-        accounts=row.get("accounts"),
-        elsewhere=row.get("elsewhere"),
-        dangling=row.get("dangling"),
-        registered=row.get("registered"),
-        drift=None if drift is None else [_step(step) for step in drift],
-        serves=row.get("serves"),
+        drift=None if drift is None else [Step(**_texts(step, *Step._fields)) for step in drift],
         edges=[_edge(name, [check for check in checks if check.edge == name], seconds.get(name)) for name in EDGES],
         addresses=[
-            Address(clean(each.get("address")), each.get("ok"), clean(each.get("detail")))
-            for each in row.get("addresses") or []
+            Address(**_texts(each, "address", "detail"), ok=each.get("ok")) for each in row.get("addresses") or []
         ],
         traffic=_traffic(row.get("traffic") or {}),
     )
 
 
-def _lost(undeclared: t.Sequence[t.Mapping[str, t.Any]] | None) -> int | None:
-    """How many caches with accounts do not answer."""
+def _edge(name: str, checks: t.Sequence[Check], seconds: t.Any) -> Edge:
+    states = {state_of(check.ok) for check in checks} or {"unseen"}
+    state = next(each for each in ("failed", "unseen", "ok") if each in states)
+    return Edge(name, state, None if seconds is None else float(seconds), checks)
+
+
+def _lost(undeclared: t.Sequence[Row] | None) -> int | None:
+    """Return how many caches with accounts do not answer."""
     if undeclared is None:
         return None
     accounts = [each.get("accounts") for each in undeclared if each.get("answers") is False]
     return None if None in accounts else sum(map(bool, accounts))
 
 
-def _traffic(traffic: t.Mapping[str, t.Any]) -> Traffic | None:
-    try:
-        since = _iso(traffic.get("complete_since"))
-    except ValueError:
-        return None
+def _traffic(traffic: Row) -> Traffic | None:
+    since = _moment(traffic.get("complete_since"))
     if since is None:
         return None
+    numbers = ("pulls", "layers", "refused", "failed", "image_count", "client_count")
     return Traffic(
-        since=_utc(since),
+        **{name: int(traffic.get(name) or 0) for name in numbers},
+        since=since,
         size=int(traffic.get("bytes") or 0),
         slow=traffic.get("slow"),
         images=_shares(traffic.get("images"), "image"),
         clients=_shares(traffic.get("clients"), "client"),
         missing=[clean(text) for text in traffic.get("missing") or []],
-        **{
-            name: int(traffic.get(name) or 0)
-            for name in ("pulls", "layers", "refused", "failed", "image_count", "client_count")
-        },
     )
 
 
@@ -319,42 +300,10 @@ def _shares(rows: t.Any, word: str) -> list[Share]:
     ]
 
 
-def _check(check: t.Mapping[str, t.Any]) -> Check:
-    return Check(
-        clean(check.get("edge")),
-        clean(check.get("check")),
-        None if check.get("ok") is None else bool(check.get("ok")),
-        clean(check.get("detail")),
-        clean(check.get("hint")),
-    )
-
-
-def _problem(problem: t.Mapping[str, t.Any]) -> Problem:
-    return Problem(clean(problem.get("cause")), clean(problem.get("hint")))
-
-
-def _step(step: t.Mapping[str, t.Any]) -> Step:
-    return Step(*(clean(step.get(key)) for key in Step._fields))
-
-
-def _edge(name: str, checks: t.Sequence[Check], seconds: t.Any) -> Edge:
-    states = {check.state for check in checks} or {"unseen"}
-    state = next(each for each in ("failed", "unseen", "ok") if each in states)
-    return Edge(name, state, None if seconds is None else float(seconds), checks)
-
-
-def _not_after(certificate: t.Mapping[str, t.Any]) -> datetime.datetime | None:
-    try:
-        moment = _iso(certificate.get("not_after"))
-    except ValueError:
-        return None
-    return None if moment is None else _utc(moment)
-
-
 def _expires(
     not_after: datetime.datetime | None, days_left: int | None, moment: datetime.datetime
 ) -> datetime.datetime | None:
-    """When clients begin to refuse the cache: days_left is of the whole chain, not_after of the cache's own."""
+    """Return when clients begin to refuse the cache: days_left is of the whole chain, not_after of the cache's own."""
     if days_left is None:
         return not_after
     try:
