@@ -141,7 +141,7 @@ _NO_BACKENDS = ("cache", "delete", "maintenance", "redirect")
 _ROOT: Path = ("storage", "filesystem", "rootdirectory")
 _DELETE: Path = ("storage", "delete", "enabled")
 _PURGING: Path = ("storage", "maintenance", "uploadpurging")
-_HEADERS: Path = ("http", "headers")
+_WITH_HEADERS = ("http", "notifications", "health")
 # What a backend takes as text.
 _NAMES_OF_BACKEND = (
     *("bucket", "container", "region", "accesskey", "secretkey", "accesskeyid", "accesskeysecret"),
@@ -277,7 +277,7 @@ def config_problems(parts: t.Sequence[Part], metrics_port: int | None = None) ->
         for sentence in _own_problems(part, metrics_port):
             yield part.variable, sentence
     config = together({"storage": {"delete": {"enabled": True}}}, parts)
-    for path, sentence in (*_storage_problems(config), *_header_problems(config), *_misread(config)):
+    for path, sentence in (*_storage_problems(config), *_misread(config)):
         giver = next((part for part in reversed(parts) if part.decides(path) is not None), None)
         if giver:
             yield giver.variable, giver.in_words(path, sentence)
@@ -342,23 +342,25 @@ def _storage_problems(config: t.Mapping[str, t.Any]) -> t.Iterator[tuple[Path, s
             yield _ROOT, f": {problem or f'{values.quoted(folder)} has a letter that no mount of Docker can have'}"
 
 
-def _header_problems(config: t.Mapping[str, t.Any]) -> t.Iterator[tuple[Path, str]]:
-    headers = at(config, _HEADERS)
-    for name in headers if isinstance(headers, dict) else ():
-        if name.lower() == "content-encoding":
-            yield (*_HEADERS, name), " would have clients decode layers that are not encoded; leave it out"
-
-
 def _misread(value: t.Any, path: Path = ()) -> t.Iterator[tuple[Path, str]]:
-    """Times without a unit, or in none that the registry takes, and numbers that YAML may have changed."""
+    """Find times that the registry reads as others, numbers that YAML may have changed, and wrong headers."""
     if value is not None and any(_is_like(path, form) for form in _TIMES):
         if problem := _time_problem(value, path):
             yield path, f": {problem}"
+    elif path[-2:-1] == ("headers",) and path[0] in _WITH_HEADERS and (problem := _header_problem(path, value)):
+        yield path, f" {problem}"
     elif (isinstance(value, float) and path not in _OWN) or (isinstance(value, int) and _is_name(path)):
         yield path, f" {why_no_name(value)}"
     elif isinstance(value, (dict, list)):
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             yield from _misread(item, (*path, str(key)))
+
+
+def _header_problem(path: Path, value: t.Any) -> str:
+    if path[0] == "http" and path[-1].lower() == "content-encoding":
+        return "would have clients decode layers that are not encoded; leave it out"
+    # The registry would name the value, which may be a credential, and end.
+    return "" if value is None or isinstance(value, list) else "must be a list, such as [nosniff]"
 
 
 def _is_name(path: Path) -> bool:

@@ -208,6 +208,11 @@ DOORS: dict[str, Row] = {
         "environment: {REGISTRY_HTTP_HEADERS_Content-Encoding: '[gzip]'}",
         "environment: REGISTRY_HTTP_HEADERS_Content-Encoding: http.headers.content-encoding would",
     ),
+    **written("config_extra: {http: {headers: {X: a}}}", "config_extra: http.headers.X must be a list, such as"),
+    **written(
+        "config_extra: {notifications: {endpoints: [{headers: {Authorization: hunter2}}]}}",
+        "config_extra: notifications.endpoints.0.headers.Authorization must be a list",
+    ),
     **written(
         "config_extra: {http: {tls: {ciphersuites: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]}}}",
         "config_extra: http.tls.ciphersuites: none is for the ECDSA key",
