@@ -15,7 +15,7 @@ from reference_vocabulary import PREFIX, PROJECT, rows
 
 PAGE = PROJECT / "docs" / "playbooks.md"
 PLAYBOOKS = PROJECT / "playbooks"
-MORE = PROJECT / "docs" / "playbooks.yml"
+MORE = PROJECT / "docs" / "reports.yml"
 REPORTS = PROJECT / "plugins" / "plugin_utils" / "fleet" / "reports.py"
 # What stands in the first comments for something of the reader's own.
 PLACES = {

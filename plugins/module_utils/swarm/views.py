@@ -105,7 +105,7 @@ class Mount(t.NamedTuple):
 def ports(service: Raw) -> list[Port]:
     """Return the ports that a definition publishes: C(443:443) in the mesh, a mapping on the nodes themselves."""
     return [
-        Port(*map(int, port.split(":")))
+        Port(int(port.partition(":")[0]), int(port.partition(":")[2]))
         if isinstance(port, str)
         else Port(port["published"], port["target"], port["protocol"], port["mode"])
         for port in service.get("ports") or []

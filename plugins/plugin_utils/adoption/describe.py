@@ -270,8 +270,12 @@ def _describe_ttl(draft: Draft, given: t.Any) -> None:
         draft.set("blob_ttl", f"{nanoseconds // units[unit]}{unit}", f"config.yml has it {how}.")
 
 
+def _list(given: t.Any) -> list[t.Any]:
+    return given if isinstance(given, list) else []
+
+
 def _describe_upstreams(draft: Draft, live: Live, options: t.Mapping[str, t.Any], registry_url: str) -> None:
-    listed, cas = (options.get(name) if isinstance(options.get(name), list) else [] for name in ("upstreams", "cas"))
+    listed, cas = (_list(options.get(name)) for name in ("upstreams", "cas"))
     upstreams = [each for each in listed if isinstance(each, str)]
     if len(upstreams) < len(listed):
         draft.note("config.yml: an upstream with originhost, the form of DTR 2.2, has no variable")
