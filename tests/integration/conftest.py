@@ -127,9 +127,18 @@ class Lab:
             for service in client.services.list():
                 service.remove()
             for node in client.nodes.list():
-                spec = dict(node.attrs["Spec"])
-                if spec.get("Labels") or spec["Availability"] != "active":
-                    node.update({**spec, "Labels": {}, "Availability": "active"})
+                for attempt in range(5):
+                    spec = dict(node.attrs["Spec"])
+                    if not spec.get("Labels") and spec["Availability"] == "active":
+                        break
+                    try:
+                        node.update({**spec, "Labels": {}, "Availability": "active"})
+                        break
+                    except docker.errors.APIError as error:
+                        # Swarm itself changed the node between reading and writing, as it does while a manager leaves.
+                        if "out of sequence" not in str(error) or attempt == 4:
+                            raise
+                        node.reload()
             for config in client.configs.list():
                 config.remove()
             for secret in client.secrets.list():
