@@ -8,6 +8,7 @@ Start with the lab up: C(tests/lab/lab up), then C(tests/pytest tests/integratio
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -127,18 +128,7 @@ class Lab:
             for service in client.services.list():
                 service.remove()
             for node in client.nodes.list():
-                for attempt in range(5):
-                    spec = dict(node.attrs["Spec"])
-                    if not spec.get("Labels") and spec["Availability"] == "active":
-                        break
-                    try:
-                        node.update({**spec, "Labels": {}, "Availability": "active"})
-                        break
-                    except docker.errors.APIError as error:
-                        # Swarm itself changed the node between reading and writing, as it does while a manager leaves.
-                        if "out of sequence" not in str(error) or attempt == 4:
-                            raise
-                        node.reload()
+                until(functools.partial(_freed, node), f"{node.id} without labels")
             for config in client.configs.list():
                 config.remove()
             for secret in client.secrets.list():
@@ -169,6 +159,20 @@ class Lab:
         with contextlib.closing(self.engine(node)) as client:
             tasks = {"label": "com.docker.swarm.task"}
             until(lambda: not client.api.containers(quiet=True, filters=tasks), f"no container on {node}")
+
+
+def _freed(node: t.Any) -> bool:
+    """Take a node's labels and make it active; C(False) where Swarm changed the node meanwhile."""
+    node.reload()
+    spec = node.attrs["Spec"]
+    if spec.get("Labels") or spec["Availability"] != "active":
+        try:
+            node.update({**spec, "Labels": {}, "Availability": "active"})
+        except docker.errors.APIError as error:
+            if "out of sequence" in str(error):
+                return False
+            raise
+    return True
 
 
 def until(condition: t.Callable[[], bool], what: str, seconds: float = 120) -> None:
