@@ -9,7 +9,9 @@ PROJECT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 TOOLS=${DTR_CACHE_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/dtr-cache-tools}
 # `su` without a dash leaves root without the folders that hold dockerd, sshd and iptables.
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
-export PROJECT TOOLS PATH
+# ansible-core and community.crypto still import what cryptography will drop; each of their processes says so.
+PYTHONWARNINGS="ignore:DSA is deprecated${PYTHONWARNINGS:+,$PYTHONWARNINGS}"
+export PROJECT TOOLS PATH PYTHONWARNINGS
 
 # The distributions' own packages: Docker Engine, registry, name server and SSH for the lab, the compiler of the
 # cache's image, what community.docker needs on a manager, and the checkers that are no Python packages.
