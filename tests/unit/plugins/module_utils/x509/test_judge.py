@@ -409,8 +409,8 @@ def test_letters_that_their_type_of_text_lacks_are_refused(name: bytes) -> None:
     except ValueError as error:
         assert "AttributeTypeValue" in str(error)
     else:
-        found = faults(verdict(chain, trusted).path, chain)
-        assert {fault[:32] for fault in found} == {"has a name in an unusual encoding"[:32]}
+        (fault,) = set(faults(verdict(chain, trusted).path, chain))
+        assert fault.startswith("has a name in an unusual encoding")
 
 
 @pytest.mark.skipif(not shutil.which("go"), reason="asks Go, which is not installed")
