@@ -65,7 +65,7 @@ LINK = re.compile(r"\]\((?!\w+:|#)([^)\s#]+)(#[^)\s]*)?\)")
 
 
 def _prepared(_app: t.Any, document: str, source: list[str]) -> None:
-    """A page as the site has it: of antsibull-docs with short titles, of the repository with links to pages."""
+    """Shorten the titles of antsibull-docs, and turn links between files into links between pages."""
     if document.startswith("collections/"):
         # The theme has the contents of each page at its side.
         text = re.sub(r"^\.\. contents::\n(?: .*\n)*", "", source[0], flags=re.MULTILINE)
@@ -79,7 +79,7 @@ def _prepared(_app: t.Any, document: str, source: list[str]) -> None:
 
 
 def _entry(match: re.Match[str]) -> str:
-    """An entry of the table of contents, by the name alone in place of the title."""
+    """Return an entry of the table of contents that shows the name in place of the title."""
     indent, name, kind = match.groups()
     return f"{indent}{name}{'' if kind == 'module' else f' ({kind})'} <{name}_{kind}>"
 
@@ -95,7 +95,7 @@ def _place(folder: str, target: str) -> str:
 
 
 def _to_ansible(_app: t.Any, _environment: t.Any, node: t.Any, content: t.Any) -> t.Any:
-    """References to Ansible's own documentation, or to another collection's, lead there."""
+    """Link a reference to Ansible's documentation, or to that of another collection."""
     target = node.get("reftarget", "")
     address = ELSEWHERE.get(target)
     if found := COLLECTIONS.match(target):
@@ -104,6 +104,7 @@ def _to_ansible(_app: t.Any, _environment: t.Any, node: t.Any, content: t.Any) -
 
 
 def setup(app: t.Any) -> None:
+    """Register the lexers and the links with Sphinx."""
     # GitHub colours it, Pygments does not.
     app.add_lexer("crontab", TextLexer)
     app.connect("source-read", _prepared)
