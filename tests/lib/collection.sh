@@ -20,6 +20,15 @@ play() {
   "$TOOLS/bin/ansible-playbook" -i "$PROJECT/inventory/lab" "$@"
 }
 
+# Build the archive of a checkout into a folder. It holds the guides as docs.ansible.com shows them, made from the pages.
+build_archive() {
+  local checkout=$1 folder=$2 made
+  python "$checkout/tests/lib/guides.py" "$checkout"
+  ansible-galaxy collection build --force --output-path "$folder" "$checkout" >&2 && made=0 || made=1
+  rm -r "$checkout"/docs/docsite/{rst,extra-docs.yml}
+  return "$made"
+}
+
 # An archive of the collection in an empty folder. The tools have community.docker; nothing is asked of a server.
 install_archive() {
   local archive=$1 folder=$2 log
