@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Contributors to the dtr.cache project
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Write the guides in the form in which docs.ansible.com shows them: tests/lib/guides.py FOLDER, a copy of the collection."""
+"""Write the guides as docs.ansible.com shows them into a copy of the collection: tests/lib/guides.py FOLDER."""
 
 from __future__ import annotations
 
@@ -40,10 +40,12 @@ def write(collection: Path) -> None:
         text = text.replace("```crontab", "```text")
         page = pypandoc.convert_text(text, "rst", "gfm", extra_args=["--wrap=none"])
         # antsibull-docs wants labels that are unique among all collections.
-        page = re.sub(r"^\.\. _(.+:)$", rf".. _ansible_collections.dtr.cache.docsite.{name}-\1", page, flags=re.MULTILINE)
+        prefix = f".. _ansible_collections.dtr.cache.docsite.{name}-"
+        page = re.sub(r"^\.\. _(?=.+:$)", prefix, page, flags=re.MULTILINE)
         (site / "rst" / f"{name}.rst").write_text(page, encoding="utf-8")
-    sections = [{"title": "Guides", "toctree": names}]
-    (site / "extra-docs.yml").write_text(yaml.safe_dump({"sections": sections}, explicit_start=True, sort_keys=False), encoding="utf-8")
+    listed = "".join(f"      - {name}\n" for name in names)
+    index = f"---\nsections:\n  - title: Guides\n    toctree:\n{listed}"
+    (site / "extra-docs.yml").write_text(index, encoding="utf-8")
 
 
 if __name__ == "__main__":
